@@ -1,0 +1,3 @@
+//! The agent: probes Microsoft's cloud from a site, keeps histograms through outages, and pushes them to the collector.
+
+pub mod sample;

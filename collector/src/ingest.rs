@@ -1,0 +1,5 @@
+//! Ingest: a push becomes a batch on disk that is counted once.
+
+mod admit;
+
+pub use admit::{Admitted, AdmittedMeasurement, Caller};

@@ -1,0 +1,6 @@
+//! The collector: authenticates agents, checks what they push, stores it exactly once, and answers per-provider reports.
+
+pub mod ingest;
+pub mod organisation;
+pub mod registry;
+pub mod store;

@@ -1,0 +1,200 @@
+//! The store: keeps admitted batches exactly once and answers with rows merged over a span.
+//!
+//! A [`Row`] is a measurement with an arbitrary span: what an agent measured in a minute, a rollup of 15 minutes or of a
+//! day, and the answer to a [`Query`] are one type with one merge.
+
+use crate::{ingest::Admitted, organisation::OrganisationId, registry::RegistrationId};
+use futures::future::BoxFuture;
+use ipnet::IpNet;
+use peerlight_proto::{
+    histogram::Histogram,
+    id::{AgentId, BatchDigest, BatchNumber},
+    measurement::{Attribute, Counters},
+    metric::Metric,
+    series::Series,
+    time::{IntervalLength, Timestamp},
+};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+/// Keeps batches exactly once and answers with rows. Backends share one conformance suite.
+pub trait Store: Send + Sync {
+    /// Makes the batch and its ledger entry durable in one transaction before it resolves. A number that is in the
+    /// ledger with the same digest changes nothing; with another digest it is refused.
+    fn put(&self, admitted: Admitted) -> BoxFuture<'_, Result<PutOutcome, StoreError>>;
+
+    /// What the ledger holds of a number: the question that a split batch's parent is looked up by.
+    fn ledgered(&self, number: BatchNumber) -> BoxFuture<'_, Result<Option<BatchDigest>, StoreError>>;
+
+    /// The rows that answer `query`, merged per key and slot, in the order of their keys.
+    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
+
+    /// When each agent's targets were first and last measured: what coverage is counted against.
+    fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>>;
+
+    /// Recomputes the rollups whose finer rows changed and that are closed at `now`. Returns how many.
+    fn roll_up(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Drops what the retention no longer keeps at `now`, in slices.
+    fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired, StoreError>>;
+
+    /// How much there is.
+    fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>>;
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// It is on disk now.
+    Stored,
+    /// It had been there already; nothing changed.
+    Duplicate,
+    /// Its number names other bytes; nothing changed.
+    NumberReused,
+}
+
+/// What is asked of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Only rows of this organisation.
+    pub organisation: OrganisationId,
+    /// Only measurements whose interval starts at or after this instant.
+    pub from: Timestamp,
+    /// Only measurements whose interval starts before this instant.
+    pub to: Timestamp,
+    /// Only these metrics; empty means every one.
+    pub metrics: BTreeSet<Metric>,
+    /// Only these registrations; none means every one.
+    pub registrations: Option<BTreeSet<RegistrationId>>,
+    /// One row per key and slot of this length (a multiple of 60 s that divides a day), aligned to UTC; none merges the
+    /// whole span into one row per key.
+    pub step: Option<Duration>,
+}
+
+/// What a row is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowKey {
+    /// The registration chosen at admission.
+    pub registration: RegistrationId,
+    /// Which metric; also in `series.key`, here for the order.
+    pub metric: Metric,
+    /// Who measured.
+    pub agent: AgentId,
+    /// How the measurement came to this registration.
+    pub attribution: Attribution,
+    /// The registered prefix that the observed address lies in.
+    pub prefix: Option<IpNet>,
+    /// What was measured.
+    pub series: peerlight_proto::id::SeriesId,
+}
+
+/// How sure it is that the probes left through the registered uplink (rules, §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attribution {
+    /// The observed public address lies inside a prefix of the agent's registration.
+    Verified,
+    /// The public address could not be observed; the agent's word is taken.
+    Declared,
+    /// The observed public address lies outside: shown, never counted.
+    OffPrefix,
+}
+
+/// A measurement over an arbitrary span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// What it is about.
+    pub key: RowKey,
+    /// The series in full.
+    pub series: Arc<Series>,
+    /// The first instant of the slot, or of the query's span.
+    pub slot: Timestamp,
+    /// What became of the probes.
+    pub counters: Counters,
+    /// The times of the answered ones.
+    pub histogram: Histogram,
+    /// What was seen with them.
+    pub attributes: Vec<Attribute>,
+}
+
+/// When an agent measured a target: the bounds of what coverage expects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// Who.
+    pub agent: AgentId,
+    /// For which registration.
+    pub registration: RegistrationId,
+    /// What.
+    pub series: Arc<Series>,
+    /// The start of its first interval.
+    pub first: Timestamp,
+    /// The end of its last interval.
+    pub last: Timestamp,
+}
+
+/// How long each resolution lives (rules, §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Batches as they came: default 30 days.
+    pub minute: Duration,
+    /// 15-minute rollups: default 100 days.
+    pub quarter_hour: Duration,
+    /// Day rollups: default 5 years.
+    pub day: Duration,
+    /// Ledger entries go only when their batch would be refused as too old.
+    pub acceptance_horizon: Duration,
+}
+
+/// What [`Store::expire`] dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expired {
+    /// Batches.
+    pub batches: u64,
+    /// Rollups of either resolution.
+    pub rollups: u64,
+    /// Ledger entries.
+    pub ledger_entries: u64,
+}
+
+/// How much a store holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Health {
+    /// Batches as they came.
+    pub batches: u64,
+    /// Ledger entries.
+    pub ledger_entries: u64,
+    /// Rollups of 15 minutes and of a day.
+    pub rollups: u64,
+    /// Spans whose rollup waits to be recomputed.
+    pub stale_rollups: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// The start of the oldest batch.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or failed.
+    #[error("the store could not {operation}: {source}")]
+    Database {
+        /// What was tried.
+        operation: &'static str,
+        /// Why it failed.
+        source: rusqlite::Error,
+    },
+    /// A stored row does not decode: the file was damaged.
+    #[error("the store's {what} is damaged: {detail}")]
+    Damaged {
+        /// What kind of row.
+        what: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// The resolutions at which rows are kept, finest first.
+pub const ROLLUPS: [IntervalLength; 2] = [IntervalLength::QUARTER_HOUR, IntervalLength::DAY];

@@ -1,0 +1,162 @@
+//! Round trips, limits and hostile bytes.
+
+use super::*;
+use crate::target::Host;
+use proptest::{collection::vec, prelude::*};
+
+fn example() -> Batch {
+    let target = Target {
+        name: "exchange-online".into(),
+        service: "Microsoft 365".into(),
+        address: "outlook.office365.com".parse::<Host>().unwrap(),
+        probe: "tcp:443".parse().unwrap(),
+    };
+    let series = Series {
+        key: SeriesKey {
+            uplink: "london-1".into(),
+            target: target.id(),
+            metric: Metric::TcpConnect,
+            family: Family::V4,
+            path: Path::Direct,
+            clock: Clock::TcpInfo,
+            http_version: None,
+            handshake: None,
+        },
+        target,
+        probe_interval_ms: 10_000,
+    };
+    let histogram = Histogram::from_values([20_100, 20_300, 25_000]);
+    let counters =
+        Counters { scheduled: 5, answered: 3, lost: 1, skipped: 1, duplicate: 2, ..Counters::default() };
+    Batch {
+        number: BatchNumber { agent: AgentId::new([1; 16]), session: SessionId::new([2; 16]), sequence: 7 },
+        created: Timestamp::from_secs(1_760_000_061),
+        clock_offset_us: Some(-1_500),
+        agent_version: "0.1.0".into(),
+        part: None,
+        health: Health { spooled_batches: 3, ..Health::default() },
+        series: vec![series],
+        measurements: vec![Measurement {
+            series: 0,
+            interval: Interval::starting(1_760_000_040, IntervalLength::MINUTE).unwrap(),
+            counters,
+            histogram,
+            attributes: vec![Attribute { kind: "address".into(), value: "52.98.0.1".into(), count: 3 }],
+            observed: Some(Observed { address: "192.0.2.10".parse().unwrap(), age_seconds: 12 }),
+        }],
+    }
+}
+
+fn frame(message: &wire::Batch) -> Vec<u8> {
+    zstd::bulk::compress(&message.encode_to_vec(), ZSTD_LEVEL).unwrap()
+}
+
+#[test]
+fn a_batch_reads_back_as_it_was_written() {
+    let batch = example();
+    let decoded = decode_batch(&encode_batch(&batch).unwrap()).unwrap();
+    assert_eq!(decoded, Decoded { batch, indices: vec![0], refused: vec![] });
+}
+
+#[test]
+fn the_bytes_of_version_1_never_change() {
+    insta::assert_snapshot!(hex::encode(batch_to_wire(&example()).encode_to_vec()));
+}
+
+#[test]
+fn an_acknowledgement_reads_back_as_it_was_written() {
+    let ack = Ack {
+        number: example().number,
+        digest: BatchDigest::of(b"x"),
+        collector_time: Timestamp::from_secs(5),
+        duplicate: true,
+        refused: vec![Refusal { index: 3, code: RefusalCode::Future }],
+    };
+    assert_eq!(decode_ack(&encode_ack(&ack)), Ok(ack));
+}
+
+#[test]
+fn a_bad_measurement_is_refused_alone_and_by_its_place() {
+    let spoil = |spoil: fn(&mut wire::Measurement, &mut wire::Series)| {
+        let mut message = batch_to_wire(&example());
+        let (mut measurement, mut series) = (message.measurements[0].clone(), message.series[0].clone());
+        measurement.series = 1;
+        spoil(&mut measurement, &mut series);
+        message.series.push(series);
+        message.measurements.insert(0, measurement);
+        let decoded = decode_batch(&frame(&message)).unwrap();
+        assert_eq!((decoded.indices, decoded.batch.measurements.len()), (vec![1], 1));
+        decoded.refused[0].code
+    };
+    assert_eq!(spoil(|measurement, _| measurement.series = 9), RefusalCode::Series);
+    assert_eq!(spoil(|_, series| series.metric = "icmp.future".into()), RefusalCode::UnknownMetric);
+    assert_eq!(spoil(|_, series| series.family = 5), RefusalCode::UnknownWord);
+    assert_eq!(spoil(|_, series| series.uplink = "a\nb".into()), RefusalCode::Series);
+    assert_eq!(spoil(|_, series| series.uplink = "x".repeat(257)), RefusalCode::Series);
+    assert_eq!(spoil(|measurement, _| measurement.interval_seconds = 7), RefusalCode::Interval);
+    assert_eq!(spoil(|measurement, _| measurement.interval_start += 1), RefusalCode::Interval);
+    assert_eq!(spoil(|measurement, _| measurement.counters = None), RefusalCode::Counters);
+    assert_eq!(spoil(|measurement, _| measurement.min_us = 1), RefusalCode::Histogram);
+    assert_eq!(spoil(|measurement, _| measurement.attributes[0].kind = "\0".into()), RefusalCode::Attributes);
+    assert_eq!(
+        spoil(|measurement, _| measurement.observed = Some(wire::Observed::default())),
+        RefusalCode::Attributes
+    );
+}
+
+#[test]
+fn limits_stand_before_decoding() {
+    assert_eq!(
+        decode_batch(&vec![0; limits::MAX_BODY_BYTES + 1]),
+        Err(DecodeError::TooLarge(limits::MAX_BODY_BYTES))
+    );
+    let bomb = zstd::bulk::compress(&vec![0; 64 << 20], ZSTD_LEVEL).unwrap();
+    assert_eq!(decode_batch(&bomb), Err(DecodeError::TooLarge(limits::MAX_INFLATED_BYTES)));
+    let empty_measurements =
+        zstd::bulk::compress(&[0x42, 0].repeat(limits::MAX_MEASUREMENTS + 1), ZSTD_LEVEL).unwrap();
+    let too_many = DecodeError::TooMany { what: "measurements", limit: limits::MAX_MEASUREMENTS };
+    assert_eq!(decode_batch(&empty_measurements), Err(too_many));
+    let mut message = batch_to_wire(&example());
+    message.measurements[0].attributes = vec![wire::Attribute::default(); limits::MAX_ATTRIBUTES + 1];
+    assert!(matches!(decode_batch(&frame(&message)), Err(DecodeError::TooMany { .. })));
+}
+
+#[test]
+fn a_wrong_envelope_is_named() {
+    let spoil = |spoil: fn(&mut wire::Batch)| {
+        let mut message = batch_to_wire(&example());
+        spoil(&mut message);
+        decode_batch(&frame(&message)).unwrap_err()
+    };
+    assert_eq!(spoil(|batch| batch.version = 2), DecodeError::Version(2));
+    assert_eq!(spoil(|batch| batch.agent = vec![0; 15]), DecodeError::Envelope("agent"));
+    assert_eq!(spoil(|batch| batch.sequence = u64::MAX), DecodeError::Envelope("sequence"));
+    assert_eq!(spoil(|batch| batch.part = Some(wire::Part::default())), DecodeError::Envelope("part"));
+    let mut bytes = encode_batch(&example()).unwrap();
+    bytes.push(0);
+    assert!(matches!(decode_batch(&bytes), Err(DecodeError::Zstd(_))));
+    bytes.truncate(bytes.len() - 2);
+    assert!(matches!(decode_batch(&bytes), Err(DecodeError::Zstd(_))));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_decoder_panic(bytes in vec(any::<u8>(), 0..400)) {
+        let _ = decode_batch(&bytes);
+        let _ = decode_ack(&bytes);
+        let _ = decode_batch(&zstd::bulk::compress(&bytes, ZSTD_LEVEL).unwrap());
+    }
+
+    #[test]
+    fn a_mutated_batch_is_refused_or_encodes_to_something_that_decodes_alike(
+        at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    ) {
+        let mut bytes = batch_to_wire(&example()).encode_to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        if let Ok(decoded) = decode_batch(&zstd::bulk::compress(&bytes, ZSTD_LEVEL).unwrap()) {
+            let again = decode_batch(&encode_batch(&decoded.batch).unwrap()).unwrap();
+            prop_assert_eq!(again.batch, decoded.batch);
+        }
+    }
+}

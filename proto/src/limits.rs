@@ -1,0 +1,35 @@
+//! The most that either end sends or accepts. The collector applies them before it decodes or allocates.
+
+use std::time::Duration;
+
+/// The version of the wire that this build speaks; the collector also accepts the one before it.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The largest body of a push, compressed.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
+/// The largest body of every other request of an agent.
+pub const MAX_SMALL_BODY_BYTES: usize = 64 << 10;
+/// The largest batch once inflated.
+pub const MAX_INFLATED_BYTES: usize = 8 << 20;
+/// The largest zstd window that is accepted, as a power of two: 8 MiB.
+pub const MAX_ZSTD_WINDOW_LOG: u32 = 23;
+/// The most entries of a batch's dictionary.
+pub const MAX_SERIES: usize = 4_096;
+/// The most measurements of a batch.
+pub const MAX_MEASUREMENTS: usize = 16_384;
+/// The most attributes of a measurement.
+pub const MAX_ATTRIBUTES: usize = 32;
+/// The longest name, service, uplink, attribute or similar text, in bytes.
+pub const MAX_TEXT_BYTES: usize = 256;
+/// The longest target address and probe, in bytes.
+pub const MAX_TARGET_TEXT_BYTES: usize = 1_280;
+/// The span of time that one batch may cover, from its earliest start to its latest end.
+pub const MAX_BATCH_SPAN: Duration = Duration::from_hours(1);
+/// How far ahead of the collector's clock an interval may end.
+pub const MAX_FUTURE: Duration = Duration::from_mins(5);
+/// How old an interval may be before it is `too_old`, unless the collector is configured otherwise: 14 days.
+pub const ACCEPTANCE_HORIZON: Duration = Duration::from_hours(14 * 24);
+/// How long a signature is valid at most (rules, §8).
+pub const MAX_SIGNATURE_AGE: Duration = Duration::from_mins(5);
+/// Every probe's deadline is below the histogram's range.
+pub const MAX_DEADLINE: Duration = Duration::from_secs(59);
