@@ -1,0 +1,16 @@
+//! Probes: send one packet, connect or exchange, and say how it ended.
+
+mod settings;
+
+use crate::sample::Sample;
+use futures::future::BoxFuture;
+use peerlight_proto::{series::Family, target::Target};
+
+pub use settings::{IcmpEngine, ProbeSettings, Trust};
+
+/// Sends one probe to a target over one family and resolves, by the deadline, to how it ended. Never fails for what the
+/// network did: a failure of this machine is an ending, too. None when the target has no address of that family.
+pub trait Probe: Send + Sync {
+    /// Sends one probe.
+    fn probe<'a>(&'a self, target: &'a Target, family: Family) -> BoxFuture<'a, Option<Sample>>;
+}

@@ -1,0 +1,71 @@
+//! How probes are sent.
+
+use ipnet::IpNet;
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// How probes are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeSettings {
+    /// The source address of IPv4 probes; the system's choice when none.
+    pub source_v4: Option<Ipv4Addr>,
+    /// The source address of IPv6 probes; the system's choice when none.
+    pub source_v6: Option<Ipv6Addr>,
+    /// An answer within this time is answered.
+    pub timeout: Duration,
+    /// An answer between time-out and deadline is late; nothing until the deadline is lost.
+    pub deadline: Duration,
+    /// What sends ICMP.
+    pub icmp_engine: IcmpEngine,
+    /// The DNS servers; the system's when empty.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Whose certificates HTTPS targets may have.
+    pub trust: Trust,
+    /// Networks that may be probed although they are not public unicast (rules, §9). Ports are free there, too.
+    pub allow: Vec<IpNet>,
+}
+
+impl ProbeSettings {
+    /// See [`ProbeSettings::timeout`].
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
+    /// See [`ProbeSettings::deadline`].
+    pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(3);
+}
+
+impl Default for ProbeSettings {
+    fn default() -> Self {
+        Self {
+            source_v4: None,
+            source_v6: None,
+            timeout: Self::DEFAULT_TIMEOUT,
+            deadline: Self::DEFAULT_DEADLINE,
+            icmp_engine: IcmpEngine::default(),
+            dns_servers: Vec::new(),
+            trust: Trust::default(),
+            allow: Vec::new(),
+        }
+    }
+}
+
+/// What sends ICMP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IcmpEngine {
+    /// The platform's own: kernel time stamps where the platform has them.
+    #[default]
+    Native,
+    /// surge-ping: any platform, user-space clock.
+    Portable,
+}
+
+/// Whose certificates HTTPS targets may have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// Those that the operating system trusts.
+    #[default]
+    Platform,
+    /// Those under the CA certificates in this PEM file.
+    File(PathBuf),
+}
