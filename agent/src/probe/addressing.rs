@@ -65,7 +65,9 @@ impl Addressing {
         match tokio::time::timeout(self.patience, lookup).await {
             Ok(Ok(choice)) => self.permit(target, choice),
             Ok(Err(_cancelled)) => dns_failed("the lookup was cancelled"),
-            Err(_elapsed) => dns_failed(format!("no answer from DNS within {} ms", self.patience.as_millis())),
+            Err(_elapsed) => {
+                dns_failed(format!("no answer from DNS within {} ms", self.patience.as_millis()))
+            }
         }
     }
 
@@ -79,7 +81,11 @@ impl Addressing {
     }
 
     fn literal(&self, target: &Target, address: IpAddr, family: Family) -> Choice {
-        if Family::of(address) == family { self.within_ceilings(target, address) } else { Choice::OtherFamily }
+        if Family::of(address) == family {
+            self.within_ceilings(target, address)
+        } else {
+            Choice::OtherFamily
+        }
     }
 
     fn permit(&self, target: &Target, choice: Choice) -> Choice {

@@ -79,7 +79,9 @@ impl Ceilings {
     /// Whether a probe at `port` is within the ceilings wherever its target lies.
     pub fn check_port(port: Option<u16>) -> Result<(), OutsideCeilings> {
         match port {
-            Some(port) if !PORTS.iter().any(|ports| ports.contains(&port)) => Err(OutsideCeilings::Port(port)),
+            Some(port) if !PORTS.iter().any(|ports| ports.contains(&port)) => {
+                Err(OutsideCeilings::Port(port))
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -118,9 +120,26 @@ mod tests {
             assert!(may(text), "{text}");
         }
         for text in [
-            "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.31.0.1", "192.168.1.1",
-            "192.0.2.1", "198.18.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fd00::1",
-            "ff02::1", "2001:db8::1", "2002:a00:1::", "::ffff:8.8.8.8", "64:ff9b::10.0.0.1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.31.0.1",
+            "192.168.1.1",
+            "192.0.2.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fd00::1",
+            "ff02::1",
+            "2001:db8::1",
+            "2002:a00:1::",
+            "::ffff:8.8.8.8",
+            "64:ff9b::10.0.0.1",
         ] {
             assert!(!may(text), "{text}");
         }

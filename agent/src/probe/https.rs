@@ -233,12 +233,13 @@ impl Progress {
             readings.push(self.reading(metric, outcome));
         }
         let (local, total) = match failure {
-            Some(Ending::DnsFailed) => (Outcome::Failed(Ending::DnsFailed), Outcome::Failed(Ending::DnsFailed)),
+            Some(Ending::DnsFailed) => {
+                (Outcome::Failed(Ending::DnsFailed), Outcome::Failed(Ending::DnsFailed))
+            }
             Some(ending) => (Outcome::Failed(Ending::Skipped), Outcome::Failed(ending)),
-            None => (
-                spent(self.timeline.spent(Phase::Local), timeout),
-                spent(self.timeline.total(), timeout),
-            ),
+            None => {
+                (spent(self.timeline.spent(Phase::Local), timeout), spent(self.timeline.total(), timeout))
+            }
         };
         readings.push(self.reading(Metric::HttpsLocal, local));
         readings.push(self.reading(Metric::HttpsTotal, total));

@@ -75,8 +75,12 @@ impl Engine {
                 linux::Endpoint::open(settings.source(family), family, strays).map(Self::Linux)
             }
             #[cfg(not(target_os = "linux"))]
-            IcmpEngine::Native => portable::Endpoint::open(settings.source(family), family).map(Self::Portable),
-            IcmpEngine::Portable => portable::Endpoint::open(settings.source(family), family).map(Self::Portable),
+            IcmpEngine::Native => {
+                portable::Endpoint::open(settings.source(family), family).map(Self::Portable)
+            }
+            IcmpEngine::Portable => {
+                portable::Endpoint::open(settings.source(family), family).map(Self::Portable)
+            }
         }
     }
 }

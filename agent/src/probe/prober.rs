@@ -59,7 +59,9 @@ pub enum ProbeError {
         reason: String,
     },
     /// The times contradict each other.
-    #[error("a time-out of {timeout:?} must be above zero and at most the deadline of {deadline:?}, and that below one minute")]
+    #[error(
+        "a time-out of {timeout:?} must be above zero and at most the deadline of {deadline:?}, and that below one minute"
+    )]
     Times {
         /// As set.
         timeout: Duration,

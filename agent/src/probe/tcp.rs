@@ -101,7 +101,9 @@ pub(crate) async fn connect(source: Option<IpAddr>, to: SocketAddr) -> Result<Co
     match socket.connect(&to.into()) {
         Ok(()) => {}
         Err(error) if in_progress(&error) => {}
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Err(ConnectError::Refused(error)),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            return Err(ConnectError::Refused(error));
+        }
         Err(error) => return Err(ConnectError::Local(error)),
     }
     let stream = TcpStream::from_std(socket.into()).map_err(ConnectError::Local)?;

@@ -7,7 +7,12 @@ use super::{
     strays::Strays,
 };
 use crate::sample::Stray;
-use peerlight_proto::{id::TargetId, measurement::Ending, metric::Metric, series::{Clock, Family}};
+use peerlight_proto::{
+    id::TargetId,
+    measurement::Ending,
+    metric::Metric,
+    series::{Clock, Family},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io::{self, ErrorKind},
@@ -47,10 +52,15 @@ pub(crate) async fn probe(
     let deadline = tokio::time::Instant::now() + settings.deadline;
     let family = Family::of(to.ip());
     let stray = Stray { target, metric: Metric::UdpRtt, family, duplicate: false };
-    let (mut flight, began) = match open(settings, to).and_then(|socket| Flight::begin(socket, strays, stray)) {
+    let (mut flight, began) = match open(settings, to).and_then(|socket| Flight::begin(socket, strays, stray))
+    {
         Ok(begun) => begun,
         Err(error) => {
-            return Exchange::failed(CLOCK, Ending::SendFailed, format!("cannot send from this machine: {error}"));
+            return Exchange::failed(
+                CLOCK,
+                Ending::SendFailed,
+                format!("cannot send from this machine: {error}"),
+            );
         }
     };
     let mut room = Room::new();
@@ -120,7 +130,10 @@ impl Flight {
                 Ok(Some(_foreign)) => self.strays.report(self.stray),
                 Ok(None) => return None,
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                    return Some(Landing::Refused(describe_unreachable(if self.v6 { 4 } else { 3 }, self.v6)));
+                    return Some(Landing::Refused(describe_unreachable(
+                        if self.v6 { 4 } else { 3 },
+                        self.v6,
+                    )));
                 }
                 Err(_about_another_packet) => {}
             }
@@ -147,7 +160,8 @@ impl Flight {
                 while let Ok(Some(_)) = self.socket.notice(&mut room) {}
                 match self.socket.receive(&mut room) {
                     Ok(Some(received)) => {
-                        self.strays.report(Stray { duplicate: received.packet == self.request, ..self.stray });
+                        self.strays
+                            .report(Stray { duplicate: received.packet == self.request, ..self.stray });
                     }
                     Ok(None) => break,
                     Err(_icmp) => {}

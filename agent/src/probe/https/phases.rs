@@ -90,8 +90,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [Phase; 6] =
-        [Phase::Dns, Phase::Tcp, Phase::Tls, Phase::Ttfb, Phase::Transfer, Phase::Local];
+    const ALL: [Phase; 6] = [Phase::Dns, Phase::Tcp, Phase::Tls, Phase::Ttfb, Phase::Transfer, Phase::Local];
 
     fn passage(start: Instant, direction: Direction, ms: u64) -> Passage {
         Passage { direction, at: start + Duration::from_millis(ms) }

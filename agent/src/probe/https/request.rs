@@ -94,11 +94,8 @@ impl Answer {
 
 impl Question<'_> {
     fn authority(&self) -> String {
-        let host = if self.host.as_str().contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.to_string()
-        };
+        let host =
+            if self.host.as_str().contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
         if self.port == 443 { host } else { format!("{host}:{}", self.port) }
     }
 

@@ -1,11 +1,7 @@
 //! TLS for probes: every handshake is a cold one, and who issued the certificate is known even if it does not verify,
 //! which is how an inspecting middlebox shows.
 
-use crate::probe::{
-    exchange::clip,
-    prober::ProbeError,
-    settings::Trust,
-};
+use crate::probe::{exchange::clip, prober::ProbeError, settings::Trust};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -63,7 +59,10 @@ impl Tls {
     }
 }
 
-fn verifier_of(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, ProbeError> {
+fn verifier_of(
+    path: &Path,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, ProbeError> {
     let wrong = |reason: String| ProbeError::Trust { path: path.to_owned(), reason };
     let mut roots = RootCertStore::empty();
     let certificates = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;

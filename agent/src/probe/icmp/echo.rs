@@ -81,7 +81,8 @@ fn read(packet: &[u8], kind: u8) -> Option<Echo> {
 
 /// The internet checksum (RFC 1071) of a packet of even length.
 fn checksum(packet: &[u8]) -> u16 {
-    let mut sum: u32 = packet.as_chunks::<2>().0.iter().map(|&word| u32::from(u16::from_be_bytes(word))).sum();
+    let mut sum: u32 =
+        packet.as_chunks::<2>().0.iter().map(|&word| u32::from(u16::from_be_bytes(word))).sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

@@ -75,8 +75,7 @@ impl InFlight {
             .find(|sequence| !self.requests.contains_key(sequence))?;
         self.next = sequence.wrapping_add(1);
         let (waiter, answer) = oneshot::channel();
-        let request =
-            Request { target, cookie, at: now, left: None, answered: false, waiter: Some(waiter) };
+        let request = Request { target, cookie, at: now, left: None, answered: false, waiter: Some(waiter) };
         self.requests.insert(sequence, request);
         self.oldest_first.push_back((now, sequence));
         if self.targets.len() >= MAX_ADDRESSES {
@@ -99,7 +98,8 @@ impl InFlight {
 
     /// Notes when a request left.
     pub(super) fn left(&mut self, key: u32, at: i64) {
-        if let Some(request) = self.by_key.remove(&key).and_then(|sequence| self.requests.get_mut(&sequence)) {
+        if let Some(request) = self.by_key.remove(&key).and_then(|sequence| self.requests.get_mut(&sequence))
+        {
             request.left = Some(at);
         }
     }
@@ -117,7 +117,8 @@ impl InFlight {
         kernel: Option<i64>,
         at: Instant,
     ) -> Match {
-        let request = self.requests.get_mut(&echo.sequence).filter(|request| echo.cookie == Some(request.cookie));
+        let request =
+            self.requests.get_mut(&echo.sequence).filter(|request| echo.cookie == Some(request.cookie));
         let Some(request) = request else {
             let target = from.and_then(|from| self.targets.get(&from));
             return target.map_or(Match::Unknown, |&target| Match::Foreign(target));

@@ -54,8 +54,7 @@ impl StampedSocket {
             Family::V4 => sockopt::Ipv4RecvErr.set(&socket, &true)?,
             Family::V6 => sockopt::Ipv6RecvErr.set(&socket, &true)?,
         }
-        let fd = AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::ERROR)?;
-        Ok(Self { fd, next_key: Mutex::new(0) })
+        Ok(Self { fd: register(socket)?, next_key: Mutex::new(0) })
     }
 
     /// Sends a packet, to `to` unless the socket is connected, and says by which key its stamp will come.
@@ -98,7 +97,8 @@ impl StampedSocket {
         let mut error = None;
         let read = {
             let mut parts = [IoSliceMut::new(&mut room.packet)];
-            let Some(message) = self.receive_message(&mut parts, &mut room.control, MsgFlags::MSG_ERRQUEUE)?
+            let Some(message) =
+                self.receive_message(&mut parts, &mut room.control, MsgFlags::MSG_ERRQUEUE)?
             else {
                 return Ok(None);
             };
@@ -164,6 +164,14 @@ impl StampedSocket {
             Err(errno) => Err(errno.into()),
         }
     }
+}
+
+#[expect(unsafe_code, reason = "tokio asks callers to vouch for the descriptor")]
+fn register(socket: Socket) -> io::Result<AsyncFd<Socket>> {
+    let interest = Interest::READABLE | Interest::ERROR;
+    // SAFETY: a `Socket` owns its descriptor, gives the same one as long as it lives, and the `AsyncFd` owns the `Socket`.
+    let registered = unsafe { AsyncFd::register_with_interest(socket, interest) };
+    Ok(registered?)
 }
 
 /// What is stamped: both directions, in software; sent packets are told by number and not copied back.

@@ -54,10 +54,7 @@ impl StampedSocket {
     }
 
     /// The next packet, or none for now.
-    pub(crate) fn receive<'room>(
-        &self,
-        room: &'room mut super::Room,
-    ) -> io::Result<Option<Received<'room>>> {
+    pub(crate) fn receive<'room>(&self, room: &'room mut super::Room) -> io::Result<Option<Received<'room>>> {
         match self.0.try_recv_from(&mut room.packet) {
             Ok((read, from)) => {
                 let user = crate::probe::exchange::now();

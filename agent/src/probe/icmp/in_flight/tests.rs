@@ -37,10 +37,7 @@ fn the_first_reply_answers_and_the_second_is_a_duplicate() {
 fn a_reply_with_another_cookie_is_foreign_and_answers_nobody() {
     let (mut in_flight, now) = (InFlight::default(), start());
     let (sequence, mut answer) = in_flight.begin(target(1), THERE, COOKIE, now).unwrap();
-    assert_eq!(
-        in_flight.replied(Some(THERE), &echo(sequence, [8; 8]), None, now),
-        Match::Foreign(target(1))
-    );
+    assert_eq!(in_flight.replied(Some(THERE), &echo(sequence, [8; 8]), None, now), Match::Foreign(target(1)));
     let elsewhere = Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9)));
     assert_eq!(in_flight.replied(elsewhere, &echo(sequence, [8; 8]), None, now), Match::Unknown);
     assert!(answer.try_recv().is_err());
