@@ -154,18 +154,26 @@ impl Flight {
 
     /// After the echo: keeps the port open for echoes beyond it, until the caller ends it.
     async fn linger(self, mut room: Room) {
-        while let Ok(mut ready) = self.socket.ready().await {
-            ready.clear_ready();
-            for _ in 0..MAX_BURST {
-                while let Ok(Some(_)) = self.socket.notice(&mut room) {}
-                match self.socket.receive(&mut room) {
-                    Ok(Some(received)) => {
-                        self.strays
-                            .report(Stray { duplicate: received.packet == self.request, ..self.stray });
-                    }
-                    Ok(None) => break,
-                    Err(_icmp) => {}
+        // What came right behind the echo is there already and makes the socket ready no more.
+        loop {
+            self.count_strays(&mut room);
+            match self.socket.ready().await {
+                Ok(mut ready) => ready.clear_ready(),
+                Err(_runtime_ends) => return,
+            }
+        }
+    }
+
+    fn count_strays(&self, room: &mut Room) {
+        for _ in 0..MAX_BURST {
+            while let Ok(Some(_)) = self.socket.notice(room) {}
+            match self.socket.receive(room) {
+                Ok(Some(received)) => {
+                    let duplicate = received.packet == self.request;
+                    self.strays.report(Stray { duplicate, ..self.stray });
                 }
+                Ok(None) => break,
+                Err(_icmp) => {}
             }
         }
     }
