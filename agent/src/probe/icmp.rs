@@ -85,10 +85,26 @@ impl Engine {
     }
 }
 
+/// What keeps the socket of `family` from opening, and what to do about it.
 fn problem(family: Family, error: io::Error) -> ProbeError {
     if error.kind() == io::ErrorKind::PermissionDenied {
         ProbeError::IcmpNotPermitted { family, source: error }
     } else {
         ProbeError::IcmpSocket { family, source: error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_permitted_says_what_would_permit_it() {
+        let problem = problem(Family::V6, io::ErrorKind::PermissionDenied.into());
+        assert_eq!(
+            problem.to_string(),
+            "ICMP over IPv6 is not permitted: put this process's group into the sysctl net.ipv4.ping_group_range \
+             (such as \"0 2147483647\"), or give it the capability CAP_NET_RAW"
+        );
     }
 }

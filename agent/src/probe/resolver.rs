@@ -230,7 +230,7 @@ mod tests {
         let at =
             |after: Duration| resolver.begin(start + after).ok().map(|resolvers| Arc::as_ptr(&resolvers));
         let first = at(Duration::ZERO);
-        assert_eq!(at(RELOAD_AFTER - Duration::from_secs(1)), first);
+        assert_eq!(at(RELOAD_AFTER.saturating_sub(Duration::from_secs(1))), first);
         assert_eq!(resolver.lock().unanswered, Some(start));
         at(RELOAD_AFTER);
         assert_eq!(resolver.lock().unanswered, Some(start + RELOAD_AFTER));
