@@ -3,4 +3,5 @@
 pub mod ingest;
 pub mod organisation;
 pub mod registry;
+pub mod rfc3339;
 pub mod store;
