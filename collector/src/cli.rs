@@ -16,6 +16,7 @@ pub use connect::Defaults;
 pub use execute::execute;
 pub use output::Output;
 
+use crate::registry::ProviderKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 use url::Url;
@@ -40,14 +41,14 @@ pub struct Cli {
 #[command(next_help_heading = "Running collector")]
 pub struct Connection {
     /// Its operators' listener; the configuration's unless given.
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
     pub url: Option<Url>,
     /// A file that holds an operator token, `-` for standard input; else `PEERLIGHT_OPERATOR_TOKEN`, else the one that the
     /// collector keeps in its state directory.
-    #[arg(long, global = true, value_name = "PATH|-")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "PATH|-")]
     pub token_file: Option<PathBuf>,
     /// A PEM file of certificates to trust besides the system's, for an https URL.
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "PATH")]
     pub ca_file: Option<PathBuf>,
 }
 
@@ -197,8 +198,8 @@ pub struct ProviderArgs {
     #[arg(required_unless_present = "from_directory", conflicts_with = "from_directory")]
     pub name: Option<String>,
     /// What it is: ISP, IXP or SDCI.
-    #[arg(long, value_name = "KIND", default_value = "ISP")]
-    pub kind: String,
+    #[arg(long, value_name = "KIND", default_value_t = ProviderKind::Isp)]
+    pub kind: ProviderKind,
     /// A country where it operates, as ISO 3166-1 alpha-2; may be given several times.
     #[arg(long, value_name = "CODE")]
     pub country: Vec<String>,

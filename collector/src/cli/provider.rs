@@ -70,7 +70,7 @@ fn new(args: ProviderArgs) -> anyhow::Result<NewProvider> {
     }
     Ok(NewProvider {
         name: args.name.context("a provider needs a name")?,
-        kind: args.kind.parse()?,
+        kind: args.kind,
         countries: args.country,
         aliases: args.alias,
         asns: args.asn,
