@@ -1,9 +1,11 @@
 //! The command line: definitions only. What the commands do stands in `cli/`.
 
 mod agent;
+mod audit;
 mod connect;
 mod execute;
 mod location;
+mod operator;
 mod output;
 mod provider;
 mod registration;
@@ -16,7 +18,7 @@ pub use connect::Defaults;
 pub use execute::execute;
 pub use output::Output;
 
-use crate::registry::ProviderKind;
+use crate::registry::{ProviderKind, Role};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 use url::Url;
@@ -90,6 +92,11 @@ pub enum Operation {
     /// Enrolment tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Operator tokens: who may read and change the registry.
+    #[command(subcommand)]
+    Operator(OperatorCommand),
+    /// List the changes to the registry, the latest first.
+    Audit(AuditOptions),
 }
 
 /// How something is printed.
@@ -393,6 +400,37 @@ pub struct TokenArgs {
     #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = humantime::parse_duration)]
     pub life: Duration,
     /// How it is printed: the token alone on standard output, or a JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Operator tokens.
+#[derive(Debug, Subcommand)]
+pub enum OperatorCommand {
+    /// Create an operator token and print it. It is shown this once, and replaces one of the same name.
+    Create {
+        /// Its name: what the audit says.
+        name: String,
+        /// What it may do: administrator or reader.
+        #[arg(long, default_value_t = Role::Administrator)]
+        role: Role,
+    },
+    /// List the operator tokens, without their secrets.
+    List(HistoryOptions),
+    /// Revoke an operator token.
+    Revoke {
+        /// Its number.
+        token: i64,
+    },
+}
+
+/// How much of the audit is printed, and how.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct AuditOptions {
+    /// The most changes to show.
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    /// How it is printed; the changes themselves stand in JSON only.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }

@@ -2,7 +2,7 @@
 
 use super::{
     error::ApiError,
-    extract::Params,
+    extract::{Path, Query},
     list::{List, ListQuery},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::State,
 };
 use peerlight_proto::id::AgentId;
 
@@ -21,7 +21,7 @@ use peerlight_proto::id::AgentId;
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Params(query): Params<ListQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<List<AgentEntry>>, ApiError> {
     let mut agents = app.ask(move |registry, _now| registry.agents(operator.organisation)).await?;
     agents.retain(|agent| query.all || agent.revoked.is_none());

@@ -2,7 +2,7 @@
 
 use super::{
     error::ApiError,
-    extract::{Body, Params},
+    extract::{self, Path, Query},
     list::{List, ListQuery},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::State,
 };
 use http::StatusCode;
 
@@ -21,7 +21,7 @@ use http::StatusCode;
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Params(query): Params<ListQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<List<Provider>>, ApiError> {
     let mut providers = app.ask(move |registry, _now| registry.providers(operator.organisation)).await?;
     providers.retain(|provider| query.all || provider.ended.is_none());
@@ -34,7 +34,7 @@ pub async fn list(
 pub async fn add(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Body(new): Body<NewProvider>,
+    extract::Json(new): extract::Json<NewProvider>,
 ) -> Result<(StatusCode, Json<Provider>), ApiError> {
     let added = app.ask(move |registry, now| registry.add_provider(&new, &operator, now)).await?;
     Ok((StatusCode::CREATED, Json(added)))

@@ -2,7 +2,7 @@
 
 use super::{
     error::ApiError,
-    extract::{Body, Params},
+    extract::{self, Path, Query},
     list::List,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::State,
 };
 use http::StatusCode;
 use peerlight_proto::time::Timestamp;
@@ -56,7 +56,7 @@ pub struct Checked {
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Params(query): Params<RegistrationQuery>,
+    Query(query): Query<RegistrationQuery>,
 ) -> Result<Json<List<Registration>>, ApiError> {
     let limit = query.limit;
     let found = app
@@ -74,7 +74,7 @@ pub async fn list(
 pub async fn add(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Body(new): Body<NewRegistration>,
+    extract::Json(new): extract::Json<NewRegistration>,
 ) -> Result<(StatusCode, Json<Registration>), ApiError> {
     let added = app.ask(move |registry, now| registry.add_registration(&new, &operator, now)).await?;
     Ok((StatusCode::CREATED, Json(added)))
@@ -86,7 +86,7 @@ pub async fn add(
 pub async fn check(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Body(new): Body<NewRegistration>,
+    extract::Json(new): extract::Json<NewRegistration>,
 ) -> Result<Json<Checked>, ApiError> {
     app.ask(move |registry, now| registry.check_registration(&new, &operator, now)).await?;
     Ok(Json(Checked { acceptable: true }))
@@ -99,7 +99,7 @@ pub async fn end(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<i64>,
-    Params(query): Params<EndQuery>,
+    Query(query): Query<EndQuery>,
 ) -> Result<Json<Registration>, ApiError> {
     let ended = app
         .ask(move |registry, now| {

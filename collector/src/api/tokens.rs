@@ -2,7 +2,7 @@
 
 use super::{
     error::ApiError,
-    extract::{Body, Params},
+    extract::{self, Path, Query},
     list::{List, ListQuery},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::State,
 };
 use http::StatusCode;
 
@@ -21,7 +21,7 @@ use http::StatusCode;
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Params(query): Params<ListQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<List<TokenEntry>>, ApiError> {
     let tokens = app
         .ask(move |registry, now| {
@@ -40,7 +40,7 @@ pub async fn list(
 pub async fn create(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Body(new): Body<NewToken>,
+    extract::Json(new): extract::Json<NewToken>,
 ) -> Result<(StatusCode, Json<IssuedToken>), ApiError> {
     let identity = app.identity();
     let issued =
