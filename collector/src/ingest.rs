@@ -2,4 +2,4 @@
 
 mod admit;
 
-pub use admit::{Admitted, AdmittedMeasurement, Caller};
+pub use admit::{Admitted, AdmittedMeasurement, Caller, Inadmissible, admit};
