@@ -2,7 +2,7 @@
 
 use super::{MAX_PACKET, Notice, Received};
 use peerlight_proto::series::Family;
-use socket2::Socket;
+use socket2::{SockRef, Socket};
 use std::{io, net::SocketAddr};
 use tokio::{io::Interest, net::UdpSocket};
 
@@ -35,9 +35,11 @@ impl StampedSocket {
 
     /// Sends a packet, to `to` unless the socket is connected.
     pub(crate) fn send(&self, packet: &[u8], to: Option<SocketAddr>) -> io::Result<u32> {
+        // Straight to the socket: tokio does not know yet that a fresh one can be written to.
+        let socket = SockRef::from(&self.0);
         match to {
-            Some(to) => self.0.try_send_to(packet, to),
-            None => self.0.try_send(packet),
+            Some(to) => socket.send_to(packet, &to.into()),
+            None => socket.send(packet),
         }
         .map(|_length| 0)
     }
@@ -78,8 +80,6 @@ mod tests {
         socket.connect(&peer.local_addr().unwrap().into()).unwrap();
         let socket = StampedSocket::new(socket, Family::V4, false).unwrap();
         let mut room = super::super::Room::new();
-        // tokio reports a socket writable only after it has seen it so.
-        socket.0.writable().await.unwrap();
         assert_eq!(socket.send(b"there", None).unwrap(), 0);
         let mut buffer = [0; 16];
         let (length, from) = peer.recv_from(&mut buffer).await.unwrap();
