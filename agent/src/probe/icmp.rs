@@ -1,7 +1,5 @@
 //! ICMP echo: which engine sends it, and what both need.
 
-mod echo;
-mod in_flight;
 #[cfg(target_os = "linux")]
 mod linux;
 mod portable;
@@ -61,7 +59,7 @@ impl Icmp {
         match engine {
             #[cfg(target_os = "linux")]
             Ok(Engine::Linux(endpoint)) => endpoint.probe(settings, to, target).await,
-            Ok(Engine::Portable(endpoint)) => endpoint.probe(settings, to).await,
+            Ok(Engine::Portable(endpoint)) => endpoint.probe(settings, to, target).await,
             Err(problem) => Exchange::failed(self.clock, Ending::SendFailed, problem),
         }
     }
@@ -69,18 +67,12 @@ impl Icmp {
 
 impl Engine {
     fn open(settings: &ProbeSettings, family: Family, strays: &Strays) -> io::Result<Self> {
+        let source = settings.source(family);
         match settings.icmp_engine {
             #[cfg(target_os = "linux")]
-            IcmpEngine::Native => {
-                linux::Endpoint::open(settings.source(family), family, strays).map(Self::Linux)
-            }
-            #[cfg(not(target_os = "linux"))]
-            IcmpEngine::Native => {
-                portable::Endpoint::open(settings.source(family), family).map(Self::Portable)
-            }
-            IcmpEngine::Portable => {
-                portable::Endpoint::open(settings.source(family), family).map(Self::Portable)
-            }
+            IcmpEngine::Native => linux::Endpoint::open(source, family, strays).map(Self::Linux),
+            // Native where there is no engine of the platform's, too.
+            _ => portable::Endpoint::open(source, family, strays).map(Self::Portable),
         }
     }
 }
