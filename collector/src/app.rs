@@ -1,14 +1,14 @@
 //! What handlers may reach.
 
 use crate::{
-    api::error::ApiError,
+    api::error::{ApiError, unavailable},
     auth::Sessions,
     clock::Clock,
     config::Config,
     identity::Identity,
     metrics::Metrics,
     rate::Rates,
-    registry::{self, Registry},
+    registry::{self, Registry, RegistryError},
     signature::{ResponseSigner, SignatureError},
     store::Store,
 };
@@ -81,22 +81,31 @@ impl App {
         })))
     }
 
-    /// Asks the registry on a thread that may wait for the disk.
-    pub async fn ask<T, E>(
+    /// Asks the registry for an operator, on a thread that may wait for the disk.
+    pub async fn ask<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&Registry, Timestamp) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, ApiError>
-    where
-        T: Send + 'static,
-        E: Into<ApiError> + Send + 'static,
-    {
+        ask: impl FnOnce(&Registry, Timestamp) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.blocking(ask).await?.map_err(ApiError::from)
+    }
+
+    /// Asks the registry for an agent: it comes back when the registry fails, and takes no word of it as its own fault.
+    pub async fn ask_for_agent<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Registry, Timestamp) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.blocking(ask).await?.map_err(|error| unavailable("the registry failed", &error))
+    }
+
+    /// Does something with the registry on a thread that may wait for the disk.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Registry, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
         let (registry, now) = (self.registry.clone(), self.clock.now());
-        match tokio::task::spawn_blocking(move || ask(&registry, now)).await {
-            Ok(answer) => answer.map_err(Into::into),
-            Err(error) => {
-                tracing::error!(%error, "a question to the registry panicked");
-                Err(ApiError::internal())
-            }
-        }
+        tokio::task::spawn_blocking(move || act(&registry, now)).await.map_err(|error| {
+            tracing::error!(%error, "a question to the registry panicked");
+            ApiError::internal()
+        })
     }
 }

@@ -3,6 +3,8 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod cli;
+pub mod client;
 pub mod client_address;
 pub mod clock;
 pub mod config;
@@ -16,5 +18,6 @@ pub mod rate;
 pub mod registry;
 pub mod rfc3339;
 pub mod router;
+pub mod server;
 pub mod signature;
 pub mod store;

@@ -28,7 +28,7 @@ pub use directory::{DirectoryEntry, directory, directory_entry};
 pub use enrolment::EnrolError;
 pub use error::RegistryError;
 pub use locations::{Location, NewLocation};
-pub use operators::{Operator, OperatorToken, Role};
+pub use operators::{IssuedOperatorToken, NewOperatorToken, Operator, OperatorToken, Role};
 pub use providers::{NewProvider, Provider, ProviderKind};
 pub use registration::{Registration, RegistrationId};
 pub use registrations::NewRegistration;

@@ -2,9 +2,10 @@
 
 use crate::{
     api::{
-        assignment, enrolments,
+        agents, assignment, audit, enrolments,
         error::{ApiError, ProblemName},
-        health, metrics, openapi, sign_in, status, whoami,
+        health, locations, metrics, openapi, operators, providers, registrations, sign_in, status, targets,
+        tokens, whoami,
     },
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
@@ -27,14 +28,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The agents' listener.
-pub fn agents(app: &App) -> Router {
+pub fn for_agents(app: &App) -> Router {
     let signed = signed_routes().route_layer(from_fn_with_state(app.clone(), require_agent));
     let (router, _document) = signed.merge(unsigned_routes()).split_for_parts();
     outer(router, app).with_state(app.clone())
 }
 
 /// The operators' listener.
-pub fn operators(app: &App) -> Router {
+pub fn for_operators(app: &App) -> Router {
     let (private, _paths) = operator_routes().split_for_parts();
     let private = private
         .merge(openapi::route(document()))
@@ -73,7 +74,25 @@ fn signed_routes() -> OpenApiRouter<App> {
 
 /// What operators may ask.
 fn operator_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::default().routes(routes!(status::show)).routes(routes!(metrics::show))
+    OpenApiRouter::default()
+        .routes(routes!(providers::list, providers::add))
+        .routes(routes!(providers::end))
+        .routes(routes!(locations::list, locations::add))
+        .routes(routes!(locations::end))
+        .routes(routes!(registrations::list, registrations::add))
+        .routes(routes!(registrations::check))
+        .routes(routes!(registrations::end))
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::show, agents::revoke))
+        .routes(routes!(targets::list, targets::add))
+        .routes(routes!(targets::remove))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(operators::list, operators::create))
+        .routes(routes!(operators::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(status::show))
+        .routes(routes!(metrics::show))
 }
 
 /// What stands before every request, outermost last.

@@ -1,6 +1,6 @@
 //! `/api/v1/assignment`: the targets that the calling agent is given.
 
-use super::error::{ApiError, unavailable};
+use super::error::ApiError;
 use crate::{app::App, ingest::Caller};
 use axum::{
     Extension, Json,
@@ -18,11 +18,7 @@ pub async fn show(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let assignment = app
-        .ask(move |registry, _now| {
-            registry.assignment(caller.agent).map_err(|error| unavailable("the registry failed", &error))
-        })
-        .await?;
+    let assignment = app.ask_for_agent(move |registry, _now| registry.assignment(caller.agent)).await?;
     let tag = HeaderValue::try_from(format!("\"{}\"", assignment.version))
         .map_err(|_unprintable| ApiError::internal())?;
     let held = headers.get(header::IF_NONE_MATCH);

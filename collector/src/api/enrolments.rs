@@ -1,11 +1,11 @@
 //! `/api/v1/enrolments`: an agent's key becomes known, against an operator's token.
 
-use super::error::{ApiError, unavailable};
+use super::error::ApiError;
 use crate::{
     app::App,
     auth::agent::{check_time, read_body, unauthenticated},
     client_address::ClientAddress,
-    registry::{EnrolError, Registration},
+    registry::Registration,
     signature::RequestSignature,
 };
 use axum::{
@@ -78,20 +78,16 @@ async fn enrol(
     check_time(signature, app.clock.now())?;
     let (nonce, until) = (signature.nonce().to_owned(), signature.believed_until());
     let agent = enrolment.agent;
-    let registration = app
-        .ask(move |registry, now| {
-            let fresh = registry
-                .burn_nonce(NONCE_SCOPE, &nonce, until, now)
-                .map_err(|error| unavailable("the registry failed", &error))?;
-            if !fresh {
-                return Err(ApiError::agent(
-                    ProblemType::Unauthenticated,
-                    "this very request was made before; sign a new one",
-                ));
-            }
-            registry.enrol(&enrolment, address.nearest(), now).map_err(|error: EnrolError| error.into())
-        })
-        .await?;
+    let fresh =
+        app.ask_for_agent(move |registry, now| registry.burn_nonce(NONCE_SCOPE, &nonce, until, now)).await?;
+    if !fresh {
+        return Err(ApiError::agent(
+            ProblemType::Unauthenticated,
+            "this very request was made before; sign a new one",
+        ));
+    }
+    let registration =
+        app.blocking(move |registry, now| registry.enrol(&enrolment, address.nearest(), now)).await??;
     tracing::info!(%agent, site = registration.site, "an agent enrolled");
     let collector_time_us = app.clock.now().as_micros();
     Ok(EnrolmentResponse { agent, site: assertion(registration), collector_time_us })

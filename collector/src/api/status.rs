@@ -56,7 +56,7 @@ pub async fn show(
     let organisation = operator.organisation;
     let (registrations, agents) = app
         .ask(move |registry, _now| {
-            Ok::<_, ApiError>((registry.registrations(organisation)?, registry.agents(organisation)?))
+            Ok((registry.registrations(organisation)?, registry.agents(organisation)?))
         })
         .await?;
     let now = app.clock.now();

@@ -1,6 +1,6 @@
 //! `/api/v1/whoami`: the public address that the collector sees.
 
-use super::error::{ApiError, unavailable};
+use super::error::ApiError;
 use crate::{app::App, client_address::ClientAddress, ingest::Caller, registry::Sighting};
 use axum::{Extension, Json, extract::State};
 use peerlight_proto::whoami::WhoAmI;
@@ -15,9 +15,6 @@ pub async fn show(
     Extension(address): Extension<ClientAddress>,
 ) -> Result<Json<WhoAmI>, ApiError> {
     let sighting = Sighting { at: app.clock.now(), address: address.client, batch: None };
-    app.ask(move |registry, _now| {
-        registry.sighting(caller.agent, &sighting).map_err(|error| unavailable("the registry failed", &error))
-    })
-    .await?;
+    app.ask_for_agent(move |registry, _now| registry.sighting(caller.agent, &sighting)).await?;
     Ok(Json(WhoAmI { address: address.client, collector_time_us: app.clock.now().as_micros() }))
 }

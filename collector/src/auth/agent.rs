@@ -1,10 +1,10 @@
 //! Agents: the signature of the head first, then the body through a hard limit; every answer after that is signed.
 
 use crate::{
-    api::error::{ApiError, unavailable},
+    api::error::ApiError,
     app::App,
     ingest::Caller,
-    registry::{EnrolledAgent, RegistryError},
+    registry::EnrolledAgent,
     signature::{RequestSignature, SignatureError},
 };
 use axum::{
@@ -52,10 +52,7 @@ async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, Enrolle
         )
     };
     let id: AgentId = signature.key_id().parse().map_err(|_reason| unknown())?;
-    let agent = app
-        .ask(move |registry, _now| registry.caller(id).map_err(RegistryDown))
-        .await?
-        .ok_or_else(unknown)?;
+    let agent = app.ask_for_agent(move |registry, _now| registry.caller(id)).await?.ok_or_else(unknown)?;
     signature.verify(&agent.public_key).map_err(|error| unauthenticated(&error))?;
     Ok((signature, agent))
 }
@@ -108,13 +105,4 @@ pub(crate) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiErro
 /// The answer to a signature that is not believed: the agent keeps what it has.
 pub(crate) fn unauthenticated(error: &SignatureError) -> ApiError {
     ApiError::agent(ProblemType::Unauthenticated, error.to_string())
-}
-
-/// A registry that fails while an agent asks: not the agent's fault, so it comes back.
-struct RegistryDown(RegistryError);
-
-impl From<RegistryDown> for ApiError {
-    fn from(RegistryDown(error): RegistryDown) -> Self {
-        unavailable("the registry failed", &error)
-    }
 }

@@ -228,10 +228,7 @@ fn mismatches(
 ) -> Result<Vec<String>, Fault> {
     let mut found = Vec::new();
     let mut contradicts = |what: &str, agent: &str, collector: &str| {
-        found.push(format!(
-            "{what} is `{}` on the agent and `{collector}` at the collector",
-            printable(agent)
-        ));
+        found.push(format!("{what} `{}` on the agent, `{collector}` at the collector", printable(agent)));
     };
     if site.name != registration.site {
         contradicts("name", &site.name, &registration.site);

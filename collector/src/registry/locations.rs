@@ -180,9 +180,10 @@ fn standard_name(code: &str) -> Result<String, String> {
             country.name, country.alpha2
         )),
         Some(first) => {
-            let hint = names::suggest(code, subdivisions.iter().map(|subdivision| subdivision.code));
+            let codes = subdivisions.iter().map(|subdivision| subdivision.code);
+            let hint = if code.len() == 2 { String::new() } else { names::suggest(code, codes) };
             Err(format!(
-                "`{code}` is not an ISO 3166-2 code; those of {} begin with {}-, such as {} ({}){hint}",
+                "`{code}`{hint} is not an ISO 3166-2 code; those of {} begin with {}-, such as {} ({})",
                 country.name, country.alpha2, first.code, first.name
             ))
         }
@@ -192,21 +193,14 @@ fn standard_name(code: &str) -> Result<String, String> {
 fn check(new: &NewLocation) -> Result<(String, String, String), RegistryError> {
     let mut errors = Vec::new();
     let code = canonical(&new.code);
-    let standard = standard_name(&code).unwrap_or_else(|error| {
+    let known = standard_name(&code);
+    let is_code = known.is_ok();
+    let standard = known.unwrap_or_else(|error| {
         errors.push(error);
         String::new()
     });
     let name = new.name.as_ref().map_or(standard, |name| names::check("name", name, &mut errors));
-    let time_zone = match &new.time_zone {
-        Some(zone) => zone.trim().to_owned(),
-        None => time_zones::usual(&code).unwrap_or_default().to_owned(),
-    };
-    if time_zone.is_empty() {
-        errors
-            .push(format!("`{code}` does not decide a time zone; give its IANA name, such as Europe/London"));
-    } else if jiff::tz::TimeZone::get(&time_zone).is_err() {
-        errors.push(format!("`{time_zone}` is not an IANA time zone, such as Europe/London"));
-    }
+    let time_zone = check_time_zone(new.time_zone.as_deref(), &code, is_code, &mut errors);
     match (new.latitude, new.longitude) {
         (None, None) => {}
         (Some(latitude), Some(longitude)) => {
@@ -226,6 +220,22 @@ fn check(new: &NewLocation) -> Result<(String, String, String), RegistryError> {
     } else {
         Err(RegistryError::Invalid { what: "location", errors })
     }
+}
+
+/// The zone that was given, or the one that the code decides.
+fn check_time_zone(given: Option<&str>, code: &str, is_code: bool, errors: &mut Vec<String>) -> String {
+    if let Some(zone) = given.map(str::trim).or_else(|| time_zones::usual(code)) {
+        if jiff::tz::TimeZone::get(zone).is_err() {
+            errors.push(format!("`{zone}` is not an IANA time zone, such as Europe/London"));
+        }
+        return zone.to_owned();
+    }
+    // Where the code is none, that has been said, and nothing follows from it.
+    if is_code {
+        errors
+            .push(format!("`{code}` does not decide a time zone; give its IANA name, such as Europe/London"));
+    }
+    String::new()
 }
 
 fn read(row: &Row<'_>) -> Result<Location, Fault> {

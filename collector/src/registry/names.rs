@@ -21,7 +21,7 @@ pub(super) fn check(field: &str, name: &str, errors: &mut Vec<String>) -> String
     name.to_owned()
 }
 
-/// The ones of `names` that are closest to `name`, as a hint at the end of an error.
+/// The ones of `names` that are closest to `name`, as a hint behind it in an error.
 pub(super) fn suggest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let wanted = fold(name);
     names
@@ -29,7 +29,7 @@ pub(super) fn suggest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
         .map(|known| (strsim::jaro_winkler(&wanted, &fold(known)), known))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map_or_else(String::new, |(_, known)| format!("; did you mean `{known}`?"))
+        .map_or_else(String::new, |(_, known)| format!(" (did you mean `{known}`?)"))
 }
 
 #[cfg(test)]
@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(errors, ["site is empty", "site has control characters", "site is longer than 128 bytes"]);
         assert_eq!(
             suggest("Exmple Telecom", ["Sample", "Example Telecom"]),
-            "; did you mean `Example Telecom`?"
+            " (did you mean `Example Telecom`?)"
         );
     }
 }

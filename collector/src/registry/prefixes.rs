@@ -22,8 +22,8 @@ pub enum PrefixError {
     #[error("`{0}` is IPv4-mapped; write the IPv4 prefix")]
     Mapped(IpNet),
     /// It is larger than anybody is given.
-    #[error("`{0}` is too short: no site has more than a /8")]
-    TooShort(IpNet),
+    #[error("`{0}` is too wide: a site has at most a /8")]
+    TooWide(IpNet),
 }
 
 /// The shortest prefix that can be registered.
@@ -45,7 +45,7 @@ pub fn parse(text: &str) -> Result<IpNet, PrefixError> {
     {
         Err(PrefixError::Mapped(prefix))
     } else if prefix.prefix_len() < MIN_LENGTH {
-        Err(PrefixError::TooShort(prefix))
+        Err(PrefixError::TooWide(prefix))
     } else if network != prefix {
         Err(PrefixError::HostBits(prefix, network))
     } else {

@@ -42,6 +42,13 @@ pub struct NewRegistration {
     pub valid_to: Option<String>,
 }
 
+impl Registration {
+    /// Whether this is the site's, without regard to case.
+    pub fn is_site(&self, site: &str) -> bool {
+        names::fold(&self.site) == names::fold(site)
+    }
+}
+
 const SELECT: &str = "SELECT r.id, r.organisation, r.site, p.name, l.code, r.prefixes, r.count_declared, r.valid_from, \
                       r.valid_to FROM registration r JOIN provider p ON p.id = r.provider \
                       JOIN location l ON l.id = r.location";

@@ -91,6 +91,13 @@ pub struct TokenEntry {
     pub revoked: Option<Timestamp>,
 }
 
+impl TokenEntry {
+    /// Whether it can still enrol an agent.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.revoked.is_none() && self.uses < self.max_uses && now < self.expires
+    }
+}
+
 const SELECT: &str = "SELECT t.id, t.registration, r.site, t.max_uses, t.uses, t.expires, t.created, t.created_by, \
                       t.revoked FROM enrolment_token t JOIN registration r ON r.id = t.registration";
 
