@@ -93,3 +93,35 @@ fn read(path: &Path) -> anyhow::Result<String> {
     }
     Ok(token.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn a_collector_that_listens_everywhere_is_asked_on_this_machine() {
+        let mut config = Config::default();
+        let url = |config: &Config| Defaults::of(config).unwrap().url.to_string();
+        assert_eq!(url(&config), "http://127.0.0.1:8080/");
+        config.operators.listen = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9090));
+        assert_eq!(url(&config), "http://[::1]:9090/");
+    }
+
+    #[test]
+    fn a_file_without_a_token_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("operator.token");
+        let missing = format!("{:#}", read(&path).unwrap_err());
+        assert!(
+            missing.starts_with(&format!("cannot read the operator token from {}", path.display())),
+            "{missing}"
+        );
+        for text in ["", "\n", "two words\n"] {
+            fs::write(&path, text).unwrap();
+            assert!(read(&path).unwrap_err().to_string().ends_with("does not hold an operator token"));
+        }
+        fs::write(&path, "peerlight-operator.00\n").unwrap();
+        assert_eq!(read(&path).unwrap(), "peerlight-operator.00");
+    }
+}
