@@ -1,11 +1,16 @@
 //! From options, environment and configuration to a client of the running collector.
 
 use super::Connection;
-use crate::client::{Client, Endpoint};
+use crate::{
+    client::{Client, Endpoint},
+    config::Config,
+    paths,
+};
 use anyhow::{Context as _, bail};
 use std::{
     fs,
     io::{self, Read as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
 };
 use url::Url;
@@ -22,6 +27,25 @@ pub struct Defaults {
     pub url: Url,
     /// The token file that the collector keeps in its state directory.
     pub token_file: PathBuf,
+}
+
+impl Defaults {
+    /// What this configuration says.
+    pub fn of(config: &Config) -> Result<Self, url::ParseError> {
+        let mut listen = config.operators.listen;
+        if listen.ip().is_unspecified() {
+            // It listens everywhere, so also here.
+            listen.set_ip(match listen.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        let scheme = if config.operators.tls.is_some() { "https" } else { "http" };
+        Ok(Self {
+            url: format!("{scheme}://{listen}/").parse()?,
+            token_file: paths::operator_token(&config.store.directory),
+        })
+    }
 }
 
 /// The client that the options ask for.
