@@ -75,6 +75,14 @@ fn signed_routes() -> OpenApiRouter<App> {
 /// What operators may ask.
 fn operator_routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
+        .routes(routes!(status::show))
+        .routes(routes!(metrics::show))
+        .merge(registry_routes())
+}
+
+/// The registry, as operators manage it.
+fn registry_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
         .routes(routes!(providers::list, providers::add))
         .routes(routes!(providers::end))
         .routes(routes!(locations::list, locations::add))
@@ -91,8 +99,6 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(operators::list, operators::create))
         .routes(routes!(operators::revoke))
         .routes(routes!(audit::list))
-        .routes(routes!(status::show))
-        .routes(routes!(metrics::show))
 }
 
 /// What stands before every request, outermost last.
