@@ -1,14 +1,16 @@
 //! The registry through the command line and the operators' API of a running collector.
 
+use crate::empty_store::EmptyStore;
 use peerlight_collector::{
     Listeners,
     cli::{Cli, Command, Defaults, Output, execute},
     client::{Client, ClientError, Endpoint},
+    clock::Clock,
     config::Config,
-    paths, run,
+    paths, run_over,
 };
 use serde_json::{Value, json};
-use std::{fs, net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +33,7 @@ impl Collector {
         let listeners = Listeners::bind(&config).unwrap();
         let operators = listeners.operators.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let running = run(config, listeners, shutdown.clone());
+        let running = run_over(config, listeners, Arc::new(EmptyStore), Clock::system(), shutdown.clone());
         let task = tokio::spawn(async move { running.await.unwrap() });
         let collector = Self { operators, directory, shutdown, task };
         collector.wait_until_it_answers().await;
@@ -106,7 +108,7 @@ fn stable(text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_brings_a_site_up_and_takes_it_down_from_the_command_line() {
     let collector = Collector::start().await;
-    let mut transcript = String::new();
+    let mut transcript = Vec::new();
     for arguments in [
         "provider add --from-directory liquid",
         "provider add Example_Telecom --kind isp --country gb --asn 64500",
@@ -140,8 +142,9 @@ async fn an_operator_brings_a_site_up_and_takes_it_down_from_the_command_line() 
             Ok(printed) => printed,
             Err(error) => format!("error: {error:#}"),
         };
-        transcript.push_str(&format!("$ {arguments}\n{}\n\n", stable(&printed)));
+        transcript.push(format!("$ {arguments}\n{}\n", stable(&printed)));
     }
+    let transcript = transcript.join("\n");
     let secret = transcript.lines().find(|line| line.starts_with("peerlight-operator.")).unwrap().to_owned();
     insta::assert_snapshot!(transcript.replace(&secret, "<operator token>"));
     collector.stop().await;
