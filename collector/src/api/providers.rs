@@ -1,7 +1,6 @@
 //! `/api/v1/providers`.
 
 use super::{
-    ask::ask,
     error::ApiError,
     extract::{self, Path, Query},
     list::{List, ListQuery},
@@ -12,17 +11,16 @@ use crate::{
 };
 use axum::{Extension, Json, extract::State};
 use http::StatusCode;
-use std::sync::Arc;
 
 /// Lists the providers.
 #[utoipa::path(get, path = "/api/v1/providers", tag = "registry", params(ListQuery),
     responses((status = 200, body = List<Provider>)))]
 pub async fn list(
-    State(app): State<Arc<App>>,
+    State(app): State<App>,
     Extension(operator): Extension<Operator>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<List<Provider>>, ApiError> {
-    let mut providers = ask(&app, move |registry, _now| registry.providers(operator.organisation)).await?;
+    let mut providers = app.ask(move |registry, _now| registry.providers(operator.organisation)).await?;
     providers.retain(|provider| query.all || provider.ended.is_none());
     Ok(Json(List::new(providers, query.limit)))
 }
@@ -31,11 +29,11 @@ pub async fn list(
 #[utoipa::path(post, path = "/api/v1/providers", tag = "registry", request_body = NewProvider,
     responses((status = 201, body = Provider), (status = 422, description = "everything that is wrong with it")))]
 pub async fn add(
-    State(app): State<Arc<App>>,
+    State(app): State<App>,
     Extension(operator): Extension<Operator>,
     extract::Json(new): extract::Json<NewProvider>,
 ) -> Result<(StatusCode, Json<Provider>), ApiError> {
-    let added = ask(&app, move |registry, now| registry.add_provider(&new, &operator, now)).await?;
+    let added = app.ask(move |registry, now| registry.add_provider(&new, &operator, now)).await?;
     Ok((StatusCode::CREATED, Json(added)))
 }
 
@@ -43,9 +41,9 @@ pub async fn add(
 #[utoipa::path(delete, path = "/api/v1/providers/{id}", tag = "registry", params(("id" = i64, Path)),
     responses((status = 200, body = Provider), (status = 404), (status = 409, description = "sites still use it")))]
 pub async fn end(
-    State(app): State<Arc<App>>,
+    State(app): State<App>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<i64>,
 ) -> Result<Json<Provider>, ApiError> {
-    Ok(Json(ask(&app, move |registry, now| registry.end_provider(id, &operator, now)).await?))
+    Ok(Json(app.ask(move |registry, now| registry.end_provider(id, &operator, now)).await?))
 }

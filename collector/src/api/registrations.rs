@@ -1,7 +1,6 @@
 //! `/api/v1/registrations`.
 
 use super::{
-    ask::ask,
     error::ApiError,
     extract::{self, Path, Query},
     list::List,
@@ -17,7 +16,7 @@ use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 use peerlight_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 /// Which registrations to list.
 #[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
@@ -54,16 +53,17 @@ pub struct Checked {
 #[utoipa::path(get, path = "/api/v1/registrations", tag = "registry", params(RegistrationQuery),
     responses((status = 200, body = List<Registration>)))]
 pub async fn list(
-    State(app): State<Arc<App>>,
+    State(app): State<App>,
     Extension(operator): Extension<Operator>,
     Query(query): Query<RegistrationQuery>,
 ) -> Result<Json<List<Registration>>, ApiError> {
     let limit = query.limit;
-    let found = ask(&app, move |registry, now| {
-        let all = registry.registrations(operator.organisation)?;
-        Ok(chosen(all, &query, now))
-    })
-    .await?;
+    let found = app
+        .ask(move |registry, now| {
+            let all = registry.registrations(operator.organisation)?;
+            Ok::<_, RegistryError>(chosen(all, &query, now))
+        })
+        .await?;
     Ok(Json(List::new(found, limit)))
 }
 
@@ -71,11 +71,11 @@ pub async fn list(
 #[utoipa::path(post, path = "/api/v1/registrations", tag = "registry", request_body = NewRegistration,
     responses((status = 201, body = Registration), (status = 422, description = "everything that is wrong with it")))]
 pub async fn add(
-    State(app): State<Arc<App>>,
+    State(app): State<App>,
     Extension(operator): Extension<Operator>,
     extract::Json(new): extract::Json<NewRegistration>,
 ) -> Result<(StatusCode, Json<Registration>), ApiError> {
-    let added = ask(&app, move |registry, now| registry.add_registration(&new, &operator, now)).await?;
+    let added = app.ask(move |registry, now| registry.add_registration(&new, &operator, now)).await?;
     Ok((StatusCode::CREATED, Json(added)))
 }
 
@@ -83,11 +83,11 @@ pub async fn add(
 #[utoipa::path(post, path = "/api/v1/registrations/check", tag = "registry", request_body = NewRegistration,
     responses((status = 200, body = Checked), (status = 422, description = "everything that is wrong with it")))]
 pub async fn check(
-    State(app): State<Arc<App>>,
+    State(app): State<App>,
     Extension(operator): Extension<Operator>,
     extract::Json(new): extract::Json<NewRegistration>,
 ) -> Result<Json<Checked>, ApiError> {
-    ask(&app, move |registry, now| registry.check_registration(&new, &operator, now)).await?;
+    app.ask(move |registry, now| registry.check_registration(&new, &operator, now)).await?;
     Ok(Json(Checked { acceptable: true }))
 }
 
@@ -95,22 +95,23 @@ pub async fn check(
 #[utoipa::path(delete, path = "/api/v1/registrations/{id}", tag = "registry", params(("id" = i64, Path), EndQuery),
     responses((status = 200, body = Registration), (status = 404), (status = 409, description = "it has ended already")))]
 pub async fn end(
-    State(app): State<Arc<App>>,
+    State(app): State<App>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<i64>,
     Query(query): Query<EndQuery>,
 ) -> Result<Json<Registration>, ApiError> {
-    let ended = ask(&app, move |registry, now| {
-        let at = match &query.at {
-            Some(text) => rfc3339::parse(text).map_err(|error| RegistryError::Invalid {
-                what: "end of the registration",
-                errors: vec![error.to_string()],
-            })?,
-            None => now,
-        };
-        registry.end_registration(RegistrationId(id), at, &operator, now)
-    })
-    .await?;
+    let ended = app
+        .ask(move |registry, now| {
+            let at = match &query.at {
+                Some(text) => rfc3339::parse(text).map_err(|error| RegistryError::Invalid {
+                    what: "end of the registration",
+                    errors: vec![error.to_string()],
+                })?,
+                None => now,
+            };
+            registry.end_registration(RegistrationId(id), at, &operator, now)
+        })
+        .await?;
     Ok(Json(ended))
 }
 

@@ -1,33 +1,32 @@
 //! `/api/v1/tokens`: enrolment tokens.
 
 use super::{
-    ask::ask,
     error::ApiError,
     extract::{self, Path, Query},
     list::{List, ListQuery},
 };
 use crate::{
     app::App,
-    registry::{IssuedToken, NewToken, Operator, TokenEntry},
+    registry::{IssuedToken, NewToken, Operator, RegistryError, TokenEntry},
 };
 use axum::{Extension, Json, extract::State};
 use http::StatusCode;
-use std::sync::Arc;
 
 /// Lists the tokens that can still enrol, newest first; never a secret.
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "registry", params(ListQuery),
     responses((status = 200, body = List<TokenEntry>)))]
 pub async fn list(
-    State(app): State<Arc<App>>,
+    State(app): State<App>,
     Extension(operator): Extension<Operator>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<List<TokenEntry>>, ApiError> {
-    let tokens = ask(&app, move |registry, now| {
-        let mut tokens = registry.tokens(operator.organisation)?;
-        tokens.retain(|token| query.all || token.holds(now));
-        Ok(tokens)
-    })
-    .await?;
+    let tokens = app
+        .ask(move |registry, now| {
+            let mut tokens = registry.tokens(operator.organisation)?;
+            tokens.retain(|token| query.all || token.holds(now));
+            Ok::<_, RegistryError>(tokens)
+        })
+        .await?;
     Ok(Json(List::new(tokens, query.limit)))
 }
 
@@ -36,13 +35,12 @@ pub async fn list(
     responses((status = 201, body = IssuedToken), (status = 404), (status = 409, description = "the registration has ended"),
     (status = 422, description = "everything that is wrong with it")))]
 pub async fn create(
-    State(app): State<Arc<App>>,
+    State(app): State<App>,
     Extension(operator): Extension<Operator>,
     extract::Json(new): extract::Json<NewToken>,
 ) -> Result<(StatusCode, Json<IssuedToken>), ApiError> {
     let identity = app.identity.clone();
-    let issued =
-        ask(&app, move |registry, now| registry.create_token(&new, &identity, &operator, now)).await?;
+    let issued = app.ask(move |registry, now| registry.create_token(&new, &identity, &operator, now)).await?;
     Ok((StatusCode::CREATED, Json(issued)))
 }
 
@@ -50,9 +48,9 @@ pub async fn create(
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "registry", params(("id" = i64, Path)),
     responses((status = 200, body = TokenEntry), (status = 404)))]
 pub async fn revoke(
-    State(app): State<Arc<App>>,
+    State(app): State<App>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<i64>,
 ) -> Result<Json<TokenEntry>, ApiError> {
-    Ok(Json(ask(&app, move |registry, now| registry.revoke_token(id, &operator, now)).await?))
+    Ok(Json(app.ask(move |registry, now| registry.revoke_token(id, &operator, now)).await?))
 }
