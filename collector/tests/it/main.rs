@@ -1,4 +1,4 @@
-//! The collector as its callers see it: HTTP in, documents out.
+//! The collector as its callers see it: HTTP in, documents out. Real ports, real TLS, real signatures, a real store.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,5 +7,9 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-mod empty_store;
+mod agent;
+mod collector;
+mod enrolments;
+mod operators;
 mod registry;
+mod requests;
