@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot go on fails")]
 
 mod agent;
+mod batches;
 mod collector;
 mod enrolments;
 mod operators;
 mod requests;
-mod silent_store;
