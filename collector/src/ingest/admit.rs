@@ -63,7 +63,7 @@ impl Admitted {
 
 /// Why nothing of a batch may be stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Inadmissible {
+pub enum AdmitError {
     /// The batch names another agent than the one that signed.
     #[error("the batch names agent {named}, but agent {signed} signed it")]
     WrongAgent {
@@ -80,7 +80,7 @@ pub enum Inadmissible {
     TooLong,
 }
 
-impl Inadmissible {
+impl AdmitError {
     /// The problem that the agent is answered with.
     pub const fn problem(&self) -> ProblemType {
         match self {
@@ -101,14 +101,14 @@ pub fn admit(
     caller: &Caller,
     horizon: Duration,
     now: Timestamp,
-) -> Result<Admitted, Inadmissible> {
+) -> Result<Admitted, AdmitError> {
     let Decoded { mut batch, indices, mut refused } = decoded;
     if batch.number.agent != caller.agent {
-        return Err(Inadmissible::WrongAgent { named: batch.number.agent, signed: caller.agent });
+        return Err(AdmitError::WrongAgent { named: batch.number.agent, signed: caller.agent });
     }
     let oldest_end = now.minus(horizon);
     if batch.newest_end().is_some_and(|newest| newest <= oldest_end) {
-        return Err(Inadmissible::TooOld(oldest_end));
+        return Err(AdmitError::TooOld(oldest_end));
     }
     let series: Vec<SeriesId> = batch.series.iter().map(|series| series.key.id()).collect();
     let mut seen = BTreeSet::new();
@@ -131,7 +131,7 @@ pub fn admit(
         }
     }
     if span(&measurements) > limits::MAX_BATCH_SPAN {
-        return Err(Inadmissible::TooLong);
+        return Err(AdmitError::TooLong);
     }
     refused.sort_by_key(|refusal| refusal.index);
     Ok(Admitted {

@@ -8,6 +8,7 @@
 )]
 
 mod agent;
+mod batches;
 mod collector;
 mod enrolments;
 mod operators;
