@@ -130,10 +130,7 @@ impl Aggregate {
     /// Counts missed turns. Returns how many could not be counted because their interval is closed.
     pub fn skip(&mut self, missed: &Missed) -> u64 {
         let entry = &missed.entry;
-        let lane = self
-            .lanes
-            .entry((entry.id, entry.family))
-            .or_insert_with(|| Lane::new(entry));
+        let lane = self.lanes.entry((entry.id, entry.family)).or_insert_with(|| Lane::new(entry));
         lane.refresh(entry);
         let slots = lane.expected_slots();
         let step = i64::try_from(entry.interval.as_micros()).unwrap_or(i64::MAX);

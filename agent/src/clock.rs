@@ -138,11 +138,7 @@ const SHORTEST_SUSPEND: Duration = Duration::from_millis(200);
 impl Anchor {
     /// A session that starts now.
     pub fn new(now: &Reading) -> Self {
-        Self {
-            wall: now.wall,
-            monotonic: now.monotonic,
-            asleep: now.boottime.saturating_sub(now.monotonic),
-        }
+        Self { wall: now.wall, monotonic: now.monotonic, asleep: now.boottime.saturating_sub(now.monotonic) }
     }
 
     /// The session's time at `now`.
@@ -202,14 +198,20 @@ mod tests {
 
     #[test]
     fn a_session_notices_a_step_of_more_than_a_second_either_way() {
-        for (step, noticed) in [(0, false), (900_000, false), (-900_000, false), (1_100_000, true), (-3_600_000_000, true)] {
+        for (step, noticed) in
+            [(0, false), (900_000, false), (-900_000, false), (1_100_000, true), (-3_600_000_000, true)]
+        {
             let clock = Clock::manual(NOON);
             let anchor = Anchor::new(&clock.read());
             clock.advance(Duration::from_secs(100));
             clock.step(step);
             let now = clock.read();
             assert_eq!(anchor.discontinuity(&now), noticed.then_some(Discontinuity::Stepped(step)));
-            assert_eq!(anchor.time(&now), NOON.plus(Duration::from_secs(100)), "the session's time ignores the step");
+            assert_eq!(
+                anchor.time(&now),
+                NOON.plus(Duration::from_secs(100)),
+                "the session's time ignores the step"
+            );
         }
     }
 
@@ -218,7 +220,10 @@ mod tests {
         let clock = Clock::manual(NOON);
         let anchor = Anchor::new(&clock.read());
         clock.suspend(Duration::from_secs(30));
-        assert_eq!(anchor.discontinuity(&clock.read()), Some(Discontinuity::Suspended(Duration::from_secs(30))));
+        assert_eq!(
+            anchor.discontinuity(&clock.read()),
+            Some(Discontinuity::Suspended(Duration::from_secs(30)))
+        );
     }
 
     #[test]

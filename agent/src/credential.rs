@@ -23,7 +23,9 @@ pub enum CredentialError {
         source: io::Error,
     },
     /// A file is there but is not what it must be.
-    #[error("{path} is damaged ({what}); restore it from a backup, or remove the state directory and enrol again")]
+    #[error(
+        "{path} is damaged ({what}); restore it from a backup, or remove the state directory and enrol again"
+    )]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -38,9 +40,8 @@ pub enum CredentialError {
 /// Reads this agent's identity and key; makes them at the first start.
 pub fn load_or_create(state: &StateDir) -> Result<AgentKey, CredentialError> {
     durable::create_private_directory(state.path()).map_err(disk("create", state.path()))?;
-    let identity = read_or_create(&state.agent_id(), || {
-        Ok(AgentId::new(rand::random()).to_string().into_bytes())
-    })?;
+    let identity =
+        read_or_create(&state.agent_id(), || Ok(AgentId::new(rand::random()).to_string().into_bytes()))?;
     let agent = String::from_utf8_lossy(&identity).trim().parse().map_err(|_malformed| {
         CredentialError::Damaged { path: state.agent_id(), what: "not an agent's identity" }
     })?;
@@ -86,8 +87,8 @@ impl Enrolment {
     /// Keeps the enrolment durably.
     pub fn save(&self, state: &StateDir) -> Result<(), CredentialError> {
         let path = state.enrolment();
-        let json = serde_json::to_vec_pretty(self)
-            .map_err(|error| disk("write", &path)(io::Error::other(error)))?;
+        let json =
+            serde_json::to_vec_pretty(self).map_err(|error| disk("write", &path)(io::Error::other(error)))?;
         durable::replace(&path, &json).map_err(disk("write", &path))
     }
 }
@@ -99,9 +100,9 @@ fn read_or_create(
     match fs::read(path) {
         Ok(content) => Ok(content),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let made = make()?;
-            match durable::create(path, &made) {
-                Ok(()) => Ok(made),
+            let content = make()?;
+            match durable::create(path, &content) {
+                Ok(()) => Ok(content),
                 // Another process was faster: its file counts.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     fs::read(path).map_err(disk("read", path))

@@ -51,7 +51,9 @@ pub enum EnrolError {
     #[error("the collector refused the enrolment: {0}")]
     Refused(String),
     /// Somebody else answered.
-    #[error("status {status} is not the collector's answer ({reason}); is a proxy or a captive portal in the way?")]
+    #[error(
+        "status {status} is not the collector's answer ({reason}); is a proxy or a captive portal in the way?"
+    )]
     NotTheCollector {
         /// The status.
         status: u16,
@@ -133,8 +135,7 @@ async fn apply(
 }
 
 fn read(answer: &Answer, applicant: &Applicant) -> Result<EnrolmentResponse, EnrolError> {
-    let not_the_collector =
-        |reason: String| EnrolError::NotTheCollector { status: answer.status, reason };
+    let not_the_collector = |reason: String| EnrolError::NotTheCollector { status: answer.status, reason };
     // An unsigned refusal may be a middlebox's, but then nothing is lost by showing it.
     if answer.media_type() == PROBLEM_MEDIA_TYPE
         && let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body)
@@ -144,8 +145,8 @@ fn read(answer: &Answer, applicant: &Applicant) -> Result<EnrolmentResponse, Enr
     if let Err(error) = &answer.signed {
         return Err(not_the_collector(error.to_string()));
     }
-    let response: EnrolmentResponse = serde_json::from_slice(&answer.body)
-        .map_err(|error| not_the_collector(error.to_string()))?;
+    let response: EnrolmentResponse =
+        serde_json::from_slice(&answer.body).map_err(|error| not_the_collector(error.to_string()))?;
     if (200..300).contains(&answer.status) && response.agent == applicant.key.agent() {
         Ok(response)
     } else {

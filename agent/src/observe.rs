@@ -47,13 +47,7 @@ pub fn probe_source(family: Family, v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) 
 }
 
 /// Observes the address of `family` from `source` for ever.
-pub async fn follow(
-    link: Link,
-    family: Family,
-    source: IpAddr,
-    observations: Observations,
-    board: Board,
-) {
+pub async fn follow(link: Link, family: Family, source: IpAddr, observations: Observations, board: Board) {
     loop {
         let wait = match observe(&link, family, source).await {
             Ok(Some((address, at))) => {
@@ -82,11 +76,7 @@ pub async fn follow(
 }
 
 /// None while the agent is not enrolled, or if the collector cannot know the address.
-async fn observe(
-    link: &Link,
-    family: Family,
-    source: IpAddr,
-) -> anyhow::Result<Option<(IpAddr, Duration)>> {
+async fn observe(link: &Link, family: Family, source: IpAddr) -> anyhow::Result<Option<(IpAddr, Duration)>> {
     let Some(enrolment) = link.enrolment()? else { return Ok(None) };
     let exchange = link.open(&enrolment, Source::Bound(source))?;
     let Some(address) = who_am_i(&exchange).await? else { return Ok(None) };

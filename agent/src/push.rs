@@ -99,7 +99,8 @@ impl Push {
                 }
                 Err(error) => {
                     tracing::error!(%error, "cannot reach the collector with this enrolment");
-                    self.board.update(|status| status.push = PushState::Stopped { reason: error.to_string() });
+                    self.board
+                        .update(|status| status.push = PushState::Stopped { reason: error.to_string() });
                     self.patience.enrolment
                 }
             };

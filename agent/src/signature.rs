@@ -9,10 +9,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use httpsig::prelude::{
-    AlgorithmName, HttpSigError, HttpSigResult, HttpSignatureParams, PublicKey, SigningKey, VerifyingKey as _,
-    message_component::HttpMessageComponentId,
+    AlgorithmName, HttpSigError, HttpSigResult, HttpSignatureParams, PublicKey, SigningKey,
+    VerifyingKey as _, message_component::HttpMessageComponentId,
 };
-use httpsig_hyper::{HyperSigError, MessageSignature as _, MessageSignatureReq as _, MessageSignatureRes as _};
+use httpsig_hyper::{
+    HyperSigError, MessageSignature as _, MessageSignatureReq as _, MessageSignatureRes as _,
+};
 use peerlight_proto::{
     http::{REQUEST_COMPONENTS, REQUEST_TAG, RESPONSE_COMPONENTS, RESPONSE_TAG},
     id::AgentId,
@@ -101,10 +103,7 @@ impl AgentKey {
             .set_random_nonce()
             .set_key_info(self)
             .set_tag(REQUEST_TAG);
-        request
-            .set_message_signature(&params, self, Some(LABEL))
-            .await
-            .map_err(SignatureError::Sign)
+        request.set_message_signature(&params, self, Some(LABEL)).await.map_err(SignatureError::Sign)
     }
 }
 
@@ -164,9 +163,7 @@ impl ResponseKey {
         let signature = STANDARD
             .decode(headers.signature().to_string())
             .map_err(|_undecodable| SignatureError::Forged)?;
-        self.0
-            .verify(&base.as_bytes(), &signature)
-            .map_err(|_invalid: HttpSigError| SignatureError::Forged)
+        self.0.verify(&base.as_bytes(), &signature).map_err(|_invalid: HttpSigError| SignatureError::Forged)
     }
 }
 

@@ -71,6 +71,9 @@ pub enum SpoolError {
         /// Why not.
         source: io::Error,
     },
+    /// This process has given it up.
+    #[error("the spool was closed")]
+    Closed,
     /// A batch could not be written as bytes.
     #[error("cannot encode a batch: {0}")]
     Encode(io::Error),
@@ -136,7 +139,8 @@ pub struct Spool {
     next_sequence: u64,
     /// The newest interval that was acknowledged as the newest.
     freshest_acknowledged: Option<Timestamp>,
-    _lock: File,
+    /// Held while this process owns the spool.
+    lock: Option<File>,
 }
 
 const SUFFIX: &str = ".batch";
@@ -171,7 +175,7 @@ impl Spool {
             session: None,
             next_sequence: 0,
             freshest_acknowledged: None,
-            _lock: lock,
+            lock: Some(lock),
         };
         spool.scan()?;
         Ok(spool)
@@ -203,7 +207,7 @@ impl Spool {
                 continue;
             }
             self.next_sequence += 1;
-            let key = self.write(&batch, bytes)?;
+            let key = self.write(&batch, &bytes)?;
             keys.push(key);
         }
         self.keep_within_bytes()?;
@@ -297,6 +301,11 @@ impl Spool {
         )
     }
 
+    /// Gives the spool up, so that another process may open it.
+    pub fn close(&mut self) {
+        self.lock = None;
+    }
+
     /// What it holds and gave up.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -331,8 +340,8 @@ impl Spool {
         }
     }
 
-    fn write(&mut self, batch: &Batch, bytes: Vec<u8>) -> Result<Key, SpoolError> {
-        let record = Record::new(batch, &bytes);
+    fn write(&mut self, batch: &Batch, bytes: &[u8]) -> Result<Key, SpoolError> {
+        let record = Record::new(batch, bytes);
         let (key, file) = (record.key(), record.to_file());
         let path = self.path(key);
         durable::create(&path, &file).map_err(disk("write", &path))?;

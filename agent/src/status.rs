@@ -142,7 +142,7 @@ impl Status {
     /// The status as a table, as of `now`.
     pub fn table(&self, now: Timestamp) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
+        table.load_style(presets::NOTHING);
         for (name, value) in self.lines(now) {
             table.add_row([name.to_owned(), value]);
         }
@@ -170,12 +170,18 @@ impl Status {
             ("waiting", format!("{} batches, {} bytes", spool.batches, spool.bytes)),
             (
                 "given up",
-                format!("{} dropped, {} corrupt, {} rejected by the collector", spool.dropped, spool.corrupt, spool.rejected),
+                format!(
+                    "{} dropped, {} corrupt, {} rejected by the collector",
+                    spool.dropped, spool.corrupt, spool.rejected
+                ),
             ),
             ("refused measurements", spool.refused_measurements.to_string()),
             (
                 "schedule",
-                format!("{} entries, {} turns, {} skipped", measuring.entries, measuring.turns, measuring.skipped),
+                format!(
+                    "{} entries, {} turns, {} skipped",
+                    measuring.entries, measuring.turns, measuring.skipped
+                ),
             ),
         ];
         if let Some(offset) = self.clock_offset_us {

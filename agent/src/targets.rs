@@ -1,6 +1,6 @@
 //! What is measured: the configured targets, those that the collector assigns, and the ceilings over both. Pure.
 
-use crate::schedule::Entry;
+use crate::{catalogue::default_interval, schedule::Entry};
 use ipnet::IpNet;
 use peerlight_proto::{
     assignment::Assignment,
@@ -19,14 +19,6 @@ pub struct ScheduledTarget {
     pub target: Target,
     /// The time between two probes.
     pub interval: Duration,
-}
-
-/// The time between two probes where nobody says it.
-pub fn default_interval(probe: &ProbeKind) -> Duration {
-    match probe {
-        ProbeKind::Icmp | ProbeKind::Tcp { .. } | ProbeKind::Udp { .. } => Duration::from_secs(10),
-        ProbeKind::Https { .. } | ProbeKind::Dns => Duration::from_mins(1),
-    }
 }
 
 /// What neither the configuration nor an assignment can exceed (rules, §9).
@@ -144,6 +136,31 @@ pub fn select(
     selection
 }
 
+/// Chooses what is measured, whatever the collector assigns.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selector {
+    /// The targets of the configuration.
+    pub configured: Vec<ScheduledTarget>,
+    /// The targets that are taken when there are no others.
+    pub builtin: Vec<ScheduledTarget>,
+    /// What cannot be exceeded.
+    pub ceilings: Ceilings,
+    /// The families that are probed.
+    pub families: Vec<Family>,
+}
+
+impl Selector {
+    /// The schedule's entries under this assignment; what was left out or slowed down is logged.
+    pub fn entries(&self, assignment: Option<&Assignment>) -> Vec<Entry> {
+        let (ceilings, families) = (&self.ceilings, self.families.len());
+        let selection = select(&self.configured, assignment, &self.builtin, ceilings, families);
+        for note in &selection.notes {
+            tracing::warn!(note, "a target exceeds what this agent may do");
+        }
+        entries(&selection.targets, &self.families)
+    }
+}
+
 /// The schedule's entries: each target over each family. A target that is an address has one family.
 pub fn entries(targets: &[ScheduledTarget], families: &[Family]) -> Vec<Entry> {
     let mut entries = Vec::new();
@@ -179,10 +196,13 @@ mod tests {
     fn an_assignment_adds_to_the_configuration_and_one_id_is_one_target() {
         let configured =
             [ScheduledTarget { target: target("a.example", "icmp"), interval: Duration::from_secs(7) }];
-        let assigned =
-            assignment(vec![(target("a.example", "icmp"), Some(5_000)), (target("b.example", "https"), None)]);
+        let assigned = assignment(vec![
+            (target("a.example", "icmp"), Some(5_000)),
+            (target("b.example", "https"), None),
+        ]);
         let selection = select(&configured, Some(&assigned), &[], &Ceilings::default(), 2);
-        let seen: Vec<_> = selection.targets.iter().map(|t| (t.target.address.as_str(), t.interval.as_secs())).collect();
+        let seen: Vec<_> =
+            selection.targets.iter().map(|t| (t.target.address.as_str(), t.interval.as_secs())).collect();
         assert_eq!(seen, [("a.example", 7), ("b.example", 60)]);
         assert!(selection.notes.is_empty());
     }
@@ -198,7 +218,9 @@ mod tests {
         let selection = select(&[], Some(&assignment(wanted.clone())), &[], &Ceilings::default(), 2);
         assert_eq!(selection.targets.len(), MAX_TARGETS);
         assert!(selection.targets.iter().all(|target| target.target.probe.port() != Some(22)));
-        let of = |probe: &str| selection.targets.iter().find(|t| t.target.probe.to_string() == probe).unwrap().interval;
+        let of = |probe: &str| {
+            selection.targets.iter().find(|t| t.target.probe.to_string() == probe).unwrap().interval
+        };
         assert_eq!((of("icmp"), of("https")), (Duration::from_secs(1), Duration::from_secs(30)));
         let few = Ceilings { max_packets_per_second: 5, ..Ceilings::default() };
         let selection = select(&[], Some(&assignment(wanted)), &[], &few, 1);
@@ -208,7 +230,8 @@ mod tests {
 
     #[test]
     fn built_in_targets_are_taken_only_when_there_are_no_others() {
-        let builtin = [ScheduledTarget { target: target("m.example", "icmp"), interval: Duration::from_secs(10) }];
+        let builtin =
+            [ScheduledTarget { target: target("m.example", "icmp"), interval: Duration::from_secs(10) }];
         assert_eq!(select(&[], None, &builtin, &Ceilings::default(), 2).targets, builtin);
         let assigned = assignment(vec![(target("a.example", "icmp"), None)]);
         let selection = select(&[], Some(&assigned), &builtin, &Ceilings::default(), 2);
@@ -218,8 +241,10 @@ mod tests {
 
     #[test]
     fn an_address_has_one_family_and_a_name_has_both() {
-        let scheduled = |address| ScheduledTarget { target: target(address, "icmp"), interval: Duration::from_secs(1) };
-        let entries = entries(&[scheduled("192.0.2.1"), scheduled("2001:db8::1"), scheduled("a.example")], Family::ALL);
+        let scheduled =
+            |address| ScheduledTarget { target: target(address, "icmp"), interval: Duration::from_secs(1) };
+        let entries =
+            entries(&[scheduled("192.0.2.1"), scheduled("2001:db8::1"), scheduled("a.example")], Family::ALL);
         let families: Vec<_> = entries.iter().map(|entry| entry.family).collect();
         assert_eq!(families, [Family::V4, Family::V6, Family::V4, Family::V6]);
     }

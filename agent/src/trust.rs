@@ -3,6 +3,7 @@
 //! `pinned` accepts the CA that the enrolment token named and no other; `platform` what the operating system trusts, for
 //! networks that inspect TLS. Either way signatures decide what is believed.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
     client::{
@@ -11,7 +12,6 @@ use rustls::{
     },
     crypto::{CryptoProvider, ring},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -50,20 +50,15 @@ pub fn under_ca(ca_pem: &str) -> Result<ClientConfig, TrustError> {
 /// Trusts what the operating system trusts.
 pub fn platform() -> Result<ClientConfig, TrustError> {
     let verifier = rustls_platform_verifier::Verifier::new(provider())?;
-    Ok(builder()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
+    Ok(builder()?.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
 /// Trusts the certificates under the CA with this SHA-256, which the server must send; keeps that CA.
 pub fn by_fingerprint(sha256: [u8; 32]) -> Result<(ClientConfig, SeenCa), TrustError> {
     let seen = SeenCa::default();
     let verifier = FingerprintVerifier { sha256, seen: seen.clone(), provider: provider() };
-    let config = builder()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+    let config =
+        builder()?.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
     Ok((config, seen))
 }
 
@@ -121,10 +116,11 @@ impl ServerCertVerifier for FingerprintVerifier {
             .into_owned();
         let mut roots = RootCertStore::empty();
         roots.add(ca.clone())?;
-        let verified = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
-            .build()
-            .map_err(|error| TlsError::General(error.to_string()))?
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        let verified =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
+                .build()
+                .map_err(|error| TlsError::General(error.to_string()))?
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
         *self.seen.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ca);
         Ok(verified)
     }

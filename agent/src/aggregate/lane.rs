@@ -133,7 +133,7 @@ impl Lane {
             let interval = Interval::containing(turn.scheduled, length);
             let open = intervals.entry(interval).or_default();
             match turn.progress {
-                Progress::Ended(Some(sample)) => self.fold(turn.scheduled, sample, open, recorder),
+                Progress::Ended(Some(sample)) => self.fold(turn.scheduled, &sample, open, recorder),
                 Progress::Ended(None) => self.template = Template::NoAddress,
                 Progress::Open | Progress::Voided => {
                     for slot in self.expected_slots() {
@@ -160,10 +160,7 @@ impl Lane {
         };
         seen.iter()
             .flat_map(|&(metric, path, clock)| {
-                [Some(metric), metric.jitter()]
-                    .into_iter()
-                    .flatten()
-                    .map(move |metric| (metric, path, clock))
+                [Some(metric), metric.jitter()].into_iter().flatten().map(move |metric| (metric, path, clock))
             })
             .map(|(metric, path, clock)| Slot {
                 target: self.entry.id,
@@ -180,13 +177,13 @@ impl Lane {
     fn fold(
         &mut self,
         scheduled: Timestamp,
-        sample: Sample,
+        sample: &Sample,
         open: &mut OpenInterval,
         recorder: &mut Recorder,
     ) {
-        let attributes = attributes_of(&sample);
+        let attributes = attributes_of(sample);
         for reading in &sample.readings {
-            let slot = self.slot(&sample, reading);
+            let slot = self.slot(sample, reading);
             let ending = ending_of(reading.outcome);
             let series = open.series(slot, &self.entry);
             match ending {

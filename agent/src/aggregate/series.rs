@@ -174,8 +174,7 @@ fn observation(address: IpAddr, at: Timestamp, end: Timestamp) -> Observed {
 
 /// A text as the wire takes it: without control characters and not too long.
 fn clean(value: &str) -> String {
-    let mut text: String =
-        value.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+    let mut text: String = value.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
     text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
     text
 }
@@ -203,8 +202,12 @@ mod tests {
         }
         assert!(series.attributes.len() <= MAX_ATTRIBUTES);
         assert_eq!(series.attributes.values().sum::<u64>(), 2_000);
-        assert!(series.attributes.keys().all(|(_, value)| value.len() <= MAX_TEXT_BYTES
-            && !value.chars().any(char::is_control)));
+        assert!(
+            series
+                .attributes
+                .keys()
+                .all(|(_, value)| value.len() <= MAX_TEXT_BYTES && !value.chars().any(char::is_control))
+        );
     }
 
     #[test]

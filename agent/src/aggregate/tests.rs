@@ -68,7 +68,7 @@ fn an_interval_closes_at_its_end_plus_the_deadline_and_bears_the_observed_addres
     let observed = BTreeMap::from([(Family::V4, (IpAddr::from([192, 0, 2, 9]), START))]);
     let around = Surroundings { uplink: "london-1".to_owned(), observed };
     assert_eq!(aggregate.next_close(), Some(START.plus(SECOND * 13)));
-    assert!(aggregate.close(START.plus(SECOND * 13 - Duration::from_micros(1)), &around).is_empty());
+    assert!(aggregate.close(START.plus(SECOND * 13).minus(Duration::from_micros(1)), &around).is_empty());
     let closed = aggregate.close(START.plus(SECOND * 13), &around);
     assert_eq!(closed.len(), 1);
     let rtt = row(&closed[0], "icmp.rtt");
@@ -85,7 +85,9 @@ fn an_interval_closes_at_its_end_plus_the_deadline_and_bears_the_observed_addres
 fn jitter_compares_neighbours_in_order_and_never_across_a_loss() {
     let (mut aggregate, entry) = (aggregate(10), entry());
     let ids: Vec<_> = (0..5_u32)
-        .map(|second| aggregate.begin(&Turn { entry: Arc::clone(&entry), scheduled: START.plus(SECOND * second) }))
+        .map(|second| {
+            aggregate.begin(&Turn { entry: Arc::clone(&entry), scheduled: START.plus(SECOND * second) })
+        })
         .collect();
     // Out of order; the third is lost.
     let latencies = [1_000, 1_300, 0, 5_000, 5_100];

@@ -2,11 +2,12 @@
 
 use super::{CollectorConfig, Config, Probing, raw};
 use crate::{
+    catalogue::default_interval,
     exchange::parse_address,
     paths::{DEFAULT_STATE, StateDir},
     probe::{IcmpEngine, ProbeSettings, Trust},
     spool::SpoolSettings,
-    targets::{Ceilings, MAX_TARGETS, ScheduledTarget, default_interval},
+    targets::{Ceilings, MAX_TARGETS, ScheduledTarget},
 };
 use ipnet::IpNet;
 use peerlight_proto::{
@@ -83,7 +84,8 @@ fn check_site(site: raw::Site, problems: &mut Problems) -> SiteAssertion {
             && place.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
     });
     if !subdivision {
-        problems.add("site.location", format!("`{}` is not an ISO 3166-2 code such as GB-LND", site.location));
+        problems
+            .add("site.location", format!("`{}` is not an ISO 3166-2 code such as GB-LND", site.location));
     }
     for prefix in &site.prefixes {
         if let Some(net) = problems.check("site.prefixes", network(prefix))
@@ -134,7 +136,10 @@ fn probing(file: &raw::File, limits: &Ceilings, problems: &mut Problems) -> Prob
     if timeout.is_zero() || deadline < timeout || deadline > MAX_DEADLINE {
         problems.add(
             "probing",
-            format!("timeout must be above 0 and at most the deadline, and that at most {}s", MAX_DEADLINE.as_secs()),
+            format!(
+                "timeout must be above 0 and at most the deadline, and that at most {}s",
+                MAX_DEADLINE.as_secs()
+            ),
         );
     }
     let families = match &raw.families {
@@ -143,7 +148,8 @@ fn probing(file: &raw::File, limits: &Ceilings, problems: &mut Problems) -> Prob
             let mut families: Vec<Family> = names
                 .iter()
                 .filter_map(|name| {
-                    let known = Family::from_name(name).ok_or_else(|| format!("`{name}` is neither v4 nor v6"));
+                    let known =
+                        Family::from_name(name).ok_or_else(|| format!("`{name}` is neither v4 nor v6"));
                     problems.check("probing.families", known)
                 })
                 .collect();
@@ -202,7 +208,8 @@ fn targets(raw: &[raw::Target], limits: &Ceilings, problems: &mut Problems) -> V
         }
     }
     if targets.len() > MAX_TARGETS {
-        problems.add("target", format!("{} probes are configured; at most {MAX_TARGETS} may be", targets.len()));
+        problems
+            .add("target", format!("{} probes are configured; at most {MAX_TARGETS} may be", targets.len()));
     }
     targets
 }
@@ -231,11 +238,20 @@ fn one_target(raw: &raw::Target, limits: &Ceilings, problems: &mut Problems) -> 
         if let Some(port) = probe.port()
             && !limits.may_reach(port)
         {
-            problems.add(&key, format!("port {port} may not be probed: an agent is not a scanner; [limits] allow widens this"));
+            problems.add(
+                &key,
+                format!(
+                    "port {port} may not be probed: an agent is not a scanner; [limits] allow widens this"
+                ),
+            );
         }
         let interval = wanted.unwrap_or(default_interval(&probe)).max(limits.shortest_interval(&probe));
-        let target =
-            Target { name: raw.name.clone(), service: raw.service.clone(), address: Clone::clone(&address), probe };
+        let target = Target {
+            name: raw.name.clone(),
+            service: raw.service.clone(),
+            address: Clone::clone(&address),
+            probe,
+        };
         targets.push(ScheduledTarget { target, interval });
     }
     targets

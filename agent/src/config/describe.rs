@@ -55,7 +55,9 @@ pub fn describe(config: &Config) -> String {
         return text;
     }
     let rate = config.limits.packets_per_second(&config.targets, probing.families.len());
-    line(format!("Measures these targets, about {rate:.1} packets a second, and what the collector assigns:\n"));
+    line(format!(
+        "Measures these targets, about {rate:.1} packets a second, and what the collector assigns:\n"
+    ));
     text.push_str(&table(config));
     text.push('\n');
     text
@@ -63,7 +65,7 @@ pub fn describe(config: &Config) -> String {
 
 fn table(config: &Config) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["name", "service", "address", "probe", "every"]);
+    table.load_style(presets::NOTHING).set_header(["name", "service", "address", "probe", "every"]);
     for scheduled in &config.targets {
         let target = &scheduled.target;
         table.add_row([

@@ -60,9 +60,8 @@ fn visit(text: &str, name: &str, table: &DeTable<'_>, unknown: &mut Vec<(usize, 
 }
 
 fn advice(word: &str, known: &[&str]) -> String {
-    let nearest = known.iter().max_by(|a, b| {
-        strsim::jaro_winkler(word, a).total_cmp(&strsim::jaro_winkler(word, b))
-    });
+    let nearest =
+        known.iter().max_by(|a, b| strsim::jaro_winkler(word, a).total_cmp(&strsim::jaro_winkler(word, b)));
     match nearest {
         Some(nearest) => format!("; did you mean `{nearest}`?"),
         None => String::new(),

@@ -104,9 +104,9 @@ pub(super) struct Human(pub(super) Duration);
 impl<'de> Deserialize<'de> for Human {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map(Self)
-            .map_err(|_malformed| D::Error::custom(format!("`{text}` is not a duration; write 250ms, 10s, 5min or 14d")))
+        humantime::parse_duration(&text).map(Self).map_err(|_malformed| {
+            D::Error::custom(format!("`{text}` is not a duration; write 250ms, 10s, 5min or 14d"))
+        })
     }
 }
 
@@ -124,9 +124,9 @@ impl<'de> Deserialize<'de> for Bytes {
         }
         match Written::deserialize(deserializer)? {
             Written::Number(bytes) => Ok(Self(bytes)),
-            Written::Text(text) => bytes(&text)
-                .map(Self)
-                .ok_or_else(|| D::Error::custom(format!("`{text}` is not a size; write 512KiB, 256MiB or 1GiB"))),
+            Written::Text(text) => bytes(&text).map(Self).ok_or_else(|| {
+                D::Error::custom(format!("`{text}` is not a size; write 512KiB, 256MiB or 1GiB"))
+            }),
         }
     }
 }

@@ -39,17 +39,15 @@ pub fn judge(answer: &Answer, number: BatchNumber, digest: BatchDigest) -> Verdi
     match answer.status {
         200..=299 => judge_success(answer, number, digest).unwrap_or_else(|reason| retry(reason.to_owned())),
         _ if answer.media_type() == PROBLEM_MEDIA_TYPE && answer.signed.is_ok() => judge_problem(answer),
-        status @ (401 | 403) => Verdict::Stop(format!("the collector does not accept this agent (status {status})")),
+        status @ (401 | 403) => {
+            Verdict::Stop(format!("the collector does not accept this agent (status {status})"))
+        }
         // An unsigned problem is not the collector's word: a middlebox must not make us delete or change anything.
         status => retry(format!("status {status}, which is not an answer of a collector")),
     }
 }
 
-fn judge_success(
-    answer: &Answer,
-    number: BatchNumber,
-    digest: BatchDigest,
-) -> Result<Verdict, &'static str> {
+fn judge_success(answer: &Answer, number: BatchNumber, digest: BatchDigest) -> Result<Verdict, &'static str> {
     if answer.media_type() != ACK_MEDIA_TYPE {
         return Err("a success that is no acknowledgement: is a captive portal in the way?");
     }
@@ -145,7 +143,13 @@ mod tests {
     fn only_the_collectors_signed_word_acknowledges_or_deletes() {
         let digest = BatchDigest::of(b"bytes");
         let ack = |number, digest| {
-            encode_ack(&Ack { number, digest, collector_time: Timestamp::default(), duplicate: false, refused: vec![] })
+            encode_ack(&Ack {
+                number,
+                digest,
+                collector_time: Timestamp::default(),
+                duplicate: false,
+                refused: vec![],
+            })
         };
         let (good, html) = (ack(NUMBER, digest), "<html>Welcome to the hotel</html>");
         let other = ack(BatchNumber { sequence: 4, ..NUMBER }, digest);

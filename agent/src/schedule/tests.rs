@@ -25,9 +25,8 @@ fn schedule(entries: Vec<Entry>) -> Schedule {
 #[test]
 fn a_fleet_does_not_march_in_step() {
     let minute = Duration::from_mins(1);
-    let phases: std::collections::BTreeSet<_> = (0..100_u8)
-        .map(|agent| first_turn(AgentId::new([agent; 16]), &entry("a", minute), START))
-        .collect();
+    let phases: std::collections::BTreeSet<_> =
+        (0..100_u8).map(|agent| first_turn(AgentId::new([agent; 16]), &entry("a", minute), START)).collect();
     assert!(phases.len() > 95, "{} different phases of 100", phases.len());
     let halves = phases.iter().filter(|turn| turn.since(START) < minute / 2).count();
     assert!((30..=70).contains(&halves), "{halves} of 100 in the first half");

@@ -53,11 +53,7 @@ impl<'a> Record<'a> {
 
     /// Where it sorts in the spool.
     pub fn key(&self) -> Key {
-        Key {
-            newest_end: self.newest_end,
-            session: self.number.session,
-            sequence: self.number.sequence,
-        }
+        Key { newest_end: self.newest_end, session: self.number.session, sequence: self.number.sequence }
     }
 
     /// The file's content.
@@ -94,10 +90,7 @@ impl<'a> Record<'a> {
                 sequence: u64::from_le_bytes(take(&mut rest)?),
             },
             newest_end: Timestamp::from_micros(i64::from_le_bytes(take(&mut rest)?)),
-            bytes: match u64::from_le_bytes(take(&mut rest)?) == bytes.len() as u64 {
-                true => bytes,
-                false => return Err(RecordError::Torn),
-            },
+            bytes: whole(bytes, u64::from_le_bytes(take(&mut rest)?))?,
             digest: BatchDigest::new(take(&mut rest)?),
         };
         if BatchDigest::of(bytes) == record.digest { Ok(record) } else { Err(RecordError::Checksum) }
@@ -108,6 +101,10 @@ fn header_check(fields: &[u8]) -> [u8; 8] {
     let mut check = [0; 8];
     check.copy_from_slice(&Sha256::digest(fields)[..8]);
     check
+}
+
+fn whole(bytes: &[u8], length: u64) -> Result<&[u8], RecordError> {
+    if bytes.len() as u64 == length { Ok(bytes) } else { Err(RecordError::Torn) }
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], RecordError> {

@@ -109,6 +109,11 @@ impl SharedSpool {
         Ok(again)
     }
 
+    /// See [`Spool::close`]; what other handles still try fails with [`SpoolError::Closed`].
+    pub fn close(&self) {
+        self.lock().close();
+    }
+
     /// See [`Spool::counts`].
     pub fn counts(&self) -> Counts {
         self.lock().counts()
@@ -123,7 +128,12 @@ impl SharedSpool {
         operation: impl FnOnce(&mut Spool) -> Result<T, SpoolError> + Send + 'static,
     ) -> Result<T, SpoolError> {
         let shared = self.clone();
-        match tokio::task::spawn_blocking(move || operation(&mut shared.lock())).await {
+        match tokio::task::spawn_blocking(move || {
+            let mut spool = shared.lock();
+            if spool.lock.is_none() { Err(SpoolError::Closed) } else { operation(&mut spool) }
+        })
+        .await
+        {
             Ok(outcome) => outcome,
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

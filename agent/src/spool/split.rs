@@ -17,11 +17,7 @@ const DONE: &str = ".split";
 /// Behind the name of a part that does not count yet; the parent's name and a `+` stand before its own.
 const PENDING: &str = ".pending";
 
-pub(super) fn split(
-    spool: &mut Spool,
-    waiting: &Waiting,
-    created: Timestamp,
-) -> Result<bool, SpoolError> {
+pub(super) fn split(spool: &mut Spool, waiting: &Waiting, created: Timestamp) -> Result<bool, SpoolError> {
     // The bytes are ours and were checked against their digest.
     let Ok(decoded) = decode_batch(&waiting.bytes) else { return Ok(false) };
     if decoded.batch.measurements.len() < 2 {

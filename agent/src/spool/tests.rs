@@ -118,7 +118,10 @@ fn the_newest_interval_goes_first_then_the_backlog_oldest_first() {
 fn the_oldest_batches_are_dropped_and_counted_when_a_bound_is_reached() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = open(&directory, SpoolSettings::default());
-    let length = { append(&mut spool, 0); spool.counts().bytes };
+    let length = {
+        append(&mut spool, 0);
+        spool.counts().bytes
+    };
     drop(spool);
     let settings = SpoolSettings { max_bytes: length * 7 / 2, max_age: Duration::from_mins(1) };
     let mut spool = open(&directory, settings);
@@ -185,7 +188,8 @@ fn a_crash_within_a_split_leaves_the_parent_or_all_parts() {
         drop(open(&directory, SpoolSettings::default()));
         let expected = if committed { parts } else { vec![parent] };
         assert_eq!(listing(directory.path()), expected.into_iter().collect());
-        let files = fs::read_dir(directory.path()).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file());
+        let files =
+            fs::read_dir(directory.path()).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file());
         assert_eq!(files.count(), if committed { 3 } else { 2 }, "batches and the lock");
     }
 }
@@ -198,7 +202,10 @@ fn acknowledged_batches_can_be_sent_again_for_a_day() {
         let key = append(&mut spool, second);
         spool.acknowledge(key, 1, Timestamp::from_secs(START + second * 3_600)).unwrap();
     }
-    assert_eq!((spool.counts().acknowledged, spool.counts().refused_measurements, spool.next()), (3, 3, None));
+    assert_eq!(
+        (spool.counts().acknowledged, spool.counts().refused_measurements, spool.next()),
+        (3, 3, None)
+    );
     spool.prune_acknowledged(Timestamp::from_secs(START + 25 * 3_600)).unwrap();
     assert_eq!(spool.resend(Timestamp::from_secs(START + 2 * 3_600)).unwrap(), 1);
     assert_eq!(spool.resend(Timestamp::from_secs(START)).unwrap(), 1, "the first is past its day");
