@@ -6,5 +6,6 @@ pub mod client;
 pub mod ingest;
 pub mod organisation;
 pub mod registry;
+pub mod report;
 pub mod rfc3339;
 pub mod store;
