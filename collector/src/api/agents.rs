@@ -2,17 +2,14 @@
 
 use super::{
     error::ApiError,
-    extract::Params,
+    extract::{Path, Query},
     list::{List, ListQuery},
 };
 use crate::{
     app::App,
     registry::{AgentEntry, Operator},
 };
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use peerlight_proto::id::AgentId;
 
 /// Lists the agents.
@@ -21,7 +18,7 @@ use peerlight_proto::id::AgentId;
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Params(query): Params<ListQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<List<AgentEntry>>, ApiError> {
     let mut agents = app.ask(move |registry, _now| registry.agents(operator.organisation)).await?;
     agents.retain(|agent| query.all || agent.revoked.is_none());

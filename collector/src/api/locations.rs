@@ -2,17 +2,14 @@
 
 use super::{
     error::ApiError,
-    extract::{Body, Params},
+    extract::{self, Path, Query},
     list::{List, ListQuery},
 };
 use crate::{
     app::App,
     registry::{Location, NewLocation, Operator},
 };
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 
 /// Lists the locations.
@@ -21,7 +18,7 @@ use http::StatusCode;
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Params(query): Params<ListQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<List<Location>>, ApiError> {
     let mut locations = app.ask(move |registry, _now| registry.locations(operator.organisation)).await?;
     locations.retain(|location| query.all || location.ended.is_none());
@@ -34,7 +31,7 @@ pub async fn list(
 pub async fn add(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Body(new): Body<NewLocation>,
+    extract::Json(new): extract::Json<NewLocation>,
 ) -> Result<(StatusCode, Json<Location>), ApiError> {
     let added = app.ask(move |registry, now| registry.add_location(&new, &operator, now)).await?;
     Ok((StatusCode::CREATED, Json(added)))

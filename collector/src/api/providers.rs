@@ -2,17 +2,14 @@
 
 use super::{
     error::ApiError,
-    extract::{Body, Params},
+    extract::{self, Path, Query},
     list::{List, ListQuery},
 };
 use crate::{
     app::App,
     registry::{NewProvider, Operator, Provider},
 };
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 
 /// Lists the providers.
@@ -21,7 +18,7 @@ use http::StatusCode;
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Params(query): Params<ListQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<List<Provider>>, ApiError> {
     let mut providers = app.ask(move |registry, _now| registry.providers(operator.organisation)).await?;
     providers.retain(|provider| query.all || provider.ended.is_none());
@@ -34,7 +31,7 @@ pub async fn list(
 pub async fn add(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Body(new): Body<NewProvider>,
+    extract::Json(new): extract::Json<NewProvider>,
 ) -> Result<(StatusCode, Json<Provider>), ApiError> {
     let added = app.ask(move |registry, now| registry.add_provider(&new, &operator, now)).await?;
     Ok((StatusCode::CREATED, Json(added)))

@@ -2,18 +2,17 @@
 
 use super::{
     error::ApiError,
-    extract::{Body, Params},
+    extract::{self, Path, Query},
     list::List,
 };
 use crate::{
     app::App,
-    registry::{NewRegistration, Operator, Registration, RegistrationId, RegistryError, prefixes::PrefixTable},
+    registry::{
+        NewRegistration, Operator, Registration, RegistrationId, RegistryError, prefixes::PrefixTable,
+    },
     rfc3339,
 };
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 use peerlight_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -56,13 +55,13 @@ pub struct Checked {
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Params(query): Params<RegistrationQuery>,
+    Query(query): Query<RegistrationQuery>,
 ) -> Result<Json<List<Registration>>, ApiError> {
     let limit = query.limit;
     let found = app
         .ask(move |registry, now| {
             let all = registry.registrations(operator.organisation)?;
-            Ok(chosen(all, &query, now))
+            Ok::<_, RegistryError>(chosen(all, &query, now))
         })
         .await?;
     Ok(Json(List::new(found, limit)))
@@ -74,7 +73,7 @@ pub async fn list(
 pub async fn add(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Body(new): Body<NewRegistration>,
+    extract::Json(new): extract::Json<NewRegistration>,
 ) -> Result<(StatusCode, Json<Registration>), ApiError> {
     let added = app.ask(move |registry, now| registry.add_registration(&new, &operator, now)).await?;
     Ok((StatusCode::CREATED, Json(added)))
@@ -86,7 +85,7 @@ pub async fn add(
 pub async fn check(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Body(new): Body<NewRegistration>,
+    extract::Json(new): extract::Json<NewRegistration>,
 ) -> Result<Json<Checked>, ApiError> {
     app.ask(move |registry, now| registry.check_registration(&new, &operator, now)).await?;
     Ok(Json(Checked { acceptable: true }))
@@ -99,7 +98,7 @@ pub async fn end(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<i64>,
-    Params(query): Params<EndQuery>,
+    Query(query): Query<EndQuery>,
 ) -> Result<Json<Registration>, ApiError> {
     let ended = app
         .ask(move |registry, now| {

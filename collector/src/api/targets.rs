@@ -2,17 +2,14 @@
 
 use super::{
     error::ApiError,
-    extract::{Body, Params},
+    extract::{self, Path, Query},
     list::{List, ListQuery},
 };
 use crate::{
     app::App,
     registry::{NewTarget, Operator, TargetEntry},
 };
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 
 /// Lists the assigned targets.
@@ -21,7 +18,7 @@ use http::StatusCode;
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Params(query): Params<ListQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<List<TargetEntry>>, ApiError> {
     let targets = app.ask(move |registry, _now| registry.targets(operator.organisation)).await?;
     Ok(Json(List::new(targets, query.limit)))
@@ -33,7 +30,7 @@ pub async fn list(
 pub async fn add(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Body(new): Body<NewTarget>,
+    extract::Json(new): extract::Json<NewTarget>,
 ) -> Result<(StatusCode, Json<List<TargetEntry>>), ApiError> {
     let added = app.ask(move |registry, now| registry.add_target(&new, &operator, now)).await?;
     Ok((StatusCode::CREATED, Json(List::new(added, None))))

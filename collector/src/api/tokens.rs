@@ -2,17 +2,14 @@
 
 use super::{
     error::ApiError,
-    extract::{Body, Params},
+    extract::{self, Path, Query},
     list::{List, ListQuery},
 };
 use crate::{
     app::App,
-    registry::{IssuedToken, NewToken, Operator, TokenEntry},
+    registry::{IssuedToken, NewToken, Operator, RegistryError, TokenEntry},
 };
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 
 /// Lists the tokens that can still enrol, newest first; never a secret.
@@ -21,13 +18,13 @@ use http::StatusCode;
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Params(query): Params<ListQuery>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<List<TokenEntry>>, ApiError> {
     let tokens = app
         .ask(move |registry, now| {
             let mut tokens = registry.tokens(operator.organisation)?;
             tokens.retain(|token| query.all || token.holds(now));
-            Ok(tokens)
+            Ok::<_, RegistryError>(tokens)
         })
         .await?;
     Ok(Json(List::new(tokens, query.limit)))
@@ -40,11 +37,10 @@ pub async fn list(
 pub async fn create(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Body(new): Body<NewToken>,
+    extract::Json(new): extract::Json<NewToken>,
 ) -> Result<(StatusCode, Json<IssuedToken>), ApiError> {
-    let identity = app.identity();
-    let issued =
-        app.ask(move |registry, now| registry.create_token(&new, &identity, &operator, now)).await?;
+    let identity = app.identity.clone();
+    let issued = app.ask(move |registry, now| registry.create_token(&new, &identity, &operator, now)).await?;
     Ok((StatusCode::CREATED, Json(issued)))
 }
 

@@ -1,8 +1,8 @@
 //! From a parsed command to the running collector and back to the terminal.
 
 use super::{
-    Connection, Defaults, Operation, Output, ProviderCommand, agent, connect, location, provider,
-    registration, report, status, target, token,
+    Connection, Defaults, Operation, Output, ProviderCommand, agent, audit, connect, location, operator,
+    provider, registration, report, status, target, token,
 };
 
 /// Carries out what the running collector is asked for.
@@ -26,5 +26,7 @@ pub async fn execute(
         Operation::Agent(command) => agent::run(command, &client, output).await,
         Operation::Target(command) => target::run(command, &client, output).await,
         Operation::Token(command) => token::run(command, &client, output).await,
+        Operation::Operator(command) => operator::run(command, &client, output).await,
+        Operation::Audit(options) => audit::run(options, &client, output).await,
     }
 }

@@ -90,6 +90,10 @@ fn collector() -> Router {
         "expires": "2026-11-29T00:00:00Z", "created": "2026-11-22T00:00:00Z", "created_by": "local", "revoked": null });
     let mut issued = token.clone();
     issued["token"] = json!("peerlight1.AAAA");
+    let operator = json!({ "id": 2, "name": "ana", "role": "reader", "created": "2026-11-22T00:00:00Z", "revoked": null });
+    let secret = json!({ "name": "ana", "role": "reader", "token": "peerlight-operator.BBBB" });
+    let change = json!({ "at": "2026-11-22T10:00:00.25Z", "who": "ana", "what": "provider add", "object": "BBIX",
+        "before": null, "after": { "name": "BBIX" } });
     let problem = json!({ "type": "urn:peerlight:problem:invalid", "title": "Invalid", "status": 422,
         "detail": "the registration is not acceptable", "errors": ["first", "second"] });
     Router::new()
@@ -102,6 +106,11 @@ fn collector() -> Router {
         .route("/api/v1/agents", get(list(&agent())))
         .route("/api/v1/targets", get(list(&target)))
         .route("/api/v1/tokens", get(list(&token)).post(|| async { (StatusCode::CREATED, Json(issued)) }))
+        .route(
+            "/api/v1/operators",
+            get(list(&operator)).post(|| async { (StatusCode::CREATED, Json(secret)) }),
+        )
+        .route("/api/v1/audit", get(list(&change)))
         .route(
             "/api/v1/status",
             get(json!({ "version": "0.1.0", "store": { "batches": 7, "oldest": null } })),
@@ -126,6 +135,9 @@ async fn lists_are_tables() {
         "target list",
         "token list",
         "token create london-1",
+        "operator list",
+        "operator create ana --role reader",
+        "audit",
         "status",
         "report latency --by provider,location --last 1h",
     ] {

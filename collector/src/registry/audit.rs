@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// One change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditEntry {
     /// When, by the collector's clock.
     #[serde(with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// The operator token's name, `local`, or `agent` for an enrolment.
     pub who: String,
@@ -20,8 +21,10 @@ pub struct AuditEntry {
     /// To which entry.
     pub object: String,
     /// The entry before; none if it is new.
+    #[schema(value_type = Option<Object>)]
     pub before: Option<Value>,
     /// The entry after; none if it is gone.
+    #[schema(value_type = Option<Object>)]
     pub after: Option<Value>,
 }
 

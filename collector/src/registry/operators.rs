@@ -73,19 +73,53 @@ impl Operator {
 }
 
 /// An operator token as lists show it: never its secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OperatorToken {
+    /// Its number.
+    pub id: i64,
     /// Its name.
     pub name: String,
     /// What it may do.
     pub role: Role,
     /// When it was made.
     #[serde(with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub created: Timestamp,
     /// When it was revoked.
     #[serde(with = "rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked: Option<Timestamp>,
 }
+
+/// An operator token to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOperatorToken {
+    /// Its name: what the audit says.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// An operator token just made. Its text is shown this once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct IssuedOperatorToken {
+    /// What the operator is given.
+    pub token: String,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// The token stays out of logs.
+impl fmt::Debug for IssuedOperatorToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuedOperatorToken").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+const COLUMNS: &str = "id, name, role, created, revoked";
 
 /// Every operator token begins with this, so that scanners find one that leaked.
 const PREFIX: &str = "peerlight-operator.";
@@ -115,8 +149,9 @@ impl Registry {
                 "INSERT INTO operator_token (organisation, name, role, hash, created) VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![by.organisation.0, name, role.word(), hash_secret(&token), now.as_micros()],
             )?;
-            let entry = OperatorToken { name: name.clone(), role, created: now, revoked: None };
-            audit::record(transaction, by, now, &Change::added("operator add", &name, &entry))
+            let id = transaction.last_insert_rowid();
+            let entry = OperatorToken { id, name: name.clone(), role, created: now, revoked: None };
+            audit::record(transaction, by, now, &Change::added("operator create", &name, &entry))
         })?;
         Ok(token)
     }
@@ -141,39 +176,51 @@ impl Registry {
         self.read("list the operator tokens", |connection| {
             rows(
                 connection,
-                "SELECT name, role, created, revoked FROM operator_token WHERE organisation = ?1 ORDER BY name, id",
+                &format!("SELECT {COLUMNS} FROM operator_token WHERE organisation = ?1 ORDER BY name, id"),
                 params![organisation.0],
-                |row| {
-                    Ok(OperatorToken {
-                        name: row.get(0)?,
-                        role: read_role(&row.get::<_, String>(1)?)?,
-                        created: Timestamp::from_micros(row.get(2)?),
-                        revoked: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros),
-                    })
-                },
+                read_token,
             )
         })
     }
 
-    /// Revokes the token of this name.
+    /// Revokes an operator token.
     pub fn revoke_operator_token(
         &self,
-        name: &str,
+        id: i64,
         by: &Operator,
         now: Timestamp,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<OperatorToken, RegistryError> {
         self.change("revoke an operator token", |transaction| {
-            let revoked = transaction.execute(
-                "UPDATE operator_token SET revoked = ?3 WHERE organisation = ?1 AND name = ?2 AND revoked IS NULL",
-                params![by.organisation.0, name, now.as_micros()],
-            )?;
-            if revoked == 0 {
-                return Err(Fault::not_found("operator token", name));
+            let before = row(
+                transaction,
+                &format!("SELECT {COLUMNS} FROM operator_token WHERE organisation = ?1 AND id = ?2"),
+                params![by.organisation.0, id],
+                read_token,
+            )?
+            .ok_or_else(|| Fault::not_found("operator token", &id))?;
+            if before.revoked.is_some() {
+                return Ok(before);
             }
-            let change = Change { what: "operator revoke", object: name, before: None, after: None };
-            audit::record(transaction, by, now, &change)
+            transaction.execute(
+                "UPDATE operator_token SET revoked = ?2 WHERE id = ?1",
+                params![id, now.as_micros()],
+            )?;
+            let after = OperatorToken { revoked: Some(now), ..before.clone() };
+            let change = Change::changed("operator revoke", &after.name, &before, &after);
+            audit::record(transaction, by, now, &change)?;
+            Ok(after)
         })
     }
+}
+
+fn read_token(row: &Row<'_>) -> Result<OperatorToken, Fault> {
+    Ok(OperatorToken {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        role: read_role(&row.get::<_, String>(2)?)?,
+        created: Timestamp::from_micros(row.get(3)?),
+        revoked: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_micros),
+    })
 }
 
 fn read_operator(row: &Row<'_>) -> Result<Operator, Fault> {

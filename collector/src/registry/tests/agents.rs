@@ -22,6 +22,23 @@ fn a_token_enrols_once_and_a_lost_answer_burns_nothing() {
 }
 
 #[test]
+fn of_many_that_come_at_once_a_token_enrols_one() {
+    let fixture = Fixture::new();
+    let london = fixture.london();
+    let secret = fixture.secret(london.id, None);
+    let enrolled = std::thread::scope(|scope| {
+        let racers: Vec<_> = (1..=8)
+            .map(|agent| {
+                let (registry, request) = (fixture.registry.clone(), request(&secret, agent, agent));
+                scope.spawn(move || registry.enrol(&request, SOURCE, NOW).is_ok())
+            })
+            .collect();
+        racers.into_iter().map(|racer| racer.join().unwrap()).filter(|won| *won).count()
+    });
+    assert_eq!((enrolled, fixture.registry.agents(ORGANISATION).unwrap().len()), (1, 1));
+}
+
+#[test]
 fn tokens_that_are_wrong_expired_revoked_or_of_an_ended_registration_are_refused() {
     let fixture = Fixture::new();
     let london = fixture.london();

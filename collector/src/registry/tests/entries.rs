@@ -166,10 +166,11 @@ fn an_operator_is_known_by_its_token_until_it_is_revoked_or_replaced() {
     let second = registry.create_operator_token("ana", Role::Administrator, &local, NOW).unwrap();
     assert_eq!(registry.operator(&first).unwrap(), None);
     assert!(registry.operator(&second).unwrap().is_some());
-    registry.revoke_operator_token("ana", &local, NOW).unwrap();
+    registry.revoke_operator_token(2, &local, NOW).unwrap();
     assert_eq!(registry.operator(&second).unwrap(), None);
-    assert!(registry.revoke_operator_token("ana", &local, NOW).is_err());
-    assert_eq!(registry.operator_tokens(ORGANISATION).unwrap().len(), 2);
+    assert!(registry.revoke_operator_token(3, &local, NOW).is_err());
+    let tokens = registry.operator_tokens(ORGANISATION).unwrap();
+    assert!(tokens.len() == 2 && tokens.iter().all(|token| token.revoked == Some(NOW)));
 }
 
 #[test]
