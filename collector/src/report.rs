@@ -190,7 +190,7 @@ pub fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> R
             continue;
         }
         let count_declared = registration.is_some_and(|entry| entry.count_declared);
-        let group = names.key(row.key.registration, &row.series, Some(row.key.prefix));
+        let group = names.key(row.key.registration, &row.series, row.key.prefix);
         let slot = question.step.map(|_| row.slot);
         if question.wants_metric(row.key.metric) {
             tallies.entry((group.clone(), row.key.metric, slot)).or_default().add(row, count_declared);

@@ -99,12 +99,12 @@ impl<'a> Names<'a> {
         Self { by, registrations, targets }
     }
 
-    /// The group of a series; `prefix` is what the row says of it.
+    /// The group of a series; `prefix` is what the row says of it, which a schedule has none of.
     pub(super) fn key(
         &self,
         registration: RegistrationId,
         series: &Series,
-        prefix: Option<Option<IpNet>>,
+        prefix: Option<IpNet>,
     ) -> GroupKey {
         let entry = self.registrations.get(&registration).copied();
         // A registration is never deleted; a row without one still shows rather than vanishes.
@@ -122,7 +122,7 @@ impl<'a> Names<'a> {
                     let name = self.targets.get(&series.key.target).map(|target| target.name.clone());
                     Part::Target(name.unwrap_or_default(), series.key.target)
                 }
-                Dimension::Prefix => Part::Prefix(prefix.flatten()),
+                Dimension::Prefix => Part::Prefix(prefix),
                 Dimension::Family => Part::Family(series.key.family),
             })
             .collect()
