@@ -22,6 +22,7 @@ pub mod organisation;
 pub mod paths;
 pub mod rate;
 pub mod registry;
+pub mod report;
 pub mod retention;
 pub mod rfc3339;
 pub mod router;

@@ -1,0 +1,178 @@
+//! Coverage: how many of the turns that schedules had were accounted for (ARCHITECTURE.md, "Coverage counts probes").
+
+use crate::{
+    registry::{AgentEntry, Registration, RegistrationId},
+    store::Presence,
+};
+use peerlight_proto::{
+    id::{AgentId, TargetId},
+    metric::Metric,
+    series::{Family, Path, Series},
+    time::Timestamp,
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// How long a measurement may be on its way: an interval, its deadline, a push and a group commit, twice over. Until
+/// then its absence means nothing.
+pub const ON_ITS_WAY: Duration = Duration::from_mins(3);
+
+/// An agent's schedule of one target and metric over one family and path, and from when to when it ran.
+#[derive(Debug, Clone)]
+pub(super) struct Schedule {
+    /// Whose.
+    pub(super) registration: RegistrationId,
+    /// One of its series; they differ in clock, HTTP version and handshake alone.
+    pub(super) series: Arc<Series>,
+    first: Timestamp,
+    until: Timestamp,
+}
+
+/// The schedules that these presences tell of.
+///
+/// Several series may belong to one schedule (two clocks, two handshakes) and count once. A target that its agent went
+/// on without ends where it was last measured; every other one is expected up to now, because an agent that fell silent
+/// is what coverage is there to show.
+pub(super) fn schedules(
+    presence: &[Presence],
+    registrations: &BTreeMap<RegistrationId, &Registration>,
+    agents: &[AgentEntry],
+    now: Timestamp,
+) -> Vec<Schedule> {
+    let mut merged: BTreeMap<(AgentId, RegistrationId, TargetId, Metric, Family, Path), Presence> =
+        BTreeMap::new();
+    let mut newest: BTreeMap<AgentId, Timestamp> = BTreeMap::new();
+    for seen in presence {
+        let key = &seen.series.key;
+        let last = newest.entry(seen.agent).or_insert(seen.last);
+        *last = seen.last.max(*last);
+        merged
+            .entry((seen.agent, seen.registration, key.target, key.metric, key.family, key.path))
+            .and_modify(|known| {
+                if seen.last > known.last {
+                    (known.last, known.series) = (seen.last, Arc::clone(&seen.series));
+                }
+                known.first = known.first.min(seen.first);
+            })
+            .or_insert_with(|| seen.clone());
+    }
+    let revoked: BTreeMap<AgentId, Timestamp> =
+        agents.iter().filter_map(|entry| Some((entry.agent, entry.revoked?))).collect();
+    merged
+        .into_values()
+        .map(|seen| {
+            let agent_last = newest.get(&seen.agent).copied().unwrap_or(seen.last);
+            let ends = [
+                registrations.get(&seen.registration).and_then(|entry| entry.valid_to),
+                revoked.get(&seen.agent).copied(),
+            ];
+            Schedule {
+                until: ends
+                    .into_iter()
+                    .flatten()
+                    .fold(expected_until(&seen, agent_last, now), Timestamp::min),
+                registration: seen.registration,
+                first: seen.first,
+                series: seen.series,
+            }
+        })
+        .collect()
+}
+
+/// When a schedule ended, or up to when its measurements must have arrived.
+fn expected_until(seen: &Presence, agent_last: Timestamp, now: Timestamp) -> Timestamp {
+    let patience = ON_ITS_WAY.saturating_add(2 * interval(&seen.series));
+    if agent_last.since(seen.last) > patience {
+        seen.last
+    } else {
+        agent_last.max(now.minus(ON_ITS_WAY)).max(seen.last)
+    }
+}
+
+fn interval(series: &Series) -> Duration {
+    Duration::from_millis(u64::from(series.probe_interval_ms.max(1)))
+}
+
+impl Schedule {
+    /// The turns that it had from `from` until `to`.
+    pub(super) fn turns(&self, from: Timestamp, to: Timestamp) -> u64 {
+        let span = self.until.min(to).since(self.first.max(from));
+        u64::try_from(span.as_micros() / interval(&self.series).as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The share of expected turns that were accounted for. A first turn at the edge of the span may be one too many.
+#[expect(clippy::cast_precision_loss, reason = "counts of probes stay far below 2^53")]
+pub(super) fn coverage(scheduled: u64, expected: u64) -> Option<f64> {
+    (expected > 0).then(|| ((scheduled as f64 / expected as f64).min(1.0) * 1e4).round() / 1e4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{AGENT, agent_entry, presence, registration, series};
+    use peerlight_proto::series::Clock;
+
+    const HOUR: i64 = 3_600;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_secs(seconds)
+    }
+
+    fn turns(presence: &[Presence], now: i64, to: i64) -> Vec<u64> {
+        let entry = registration(1, "Aurora", "GB-LND");
+        let registrations = BTreeMap::from([(entry.id, &entry)]);
+        schedules(presence, &registrations, &[], at(now))
+            .iter()
+            .map(|schedule| schedule.turns(at(0), at(to)))
+            .collect()
+    }
+
+    #[test]
+    fn two_clocks_of_one_target_are_one_schedule() {
+        let kernel = presence(&series(Metric::IcmpRtt, "a"), 0, HOUR);
+        let user = presence(
+            &Series {
+                key: peerlight_proto::series::SeriesKey {
+                    clock: Clock::User,
+                    ..series(Metric::IcmpRtt, "a").key
+                },
+                ..series(Metric::IcmpRtt, "a")
+            },
+            600,
+            1_200,
+        );
+        assert_eq!(turns(&[user, kernel], HOUR, HOUR), [360]);
+    }
+
+    #[test]
+    fn a_silent_agent_is_expected_until_now_and_a_retired_target_until_its_last() {
+        let (a, b) = (
+            presence(&series(Metric::IcmpRtt, "a"), 0, 1_800),
+            presence(&series(Metric::TcpConnect, "a"), 0, 1_790),
+        );
+        assert_eq!(turns(&[a.clone(), b], HOUR, HOUR), [342, 342], "less what may be on its way");
+        let kept = presence(&series(Metric::TcpConnect, "a"), 0, HOUR);
+        assert_eq!(turns(&[a, kept], HOUR, HOUR), [180, 360]);
+    }
+
+    #[test]
+    fn nothing_is_expected_after_a_revocation_or_the_end_of_a_registration() {
+        let seen = [presence(&series(Metric::IcmpRtt, "a"), 0, 600)];
+        let entry = Registration { valid_to: Some(at(900)), ..registration(1, "Aurora", "GB-LND") };
+        let registrations = BTreeMap::from([(entry.id, &entry)]);
+        let ended = schedules(&seen, &registrations, &[], at(HOUR));
+        assert_eq!(ended[0].turns(at(0), at(HOUR)), 90);
+        let revoked = AgentEntry { revoked: Some(at(700)), ..agent_entry(AGENT, None) };
+        let ended = schedules(&seen, &registrations, &[revoked], at(HOUR));
+        assert_eq!(ended[0].turns(at(0), at(HOUR)), 70);
+    }
+
+    #[test]
+    fn a_span_before_the_first_or_after_the_last_expects_nothing() {
+        let seen = [presence(&series(Metric::IcmpRtt, "a"), 600, 900)];
+        assert_eq!(turns(&seen, 900, 600), [0]);
+        assert_eq!(turns(&seen, 900, HOUR), [30]);
+        assert_eq!(coverage(0, 0), None);
+        assert_eq!(coverage(7, 6), Some(1.0));
+    }
+}

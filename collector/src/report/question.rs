@@ -1,0 +1,265 @@
+//! Questions: what is asked, over which span, grouped by what; read from the parameters of a URL.
+
+mod parse;
+
+use crate::{
+    organisation::OrganisationId,
+    registry::{Registration, RegistrationId},
+    rfc3339,
+    store::{Presence, Query},
+};
+use peerlight_proto::{metric::Metric, target::Target, time::Timestamp};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, fmt, time::Duration};
+
+/// The longest span of a question: what the coarsest rollups are kept for.
+pub const MAX_SPAN: Duration = Duration::from_hours(5 * 366 * 24);
+/// The span of a question that names none.
+pub const DEFAULT_LAST: Duration = Duration::from_hours(1);
+/// The most slots that a question with a step may have.
+pub const MAX_SLOTS: u64 = 2_000;
+
+/// What rows of a report are grouped by; the metric always is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Dimension {
+    /// The provider.
+    Provider,
+    /// The location, as ISO 3166-2.
+    Location,
+    /// The site.
+    Site,
+    /// The target.
+    Target,
+    /// The registered prefix that the observed address lay in.
+    Prefix,
+    /// The address family.
+    Family,
+}
+
+impl Dimension {
+    /// Every dimension.
+    pub const ALL: [Self; 6] =
+        [Self::Provider, Self::Location, Self::Site, Self::Target, Self::Prefix, Self::Family];
+
+    /// Its name in a URL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Location => "location",
+            Self::Site => "site",
+            Self::Target => "target",
+            Self::Prefix => "prefix",
+            Self::Family => "family",
+        }
+    }
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Whose measurements.
+    pub organisation: OrganisationId,
+    /// The first instant of the span.
+    pub from: Timestamp,
+    /// The first instant after it.
+    pub to: Timestamp,
+    /// How the span was named, if it was by its length up to now.
+    pub last: Option<Duration>,
+    /// What rows are grouped by, in the order of their columns.
+    pub by: Vec<Dimension>,
+    /// Only these metrics; empty means every one but jitters, which stand beside what they are the jitter of.
+    pub metrics: BTreeSet<Metric>,
+    /// Only these providers; empty means every one, as below.
+    pub providers: BTreeSet<String>,
+    /// Only these locations; a country's code means every location in it.
+    pub locations: BTreeSet<String>,
+    /// Only these sites.
+    pub sites: BTreeSet<String>,
+    /// Only these targets, by name, address or identity.
+    pub targets: BTreeSet<String>,
+    /// One row per group and slot of this length rather than one over the whole span.
+    pub step: Option<Duration>,
+}
+
+/// Everything that is wrong with a question.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the question cannot be answered: {}", errors.join("; "))]
+pub struct QuestionError {
+    /// What is wrong, each with what to write instead.
+    pub errors: Vec<String>,
+}
+
+impl Question {
+    /// The last hour by provider, of every metric.
+    pub fn new(organisation: OrganisationId, now: Timestamp) -> Self {
+        Self {
+            organisation,
+            from: start_of_minute(now.minus(DEFAULT_LAST)),
+            to: now,
+            last: Some(DEFAULT_LAST),
+            by: vec![Dimension::Provider],
+            metrics: BTreeSet::new(),
+            providers: BTreeSet::new(),
+            locations: BTreeSet::new(),
+            sites: BTreeSet::new(),
+            targets: BTreeSet::new(),
+            step: None,
+        }
+    }
+
+    /// Reads the parameters of a URL (see [`parse::PARAMETERS`] for their names), all errors at once.
+    pub fn parse<'a>(
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+        organisation: OrganisationId,
+        now: Timestamp,
+    ) -> Result<Self, QuestionError> {
+        parse::parse(parameters, organisation, now)
+    }
+
+    /// The parameters that ask this again.
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let mut parameters = Vec::new();
+        if let Some(last) = self.last {
+            parameters.push(("last", humantime::format_duration(last).to_string().replace(' ', "")));
+        } else {
+            parameters.push(("from", rfc3339::text(self.from)));
+            parameters.push(("to", rfc3339::text(self.to)));
+        }
+        let by: Vec<_> = self.by.iter().map(|dimension| dimension.name()).collect();
+        parameters.push(("by", by.join(",")));
+        parameters.extend(self.metrics.iter().map(|metric| ("metric", metric.to_string())));
+        for (name, values) in self.filters() {
+            parameters.extend(values.iter().map(|value| (name, value.clone())));
+        }
+        if let Some(step) = self.step {
+            parameters.push(("step", format!("{}s", step.as_secs())));
+        }
+        parameters
+    }
+
+    /// What the store is asked: everything that may belong to the answer.
+    pub fn query(&self, registrations: &[Registration]) -> Query {
+        let metrics = self.metrics.iter().flat_map(|metric| [Some(*metric), metric.jitter()]).flatten();
+        let filtered = !(self.providers.is_empty() && self.locations.is_empty() && self.sites.is_empty());
+        let chosen = || registrations.iter().filter(|registration| self.wants(registration));
+        Query {
+            organisation: self.organisation,
+            from: self.from,
+            to: self.to,
+            metrics: metrics.collect(),
+            registrations: filtered
+                .then(|| chosen().map(|registration| registration.id).collect::<BTreeSet<RegistrationId>>()),
+            step: self.step,
+        }
+    }
+
+    /// What the filters name that is not there, with what is: a mistyped name must not look like an empty report.
+    pub fn unknown_names(&self, registrations: &[Registration], presence: &[Presence]) -> Vec<String> {
+        let mut errors = Vec::new();
+        let mut compare = |what: &str,
+                           asked: &BTreeSet<String>,
+                           known: BTreeSet<String>,
+                           fits: &dyn Fn(&str, &str) -> bool| {
+            for name in asked.iter().filter(|name| !known.iter().any(|there| fits(there, name))) {
+                errors.push(unknown(what, name, &known));
+            }
+        };
+        let names = |of: fn(&Registration) -> &String| registrations.iter().map(of).cloned().collect();
+        compare("provider", &self.providers, names(|entry| &entry.provider), &same);
+        compare("location", &self.locations, names(|entry| &entry.location), &within);
+        compare("site", &self.sites, names(|entry| &entry.site), &same);
+        for name in &self.targets {
+            if !presence.iter().any(|seen| is_target(name, &seen.series.target)) {
+                let known = presence.iter().map(|seen| seen.series.target.name.clone()).collect();
+                errors.push(unknown("target", name, &known));
+            }
+        }
+        errors
+    }
+
+    /// Whether rows of this metric are in the report.
+    pub fn wants_metric(&self, metric: Metric) -> bool {
+        if self.metrics.is_empty() {
+            !matches!(metric, Metric::Jitter(_))
+        } else {
+            self.metrics.contains(&metric)
+        }
+    }
+
+    /// Whether measurements of this registration are in the report.
+    pub fn wants(&self, registration: &Registration) -> bool {
+        let any = |asked: &BTreeSet<String>, there: &str, fits: fn(&str, &str) -> bool| {
+            asked.is_empty() || asked.iter().any(|name| fits(there, name))
+        };
+        any(&self.providers, &registration.provider, same)
+            && any(&self.locations, &registration.location, within)
+            && any(&self.sites, &registration.site, same)
+    }
+
+    /// Whether measurements of this target are in the report.
+    pub fn wants_target(&self, target: &Target) -> bool {
+        self.targets.is_empty() || self.targets.iter().any(|name| is_target(name, target))
+    }
+
+    fn filters(&self) -> [(&'static str, &BTreeSet<String>); 4] {
+        [
+            ("provider", &self.providers),
+            ("location", &self.locations),
+            ("site", &self.sites),
+            ("target", &self.targets),
+        ]
+    }
+}
+
+/// The start of the minute that `instant` lies in.
+pub(super) fn start_of_minute(instant: Timestamp) -> Timestamp {
+    Timestamp::from_secs(instant.as_secs().div_euclid(60).saturating_mul(60))
+}
+
+fn same(there: &str, asked: &str) -> bool {
+    there.to_lowercase() == asked.to_lowercase()
+}
+
+/// Whether a location is the one asked for, or lies in the country asked for.
+fn within(there: &str, asked: &str) -> bool {
+    same(there, asked) || there.split_once('-').is_some_and(|(country, _state)| same(country, asked))
+}
+
+fn is_target(name: &str, target: &Target) -> bool {
+    same(&target.name, name) || same(target.address.as_str(), name) || target.id().to_string() == name
+}
+
+/// Tells of a name that is not there, with the nearest that is.
+fn unknown(what: &str, name: &str, known: &BTreeSet<String>) -> String {
+    const SHOWN: usize = 12;
+    let nearest = known
+        .iter()
+        .map(|there| (strsim::damerau_levenshtein(&there.to_lowercase(), &name.to_lowercase()), there))
+        .min()
+        .filter(|(distance, _)| *distance <= 2);
+    let name: String = name.chars().take(80).collect();
+    if let Some((_, nearest)) = nearest {
+        return format!("there is no {what} `{name}`; did you mean `{nearest}`?");
+    }
+    let mut list: Vec<&str> = known.iter().map(String::as_str).take(SHOWN).collect();
+    if known.len() > SHOWN {
+        list.push("…");
+    }
+    if list.is_empty() {
+        format!("there is no {what} `{name}`; there is none yet")
+    } else {
+        format!("there is no {what} `{name}`; there are {}", list.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Reports as text: JSON for programs, CSV for spreadsheets, a table for people.
+
+pub mod csv;
+pub mod json;
+pub mod table;

@@ -1,0 +1,152 @@
+//! Reports as CSV (RFC 4180): one line for each row, every figure in a column of its own, empty where it is null.
+
+use crate::{
+    report::{Dimension, Latency, Report, ReportRow},
+    rfc3339,
+};
+
+/// Why a report could not be written as CSV.
+#[derive(Debug, thiserror::Error)]
+pub enum CsvError {
+    /// The writer failed.
+    #[error("cannot write the report as CSV: {0}")]
+    Write(#[from] csv::Error),
+    /// What was written is not text.
+    #[error("the report as CSV is not UTF-8: {0}")]
+    Text(#[from] std::string::FromUtf8Error),
+}
+
+/// The report as CSV with a header.
+pub fn render(report: &Report) -> Result<String, CsvError> {
+    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+    let by = &report.question.by;
+    let slotted = report.question.step_seconds.is_some();
+    let header = header(by, slotted);
+    writer.write_record(&header)?;
+    for row in &report.rows {
+        writer.write_record(record(row, by, slotted))?;
+    }
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error).map_err(csv::Error::from)?;
+    Ok(String::from_utf8(bytes)?)
+}
+
+const COUNTS: [&str; 15] = [
+    "agents",
+    "coverage",
+    "scheduled",
+    "expected",
+    "sent",
+    "answered",
+    "lost",
+    "refused",
+    "late",
+    "retransmitted",
+    "skipped",
+    "voided",
+    "dns_failed",
+    "send_failed",
+    "overflow",
+];
+const LOSS: [&str; 3] = ["loss", "loss_low", "loss_high"];
+const LATENCY: [&str; 9] = ["min", "p5", "p50", "p90", "p95", "p99", "p99_9", "max", "mean"];
+const BESIDE: [&str; 15] = [
+    "p50_low_ms",
+    "p50_high_ms",
+    "p95_low_ms",
+    "p95_high_ms",
+    "jitter_p50_ms",
+    "jitter_p95_ms",
+    "jitter_mean_ms",
+    "clock_kernel",
+    "clock_tcp_info",
+    "clock_user",
+    "verified",
+    "declared",
+    "declared_uncounted",
+    "off_prefix",
+    "max_clock_offset_ms",
+];
+
+fn header(by: &[Dimension], slotted: bool) -> Vec<String> {
+    let mut header: Vec<String> = Vec::new();
+    header.extend(slotted.then(|| "slot".to_owned()));
+    for dimension in by {
+        header.push(dimension.name().to_owned());
+        if *dimension == Dimension::Target {
+            header.extend(["address", "probe"].map(str::to_owned));
+        }
+    }
+    header.push("metric".to_owned());
+    header.extend(COUNTS.iter().chain(&LOSS).map(|name| (*name).to_owned()));
+    header.extend(LATENCY.iter().map(|name| format!("{name}_ms")));
+    header.extend(LATENCY.iter().map(|name| format!("{name}_incl_loss_ms")));
+    header.extend(BESIDE.iter().map(|name| (*name).to_owned()));
+    header
+}
+
+fn record(row: &ReportRow, by: &[Dimension], slotted: bool) -> Vec<String> {
+    let mut record = Vec::new();
+    record.extend(slotted.then(|| row.slot.map(rfc3339::text).unwrap_or_default()));
+    for dimension in by {
+        record.push(defused(row.group.name(*dimension)));
+        if *dimension == Dimension::Target {
+            record.push(row.group.address.clone().unwrap_or_default());
+            record.push(row.group.probe.clone().unwrap_or_default());
+        }
+    }
+    record.push(row.metric.to_string());
+    record.push(row.agents.to_string());
+    record.push(cell(row.coverage));
+    record.push(row.scheduled.to_string());
+    record.push(row.expected.map(|count| count.to_string()).unwrap_or_default());
+    let counts = [
+        row.sent,
+        row.answered,
+        row.lost,
+        row.refused,
+        row.late,
+        row.retransmitted,
+        row.skipped,
+        row.voided,
+        row.dns_failed,
+        row.send_failed,
+        row.overflow,
+    ];
+    record.extend(counts.map(|count| count.to_string()));
+    record.extend(
+        [row.loss.map(|loss| loss.value), row.loss.map(|loss| loss.low), row.loss.map(|loss| loss.high)]
+            .map(cell),
+    );
+    record.extend(latencies(&row.latency_ms).map(cell));
+    record.extend(latencies(&row.latency_incl_loss_ms).map(cell));
+    let (p50, p95) =
+        (row.latency_interval_ms.p50.unwrap_or_default(), row.latency_interval_ms.p95.unwrap_or_default());
+    let jitter = row.jitter_ms.unwrap_or_default();
+    record.extend([p50.low, p50.high, p95.low, p95.high, jitter.p50, jitter.p95, jitter.mean].map(cell));
+    let counts = [
+        row.clocks.kernel,
+        row.clocks.tcp_info,
+        row.clocks.user,
+        row.verified,
+        row.declared,
+        row.declared_uncounted,
+        row.off_prefix,
+    ];
+    record.extend(counts.map(|count| count.to_string()));
+    record.push(cell(row.max_clock_offset_ms));
+    record
+}
+
+fn latencies(latency: &Latency) -> [Option<f64>; 9] {
+    let Latency { min, p5, p50, p90, p95, p99, p99_9, max, mean } = *latency;
+    [min, p5, p50, p90, p95, p99, p99_9, max, mean]
+}
+
+fn cell(value: Option<f64>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// A name that a spreadsheet cannot take for a formula.
+fn defused(name: &str) -> String {
+    if name.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{name}") } else { name.to_owned() }
+}

@@ -1,0 +1,170 @@
+//! Reports as a table for people, which fits a terminal of 120 to 160 columns.
+
+use crate::{
+    report::{Bounds, Dimension, Jitter, Latency, Loss, Report, ReportRow},
+    rfc3339,
+};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use std::fmt::Write as _;
+
+/// What stands where a value is null.
+const NONE: &str = "-";
+
+/// The report as a table of at most `width` columns, with a line above that says what it is about and notes below.
+pub fn render(report: &Report, width: Option<u16>) -> String {
+    let mut text =
+        format!("Latency in ms, {} to {}", rfc3339::seconds(report.from), rfc3339::seconds(report.to));
+    if let Some(until) = report.measured_until {
+        let _ = write!(text, ", measured until {}", rfc3339::seconds(until));
+    }
+    text.push_str("\n\n");
+    if report.rows.is_empty() {
+        text.push_str("Nothing was measured in that span. Is an agent enrolled and running? See `peerlight-collector agent list`.\n");
+        return text;
+    }
+    let columns = columns(report);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).force_no_tty();
+    if let Some(width) = width {
+        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table.set_header(columns.iter().map(|column| aligned(column, column.title.clone())));
+    for row in &report.rows {
+        table.add_row(columns.iter().map(|column| aligned(column, (column.value)(row))));
+    }
+    if let Some(first) = table.column_mut(0) {
+        first.set_padding((0, 1));
+    }
+    text.push_str(&table.trim_fmt());
+    text.push('\n');
+    text.push_str(&notes(report));
+    text
+}
+
+struct Column {
+    title: String,
+    numeric: bool,
+    value: Box<dyn Fn(&ReportRow) -> String>,
+}
+
+fn aligned(column: &Column, text: String) -> Cell {
+    Cell::new(text).set_alignment(if column.numeric { CellAlignment::Right } else { CellAlignment::Left })
+}
+
+fn columns(report: &Report) -> Vec<Column> {
+    let text = |title: &str, value: Box<dyn Fn(&ReportRow) -> String>| Column {
+        title: title.to_uppercase(),
+        numeric: false,
+        value,
+    };
+    let number = |title: &str, value: Box<dyn Fn(&ReportRow) -> String>| Column {
+        title: title.to_uppercase(),
+        numeric: true,
+        value,
+    };
+    let mut columns = Vec::new();
+    if report.question.step_seconds.is_some() {
+        columns
+            .push(text("slot", Box::new(|row| row.slot.map_or_else(|| NONE.to_owned(), rfc3339::seconds))));
+    }
+    for dimension in &report.question.by {
+        let dimension = *dimension;
+        columns.push(text(dimension.name(), Box::new(move |row| name(row, dimension))));
+    }
+    columns.extend([
+        text("metric", Box::new(|row| row.metric.to_string())),
+        number("agents", Box::new(|row| row.agents.to_string())),
+        number("covered", Box::new(|row| row.coverage.map_or_else(|| NONE.to_owned(), percent))),
+        number("sent", Box::new(|row| row.sent.to_string())),
+        number("loss", Box::new(|row| row.loss.map_or_else(|| NONE.to_owned(), loss))),
+    ]);
+    if report.rows.iter().any(|row| row.refused > 0) {
+        columns.push(number("refused", Box::new(|row| row.refused.to_string())));
+    }
+    columns.extend([
+        number("p50", Box::new(|row| bounded(row.latency_ms.p50, row.latency_interval_ms.p50))),
+        number("p95", Box::new(|row| bounded(row.latency_ms.p95, row.latency_interval_ms.p95))),
+        number("p99", Box::new(|row| ms(row.latency_ms.p99))),
+        number("jitter", Box::new(|row| ms(row.jitter_ms.and_then(|Jitter { p50, .. }| p50)))),
+        text("clock", Box::new(clock)),
+    ]);
+    if report.rows.iter().any(|row| row.declared > 0) {
+        columns.push(number("declared", Box::new(|row| row.declared.to_string())));
+    }
+    columns
+}
+
+fn name(row: &ReportRow, dimension: Dimension) -> String {
+    let name = row.group.name(dimension);
+    if name.is_empty() { NONE.to_owned() } else { name.to_owned() }
+}
+
+/// Below the table: what was not counted, and how to read it.
+fn notes(report: &Report) -> String {
+    let mut notes = String::new();
+    let sum = |of: fn(&ReportRow) -> u64| report.rows.iter().map(of).fold(0_u64, u64::saturating_add);
+    let (off, declared) = (sum(|row| row.off_prefix), sum(|row| row.declared_uncounted));
+    if off > 0 {
+        let _ =
+            write!(notes, "\nNot counted: {off} probes that left from an address outside the registration.");
+    }
+    if declared > 0 {
+        let _ = write!(
+            notes,
+            "\nNot counted: {declared} probes whose public address could not be seen (declared)."
+        );
+    }
+    let null = |latency: &Latency| latency.p50.is_none() || latency.p95.is_none() || latency.p99.is_none();
+    if report.rows.iter().any(|row| null(&row.latency_ms)) {
+        let _ = write!(notes, "\n`{NONE}`: too few answered probes (p50 needs 10, p95 20, p99 100).");
+    }
+    let _ = writeln!(notes, "\nIn brackets: {}.", report.intervals);
+    notes
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}%", share * 100.0)
+}
+
+fn loss(loss: Loss) -> String {
+    format!("{} ({:.1}-{:.1})", percent(loss.value), loss.low * 100.0, loss.high * 100.0)
+}
+
+/// A time with as many digits as matter.
+fn ms(value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), digits)
+}
+
+fn digits(value: f64) -> String {
+    let decimals = match value {
+        value if value < 1.0 => 3,
+        value if value < 10.0 => 2,
+        value if value < 1_000.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$}")
+}
+
+fn bounded(value: Option<f64>, bounds: Option<Bounds>) -> String {
+    let Some(value) = value else { return NONE.to_owned() };
+    let bounds = bounds.unwrap_or_default();
+    match (bounds.low, bounds.high) {
+        (None, None) => digits(value),
+        (low, high) => {
+            let edge = |bound: Option<f64>| bound.map_or_else(|| "?".to_owned(), digits);
+            format!("{} ({}-{})", digits(value), edge(low), edge(high))
+        }
+    }
+}
+
+/// The clock that timed most probes, marked if others timed some.
+fn clock(row: &ReportRow) -> String {
+    let mut clocks =
+        [("kernel", row.clocks.kernel), ("tcp_info", row.clocks.tcp_info), ("user", row.clocks.user)];
+    clocks.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    match clocks {
+        [(_, 0), ..] => NONE.to_owned(),
+        [(name, _), (_, 0), _] => name.to_owned(),
+        [(name, _), ..] => format!("{name}+"),
+    }
+}

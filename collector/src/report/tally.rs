@@ -1,0 +1,119 @@
+//! Adds rows of the store up to one row of a report.
+
+use super::{
+    Clocks, Group, ReportRow,
+    coverage::coverage,
+    latency::{including_loss, intervals, jitter, ms, of_answered},
+    loss::loss,
+};
+use crate::store::{Attribution, Row};
+use peerlight_proto::{
+    histogram::Histogram, id::AgentId, measurement::Counters, metric::Metric, series::Clock, time::Timestamp,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What has been added up so far. The order in which rows are added does not matter.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    agents: BTreeSet<AgentId>,
+    counters: Counters,
+    histogram: Histogram,
+    jitter: Histogram,
+    clocks: Clocks,
+    expected: Option<u64>,
+    verified: u64,
+    declared: u64,
+    declared_uncounted: u64,
+    off_prefix: u64,
+}
+
+impl Tally {
+    /// Adds a row; `count_declared` is what its registration allows.
+    pub(super) fn add(&mut self, row: &Row, count_declared: bool) {
+        let sent = row.counters.sent();
+        let column = match row.key.attribution {
+            Attribution::Verified => &mut self.verified,
+            Attribution::Declared if count_declared => &mut self.declared,
+            Attribution::Declared => &mut self.declared_uncounted,
+            Attribution::OffPrefix => &mut self.off_prefix,
+        };
+        *column = column.saturating_add(sent);
+        if !counts(row.key.attribution, count_declared) {
+            return;
+        }
+        let clock = match row.series.key.clock {
+            Clock::Kernel => &mut self.clocks.kernel,
+            Clock::TcpInfo => &mut self.clocks.tcp_info,
+            Clock::User => &mut self.clocks.user,
+        };
+        *clock = clock.saturating_add(row.counters.answered);
+        self.agents.insert(row.key.agent);
+        self.counters.merge(&row.counters);
+        self.histogram.merge(&row.histogram);
+    }
+
+    /// Adds a row of the metric's jitter.
+    pub(super) fn add_jitter(&mut self, row: &Row, count_declared: bool) {
+        if counts(row.key.attribution, count_declared) {
+            self.jitter.merge(&row.histogram);
+        }
+    }
+
+    /// Adds turns that a schedule had.
+    pub(super) fn expect(&mut self, turns: u64) {
+        self.expected = Some(self.expected.unwrap_or(0).saturating_add(turns));
+    }
+
+    pub(super) fn into_row(
+        self,
+        slot: Option<Timestamp>,
+        group: Group,
+        metric: Metric,
+        offsets: &BTreeMap<AgentId, i64>,
+    ) -> ReportRow {
+        let counters = self.counters;
+        let offset =
+            self.agents.iter().filter_map(|agent| offsets.get(agent)).max_by_key(|us| us.unsigned_abs());
+        ReportRow {
+            slot,
+            group,
+            metric,
+            agents: self.agents.len() as u64,
+            coverage: self.expected.and_then(|expected| coverage(counters.scheduled, expected)),
+            scheduled: counters.scheduled,
+            expected: self.expected,
+            sent: counters.sent(),
+            answered: counters.answered,
+            lost: counters.lost,
+            refused: counters.refused,
+            late: counters.late,
+            retransmitted: counters.retransmitted,
+            skipped: counters.skipped,
+            voided: counters.voided,
+            dns_failed: counters.dns_failed,
+            send_failed: counters.send_failed,
+            loss: loss(&counters),
+            latency_ms: of_answered(&self.histogram),
+            latency_incl_loss_ms: including_loss(&self.histogram, counters.network_lost()),
+            latency_interval_ms: intervals(&self.histogram),
+            jitter_ms: jitter(&self.jitter),
+            clocks: self.clocks,
+            overflow: self.histogram.overflow(),
+            verified: self.verified,
+            declared: self.declared,
+            declared_uncounted: self.declared_uncounted,
+            off_prefix: self.off_prefix,
+            max_clock_offset_ms: offset
+                .map(|us| ms(us.unsigned_abs()).copysign(if *us < 0 { -1.0 } else { 1.0 })),
+        }
+    }
+}
+
+/// Whether a report counts measurements of this attribution.
+fn counts(attribution: Attribution, count_declared: bool) -> bool {
+    match attribution {
+        Attribution::Verified => true,
+        Attribution::Declared => count_declared,
+        Attribution::OffPrefix => false,
+    }
+}

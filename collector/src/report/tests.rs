@@ -1,0 +1,235 @@
+//! What a report counts, what it shows beside, and how it looks.
+
+use super::{
+    fixture::{AGENT, agent_entry, presence, registration, row, series},
+    *,
+};
+use crate::{
+    organisation::OrganisationId,
+    store::{Attribution, RowKey},
+};
+use peerlight_proto::{
+    metric::NetworkMetric,
+    series::{Clock, Family, SeriesKey},
+};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const NOW: Timestamp = Timestamp::from_secs(3_600);
+const JITTER: Metric = Metric::Jitter(NetworkMetric::TcpConnect);
+
+fn question(by: &[Dimension]) -> Question {
+    Question {
+        by: by.to_vec(),
+        from: Timestamp::from_secs(0),
+        to: NOW,
+        last: None,
+        ..Question::new(OrganisationId::DEFAULT, NOW)
+    }
+}
+
+fn attributed(row: Row, attribution: Attribution) -> Row {
+    Row { key: RowKey { attribution, ..row.key }, ..row }
+}
+
+#[test]
+fn verified_counts_declared_where_allowed_and_off_prefix_never() {
+    let mut aurora = registration(1, "Aurora", "GB-LND");
+    aurora.count_declared = true;
+    let borealis = registration(2, "Borealis", "GB-LND");
+    let tcp = series(Metric::TcpConnect, "edge");
+    let of = |registration, attribution, n: usize| {
+        attributed(row(registration, &tcp, &vec![5_000; n], 1), attribution)
+    };
+    let rows = [
+        of(1, Attribution::Verified, 9),
+        of(1, Attribution::Declared, 19),
+        of(1, Attribution::OffPrefix, 39),
+        of(2, Attribution::Declared, 29),
+    ];
+    let registrations = [aurora, borealis];
+    let evidence = Evidence { rows: &rows, registrations: &registrations, ..Evidence::default() };
+    let report = answer(&question(&[Dimension::Provider]), &evidence, NOW);
+    let [aurora, borealis] = report.rows.as_slice() else { panic!("{report:?}") };
+    assert_eq!((aurora.sent, aurora.verified, aurora.declared), (30, 10, 20));
+    assert_eq!((aurora.declared_uncounted, aurora.off_prefix, aurora.lost, aurora.answered), (0, 40, 2, 28));
+    assert_eq!((borealis.sent, borealis.declared_uncounted, borealis.agents), (0, 30, 0));
+    assert_eq!((borealis.latency_ms, borealis.loss), (Latency::default(), None));
+}
+
+#[test]
+fn jitter_stands_beside_its_metric_and_is_a_row_only_when_asked_for() {
+    let rows = [
+        row(1, &series(Metric::TcpConnect, "edge"), &[5_000; 30], 0),
+        row(1, &series(JITTER, "edge"), &[200; 29], 0),
+    ];
+    let registrations = [registration(1, "Aurora", "GB-LND")];
+    let evidence = Evidence { rows: &rows, registrations: &registrations, ..Evidence::default() };
+    let report = answer(&question(&[Dimension::Provider]), &evidence, NOW);
+    assert_eq!(report.rows.len(), 1);
+    assert_eq!(report.rows[0].jitter_ms.map(|jitter| (jitter.p50, jitter.p95)), Some((Some(0.2), Some(0.2))));
+    let asked = Question { metrics: BTreeSet::from([JITTER]), ..question(&[Dimension::Provider]) };
+    let report = answer(&asked, &evidence, NOW);
+    assert_eq!(report.rows.iter().map(|row| row.metric).collect::<Vec<_>>(), [JITTER]);
+}
+
+#[test]
+fn an_agent_that_fell_silent_is_a_row_with_no_coverage() {
+    let tcp = series(Metric::TcpConnect, "edge");
+    let registrations = [registration(1, "Aurora", "GB-LND")];
+    let seen = [presence(&tcp, -7_200, -3_600)];
+    let evidence = Evidence { registrations: &registrations, presence: &seen, ..Evidence::default() };
+    let report = answer(&question(&[Dimension::Provider]), &evidence, NOW);
+    let [row] = report.rows.as_slice() else { panic!("{report:?}") };
+    assert_eq!((row.agents, row.sent, row.coverage, row.expected), (0, 0, Some(0.0), Some(342)));
+    assert_eq!(report.measured_until, Some(Timestamp::from_secs(-3_600)));
+}
+
+#[test]
+fn slots_are_aligned_to_the_step_and_cut_to_the_span() {
+    let tcp = series(Metric::TcpConnect, "edge");
+    let registrations = [registration(1, "Aurora", "GB-LND")];
+    let seen = [presence(&tcp, 0, 3_600)];
+    let slotted = Row { slot: Timestamp::from_secs(900), ..row(1, &tcp, &[5_000; 60], 30) };
+    let rows = [slotted];
+    let evidence =
+        Evidence { rows: &rows, registrations: &registrations, presence: &seen, ..Evidence::default() };
+    let asked = Question {
+        from: Timestamp::from_secs(1_200),
+        to: Timestamp::from_secs(2_700),
+        step: Some(Duration::from_mins(15)),
+        ..question(&[Dimension::Provider])
+    };
+    let report = answer(&asked, &evidence, NOW);
+    let slots: Vec<_> =
+        report.rows.iter().map(|row| (row.slot.map(Timestamp::as_secs), row.expected, row.sent)).collect();
+    assert_eq!(slots, [(Some(900), Some(60), 90), (Some(1_800), Some(90), 0)]);
+}
+
+#[test]
+fn a_target_has_one_name_and_filters_choose_it() {
+    let (a, b) = (series(Metric::TcpConnect, "edge"), series(Metric::TcpConnect, "other"));
+    let mut renamed = a.clone();
+    renamed.target.name = "a-new-name".to_owned();
+    let rows = [row(1, &a, &[1_000; 10], 0), row(1, &renamed, &[1_000; 10], 0), row(1, &b, &[1_000; 10], 0)];
+    let registrations = [registration(1, "Aurora", "GB-LND")];
+    let evidence = Evidence { rows: &rows, registrations: &registrations, ..Evidence::default() };
+    let report = answer(&question(&[Dimension::Target]), &evidence, NOW);
+    let named: Vec<_> = report.rows.iter().map(|row| (row.group.name(Dimension::Target), row.sent)).collect();
+    assert_eq!(named, [("a-new-name", 20), ("other", 10)]);
+    let asked = Question {
+        targets: BTreeSet::from(["EDGE.example.com".to_owned()]),
+        ..question(&[Dimension::Target])
+    };
+    assert_eq!(answer(&asked, &evidence, NOW).rows.len(), 1);
+}
+
+#[test]
+fn the_largest_clock_offset_of_either_sign_is_shown() {
+    let rows = [row(1, &series(Metric::TcpConnect, "edge"), &[1_000; 10], 0)];
+    let registrations = [registration(1, "Aurora", "GB-LND")];
+    let agents = [agent_entry(AGENT, Some(-2_500))];
+    let evidence = Evidence { rows: &rows, registrations: &registrations, agents: &agents, presence: &[] };
+    let report = answer(&question(&[Dimension::Provider]), &evidence, NOW);
+    assert_eq!(report.rows[0].max_clock_offset_ms, Some(-2.5));
+}
+
+proptest! {
+    #[test]
+    fn rows_of_any_grouping_add_up_to_the_same(
+        parts in prop::collection::vec((1_i64..5, 0_u8..2, 0_u8..3, prop::collection::vec(1_u64..100_000, 0..20), 0_u64..5), 1..30),
+        by in prop::sample::subsequence(Dimension::ALL.to_vec(), 1..6),
+    ) {
+        let registrations: Vec<_> = (1..5_u8).map(|id| {
+            let mut entry = registration(i64::from(id), ["Aurora", "Borealis"][usize::from(id % 2)], ["GB-LND", "DE-BE"][usize::from(id / 2 % 2)]);
+            entry.count_declared = id % 2 == 0;
+            entry
+        }).collect();
+        let rows: Vec<_> = parts.iter().map(|(id, family, attribution, values, lost)| {
+            let base = series(Metric::TcpConnect, "edge");
+            let family = [Family::V4, Family::V6][usize::from(*family)];
+            let clock = [Clock::Kernel, Clock::User][values.len() % 2];
+            let made = row(*id, &Series { key: SeriesKey { family, clock, ..base.key }, ..base }, values, *lost);
+            attributed(made, [Attribution::Verified, Attribution::Declared, Attribution::OffPrefix][usize::from(*attribution)])
+        }).collect();
+        let mut backwards = rows.clone();
+        backwards.reverse();
+        let of = |by: &[Dimension], rows: &[Row]| {
+            let evidence = Evidence { rows, registrations: &registrations, ..Evidence::default() };
+            answer(&question(by), &evidence, NOW)
+        };
+        let report = of(&by, &rows);
+        prop_assert_eq!(&report, &of(&by, &backwards));
+        let total = |report: &Report| report.rows.iter().fold([0; 8], |sum, row| {
+            prop_assert_row(row);
+            let counts = [row.sent, row.answered, row.lost, row.scheduled, row.verified, row.declared, row.declared_uncounted, row.off_prefix];
+            std::array::from_fn(|i| sum[i] + counts[i])
+        });
+        prop_assert_eq!(total(&report), total(&of(&[Dimension::Provider], &rows)));
+    }
+}
+
+/// What holds in every row.
+fn prop_assert_row(row: &ReportRow) {
+    assert_eq!(row.sent, row.verified + row.declared);
+    assert_eq!(row.sent, row.answered + row.retransmitted + row.late + row.lost + row.refused);
+    assert_eq!(row.answered, row.clocks.kernel + row.clocks.tcp_info + row.clocks.user);
+}
+
+/// Two providers at two locations, with all that a report can show.
+fn full() -> Report {
+    let (tcp, jitter) = (series(Metric::TcpConnect, "edge"), series(JITTER, "edge"));
+    let times = |base: u64| (0..200).map(|i| base + i * i / 4).collect::<Vec<_>>();
+    let mut refused = row(3, &tcp, &[], 0);
+    (refused.counters.scheduled, refused.counters.refused) = (5, 5);
+    let rows = [
+        row(1, &tcp, &times(8_000), 3),
+        row(1, &jitter, &[340; 199], 0),
+        row(2, &tcp, &times(21_000), 0),
+        attributed(row(2, &tcp, &[9_000; 12], 0), Attribution::OffPrefix),
+        row(3, &tcp, &[14_000; 15], 0),
+        refused,
+    ];
+    let registrations = [
+        registration(1, "Aurora", "GB-LND"),
+        registration(2, "Borealis", "GB-LND"),
+        registration(3, "Borealis", "DE-BE"),
+    ];
+    let seen: Vec<_> =
+        (1..=3).map(|id| Presence { registration: RegistrationId(id), ..presence(&tcp, 0, 3_600) }).collect();
+    let agents = [agent_entry(AGENT, Some(1_250))];
+    let evidence = Evidence { rows: &rows, registrations: &registrations, agents: &agents, presence: &seen };
+    answer(&question(&[Dimension::Provider, Dimension::Location]), &evidence, NOW)
+}
+
+#[test]
+fn a_report_in_every_format_is_as_it_was_read_and_approved() {
+    let report = full();
+    insta::assert_snapshot!("table", render::table::render(&report, None));
+    insta::assert_snapshot!("csv", render::csv::render(&report).unwrap());
+    insta::assert_snapshot!("json", render::json::render(&report).unwrap());
+    let widest = render::table::render(&report, None).lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(140), "{widest:?} columns");
+}
+
+#[test]
+fn an_empty_report_says_what_to_do() {
+    let report = answer(&question(&[Dimension::Provider]), &Evidence::default(), NOW);
+    insta::assert_snapshot!(render::table::render(&report, None));
+}
+
+#[test]
+fn json_reads_back() {
+    let report = full();
+    let json = render::json::render(&report).unwrap();
+    assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+}
+
+#[test]
+fn a_name_is_never_a_formula_in_a_spreadsheet() {
+    let rows = [row(1, &series(Metric::TcpConnect, "edge"), &[1_000], 0)];
+    let registrations = [registration(1, "=HYPERLINK(\"x\")", "GB-LND")];
+    let evidence = Evidence { rows: &rows, registrations: &registrations, ..Evidence::default() };
+    let csv = render::csv::render(&answer(&question(&[Dimension::Provider]), &evidence, NOW)).unwrap();
+    assert!(csv.lines().nth(1).unwrap().starts_with("\"'=HYPERLINK"), "{csv}");
+}
