@@ -1,1 +1,8 @@
-//! .
+//! The lab: a whole Peerlight on one machine. Agents at sites whose paths are emulated measure echo servers that stand
+//! for Microsoft's endpoints, a collector stores what they push, and the truth beside it says how far to believe it.
+
+pub mod echo;
+pub mod eventually;
+pub mod network;
+pub mod scenario;
+pub mod truth;
