@@ -1,5 +1,175 @@
-//! The registry: providers, locations, registrations, agents, targets and tokens.
+//! The registry: providers, locations, registrations, agents, targets and tokens, and who changed them.
+//!
+//! Small, transactional, and the truth about whose a measurement is. Methods are short blocking calls on one
+//! connection; async callers use `spawn_blocking` where it matters.
 
+mod agents;
+mod audit;
+mod directory;
+mod enrolment;
+mod error;
+mod locations;
+mod names;
+mod nonces;
+mod operators;
+pub mod prefixes;
+mod providers;
 mod registration;
+mod registrations;
+mod schema;
+mod sightings;
+mod targets;
+mod time_zones;
+mod tokens;
 
+pub use agents::{AgentEntry, AgentHealth, EnrolledAgent};
+pub use audit::AuditEntry;
+pub use directory::{DirectoryEntry, directory, directory_entry};
+pub use enrolment::EnrolError;
+pub use error::RegistryError;
+pub use locations::{Location, NewLocation};
+pub use operators::{IssuedOperatorToken, NewOperatorToken, Operator, OperatorToken, Role};
+pub use providers::{NewProvider, Provider, ProviderKind};
 pub use registration::{Registration, RegistrationId};
+pub use registrations::NewRegistration;
+pub use sightings::{BatchSighting, Sighting};
+pub use targets::{NewTarget, TargetEntry};
+pub use tokens::{Identity, IssuedToken, NewToken, TokenEntry};
+
+use error::Fault;
+use rusqlite::{Connection, Params, Row, Transaction, TransactionBehavior};
+use sha2::{Digest as _, Sha256};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// How long a call waits for another process that holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A handle on the registry's file; clones share it.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl Registry {
+    /// Opens the file, makes it if need be, and brings its tables up to date.
+    pub fn open(path: &Path) -> Result<Self, RegistryError> {
+        let failed = |source| RegistryError::Open { path: path.to_owned(), source };
+        let mut connection = Connection::open(path).map_err(failed)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+        schema::upgrade(&mut connection)?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+    }
+
+    /// Whether the file answers: what readiness asks.
+    pub fn check(&self) -> Result<(), RegistryError> {
+        self.read("answer", |connection| {
+            Ok(connection.query_row("SELECT 1 FROM organisation", [], |_row| Ok(()))?)
+        })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A panic inside a transaction rolled it back when it unwound, so the connection is sound.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(
+        &self,
+        operation: &'static str,
+        ask: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, RegistryError> {
+        ask(&self.connection()).map_err(|fault| fault.during(operation))
+    }
+
+    /// Runs `act` in one durable transaction: all of it happens, or nothing.
+    fn change<T>(
+        &self,
+        operation: &'static str,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = self.connection();
+        let transact = || {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = act(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        transact().map_err(|fault: Fault| fault.during(operation))
+    }
+
+    /// Like `change`, but a power cut may lose it: for what the next request of an agent tells again.
+    fn jot<T>(
+        &self,
+        operation: &'static str,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = self.connection();
+        let transact = || {
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = act(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        let done = transact();
+        let durable_again = connection.pragma_update(None, "synchronous", "FULL").map_err(Fault::Sql);
+        done.and_then(|done| durable_again.map(|()| done)).map_err(|fault: Fault| fault.during(operation))
+    }
+}
+
+/// Every row of a question, read by `read`.
+fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = statement.query(params)?;
+    let mut entries = Vec::new();
+    while let Some(row) = found.next()? {
+        entries.push(read(row)?);
+    }
+    Ok(entries)
+}
+
+/// The first row of a question, if there is one.
+fn row<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = statement.query(params)?;
+    found.next()?.map(read).transpose()
+}
+
+/// A JSON column.
+fn json<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|error| Fault::damaged(what, &error))
+}
+
+/// What JSON columns hold. The registry's own types always serialise.
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// 32 random bytes in hexadecimal.
+fn new_secret() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}
+
+/// What is kept of a secret.
+fn hash_secret(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests;

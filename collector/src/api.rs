@@ -1,0 +1,3 @@
+//! The HTTP API: one file per resource.
+
+pub mod list;

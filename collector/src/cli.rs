@@ -1,0 +1,193 @@
+//! The command line: definitions only. Those of the registry's commands stand in `cli/registry.rs`, what the commands do
+//! in one file for each group.
+
+mod agent;
+mod audit;
+mod connect;
+mod execute;
+mod location;
+mod operator;
+mod output;
+mod provider;
+mod registration;
+mod registry;
+mod report;
+mod status;
+mod target;
+mod token;
+
+pub use connect::Defaults;
+pub use execute::execute;
+pub use output::Output;
+
+pub use registry::{
+    AgentCommand, AuditOptions, LocationArgs, LocationCommand, OperatorCommand, ProviderArgs,
+    ProviderCommand, RegistrationArgs, RegistrationCommand, RegistrationListOptions, TargetArgs,
+    TargetCommand, TokenArgs, TokenCommand,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use url::Url;
+
+/// Gathers what Peerlight's agents measure and answers per-provider latency reports.
+#[derive(Debug, Parser)]
+#[command(name = "peerlight-collector", version, arg_required_else_help = true, max_term_width = 110)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    /// How the operators' API is reached.
+    pub connection: Connection,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How the operators' API is reached. All but `run` and `check-config` ask the running collector.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Running collector")]
+pub struct Connection {
+    /// Its operators' listener; the configuration's unless given.
+    #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
+    pub url: Option<Url>,
+    /// A file that holds an operator token, `-` for standard input; else `PEERLIGHT_OPERATOR_TOKEN`, else the one that the
+    /// collector keeps in its state directory.
+    #[arg(long, global = true, hide_short_help = true, value_name = "PATH|-")]
+    pub token_file: Option<PathBuf>,
+    /// A PEM file of certificates to trust besides the system's, for an https URL.
+    #[arg(long, global = true, hide_short_help = true, value_name = "PATH")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the collector until it is told to stop.
+    Run,
+    /// Check the configuration and say everything that is wrong with it.
+    CheckConfig,
+    /// Do something through the running collector.
+    #[command(flatten)]
+    Operate(Box<Operation>),
+}
+
+/// What the running collector is asked for.
+#[derive(Debug, Subcommand)]
+pub enum Operation {
+    /// Show whether the collector works and what it holds.
+    Status(ListOptions),
+    /// Answer a question about what was measured.
+    #[command(subcommand)]
+    Report(ReportCommand),
+    /// Providers: the ISPs, exchanges and SDCIs that sites are connected through.
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+    /// Locations: the places, at the level of states, that sites are in.
+    #[command(subcommand)]
+    Location(LocationCommand),
+    /// Registrations: what ties a site's prefixes to a provider and a location.
+    #[command(subcommand)]
+    Registration(RegistrationCommand),
+    /// Agents that have enrolled.
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Targets that agents are assigned.
+    #[command(subcommand)]
+    Target(TargetCommand),
+    /// Enrolment tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Operator tokens: who may read and change the registry.
+    #[command(subcommand)]
+    Operator(OperatorCommand),
+    /// List the changes to the registry, the latest first.
+    Audit(AuditOptions),
+}
+
+/// How something is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
+/// How a list is printed.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ListOptions {
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// How a list is printed, and whether it shows what has ended.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct HistoryOptions {
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Show what has ended, too.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Reports.
+#[derive(Debug, Subcommand)]
+pub enum ReportCommand {
+    /// Latency and loss, by provider and more.
+    Latency(LatencyQuestion),
+}
+
+/// What is asked about latency.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LatencyQuestion {
+    /// One row for each of: provider, location, site, target, prefix, family.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "provider")]
+    pub by: Vec<String>,
+    /// The span that ends now: 15m, 1h, 7d …
+    #[arg(long, value_name = "SPAN", conflicts_with_all = ["from", "to"])]
+    pub last: Option<String>,
+    /// The first instant: RFC 3339 or Unix seconds.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// The first instant after the span.
+    #[arg(long, value_name = "TIME", requires = "from")]
+    pub to: Option<String>,
+    /// Only these metrics: tcp.connect, icmp.rtt, https.ttfb …
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub metric: Vec<String>,
+    /// Only these providers.
+    #[arg(long, value_name = "NAME")]
+    pub provider: Vec<String>,
+    /// Only these locations.
+    #[arg(long, value_name = "CODE")]
+    pub location: Vec<String>,
+    /// Only these sites.
+    #[arg(long, value_name = "NAME")]
+    pub site: Vec<String>,
+    /// Only these targets.
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! `agent list|show|revoke`.
+
+use super::{
+    AgentCommand, Format, HistoryOptions, Output,
+    output::{listed, or_dash},
+};
+use crate::{api::list::List, client::Client, registry::AgentEntry, rfc3339};
+use anyhow::bail;
+
+const PATH: &str = "/api/v1/agents";
+
+pub(super) async fn run(
+    command: AgentCommand,
+    client: &Client,
+    output: &mut Output<'_>,
+) -> anyhow::Result<()> {
+    match command {
+        AgentCommand::List(options) => list(options, client, output).await,
+        AgentCommand::Show { agent, options } => {
+            let agent = find(&agent, client).await?;
+            if options.format == Format::Json { output.json(&agent) } else { show(&agent, output) }
+        }
+        AgentCommand::Revoke { agent } => {
+            let found = find(&agent, client).await?;
+            let revoked: AgentEntry = client.delete(&format!("{PATH}/{}", found.agent), &[]).await?;
+            output.line(&format!("revoked agent {} of {}", revoked.agent, revoked.site))
+        }
+    }
+}
+
+/// The agent of this identity, or of the only one that begins so, or the only one of this site.
+async fn find(wanted: &str, client: &Client) -> anyhow::Result<AgentEntry> {
+    let list: List<AgentEntry> = client.get(PATH, &[("all", "true".to_owned())]).await?;
+    let wanted_folded = wanted.to_lowercase();
+    let matches: Vec<AgentEntry> = list
+        .items
+        .into_iter()
+        .filter(|entry| {
+            entry.site.to_lowercase() == wanted_folded || entry.agent.to_string().starts_with(&wanted_folded)
+        })
+        .collect();
+    match matches.as_slice() {
+        [found] => Ok(found.clone()),
+        [] => bail!("there is no agent `{wanted}`; `peerlight-collector agent list --all` lists them"),
+        several => {
+            let ids: Vec<String> = several.iter().map(|entry| entry.agent.to_string()).collect();
+            bail!("`{wanted}` means several agents: {}", listed(&ids))
+        }
+    }
+}
+
+async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {
+    let list: List<AgentEntry> = client.get(PATH, &[("all", options.all.to_string())]).await?;
+    if options.format == Format::Json {
+        return output.json(&list.items);
+    }
+    let rows = list.items.iter().map(|entry| {
+        [
+            entry.agent.to_string(),
+            entry.site.clone(),
+            entry.provider.clone(),
+            entry.location.clone(),
+            or_dash(entry.last_seen.map(rfc3339::seconds)),
+            or_dash(entry.address),
+            entry.version.clone(),
+            or_dash(entry.health.map(|health| health.spooled_batches)),
+            state(entry),
+        ]
+    });
+    output.table(
+        &["agent", "site", "provider", "location", "last seen", "address", "version", "spooled", "state"],
+        rows,
+        "no agents yet; `peerlight-collector token create SITE` lets one enrol",
+    )
+}
+
+/// What an operator should know first.
+fn state(entry: &AgentEntry) -> String {
+    if let Some(revoked) = entry.revoked {
+        format!("revoked {}", rfc3339::seconds(revoked))
+    } else if let Some(since) = entry.cloned_since {
+        format!("KEY ON TWO MACHINES since {}", rfc3339::seconds(since))
+    } else if entry.last_seen.is_none() {
+        "never seen".to_owned()
+    } else {
+        "ok".to_owned()
+    }
+}
+
+fn show(entry: &AgentEntry, output: &mut Output<'_>) -> anyhow::Result<()> {
+    let offset = entry.clock_offset_us.map(|offset| format!("{offset} µs (collector minus agent)"));
+    let mut facts = vec![
+        ("agent", entry.agent.to_string()),
+        ("state", state(entry)),
+        ("site", format!("{} (registration {})", entry.site, entry.registration.0)),
+        ("provider", entry.provider.clone()),
+        ("location", entry.location.clone()),
+        ("host", entry.host.clone()),
+        ("version", entry.version.clone()),
+        ("enrolled", format!("{} from {}", rfc3339::seconds(entry.enrolled), entry.enrolled_from)),
+        ("last seen", or_dash(entry.last_seen.map(rfc3339::seconds))),
+        ("address", or_dash(entry.address)),
+        ("session", or_dash(entry.session)),
+        ("clock", or_dash(offset)),
+    ];
+    if let Some(health) = entry.health {
+        facts.extend([
+            ("spooled", format!("{} batches, {} bytes", health.spooled_batches, health.spooled_bytes)),
+            ("dropped", format!("{} batches", health.dropped_batches)),
+            ("corrupt", format!("{} batches", health.corrupt_batches)),
+            (
+                "refused",
+                format!("{} measurements, {} batches", health.refused_measurements, health.rejected_batches),
+            ),
+        ]);
+    }
+    for (name, value) in facts {
+        output.line(&format!("{name:<10} {value}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! The definitions of the commands that manage the registry.
+
+use super::{Format, HistoryOptions, ListOptions};
+use crate::registry::{ProviderKind, Role};
+use clap::{Args, Subcommand};
+use std::time::Duration;
+
+/// Providers.
+#[derive(Debug, Subcommand)]
+pub enum ProviderCommand {
+    /// Add a provider.
+    Add(ProviderArgs),
+    /// List the providers.
+    List(HistoryOptions),
+    /// End a provider that no valid registration names. Reports keep its name.
+    End {
+        /// Its name, alias or number.
+        provider: String,
+    },
+    /// List Microsoft's published partners, with the date of each list.
+    Directory(ListOptions),
+}
+
+/// A provider to add.
+#[derive(Debug, Clone, Args)]
+pub struct ProviderArgs {
+    /// Its name.
+    #[arg(required_unless_present = "from_directory", conflicts_with = "from_directory")]
+    pub name: Option<String>,
+    /// What it is: ISP, IXP or SDCI.
+    #[arg(long, value_name = "KIND", default_value_t = ProviderKind::Isp)]
+    pub kind: ProviderKind,
+    /// A country where it operates, as ISO 3166-1 alpha-2; may be given several times.
+    #[arg(long, value_name = "CODE")]
+    pub country: Vec<String>,
+    /// Another name that means it; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub alias: Vec<String>,
+    /// One of its autonomous systems; may be given several times.
+    #[arg(long, value_name = "NUMBER")]
+    pub asn: Vec<u32>,
+    /// Add this entry of the directory (see `provider directory`) instead.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["kind", "country", "alias", "asn"])]
+    pub from_directory: Option<String>,
+}
+
+/// Locations.
+#[derive(Debug, Subcommand)]
+pub enum LocationCommand {
+    /// Add a location.
+    Add(LocationArgs),
+    /// List the locations.
+    List(HistoryOptions),
+    /// End a location that no valid registration names.
+    End {
+        /// Its ISO 3166-2 code.
+        location: String,
+    },
+}
+
+/// A location to add.
+#[derive(Debug, Clone, Args)]
+pub struct LocationArgs {
+    /// Its ISO 3166-2 code, such as GB-LND.
+    pub code: String,
+    /// What people call it; the standard's name unless given.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Its IANA time zone; may be left out where the code decides it.
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+    /// Degrees north.
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
+    pub latitude: Option<f64>,
+    /// Degrees east.
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
+    pub longitude: Option<f64>,
+}
+
+/// Registrations.
+#[derive(Debug, Subcommand)]
+pub enum RegistrationCommand {
+    /// Register a site.
+    Add(RegistrationArgs),
+    /// Make every check of `add` and register nothing.
+    Check(RegistrationArgs),
+    /// List the registrations.
+    List(RegistrationListOptions),
+    /// End a registration.
+    End {
+        /// Its site's name or its number.
+        registration: String,
+        /// The first instant after it, RFC 3339 or a date; now unless given.
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+    },
+}
+
+/// A site to register.
+#[derive(Debug, Clone, Args)]
+pub struct RegistrationArgs {
+    /// The site's name.
+    pub site: String,
+    /// The provider's name or alias.
+    #[arg(long)]
+    pub provider: String,
+    /// The location's ISO 3166-2 code.
+    #[arg(long, value_name = "CODE")]
+    pub location: String,
+    /// A prefix in CIDR form; may be given several times.
+    #[arg(long, value_name = "CIDR", required = true)]
+    pub prefix: Vec<String>,
+    /// Let reports count measurements whose public address could not be observed.
+    #[arg(long)]
+    pub count_declared: bool,
+    /// Accept prefixes that nobody announces: documentation, private … For laboratories.
+    #[arg(long)]
+    pub allow_non_public: bool,
+    /// Let the prefixes lie inside, or around, other prefixes of the same provider.
+    #[arg(long)]
+    pub nested: bool,
+    /// The first instant, RFC 3339 or a date; now unless given.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// The first instant after it; none unless given.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+}
+
+/// Which registrations are listed, and how.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RegistrationListOptions {
+    /// Only the one that this address belongs to now, by its longest prefix.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "all")]
+    pub address: Option<std::net::IpAddr>,
+    /// How it is printed, and whether it shows what has ended.
+    #[command(flatten)]
+    pub history: HistoryOptions,
+}
+
+/// Agents.
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// List the agents.
+    List(HistoryOptions),
+    /// Show all that is known of an agent.
+    Show {
+        /// Its identity, or as much of its beginning as is unique, or its site.
+        agent: String,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ListOptions,
+    },
+    /// Refuse an agent's requests from now on.
+    Revoke {
+        /// Its identity, or as much of its beginning as is unique, or its site.
+        agent: String,
+    },
+}
+
+/// Assigned targets.
+#[derive(Debug, Subcommand)]
+pub enum TargetCommand {
+    /// Assign a target.
+    Add(TargetArgs),
+    /// List the assigned targets.
+    List(ListOptions),
+    /// Take a target back.
+    Remove {
+        /// Its number.
+        target: i64,
+    },
+}
+
+/// A target to assign.
+#[derive(Debug, Clone, Args)]
+pub struct TargetArgs {
+    /// What people call it.
+    pub name: String,
+    /// A host name or an IP address.
+    #[arg(long)]
+    pub address: String,
+    /// What is done there: `icmp`, `tcp:PORT`, `https`, `https:PORT/PATH`, `dns` or `udp:PORT`; may be given several times.
+    #[arg(long, value_name = "PROBE", required = true)]
+    pub probe: Vec<String>,
+    /// The service that it belongs to.
+    #[arg(long, default_value = "")]
+    pub service: String,
+    /// The time between two probes: 10s, 1m …; the agent's default unless given.
+    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
+    pub interval: Option<Duration>,
+    /// Only for agents of this provider.
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// Only for agents in this location.
+    #[arg(long, value_name = "CODE")]
+    pub location: Option<String>,
+}
+
+/// Enrolment tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Create a token and print it. It is shown this once.
+    Create(TokenArgs),
+    /// List the tokens, without their secrets.
+    List(HistoryOptions),
+    /// Revoke a token. Agents that it has enrolled stay.
+    Revoke {
+        /// Its number.
+        token: i64,
+    },
+}
+
+/// A token to create.
+#[derive(Debug, Clone, Args)]
+pub struct TokenArgs {
+    /// The site, or the registration's number.
+    pub registration: String,
+    /// How many agents may enrol with it.
+    #[arg(long, default_value_t = 1)]
+    pub uses: u32,
+    /// How long it holds.
+    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = humantime::parse_duration)]
+    pub life: Duration,
+    /// How it is printed: the token alone on standard output, or a JSON document.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Operator tokens.
+#[derive(Debug, Subcommand)]
+pub enum OperatorCommand {
+    /// Create an operator token and print it. It is shown this once, and replaces one of the same name.
+    Create {
+        /// Its name: what the audit says.
+        name: String,
+        /// What it may do: administrator or reader.
+        #[arg(long, default_value_t = Role::Administrator)]
+        role: Role,
+    },
+    /// List the operator tokens, without their secrets.
+    List(HistoryOptions),
+    /// Revoke an operator token.
+    Revoke {
+        /// Its number.
+        token: i64,
+    },
+}
+
+/// How much of the audit is printed, and how.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct AuditOptions {
+    /// The most changes to show.
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    /// How it is printed; the changes themselves stand in JSON only.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}

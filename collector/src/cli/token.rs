@@ -1,0 +1,69 @@
+//! `token create|list|revoke`.
+
+use super::{Format, HistoryOptions, Output, TokenArgs, TokenCommand, output::or_dash, registration};
+use crate::{
+    api::list::List,
+    client::Client,
+    registry::{IssuedToken, NewToken, TokenEntry},
+    rfc3339,
+};
+
+const PATH: &str = "/api/v1/tokens";
+
+pub(super) async fn run(
+    command: TokenCommand,
+    client: &Client,
+    output: &mut Output<'_>,
+) -> anyhow::Result<()> {
+    match command {
+        TokenCommand::Create(args) => create(args, client, output).await,
+        TokenCommand::List(options) => list(options, client, output).await,
+        TokenCommand::Revoke { token } => {
+            let revoked: TokenEntry = client.delete(&format!("{PATH}/{token}"), &[]).await?;
+            output.line(&format!("revoked token {token} for {}", revoked.site))
+        }
+    }
+}
+
+async fn create(args: TokenArgs, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {
+    let registration = registration::find(&args.registration, client).await?;
+    let new =
+        NewToken { registration: registration.id, uses: Some(args.uses), life_s: Some(args.life.as_secs()) };
+    let issued: IssuedToken = client.post(PATH, &new).await?;
+    if args.format == Format::Json {
+        return output.json(&issued);
+    }
+    // The token alone, so that it can be piped into a file.
+    output.line(&issued.token)?;
+    let entry = &issued.entry;
+    let agents =
+        if entry.max_uses == 1 { "one agent".to_owned() } else { format!("{} agents", entry.max_uses) };
+    output.note(&format!(
+        "token {} enrols {agents} of {} until {}; it is shown this once",
+        entry.id,
+        entry.site,
+        rfc3339::seconds(entry.expires)
+    ))
+}
+
+async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {
+    let list: List<TokenEntry> = client.get(PATH, &[("all", options.all.to_string())]).await?;
+    if options.format == Format::Json {
+        return output.json(&list.items);
+    }
+    let rows = list.items.iter().map(|entry| {
+        [
+            entry.id.to_string(),
+            entry.site.clone(),
+            format!("{} of {}", entry.uses, entry.max_uses),
+            rfc3339::seconds(entry.expires),
+            entry.created_by.clone(),
+            or_dash(entry.revoked.map(rfc3339::seconds)),
+        ]
+    });
+    output.table(
+        &["id", "site", "used", "expires", "created by", "revoked"],
+        rows,
+        "no tokens that can still enrol; `peerlight-collector token create SITE` creates one",
+    )
+}

@@ -1,0 +1,211 @@
+//! Agents: who has enrolled, for which registration, and how each was last seen.
+
+use super::{
+    Fault, Operator, Registration, RegistrationId, Registry, RegistryError,
+    audit::{self, Change},
+    json, registrations, row, rows,
+};
+use crate::{organisation::OrganisationId, rfc3339};
+use peerlight_proto::{
+    batch::Health,
+    id::{AgentId, SessionId},
+    time::Timestamp,
+};
+use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// What verifying a request and admitting a batch need to know of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolledAgent {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its ed25519 public key.
+    pub public_key: [u8; 32],
+    /// The registration that it measures for.
+    pub registration: Registration,
+    /// Whether an operator has revoked it.
+    pub revoked: bool,
+}
+
+/// An agent as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AgentEntry {
+    /// The agent.
+    #[schema(value_type = String)]
+    pub agent: AgentId,
+    /// Its registration's number.
+    #[schema(value_type = i64)]
+    pub registration: RegistrationId,
+    /// Its site.
+    pub site: String,
+    /// Its provider.
+    pub provider: String,
+    /// Its location.
+    pub location: String,
+    /// The machine's name, as the agent gave it.
+    pub host: String,
+    /// The agent's version.
+    pub version: String,
+    /// When it enrolled.
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub enrolled: Timestamp,
+    /// The address that it enrolled from.
+    pub enrolled_from: String,
+    /// When it was last heard of.
+    #[serde(with = "rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_seen: Option<Timestamp>,
+    /// The address that it was last heard from.
+    #[schema(value_type = Option<String>)]
+    pub address: Option<IpAddr>,
+    /// The collector's clock minus its clock, in microseconds.
+    pub clock_offset_us: Option<i64>,
+    /// Its session.
+    #[schema(value_type = Option<String>)]
+    pub session: Option<SessionId>,
+    /// What it had to give up, and what waits on its disk.
+    pub health: Option<AgentHealth>,
+    /// Since when two machines have been using its key at once.
+    #[serde(with = "rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub cloned_since: Option<Timestamp>,
+    /// When it was revoked.
+    #[serde(with = "rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub revoked: Option<Timestamp>,
+}
+
+/// What an agent had to give up since its session began, and what waits on its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AgentHealth {
+    /// Batches waiting.
+    pub spooled_batches: u64,
+    /// Their bytes.
+    pub spooled_bytes: u64,
+    /// Batches dropped because the spool was full.
+    pub dropped_batches: u64,
+    /// Batches set aside because their file was corrupt.
+    pub corrupt_batches: u64,
+    /// Measurements that the collector refused.
+    pub refused_measurements: u64,
+    /// Batches that the collector rejected whole.
+    pub rejected_batches: u64,
+}
+
+impl From<Health> for AgentHealth {
+    fn from(health: Health) -> Self {
+        Self {
+            spooled_batches: health.spooled_batches,
+            spooled_bytes: health.spooled_bytes,
+            dropped_batches: health.dropped_batches,
+            corrupt_batches: health.corrupt_batches,
+            refused_measurements: health.refused_measurements,
+            rejected_batches: health.rejected_batches,
+        }
+    }
+}
+
+const SELECT: &str = "SELECT a.id, a.registration, r.site, p.name, l.code, a.host, a.version, a.enrolled, \
+                      a.enrolled_from, a.last_seen, a.address, a.clock_offset_us, a.session, a.health, \
+                      a.cloned_since, a.revoked FROM agent a JOIN registration r ON r.id = a.registration \
+                      JOIN provider p ON p.id = r.provider JOIN location l ON l.id = r.location";
+
+impl Registry {
+    /// Who this agent is, if it has enrolled.
+    pub fn caller(&self, agent: AgentId) -> Result<Option<EnrolledAgent>, RegistryError> {
+        self.read("look an agent up", |connection| {
+            let found = row(
+                connection,
+                "SELECT public_key, registration, revoked IS NOT NULL FROM agent WHERE id = ?1",
+                params![agent.as_bytes()],
+                |row| Ok((row.get::<_, [u8; 32]>(0)?, RegistrationId(row.get(1)?), row.get::<_, bool>(2)?)),
+            )?;
+            let Some((public_key, id, revoked)) = found else { return Ok(None) };
+            let registration = registrations::by_id(connection, id)?
+                .ok_or_else(|| Fault::damaged("agent", &format!("registration {} is missing", id.0)))?;
+            Ok(Some(EnrolledAgent { agent, public_key, registration, revoked }))
+        })
+    }
+
+    /// Every agent in the order of sites, revoked ones too.
+    pub fn agents(&self, organisation: OrganisationId) -> Result<Vec<AgentEntry>, RegistryError> {
+        self.read("list the agents", |connection| {
+            rows(
+                connection,
+                &format!("{SELECT} WHERE a.organisation = ?1 ORDER BY r.site, a.id"),
+                params![organisation.0],
+                read,
+            )
+        })
+    }
+
+    /// One agent.
+    pub fn agent(&self, organisation: OrganisationId, agent: AgentId) -> Result<AgentEntry, RegistryError> {
+        self.read("show an agent", |connection| entry(connection, organisation, agent))
+    }
+
+    /// Revokes an agent: from now on its requests are refused. Only a new token for the same key lets it in again.
+    pub fn revoke_agent(
+        &self,
+        agent: AgentId,
+        by: &Operator,
+        now: Timestamp,
+    ) -> Result<AgentEntry, RegistryError> {
+        self.change("revoke an agent", |transaction| {
+            let before = entry(transaction, by.organisation, agent)?;
+            if before.revoked.is_some() {
+                return Ok(before);
+            }
+            transaction.execute(
+                "UPDATE agent SET revoked = ?2 WHERE id = ?1",
+                params![agent.as_bytes(), now.as_micros()],
+            )?;
+            let after = AgentEntry { revoked: Some(now), ..before.clone() };
+            let change = Change::changed("agent revoke", &after.site, &before, &after);
+            audit::record(transaction, by, now, &change)?;
+            Ok(after)
+        })
+    }
+}
+
+/// One agent as lists show it.
+pub(super) fn entry(
+    connection: &Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+) -> Result<AgentEntry, Fault> {
+    row(
+        connection,
+        &format!("{SELECT} WHERE a.organisation = ?1 AND a.id = ?2"),
+        params![organisation.0, agent.as_bytes()],
+        read,
+    )?
+    .ok_or_else(|| Fault::not_found("agent", &agent))
+}
+
+fn read(row: &Row<'_>) -> Result<AgentEntry, Fault> {
+    let instant =
+        |column: usize| Ok::<_, Fault>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_micros));
+    let address = row.get::<_, Option<String>>(10)?.map(|text| text.parse()).transpose();
+    let health = row.get::<_, Option<String>>(13)?.map(|text| json("agent's health", &text)).transpose()?;
+    Ok(AgentEntry {
+        agent: AgentId::new(row.get(0)?),
+        registration: RegistrationId(row.get(1)?),
+        site: row.get(2)?,
+        provider: row.get(3)?,
+        location: row.get(4)?,
+        host: row.get(5)?,
+        version: row.get(6)?,
+        enrolled: Timestamp::from_micros(row.get(7)?),
+        enrolled_from: row.get(8)?,
+        last_seen: instant(9)?,
+        address: address.map_err(|error| Fault::damaged("agent's address", &error))?,
+        clock_offset_us: row.get(11)?,
+        session: row.get::<_, Option<[u8; 16]>>(12)?.map(SessionId::new),
+        health,
+        cloned_since: instant(14)?,
+        revoked: instant(15)?,
+    })
+}

@@ -1,0 +1,254 @@
+//! Enrolment: a token's secret and an agent's key become an agent of a registration.
+
+use super::{
+    Fault, Operator, Registration, RegistrationId, Registry, RegistryError, Role, agents,
+    audit::{self, Change},
+    hash_secret, names, prefixes, providers, registrations, row,
+};
+use crate::{organisation::OrganisationId, rfc3339};
+use ipnet::IpNet;
+use peerlight_proto::{
+    enrolment::{EnrolmentRequest, SiteAssertion},
+    id::AgentId,
+    limits::MAX_TEXT_BYTES,
+    time::Timestamp,
+};
+use rusqlite::{Connection, params};
+use std::{collections::BTreeSet, net::IpAddr};
+use subtle::ConstantTimeEq as _;
+
+/// Why an agent was not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// The request's key is no key.
+    #[error("the public key is not 32 bytes in hexadecimal")]
+    MalformedKey,
+    /// The token is wrong, used up, expired or revoked.
+    #[error(
+        "the enrolment token {reason}; ask the collector's operator for a new one (`peerlight-collector token create`)"
+    )]
+    TokenRefused {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What the agent's configuration says of its site contradicts the registration.
+    #[error("the agent's [site] does not match the registration: {}", mismatches.join("; "))]
+    SiteMismatch {
+        /// Every contradiction, with both values.
+        mismatches: Vec<String>,
+    },
+    /// The agent's identity is enrolled with another key, or its key by another agent.
+    #[error(
+        "agent {agent} is enrolled with another key; delete the agent's state directory to make a new identity"
+    )]
+    AgentExists {
+        /// The agent.
+        agent: AgentId,
+    },
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+impl Registry {
+    /// Enrols an agent. The same token and key get the same answer again, so that a lost answer burns nothing; an agent
+    /// that is enrolled already moves to the registration of a new token.
+    pub fn enrol(
+        &self,
+        request: &EnrolmentRequest,
+        source: IpAddr,
+        now: Timestamp,
+    ) -> Result<Registration, EnrolError> {
+        let mut key = [0; 32];
+        hex::decode_to_slice(&request.public_key, &mut key)
+            .map_err(|_not_hexadecimal| EnrolError::MalformedKey)?;
+        self.change("enrol an agent", |transaction| Ok(enrol(transaction, request, key, source, now)))?
+    }
+}
+
+/// The token as enrolment needs it.
+struct Token {
+    id: i64,
+    organisation: OrganisationId,
+    registration: RegistrationId,
+    hash: [u8; 32],
+    max_uses: u32,
+    uses: u32,
+    expires: Timestamp,
+    revoked: bool,
+}
+
+impl From<Fault> for EnrolError {
+    fn from(fault: Fault) -> Self {
+        Self::Registry(fault.during("enrol an agent"))
+    }
+}
+
+fn enrol(
+    connection: &Connection,
+    request: &EnrolmentRequest,
+    key: [u8; 32],
+    source: IpAddr,
+    now: Timestamp,
+) -> Result<Registration, EnrolError> {
+    let token = find_token(connection, &request.secret)?;
+    let registration = registrations::by_id(connection, token.registration)?
+        .ok_or_else(|| Fault::damaged("enrolment token", "its registration is missing"))?;
+    if registration.valid_to.is_some_and(|end| end <= now) {
+        return Err(refused(format!("is for `{}`, whose registration has ended", registration.site)));
+    }
+    if let Some(site) = &request.site {
+        let mismatches = mismatches(connection, site, &registration)?;
+        if !mismatches.is_empty() {
+            return Err(EnrolError::SiteMismatch { mismatches });
+        }
+    }
+    if already(connection, &token, request.agent, key)? {
+        return Ok(registration);
+    }
+    if token.expires <= now {
+        return Err(refused(format!("expired at {}", rfc3339::text(token.expires))));
+    }
+    if token.uses >= token.max_uses {
+        return Err(refused("is used up".to_owned()));
+    }
+    refuse_other_key(connection, request.agent, key)?;
+    keep(connection, &token, &Newcomer { request, key, source }, now)?;
+    Ok(registration)
+}
+
+fn refused(reason: String) -> EnrolError {
+    EnrolError::TokenRefused { reason }
+}
+
+fn find_token(connection: &Connection, secret: &str) -> Result<Token, EnrolError> {
+    let hash = hash_secret(secret);
+    let found = row(
+        connection,
+        "SELECT id, organisation, registration, hash, max_uses, uses, expires, revoked IS NOT NULL
+         FROM enrolment_token WHERE hash = ?1",
+        params![hash],
+        |row| {
+            Ok(Token {
+                id: row.get(0)?,
+                organisation: OrganisationId(row.get(1)?),
+                registration: RegistrationId(row.get(2)?),
+                hash: row.get(3)?,
+                max_uses: row.get(4)?,
+                uses: row.get(5)?,
+                expires: Timestamp::from_micros(row.get(6)?),
+                revoked: row.get(7)?,
+            })
+        },
+    )?;
+    // The index has found it by its hash, of which timing tells nothing; this makes the verdict itself constant.
+    let token = found
+        .filter(|token| bool::from(token.hash.ct_eq(&hash)))
+        .ok_or_else(|| refused("is not one of this collector".to_owned()))?;
+    if token.revoked { Err(refused("was revoked".to_owned())) } else { Ok(token) }
+}
+
+/// Whether this token has enrolled this agent with this key, and it still measures for that registration.
+fn already(connection: &Connection, token: &Token, agent: AgentId, key: [u8; 32]) -> Result<bool, Fault> {
+    let found = row(
+        connection,
+        "SELECT 1 FROM enrolment e JOIN agent a ON a.id = e.agent WHERE e.token = ?1 AND e.public_key = ?2
+         AND e.agent = ?3 AND a.registration = ?4 AND a.revoked IS NULL",
+        params![token.id, key, agent.as_bytes(), token.registration.0],
+        |_row| Ok(()),
+    )?;
+    Ok(found.is_some())
+}
+
+fn refuse_other_key(connection: &Connection, agent: AgentId, key: [u8; 32]) -> Result<(), EnrolError> {
+    let contradicts = row(
+        connection,
+        "SELECT 1 FROM agent WHERE (id = ?1) <> (public_key = ?2)",
+        params![agent.as_bytes(), key],
+        |_row| Ok(()),
+    )?;
+    if contradicts.is_some() { Err(EnrolError::AgentExists { agent }) } else { Ok(()) }
+}
+
+/// Who enrols.
+struct Newcomer<'a> {
+    request: &'a EnrolmentRequest,
+    key: [u8; 32],
+    source: IpAddr,
+}
+
+fn keep(
+    connection: &Connection,
+    token: &Token,
+    newcomer: &Newcomer<'_>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let agent = newcomer.request.agent;
+    connection.execute(
+        "INSERT INTO agent (id, organisation, registration, public_key, host, version, enrolled, enrolled_from)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (id) DO UPDATE SET organisation = excluded.organisation, registration = excluded.registration,
+         host = excluded.host, version = excluded.version, enrolled = excluded.enrolled,
+         enrolled_from = excluded.enrolled_from, revoked = NULL, cloned_since = NULL",
+        params![
+            agent.as_bytes(),
+            token.organisation.0,
+            token.registration.0,
+            newcomer.key,
+            printable(&newcomer.request.host),
+            printable(&newcomer.request.version),
+            now.as_micros(),
+            newcomer.source.to_string()
+        ],
+    )?;
+    connection.execute(
+        "INSERT OR REPLACE INTO enrolment (token, public_key, agent, at) VALUES (?1, ?2, ?3, ?4)",
+        params![token.id, newcomer.key, agent.as_bytes(), now.as_micros()],
+    )?;
+    connection.execute("UPDATE enrolment_token SET uses = uses + 1 WHERE id = ?1", params![token.id])?;
+    let entry = agents::entry(connection, token.organisation, agent)?;
+    let by = Operator { organisation: token.organisation, name: "agent".to_owned(), role: Role::Reader };
+    audit::record(connection, &by, now, &Change::added("agent enrol", &entry.site, &entry))
+}
+
+/// A text of an agent, fit to be shown: no control characters, not too long.
+fn printable(text: &str) -> String {
+    let mut shown: String = text.chars().filter(|character| !character.is_control()).collect();
+    while shown.len() > MAX_TEXT_BYTES {
+        shown.pop();
+    }
+    shown
+}
+
+/// Every contradiction between an agent's word and the registration. What the agent does not say cannot contradict.
+fn mismatches(
+    connection: &Connection,
+    site: &SiteAssertion,
+    registration: &Registration,
+) -> Result<Vec<String>, Fault> {
+    let mut found = Vec::new();
+    let mut contradicts = |what: &str, agent: &str, collector: &str| {
+        found.push(format!("{what} `{}` on the agent, `{collector}` at the collector", printable(agent)));
+    };
+    if site.name != registration.site {
+        contradicts("name", &site.name, &registration.site);
+    }
+    let called_so = names::fold(&site.provider) == names::fold(&registration.provider)
+        || providers::present(connection, registration.organisation)?
+            .iter()
+            .any(|provider| provider.name == registration.provider && provider.is_called(&site.provider));
+    if !called_so {
+        contradicts("provider", &site.provider, &registration.provider);
+    }
+    if !site.location.trim().eq_ignore_ascii_case(&registration.location) {
+        contradicts("location", &site.location, &registration.location);
+    }
+    let theirs: Option<BTreeSet<IpNet>> =
+        site.prefixes.iter().map(|text| prefixes::parse(text).ok()).collect();
+    let ours: BTreeSet<IpNet> = registration.prefixes.iter().copied().collect();
+    if !site.prefixes.is_empty() && theirs.as_ref() != Some(&ours) {
+        let listed: Vec<String> = registration.prefixes.iter().map(ToString::to_string).collect();
+        contradicts("prefixes", &site.prefixes.join(", "), &listed.join(", "));
+    }
+    Ok(found)
+}

@@ -1,0 +1,278 @@
+//! Registrations in the registry: added when every check passes, ended, never changed.
+
+use super::{
+    Fault, Operator, Registration, RegistrationId, Registry, RegistryError,
+    audit::{self, Change},
+    json, locations, names,
+    prefixes::{self, Candidate, Validity},
+    providers, row, rows, to_json,
+};
+use crate::{organisation::OrganisationId, rfc3339};
+use ipnet::IpNet;
+use peerlight_proto::time::Timestamp;
+use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
+
+/// A registration to add. Texts are checked by the registry, so that everything that is wrong is said at once.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRegistration {
+    /// The site's name.
+    pub site: String,
+    /// The provider's name or alias.
+    pub provider: String,
+    /// The location, as ISO 3166-2.
+    pub location: String,
+    /// The prefixes, in CIDR form.
+    pub prefixes: Vec<String>,
+    /// Whether reports count measurements whose public address could not be observed.
+    #[serde(default)]
+    pub count_declared: bool,
+    /// Whether prefixes that nobody announces are accepted: documentation, private … For laboratories.
+    #[serde(default)]
+    pub allow_non_public: bool,
+    /// Whether its prefixes may lie inside, or around, other prefixes of the same provider.
+    #[serde(default)]
+    pub nested: bool,
+    /// Its first instant, RFC 3339 or a date; now unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<String>,
+    /// The first instant after it; none unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_to: Option<String>,
+}
+
+impl Registration {
+    /// Whether this is the site's, without regard to case.
+    pub fn is_site(&self, site: &str) -> bool {
+        names::fold(&self.site) == names::fold(site)
+    }
+}
+
+const SELECT: &str = "SELECT r.id, r.organisation, r.site, p.name, l.code, r.prefixes, r.count_declared, r.valid_from, \
+                      r.valid_to FROM registration r JOIN provider p ON p.id = r.provider \
+                      JOIN location l ON l.id = r.location";
+
+impl Registry {
+    /// Adds a registration; all that is wrong with it is reported at once.
+    pub fn add_registration(
+        &self,
+        new: &NewRegistration,
+        by: &Operator,
+        now: Timestamp,
+    ) -> Result<Registration, RegistryError> {
+        self.change("add a registration", |transaction| {
+            let checked = check(transaction, new, by.organisation, now)?;
+            transaction.execute(
+                "INSERT INTO registration (organisation, site, provider, location, prefixes, count_declared,
+                 allow_non_public, nested, valid_from, valid_to, created)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                params![
+                    by.organisation.0,
+                    checked.registration.site,
+                    checked.provider,
+                    checked.location,
+                    to_json(&checked.registration.prefixes),
+                    new.count_declared,
+                    new.allow_non_public,
+                    new.nested,
+                    checked.registration.valid_from.as_micros(),
+                    checked.registration.valid_to.map(Timestamp::as_micros),
+                    now.as_micros()
+                ],
+            )?;
+            let id = RegistrationId(transaction.last_insert_rowid());
+            let registration = Registration { id, ..checked.registration };
+            let change = Change::added("registration add", &registration.site, &registration);
+            audit::record(transaction, by, now, &change)?;
+            Ok(registration)
+        })
+    }
+
+    /// Makes every check of [`Registry::add_registration`] and adds nothing.
+    pub fn check_registration(
+        &self,
+        new: &NewRegistration,
+        by: &Operator,
+        now: Timestamp,
+    ) -> Result<(), RegistryError> {
+        self.read("check a registration", |connection| {
+            check(connection, new, by.organisation, now).map(|_acceptable| ())
+        })
+    }
+
+    /// Every registration in the order of their numbers, ended ones too: what reports join by.
+    pub fn registrations(&self, organisation: OrganisationId) -> Result<Vec<Registration>, RegistryError> {
+        self.read("list the registrations", |connection| all(connection, organisation))
+    }
+
+    /// Ends a registration at an instant, or moves an end that lies ahead closer.
+    pub fn end_registration(
+        &self,
+        id: RegistrationId,
+        at: Timestamp,
+        by: &Operator,
+        now: Timestamp,
+    ) -> Result<Registration, RegistryError> {
+        self.change("end a registration", |transaction| {
+            let before = by_id(transaction, id)?
+                .filter(|registration| registration.organisation == by.organisation)
+                .ok_or_else(|| Fault::not_found("registration", &id.0))?;
+            if let Some(end) = before.valid_to.filter(|end| *end <= at) {
+                return Err(Fault::conflict(format!(
+                    "the registration of `{}` has already ended at {}",
+                    before.site,
+                    rfc3339::text(end)
+                )));
+            }
+            if at < before.valid_from {
+                return Err(Fault::conflict(format!(
+                    "the registration of `{}` begins at {}; it cannot end before",
+                    before.site,
+                    rfc3339::text(before.valid_from)
+                )));
+            }
+            transaction.execute(
+                "UPDATE registration SET valid_to = ?2 WHERE id = ?1",
+                params![id.0, at.as_micros()],
+            )?;
+            let after = Registration { valid_to: Some(at), ..before.clone() };
+            let change = Change::changed("registration end", &after.site, &before, &after);
+            audit::record(transaction, by, now, &change)?;
+            Ok(after)
+        })
+    }
+}
+
+/// Every registration of the organisation.
+pub(super) fn all(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Registration>, Fault> {
+    rows(
+        connection,
+        &format!("{SELECT} WHERE r.organisation = ?1 ORDER BY r.id"),
+        params![organisation.0],
+        read,
+    )
+}
+
+/// The registration of this number.
+pub(super) fn by_id(connection: &Connection, id: RegistrationId) -> Result<Option<Registration>, Fault> {
+    row(connection, &format!("{SELECT} WHERE r.id = ?1"), params![id.0], read)
+}
+
+/// A registration that passed every check, with the numbers of what it names; its own number is still 0.
+struct Checked {
+    registration: Registration,
+    provider: i64,
+    location: i64,
+}
+
+fn check(
+    connection: &Connection,
+    new: &NewRegistration,
+    organisation: OrganisationId,
+    now: Timestamp,
+) -> Result<Checked, Fault> {
+    let mut errors = Vec::new();
+    let site = names::check("site", &new.site, &mut errors);
+    let known_providers = providers::present(connection, organisation)?;
+    let provider = providers::named(&known_providers, &new.provider).map_err(|error| errors.push(error)).ok();
+    let known_locations = locations::present(connection, organisation)?;
+    let location = locations::coded(&known_locations, &new.location).map_err(|error| errors.push(error)).ok();
+    let prefixes = check_prefixes(new, &mut errors);
+    let validity = check_validity(new, now, &mut errors);
+    let there = all(connection, organisation)?;
+    let candidate = Candidate {
+        site: &site,
+        provider: provider.map_or(new.provider.as_str(), |provider| provider.name.as_str()),
+        prefixes: &prefixes,
+        validity,
+        nested: new.nested,
+    };
+    errors.extend(prefixes::conflicts(&candidate, &there));
+    errors.extend(taken_site(&candidate, &there));
+    match (provider, location) {
+        (Some(provider), Some(location)) if errors.is_empty() => Ok(Checked {
+            registration: Registration {
+                id: RegistrationId(0),
+                organisation,
+                provider: provider.name.clone(),
+                location: location.code.clone(),
+                count_declared: new.count_declared,
+                valid_from: validity.from,
+                valid_to: validity.to,
+                site,
+                prefixes,
+            },
+            provider: provider.id,
+            location: location.id,
+        }),
+        _ => Err(Fault::invalid("registration", errors)),
+    }
+}
+
+fn check_prefixes(new: &NewRegistration, errors: &mut Vec<String>) -> Vec<IpNet> {
+    if new.prefixes.is_empty() {
+        errors.push("a registration needs at least one prefix".to_owned());
+    }
+    let mut prefixes = Vec::new();
+    for text in &new.prefixes {
+        match prefixes::parse(text) {
+            Ok(prefix) => prefixes.push(prefix),
+            Err(error) => errors.push(error.to_string()),
+        }
+    }
+    if !new.allow_non_public {
+        for prefix in &prefixes {
+            if let Some(what) = prefixes::non_public(prefix) {
+                errors.push(format!(
+                    "{prefix} touches a range that is {what}; a laboratory may allow that (--allow-non-public)"
+                ));
+            }
+        }
+    }
+    prefixes
+}
+
+fn check_validity(new: &NewRegistration, now: Timestamp, errors: &mut Vec<String>) -> Validity {
+    let mut instant = |text: &Option<String>| {
+        text.as_deref()
+            .and_then(|text| rfc3339::parse(text).map_err(|error| errors.push(error.to_string())).ok())
+    };
+    let validity = Validity { from: instant(&new.valid_from).unwrap_or(now), to: instant(&new.valid_to) };
+    if let Some(to) = validity.to.filter(|to| *to <= validity.from) {
+        errors.push(format!(
+            "the registration would end at {}, before it begins at {}",
+            rfc3339::text(to),
+            rfc3339::text(validity.from)
+        ));
+    }
+    validity
+}
+
+/// A site is one registration at a time.
+fn taken_site(candidate: &Candidate<'_>, there: &[Registration]) -> Option<String> {
+    let folded = names::fold(candidate.site);
+    there
+        .iter()
+        .find(|other| names::fold(&other.site) == folded && candidate.validity.meets(&other.validity()))
+        .map(|other| {
+            format!(
+                "the site `{}` is already registered through {} (registration {}); end that first",
+                other.site, other.provider, other.id.0
+            )
+        })
+}
+
+fn read(row: &Row<'_>) -> Result<Registration, Fault> {
+    Ok(Registration {
+        id: RegistrationId(row.get(0)?),
+        organisation: OrganisationId(row.get(1)?),
+        site: row.get(2)?,
+        provider: row.get(3)?,
+        location: row.get(4)?,
+        prefixes: json("registration's prefixes", &row.get::<_, String>(5)?)?,
+        count_declared: row.get(6)?,
+        valid_from: Timestamp::from_micros(row.get(7)?),
+        valid_to: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros),
+    })
+}

@@ -1,0 +1,179 @@
+//! Sightings: when, from where and in which state an agent was last heard of, and whether two machines use its key.
+
+use super::{AgentHealth, Fault, Registry, RegistryError, row, rows, to_json};
+use peerlight_proto::{
+    batch::Batch,
+    id::{AgentId, SessionId},
+    time::Timestamp,
+};
+use rusqlite::{Connection, params};
+use std::{net::IpAddr, time::Duration};
+
+/// How far two sessions of one agent may overlap before it counts as two machines: clocks are corrected by an offset
+/// that was measured over a network.
+const OVERLAP_TOLERANCE: Duration = Duration::from_mins(2);
+/// The most sessions that are remembered of an agent.
+const MAX_SESSIONS: u32 = 16;
+
+/// What a request told of its agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// When, by the collector's clock.
+    pub at: Timestamp,
+    /// The address that it came from, where that is known.
+    pub address: Option<IpAddr>,
+    /// What its batch told, if the request was a push.
+    pub batch: Option<BatchSighting>,
+}
+
+/// What a batch tells of its agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchSighting {
+    /// The run that measured; the running one, or one whose backlog is being pushed.
+    pub session: SessionId,
+    /// The start of its oldest interval and the end of its newest, by the agent's clock.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// When the batch was made, by the agent's clock.
+    pub created: Timestamp,
+    /// Collector time minus agent time in microseconds, if the agent has measured it.
+    pub clock_offset_us: Option<i64>,
+    /// The agent's version.
+    pub version: String,
+    /// What it had to give up.
+    pub health: AgentHealth,
+}
+
+impl BatchSighting {
+    /// What this batch tells.
+    pub fn of(batch: &Batch) -> Self {
+        Self {
+            session: batch.number.session,
+            span: batch.oldest_start().zip(batch.newest_end()),
+            created: batch.created,
+            clock_offset_us: batch.clock_offset_us,
+            version: batch.agent_version.clone(),
+            health: batch.health.into(),
+        }
+    }
+
+    /// The time that it measured, on the collector's clock; none where the agent does not know its offset.
+    fn corrected(&self) -> Option<Measured> {
+        let offset = self.clock_offset_us?;
+        let (first, last) = self.span?;
+        let correct = |instant: Timestamp| Timestamp::from_micros(instant.as_micros().saturating_add(offset));
+        Some(Measured { first: correct(first), last: correct(last) })
+    }
+}
+
+/// The span of time that a session measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Measured {
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Measured {
+    fn widened(self, other: Self) -> Self {
+        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
+
+    /// Whether both were measuring at once, for longer than clocks can explain.
+    fn overlaps(self, other: Self) -> bool {
+        self.last.min(other.last).since(self.first.max(other.first)) > OVERLAP_TOLERANCE
+    }
+}
+
+impl Registry {
+    /// Keeps the latest that is known of an agent. A power cut may lose it; the next request tells again.
+    pub fn sighting(&self, agent: AgentId, sighting: &Sighting) -> Result<(), RegistryError> {
+        self.jot("note that an agent was seen", |transaction| {
+            transaction
+                .prepare_cached(
+                    "UPDATE agent SET last_seen = max(ifnull(last_seen, ?2), ?2), address = ifnull(?3, address)
+                     WHERE id = ?1",
+                )?
+                .execute(params![
+                    agent.as_bytes(),
+                    sighting.at.as_micros(),
+                    sighting.address.map(|address| address.to_string())
+                ])?;
+            if let Some(batch) = &sighting.batch {
+                note_batch(transaction, agent, batch)?;
+                if let Some(measured) = batch.corrected()
+                    && note_session(transaction, agent, batch.session, measured)?
+                {
+                    transaction.execute(
+                        "UPDATE agent SET cloned_since = ifnull(cloned_since, ?2) WHERE id = ?1",
+                        params![agent.as_bytes(), sighting.at.as_micros()],
+                    )?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Health and version of the newest batch; the backlog tells what was true long ago.
+fn note_batch(connection: &Connection, agent: AgentId, batch: &BatchSighting) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "UPDATE agent SET version = ?3, clock_offset_us = ifnull(?4, clock_offset_us), session = ?5, health = ?6,
+             newest_batch = ?2 WHERE id = ?1 AND (newest_batch IS NULL OR newest_batch <= ?2)",
+        )?
+        .execute(params![
+            agent.as_bytes(),
+            batch.created.as_micros().saturating_add(batch.clock_offset_us.unwrap_or(0)),
+            batch.version,
+            batch.clock_offset_us,
+            batch.session.as_bytes(),
+            to_json(&batch.health)
+        ])?;
+    Ok(())
+}
+
+/// Widens what is known of the session; true if another session of this agent measured at the same time.
+fn note_session(
+    connection: &Connection,
+    agent: AgentId,
+    session: SessionId,
+    measured: Measured,
+) -> Result<bool, Fault> {
+    let known = row(
+        connection,
+        "SELECT first, last FROM agent_session WHERE agent = ?1 AND session = ?2",
+        params![agent.as_bytes(), session.as_bytes()],
+        |row| Ok(read_measured(row.get(0)?, row.get(1)?)),
+    )?;
+    let widened = known.map_or(measured, |known| known.widened(measured));
+    if known == Some(widened) {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO agent_session (agent, session, first, last) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (agent, session) DO UPDATE SET first = excluded.first, last = excluded.last",
+        )?
+        .execute(params![
+            agent.as_bytes(),
+            session.as_bytes(),
+            widened.first.as_micros(),
+            widened.last.as_micros()
+        ])?;
+    connection
+        .prepare_cached(
+            "DELETE FROM agent_session WHERE agent = ?1 AND session NOT IN
+             (SELECT session FROM agent_session WHERE agent = ?1 ORDER BY last DESC LIMIT ?2)",
+        )?
+        .execute(params![agent.as_bytes(), MAX_SESSIONS])?;
+    let others = rows(
+        connection,
+        "SELECT first, last FROM agent_session WHERE agent = ?1 AND session <> ?2",
+        params![agent.as_bytes(), session.as_bytes()],
+        |row| Ok(read_measured(row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(others.into_iter().any(|other| other.overlaps(widened)))
+}
+
+fn read_measured(first: i64, last: i64) -> Measured {
+    Measured { first: Timestamp::from_micros(first), last: Timestamp::from_micros(last) }
+}

@@ -1,0 +1,233 @@
+//! Enrolment tokens: the right of one machine to join one registration, made by an operator and shown once.
+
+use super::{
+    Fault, Operator, RegistrationId, Registry, RegistryError,
+    audit::{self, Change},
+    hash_secret, new_secret, registrations, row, rows,
+};
+use crate::{organisation::OrganisationId, rfc3339};
+use peerlight_proto::{enrolment::EnrolmentToken, time::Timestamp};
+use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
+use std::{fmt, time::Duration};
+
+/// How long a token holds unless told otherwise.
+const DEFAULT_LIFE: Duration = Duration::from_hours(7 * 24);
+/// How long a token may hold.
+const MAX_LIFE: Duration = Duration::from_hours(90 * 24);
+/// How many agents one token may enrol.
+const MAX_USES: u32 = 1_000;
+
+/// What a token tells an agent about its collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The agents' listener, `https://host:port`.
+    pub agent_url: String,
+    /// SHA-256 of the collector's CA certificate, in hexadecimal.
+    pub ca_sha256: String,
+    /// The collector's ed25519 response key, in hexadecimal.
+    pub response_key: String,
+}
+
+/// A token to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// The registration that it enrols for.
+    #[schema(value_type = i64)]
+    pub registration: RegistrationId,
+    /// How many agents may use it; one unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+    /// How long it holds, in seconds; 7 days unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life_s: Option<u64>,
+}
+
+/// A token just made. Its text is shown this once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct IssuedToken {
+    /// What agents are given: `peerlight1.…`.
+    pub token: String,
+    /// What lists show of it.
+    #[serde(flatten)]
+    pub entry: TokenEntry,
+}
+
+/// The token stays out of logs.
+impl fmt::Debug for IssuedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuedToken").field("entry", &self.entry).finish_non_exhaustive()
+    }
+}
+
+/// A token as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TokenEntry {
+    /// Its number.
+    pub id: i64,
+    /// The registration that it enrols for.
+    #[schema(value_type = i64)]
+    pub registration: RegistrationId,
+    /// The registration's site.
+    pub site: String,
+    /// How many agents may use it.
+    pub max_uses: u32,
+    /// How many have.
+    pub uses: u32,
+    /// When it stops holding.
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub expires: Timestamp,
+    /// When it was made.
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    pub created: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When it was revoked.
+    #[serde(with = "rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub revoked: Option<Timestamp>,
+}
+
+impl TokenEntry {
+    /// Whether it can still enrol an agent.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.revoked.is_none() && self.uses < self.max_uses && now < self.expires
+    }
+}
+
+const SELECT: &str = "SELECT t.id, t.registration, r.site, t.max_uses, t.uses, t.expires, t.created, t.created_by, \
+                      t.revoked FROM enrolment_token t JOIN registration r ON r.id = t.registration";
+
+impl Registry {
+    /// Makes a token for a registration. Only its hash is kept.
+    pub fn create_token(
+        &self,
+        new: &NewToken,
+        identity: &Identity,
+        by: &Operator,
+        now: Timestamp,
+    ) -> Result<IssuedToken, RegistryError> {
+        let (max_uses, life) = check(new)?;
+        let secret = new_secret();
+        let entry = self.change("create an enrolment token", |transaction| {
+            let registration = registrations::by_id(transaction, new.registration)?
+                .filter(|registration| registration.organisation == by.organisation)
+                .ok_or_else(|| Fault::not_found("registration", &new.registration.0))?;
+            if registration.valid_to.is_some_and(|end| end <= now) {
+                return Err(Fault::conflict(format!("the registration of `{}` has ended", registration.site)));
+            }
+            let mut entry = TokenEntry {
+                id: 0,
+                registration: registration.id,
+                site: registration.site,
+                max_uses,
+                uses: 0,
+                expires: now.plus(life),
+                created: now,
+                created_by: by.name.clone(),
+                revoked: None,
+            };
+            transaction.execute(
+                "INSERT INTO enrolment_token (organisation, registration, hash, max_uses, expires, created, created_by)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    by.organisation.0,
+                    entry.registration.0,
+                    hash_secret(&secret),
+                    max_uses,
+                    entry.expires.as_micros(),
+                    now.as_micros(),
+                    entry.created_by
+                ],
+            )?;
+            entry.id = transaction.last_insert_rowid();
+            audit::record(transaction, by, now, &Change::added("token create", &entry.site, &entry))?;
+            Ok(entry)
+        })?;
+        let token = EnrolmentToken {
+            collector: identity.agent_url.clone(),
+            ca_sha256: identity.ca_sha256.clone(),
+            response_key: identity.response_key.clone(),
+            secret,
+        };
+        Ok(IssuedToken { token: token.to_text(), entry })
+    }
+
+    /// Every token, newest first: used, expired and revoked ones too.
+    pub fn tokens(&self, organisation: OrganisationId) -> Result<Vec<TokenEntry>, RegistryError> {
+        self.read("list the enrolment tokens", |connection| {
+            rows(
+                connection,
+                &format!("{SELECT} WHERE t.organisation = ?1 ORDER BY t.id DESC"),
+                params![organisation.0],
+                read,
+            )
+        })
+    }
+
+    /// Revokes a token: it enrols nobody from now on. Agents that it has enrolled stay.
+    pub fn revoke_token(&self, id: i64, by: &Operator, now: Timestamp) -> Result<TokenEntry, RegistryError> {
+        self.change("revoke an enrolment token", |transaction| {
+            let before = row(
+                transaction,
+                &format!("{SELECT} WHERE t.organisation = ?1 AND t.id = ?2"),
+                params![by.organisation.0, id],
+                read,
+            )?
+            .ok_or_else(|| Fault::not_found("token", &id))?;
+            if before.revoked.is_some() {
+                return Ok(before);
+            }
+            transaction.execute(
+                "UPDATE enrolment_token SET revoked = ?2 WHERE id = ?1",
+                params![id, now.as_micros()],
+            )?;
+            let after = TokenEntry { revoked: Some(now), ..before.clone() };
+            audit::record(
+                transaction,
+                by,
+                now,
+                &Change::changed("token revoke", &after.site, &before, &after),
+            )?;
+            Ok(after)
+        })
+    }
+}
+
+fn check(new: &NewToken) -> Result<(u32, Duration), RegistryError> {
+    let mut errors = Vec::new();
+    let uses = new.uses.unwrap_or(1);
+    if !(1..=MAX_USES).contains(&uses) {
+        errors.push(format!("{uses} uses: a token has from 1 to {MAX_USES}"));
+    }
+    let life = new.life_s.map_or(DEFAULT_LIFE, Duration::from_secs);
+    if life.is_zero() || life > MAX_LIFE {
+        errors.push(format!(
+            "a life of {}: a token holds for at most {}",
+            humantime::format_duration(life),
+            humantime::format_duration(MAX_LIFE)
+        ));
+    }
+    if errors.is_empty() {
+        Ok((uses, life))
+    } else {
+        Err(RegistryError::Invalid { what: "enrolment token", errors })
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<TokenEntry, Fault> {
+    Ok(TokenEntry {
+        id: row.get(0)?,
+        registration: RegistrationId(row.get(1)?),
+        site: row.get(2)?,
+        max_uses: row.get(3)?,
+        uses: row.get(4)?,
+        expires: Timestamp::from_micros(row.get(5)?),
+        created: Timestamp::from_micros(row.get(6)?),
+        created_by: row.get(7)?,
+        revoked: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros),
+    })
+}
