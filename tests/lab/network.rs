@@ -20,6 +20,7 @@ use plan::Plan;
 use relay::{Relay, SiteLink};
 use std::{
     fs::OpenOptions,
+    net::IpAddr,
     sync::{Arc, Mutex},
 };
 use tap::Taps;
@@ -128,8 +129,8 @@ struct Emulation {
 }
 
 impl Network {
-    /// Makes the network that `ground` allows for `scenario`.
-    pub fn build(ground: &Ground, scenario: &Scenario) -> Result<Self, NamespaceError> {
+    /// Makes the network that `ground` allows for `scenario`. Its first echo server has the `lent` addresses, too.
+    pub fn build(ground: &Ground, scenario: &Scenario, lent: &[IpAddr]) -> Result<Self, NamespaceError> {
         match ground {
             Ground::Loopback { .. } => Ok(Self {
                 plan: Plan::loopback(scenario.sites.len(), scenario.targets.len()),
@@ -137,12 +138,13 @@ impl Network {
                 sites: vec![Place::Host; scenario.sites.len()],
                 emulation: None,
             }),
-            Ground::Namespaces => Self::emulate(scenario),
+            Ground::Namespaces => Self::emulate(scenario, lent),
         }
     }
 
-    fn emulate(scenario: &Scenario) -> Result<Self, NamespaceError> {
-        let plan = Plan::namespaces(scenario.sites.len(), scenario.targets.len());
+    fn emulate(scenario: &Scenario, lent: &[IpAddr]) -> Result<Self, NamespaceError> {
+        let mut plan = Plan::namespaces(scenario.sites.len(), scenario.targets.len());
+        plan.lend(lent);
         let core = Namespace::create()?;
         let core_device = link::create(&core, &plan.core_addressing())?;
         let mut namespaces = Vec::new();

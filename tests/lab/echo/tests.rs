@@ -27,7 +27,7 @@ struct Lab {
 
 fn lab() -> Lab {
     let scenario = Scenario::six_sites().unwrap();
-    let network = Network::build(&prepare(Choice::Loopback).unwrap(), &scenario).unwrap();
+    let network = Network::build(&prepare(Choice::Loopback).unwrap(), &scenario, &[]).unwrap();
     let sockets = bind(&network, &scenario.targets).unwrap();
     let (endpoints, dns) = (sockets.endpoints(), sockets.dns_addresses[0]);
     let https = SocketAddr::new(sockets.targets[0].addresses[0], sockets.targets[0].port(EchoProbe::Https));

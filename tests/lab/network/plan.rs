@@ -81,10 +81,24 @@ impl Plan {
         }
     }
 
-    /// What a site's namespace is set up with.
+    /// What a site's namespace is set up with: everything is behind the relay.
     pub fn site_addressing(&self, site: usize) -> Addressing {
         let addresses = self.sites[site].agent.iter().map(|&address| IpNet::from(address)).collect();
-        Addressing { addresses, routes: self.all.clone() }
+        let everything =
+            vec![network(Ipv4Addr::UNSPECIFIED.into(), 0), network(Ipv6Addr::UNSPECIFIED.into(), 0)];
+        Addressing { addresses, routes: everything }
+    }
+
+    /// Gives the first echo server further addresses: those that a catalogue names.
+    pub fn lend(&mut self, addresses: &[IpAddr]) {
+        if let Some(first) = self.targets.first_mut() {
+            first.extend(addresses);
+        }
+    }
+
+    /// The networks that this machine speaks to itself from.
+    pub fn this_machine(&self) -> Vec<IpNet> {
+        vec![network(Ipv4Addr::new(127, 0, 0, 0).into(), 8), network(Ipv6Addr::LOCALHOST.into(), 128)]
     }
 
     /// The number of the site that `address` lies in.

@@ -50,7 +50,7 @@ fn emulated(conditions: &[Conditions]) -> Option<(Network, Arc<Mutex<Truth>>, Ta
         return None;
     }
     let scenario = scenario(conditions);
-    let network = Network::build(&prepare(Choice::Namespaces).unwrap(), &scenario).unwrap();
+    let network = Network::build(&prepare(Choice::Namespaces).unwrap(), &scenario, &[]).unwrap();
     let places = scenario
         .sites
         .iter()
