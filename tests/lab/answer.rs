@@ -64,7 +64,8 @@ struct Rows {
 impl Answer {
     /// The report's rows.
     pub fn rows(&self) -> anyhow::Result<Vec<ReportRow>> {
-        let rows = Rows::deserialize(&self.report).context("the collector's report is not as the lab knows it")?;
+        let rows =
+            Rows::deserialize(&self.report).context("the collector's report is not as the lab knows it")?;
         Ok(rows.rows)
     }
 
@@ -83,14 +84,26 @@ impl Answer {
             })
             .collect();
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header([
-            "provider", "location", "target", "metric", "sent", "answered", "loss", "p50 ms", "p95 ms",
-            "p99 ms", "true loss", "true p50", "true p95",
+            "provider",
+            "location",
+            "target",
+            "metric",
+            "sent",
+            "answered",
+            "loss",
+            "p50 ms",
+            "p95 ms",
+            "p99 ms",
+            "true loss",
+            "true p50",
+            "true p95",
         ]);
         let rows = self.rows()?;
         for row in &rows {
-            let key = (row.provider.as_str(), row.location.as_str(), row.target.as_str(), row.metric.as_str());
+            let key =
+                (row.provider.as_str(), row.location.as_str(), row.target.as_str(), row.metric.as_str());
             let true_row = truth.get(&key);
             table.add_row([
                 row.provider.clone(),

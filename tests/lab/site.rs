@@ -1,6 +1,9 @@
 //! A site of the lab: what it is registered as, where its agent runs, and the configuration that its agent is given.
 
-use crate::{network::{Network, Place}, scenario::{EchoTarget, Scenario, Site}};
+use crate::{
+    network::{Network, Place},
+    scenario::{EchoTarget, Scenario, Site},
+};
 use ipnet::IpNet;
 use peerlight_proto::time::IntervalLength;
 use serde::Serialize;
@@ -66,7 +69,8 @@ impl LabSite {
         settings: &AgentSettings,
         directory: &Path,
     ) -> Result<String, toml::ser::Error> {
-        let source = |wanted: fn(&IpAddr) -> bool| self.sources.iter().find(|&address| wanted(address)).copied();
+        let source =
+            |wanted: fn(&IpAddr) -> bool| self.sources.iter().find(|&address| wanted(address)).copied();
         toml::to_string(&AgentFile {
             state_dir: directory,
             site: SiteSection {
