@@ -1,3 +1,21 @@
 //! The HTTP API: one file per resource.
 
+pub mod agents;
+pub mod assignment;
+pub mod audit;
+pub mod enrolments;
+pub mod error;
+pub mod extract;
+pub mod health;
 pub mod list;
+pub mod locations;
+pub mod metrics;
+pub mod openapi;
+pub mod operators;
+pub mod providers;
+pub mod registrations;
+pub mod sign_in;
+pub mod status;
+pub mod targets;
+pub mod tokens;
+pub mod whoami;

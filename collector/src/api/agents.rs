@@ -9,10 +9,7 @@ use crate::{
     app::App,
     registry::{AgentEntry, Operator},
 };
-use axum::{
-    Extension, Json,
-    extract::State,
-};
+use axum::{Extension, Json, extract::State};
 use peerlight_proto::id::AgentId;
 
 /// Lists the agents.

@@ -1,6 +1,10 @@
 //! `/api/v1/audit`: who changed what.
 
-use super::{error::ApiError, extract::Query, list::{List, ListQuery}};
+use super::{
+    error::ApiError,
+    extract::Query,
+    list::{List, ListQuery},
+};
 use crate::{
     app::App,
     registry::{AuditEntry, Operator},

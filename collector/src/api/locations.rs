@@ -9,10 +9,7 @@ use crate::{
     app::App,
     registry::{Location, NewLocation, Operator},
 };
-use axum::{
-    Extension, Json,
-    extract::State,
-};
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 
 /// Lists the locations.

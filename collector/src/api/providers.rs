@@ -9,10 +9,7 @@ use crate::{
     app::App,
     registry::{NewProvider, Operator, Provider},
 };
-use axum::{
-    Extension, Json,
-    extract::State,
-};
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 
 /// Lists the providers.

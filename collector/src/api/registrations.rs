@@ -7,13 +7,12 @@ use super::{
 };
 use crate::{
     app::App,
-    registry::{NewRegistration, Operator, Registration, RegistrationId, RegistryError, prefixes::PrefixTable},
+    registry::{
+        NewRegistration, Operator, Registration, RegistrationId, RegistryError, prefixes::PrefixTable,
+    },
     rfc3339,
 };
-use axum::{
-    Extension, Json,
-    extract::State,
-};
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 use peerlight_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};

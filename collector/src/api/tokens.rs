@@ -9,10 +9,7 @@ use crate::{
     app::App,
     registry::{IssuedToken, NewToken, Operator, TokenEntry},
 };
-use axum::{
-    Extension, Json,
-    extract::State,
-};
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 
 /// Lists the tokens that can still enrol, newest first; never a secret.
@@ -42,9 +39,8 @@ pub async fn create(
     Extension(operator): Extension<Operator>,
     extract::Json(new): extract::Json<NewToken>,
 ) -> Result<(StatusCode, Json<IssuedToken>), ApiError> {
-    let identity = app.identity();
-    let issued =
-        app.ask(move |registry, now| registry.create_token(&new, &identity, &operator, now)).await?;
+    let identity = app.identity.clone();
+    let issued = app.ask(move |registry, now| registry.create_token(&new, &identity, &operator, now)).await?;
     Ok((StatusCode::CREATED, Json(issued)))
 }
 

@@ -1,0 +1,20 @@
+//! `/api/v1/whoami`: the public address that the collector sees.
+
+use super::error::ApiError;
+use crate::{app::App, client_address::ClientAddress, ingest::Caller, registry::Sighting};
+use axum::{Extension, Json, extract::State};
+use peerlight_proto::whoami::WhoAmI;
+
+/// Tells the agent which address its request came from.
+#[utoipa::path(get, path = "/api/v1/whoami", tag = "agents",
+    responses((status = 200, description = "The address and the collector's time"),
+        (status = 401, description = "No valid signature")))]
+pub async fn show(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Extension(address): Extension<ClientAddress>,
+) -> Result<Json<WhoAmI>, ApiError> {
+    let sighting = Sighting { at: app.clock.now(), address: address.client, batch: None };
+    app.ask_for_agent(move |registry, _now| registry.sighting(caller.agent, &sighting)).await?;
+    Ok(Json(WhoAmI { address: address.client, collector_time_us: app.clock.now().as_micros() }))
+}

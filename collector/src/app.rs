@@ -1,0 +1,111 @@
+//! What handlers may reach.
+
+use crate::{
+    api::error::{ApiError, unavailable},
+    auth::Sessions,
+    clock::Clock,
+    config::Config,
+    identity::Identity,
+    metrics::Metrics,
+    rate::Rates,
+    registry::{self, Registry, RegistryError},
+    signature::{ResponseSigner, SignatureError},
+    store::Store,
+};
+use peerlight_proto::time::Timestamp;
+use std::{ops::Deref, sync::Arc};
+
+/// The running collector as its handlers see it: a handle, clones of which share everything.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] consists of.
+pub struct Parts {
+    /// The configuration.
+    pub config: Config,
+    /// Whose measurements are whose.
+    pub registry: Registry,
+    /// The measurements.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What enrolment tokens name.
+    pub identity: registry::Identity,
+    /// Signs answers to agents.
+    pub signer: ResponseSigner,
+    /// How often one caller may ask.
+    pub rates: Rates,
+    /// Who is signed in.
+    pub sessions: Sessions,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Puts the parts together. `agent_url` is where agents reach the collector.
+    pub fn new(
+        config: Config,
+        registry: Registry,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        (identity, agent_url): (&Identity, String),
+    ) -> Result<Self, SignatureError> {
+        Ok(Self(Arc::new(Parts {
+            rates: Rates::new(&config.limits),
+            identity: registry::Identity {
+                agent_url,
+                ca_sha256: identity.ca_sha256(),
+                response_key: identity.response_key(),
+            },
+            signer: ResponseSigner::new(identity.response_seed())?,
+            metrics: Metrics::default(),
+            sessions: Sessions::default(),
+            config,
+            registry,
+            store,
+            clock,
+        })))
+    }
+
+    /// Asks the registry for an operator, on a thread that may wait for the disk.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Registry, Timestamp) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.blocking(ask).await?.map_err(ApiError::from)
+    }
+
+    /// Asks the registry for an agent: it comes back when the registry fails, and takes no word of it as its own fault.
+    pub async fn ask_for_agent<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Registry, Timestamp) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.blocking(ask).await?.map_err(|error| unavailable("the registry failed", &error))
+    }
+
+    /// Does something with the registry on a thread that may wait for the disk.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Registry, Timestamp) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (registry, now) = (self.registry.clone(), self.clock.now());
+        tokio::task::spawn_blocking(move || act(&registry, now)).await.map_err(|error| {
+            tracing::error!(%error, "a question to the registry panicked");
+            ApiError::internal()
+        })
+    }
+}

@@ -1,0 +1,8 @@
+//! Who is calling: an agent by its signature, an operator by a token or a session, and never a page of another origin.
+
+pub mod agent;
+pub mod browser;
+pub mod operator;
+mod sessions;
+
+pub use sessions::{SESSION_LENGTH, Sessions};

@@ -1,0 +1,108 @@
+//! Agents: the signature of the head first, then the body through a hard limit; every answer after that is signed.
+
+use crate::{
+    api::error::ApiError,
+    app::App,
+    ingest::Caller,
+    registry::EnrolledAgent,
+    signature::{RequestSignature, SignatureError},
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use http::request::Parts;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use peerlight_proto::{
+    http::BATCHES_PATH,
+    id::{AgentId, BatchDigest},
+    limits::{MAX_BODY_BYTES, MAX_SMALL_BODY_BYTES},
+    problem::ProblemType,
+    time::Timestamp,
+};
+
+/// The SHA-256 of the body, as the signature covers it; handlers find it as an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedDigest(pub BatchDigest);
+
+/// Lets a request of an enrolled agent through, with its [`Caller`] and the body's [`SignedDigest`].
+pub async fn require_agent(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let (signature, agent) = match identify(&app, &parts).await {
+        Ok(identified) => identified,
+        Err(error) => return error.into_response(),
+    };
+    let response = match admit_request(&app, parts, body, &signature, agent).await {
+        Ok(request) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    app.signer.sign(response, signature.header(), app.clock.now()).await
+}
+
+/// Which enrolled agent signed the head.
+async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, EnrolledAgent), ApiError> {
+    let signature = RequestSignature::read(parts).map_err(|error| unauthenticated(&error))?;
+    let unknown = || {
+        ApiError::agent(
+            ProblemType::Unauthenticated,
+            "this collector knows no such agent; enrol it with a token (`peerlight-agent enrol`)",
+        )
+    };
+    let id: AgentId = signature.key_id().parse().map_err(|_reason| unknown())?;
+    let agent = app.ask_for_agent(move |registry, _now| registry.caller(id)).await?.ok_or_else(unknown)?;
+    signature.verify(&agent.public_key).map_err(|error| unauthenticated(&error))?;
+    Ok((signature, agent))
+}
+
+/// Whether the agent may ask now, and whether the body is the one that it signed.
+async fn admit_request(
+    app: &App,
+    mut parts: Parts,
+    body: Body,
+    signature: &RequestSignature,
+    agent: EnrolledAgent,
+) -> Result<Request, ApiError> {
+    if agent.revoked {
+        return Err(ApiError::agent(
+            ProblemType::Forbidden,
+            "this agent was revoked; enrol it again with a new token",
+        ));
+    }
+    check_time(signature, app.clock.now())?;
+    app.rates.agent(agent.agent).map_err(|wait| {
+        ApiError::agent(ProblemType::RateLimited, "this agent asks too often").retry_after(wait)
+    })?;
+    let limit = if parts.uri.path() == BATCHES_PATH { MAX_BODY_BYTES } else { MAX_SMALL_BODY_BYTES };
+    let body = read_body(body, limit).await?;
+    let digest = signature.covers(&body).map_err(|error| unauthenticated(&error))?;
+    parts.extensions.insert(SignedDigest(BatchDigest::new(digest)));
+    parts.extensions.insert(Caller { agent: agent.agent, registration: agent.registration });
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+/// A signature that was not made now is believed to be its agent's, and refused with the collector's time.
+pub(crate) fn check_time(signature: &RequestSignature, now: Timestamp) -> Result<(), ApiError> {
+    if signature.is_timely(now) {
+        return Ok(());
+    }
+    Err(ApiError::agent(ProblemType::ClockSkew, "sign again by the collector's clock").at(now))
+}
+
+/// Reads a body of at most `limit` bytes.
+pub(crate) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(ApiError::agent(ProblemType::TooLarge, format!("the body is over {limit} bytes")))
+        }
+        Err(_aborted_or_too_slow) => Err(ApiError::timed_out()),
+    }
+}
+
+/// The answer to a signature that is not believed: the agent keeps what it has.
+pub(crate) fn unauthenticated(error: &SignatureError) -> ApiError {
+    ApiError::agent(ProblemType::Unauthenticated, error.to_string())
+}

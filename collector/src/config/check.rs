@@ -1,0 +1,80 @@
+//! The rules between settings, each a sentence that says what to change.
+
+use super::{Agents, Config, Limits, Operators, Retention};
+use std::time::Duration;
+
+/// What the minute retention must exceed the acceptance horizon by, so that what arrives late is still rolled up.
+const ROLL_UP_MARGIN: Duration = Duration::from_hours(48);
+
+/// Every rule that the configuration breaks.
+pub(super) fn faults(config: &Config) -> Vec<String> {
+    let mut faults = Vec::new();
+    agents(&config.agents, &mut faults);
+    operators(&config.operators, &mut faults);
+    retention(&config.retention, &mut faults);
+    limits(&config.limits, &mut faults);
+    if config.store.directory.as_os_str().is_empty() {
+        faults.push("[store] directory is empty; name the directory to keep everything in".into());
+    }
+    faults
+}
+
+fn agents(agents: &Agents, faults: &mut Vec<String>) {
+    if let Some(url) = &agents.url {
+        if url.scheme() != "https" || url.host_str().is_none() {
+            faults.push(format!("[agents] url `{url}` is not of the form https://host:port"));
+        } else if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            faults.push(format!("[agents] url `{url}` has a path; give scheme, host and port only"));
+        }
+    }
+}
+
+fn operators(operators: &Operators, faults: &mut Vec<String>) {
+    if operators.tls.is_none() && !operators.listen.ip().is_loopback() {
+        faults.push(format!(
+            "[operators] listen {} can be reached from other machines and [operators.tls] is absent; \
+             listen on 127.0.0.1 or give certificate and key",
+            operators.listen
+        ));
+    }
+    for host in &operators.hosts {
+        if url::Host::parse(host).is_err() {
+            faults.push(format!(
+                "[operators] hosts: `{host}` is not a host name; leave scheme, port and path out"
+            ));
+        }
+    }
+}
+
+fn retention(retention: &Retention, faults: &mut Vec<String>) {
+    if retention.minute < retention.acceptance_horizon.saturating_add(ROLL_UP_MARGIN) {
+        faults.push(format!(
+            "[retention] acceptance_horizon {} must be at most minute ({}) minus 2 days; lower the one or raise the other",
+            humantime::format_duration(retention.acceptance_horizon),
+            humantime::format_duration(retention.minute),
+        ));
+    }
+    if retention.quarter_hour < retention.minute || retention.day < retention.quarter_hour {
+        faults.push(
+            "[retention] coarser resolutions must live as long as finer ones: minute <= quarter_hour <= day"
+                .into(),
+        );
+    }
+    if retention.acceptance_horizon.is_zero() {
+        faults.push("[retention] acceptance_horizon must be above zero".into());
+    }
+}
+
+fn limits(limits: &Limits, faults: &mut Vec<String>) {
+    let named = [
+        ("requests_per_minute", limits.requests_per_minute),
+        ("burst", limits.burst),
+        ("attempts_per_minute", limits.attempts_per_minute),
+        ("connections", limits.connections),
+    ];
+    for (name, value) in named {
+        if value == 0 {
+            faults.push(format!("[limits] {name} must be above zero"));
+        }
+    }
+}

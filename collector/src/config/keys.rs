@@ -1,0 +1,57 @@
+//! Which keys there are: an unknown one is an error that names the nearest.
+
+/// How like a known key an unknown one must be before it is suggested (Jaro-Winkler).
+const SIMILAR: f64 = 0.75;
+
+/// Every section and its keys.
+const SECTIONS: [(&str, &[&str]); 5] = [
+    ("agents", &["listen", "url", "names", "trusted_proxies"]),
+    ("operators", &["listen", "hosts", "tls"]),
+    ("store", &["directory"]),
+    ("retention", &["minute", "quarter_hour", "day", "acceptance_horizon"]),
+    ("limits", &["requests_per_minute", "burst", "attempts_per_minute", "connections"]),
+];
+
+/// The keys of `[operators.tls]`.
+const TLS: &[&str] = &["certificate", "key"];
+
+/// A sentence for each key of the file that means nothing.
+pub(super) fn unknown(table: &toml::Table) -> Vec<String> {
+    let sections: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
+    let mut errors = Vec::new();
+    for (name, value) in table {
+        let Some((section, keys)) = SECTIONS.iter().find(|(known, _)| known == name) else {
+            errors.push(sentence("section", name, &sections));
+            continue;
+        };
+        let Some(entries) = value.as_table() else { continue };
+        errors.extend(strangers(section, entries, keys));
+        if let Some(tls) = entries.get("tls").and_then(toml::Value::as_table) {
+            errors.extend(strangers("operators.tls", tls, TLS));
+        }
+    }
+    errors
+}
+
+fn strangers<'a>(
+    section: &'a str,
+    entries: &'a toml::Table,
+    keys: &'a [&'a str],
+) -> impl Iterator<Item = String> + 'a {
+    entries
+        .keys()
+        .filter(|key| !keys.contains(&key.as_str()))
+        .map(move |key| format!("[{section}] {}", sentence("key", key, keys)))
+}
+
+fn sentence(what: &str, unknown: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|key| (strsim::jaro_winkler(unknown, key), key))
+        .filter(|(likeness, _)| *likeness >= SIMILAR)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    match nearest {
+        Some((_, key)) => format!("unknown {what} `{unknown}`; did you mean `{key}`?"),
+        None => format!("unknown {what} `{unknown}`; there are: {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,141 @@
+//! The whole API on one page: what each listener serves, and what stands before it.
+
+use crate::{
+    api::{
+        agents, assignment, audit, enrolments,
+        error::{ApiError, ProblemName},
+        health, locations, metrics, openapi, operators, providers, registrations, sign_in, status, targets,
+        tokens, whoami,
+    },
+    app::App,
+    auth::{agent::require_agent, browser, operator::require_operator},
+    client_address::{ClientAddress, Peer},
+};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use peerlight_proto::limits::MAX_SMALL_BODY_BYTES;
+use std::time::Duration;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// How long a request may take from its head to its answer.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The agents' listener.
+pub fn for_agents(app: &App) -> Router {
+    let signed = signed_routes().route_layer(from_fn_with_state(app.clone(), require_agent));
+    let (router, _document) = signed.merge(unsigned_routes()).split_for_parts();
+    outer(router, app).with_state(app.clone())
+}
+
+/// The operators' listener.
+pub fn for_operators(app: &App) -> Router {
+    let (private, _paths) = operator_routes().split_for_parts();
+    let private = private
+        .merge(openapi::route(document()))
+        .route_layer(from_fn_with_state(app.clone(), require_operator));
+    let public = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/sign-in", get(sign_in::page).post(sign_in::create))
+        .route("/sign-out", post(sign_in::delete));
+    let router = private
+        .merge(public)
+        .layer(DefaultBodyLimit::max(MAX_SMALL_BODY_BYTES))
+        .layer(from_fn_with_state(app.clone(), browser::guard));
+    outer(router, app).with_state(app.clone())
+}
+
+/// The API of both listeners, described for machines.
+pub fn document() -> utoipa::openapi::OpenApi {
+    OpenApiRouter::with_openapi(openapi::Head::openapi())
+        .merge(unsigned_routes())
+        .merge(signed_routes())
+        .merge(operator_routes())
+        .routes(routes!(health::readyz))
+        .into_openapi()
+}
+
+/// What anyone may ask of the agents' listener.
+fn unsigned_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(health::healthz)).routes(routes!(enrolments::create))
+}
+
+/// What enrolled agents may ask.
+fn signed_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(assignment::show)).routes(routes!(whoami::show))
+}
+
+/// What operators may ask.
+fn operator_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(providers::list, providers::add))
+        .routes(routes!(providers::end))
+        .routes(routes!(locations::list, locations::add))
+        .routes(routes!(locations::end))
+        .routes(routes!(registrations::list, registrations::add))
+        .routes(routes!(registrations::check))
+        .routes(routes!(registrations::end))
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::show, agents::revoke))
+        .routes(routes!(targets::list, targets::add))
+        .routes(routes!(targets::remove))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(operators::list, operators::create))
+        .routes(routes!(operators::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(status::show))
+        .routes(routes!(metrics::show))
+}
+
+/// What stands before every request, outermost last.
+fn outer(router: Router<App>, app: &App) -> Router<App> {
+    router
+        .fallback(async || ApiError::not_found("there is nothing at this path"))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(from_fn(deadline))
+        .layer(from_fn_with_state(app.clone(), locate))
+        .layer(CatchPanicLayer::custom(|_cause: Box<dyn std::any::Any + Send>| {
+            tracing::error!("a handler panicked");
+            ApiError::internal().into_response()
+        }))
+        .layer(from_fn_with_state(app.clone(), observe))
+}
+
+/// Puts the client's address beside the request.
+async fn locate(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let Some(peer) = request.extensions().get::<Peer>().copied() else {
+        tracing::error!("a request came without its peer");
+        return ApiError::internal().into_response();
+    };
+    let address = ClientAddress::of(peer, request.headers(), &app.config.agents.trusted_proxies);
+    request.extensions_mut().insert(address);
+    next.run(request).await
+}
+
+/// Ends requests that take too long, so that a caller that dribbles its body holds nothing for long.
+async fn deadline(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_DEADLINE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => ApiError::timed_out().into_response(),
+    }
+}
+
+/// Counts and logs what became of a request.
+async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    let problem = response.extensions().get::<ProblemName>();
+    if let Some(ProblemName(name)) = problem {
+        app.metrics.problem(name);
+    }
+    tracing::debug!(%method, path, status = response.status().as_u16(), problem = problem.map(|p| p.0), "answered");
+    response
+}
