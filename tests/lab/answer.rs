@@ -156,3 +156,60 @@ fn millis(value: Option<f64>) -> String {
 fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{:.1} %", value * 100.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use peerlight_proto::metric::Metric;
+    use serde_json::json;
+
+    fn answer() -> Answer {
+        let row = |location: &str, answered: u64, p50: Option<f64>| {
+            json!({
+                "provider": "Example Telecom", "location": location, "target": "exchange-online",
+                "metric": "icmp.rtt", "sent": 40, "answered": answered, "dns_failed": 1,
+                "loss": {"value": 0.05, "low": 0.01, "high": 0.2},
+                "latency_ms": {"min": 8.0, "p50": p50, "p95": null, "p99": null},
+            })
+        };
+        let truth = TruthRow {
+            provider: "Example Telecom".into(),
+            location: "GB-LND".into(),
+            target: "exchange-online".into(),
+            metric: Metric::IcmpRtt,
+            n: 38,
+            p50_ms: Some(8.141),
+            p95_ms: Some(8.9),
+            loss: Some(0.05),
+        };
+        let rows = [row("GB-LND", 38, Some(8.127)), row("DE-HE", 0, None)];
+        Answer { report: json!({"rows": rows}), truth: vec![truth] }
+    }
+
+    #[test]
+    fn the_table_shows_the_truth_beside_the_report_where_there_is_one() {
+        insta::assert_snapshot!(answer().table().unwrap());
+    }
+
+    #[test]
+    fn the_document_holds_the_report_as_it_came_and_the_truth() {
+        let document: serde_json::Value = serde_json::from_str(&answer().document().unwrap()).unwrap();
+        assert_eq!(document["report"], answer().report);
+        assert_eq!(document["truth"][0]["metric"], "icmp.rtt");
+        assert_eq!(document["truth"][0]["p50_ms"], 8.141);
+    }
+
+    #[test]
+    fn the_totals_tell_answers_from_names_that_did_not_resolve() {
+        assert_eq!(answer().totals().unwrap(), Totals { answered: 38, dns_failed: 2 });
+    }
+
+    #[test]
+    fn a_report_of_another_shape_is_an_error_that_says_so() {
+        let answer = Answer { report: json!({"rows": [{}]}), truth: Vec::new() };
+        assert_eq!(
+            answer.totals().unwrap_err().to_string(),
+            "the collector's report is not as the lab knows it"
+        );
+    }
+}
