@@ -139,7 +139,9 @@ impl Collector {
 fn operators_listener(port: Option<u16>) -> anyhow::Result<TcpListener> {
     let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let listener = match port {
-        Some(port) => bind(port).with_context(|| format!("cannot listen on 127.0.0.1:{port} for the dashboard"))?,
+        Some(port) => {
+            bind(port).with_context(|| format!("cannot listen on 127.0.0.1:{port} for the dashboard"))?
+        }
         None => bind(USUAL_PORT).or_else(|_taken| bind(0)).context("cannot listen on 127.0.0.1")?,
     };
     listener.set_nonblocking(true)?;

@@ -9,7 +9,7 @@ use crate::{
     scenario::Scenario,
 };
 use peerlight_proto::time::Timestamp;
-use std::{io::Write as _, time::Duration};
+use std::{io::Write as _, ops::Range, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// When the first report is printed while the lab runs until Ctrl-C.
@@ -40,8 +40,12 @@ pub async fn run(arguments: &Arguments, ground: &Ground, scenario: Scenario) -> 
     let progress = Progress::new();
     let subject = subject(arguments);
     progress.say(&introduction(subject, ground, &scenario));
-    let settings =
-        Settings { scenario, subject, interval: arguments.interval, dashboard_port: arguments.dashboard_port };
+    let settings = Settings {
+        scenario,
+        subject,
+        interval: arguments.interval,
+        dashboard_port: arguments.dashboard_port,
+    };
     let tell = |text: &str| progress.say(text);
     let lab = tokio::select! {
         lab = Lab::start(ground, settings, &tell) => lab?,
@@ -83,10 +87,9 @@ async fn measure(
     if arguments.format == Format::Json && stays && on_time {
         // One document and nothing else: it is due when the lab ends.
         wait_until(Timestamp::from_micros(i64::MAX), lab, progress, stop).await?;
-        return print(arguments, &lab.answer(from..lab.last_interval()).await?, progress);
+        return report(arguments, lab, from..lab.last_interval(), progress, stop).await;
     }
-    progress.now("waiting for the last batches");
-    print(arguments, &lab.answer(from..until).await?, progress)?;
+    report(arguments, lab, from..until, progress, stop).await?;
     if stays && on_time {
         progress.say(&format!("the dashboard at {} stays until Ctrl-C", lab.collector.dashboard));
         wait_until(Timestamp::from_micros(i64::MAX), lab, progress, stop).await?;
@@ -105,7 +108,9 @@ async fn wait_until(end: Timestamp, lab: &Lab, progress: &Progress, stop: &mut S
             anyhow::bail!("an agent has ended");
         }
         let carried = lab.carried().map(|carried| format!(" · {carried}")).unwrap_or_default();
-        let time = if left > Duration::from_hours(24 * 365) { "until Ctrl-C".to_owned() } else {
+        let time = if left > Duration::from_hours(24 * 365) {
+            "until Ctrl-C".to_owned()
+        } else {
             format!("{} s left", left.as_secs())
         };
         progress.now(format!("measuring, {time}{carried}"));
@@ -114,6 +119,22 @@ async fn wait_until(end: Timestamp, lab: &Lab, progress: &Progress, stop: &mut S
             () = stop.asked() => return Ok(false),
         }
     }
+}
+
+/// Prints the report of `span` once it is complete.
+async fn report(
+    arguments: &Arguments,
+    lab: &Lab,
+    span: Range<Timestamp>,
+    progress: &Progress,
+    stop: &mut Stop,
+) -> anyhow::Result<()> {
+    progress.now("waiting for the last batches");
+    let answer = tokio::select! {
+        answer = lab.answer(span) => answer?,
+        () = stop.asked() => anyhow::bail!("stopped before the report was complete"),
+    };
+    print(arguments, &answer, progress)
 }
 
 fn print(arguments: &Arguments, answer: &Answer, progress: &Progress) -> anyhow::Result<()> {
@@ -140,14 +161,15 @@ fn print(arguments: &Arguments, answer: &Answer, progress: &Progress) -> anyhow:
 
 fn introduction(subject: Subject, ground: &Ground, scenario: &Scenario) -> String {
     match (subject, ground) {
-        (Subject::Microsoft, _) => "one agent measures the Microsoft catalogue over this machine's uplink".to_owned(),
+        (Subject::Microsoft, _) => {
+            "one agent measures the Microsoft catalogue over this machine's uplink".to_owned()
+        }
         (_, Ground::Namespaces) => {
             format!("{} sites in network namespaces, each behind an emulated path", scenario.sites.len())
         }
-        (_, Ground::Loopback { reason }) => format!(
-            "{} sites on 127.0.0.0/8; no emulated paths: {reason}",
-            scenario.sites.len()
-        ),
+        (_, Ground::Loopback { reason }) => {
+            format!("{} sites on 127.0.0.0/8; no emulated paths: {reason}", scenario.sites.len())
+        }
     }
 }
 

@@ -81,7 +81,11 @@ struct Servers {
 
 impl Lab {
     /// Starts everything on `ground`, and returns when every agent has been heard of. `tell` hears what happens.
-    pub async fn start(ground: &Ground, settings: Settings, tell: &(dyn Fn(&str) + Sync)) -> anyhow::Result<Self> {
+    pub async fn start(
+        ground: &Ground,
+        settings: Settings,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> anyhow::Result<Self> {
         let directory =
             tempfile::Builder::new().prefix("peerlight-lab-").tempdir().context("cannot make a directory")?;
         let scenario = scenario_for(settings.subject, settings.scenario);
@@ -168,7 +172,10 @@ impl Lab {
         .await?;
         let truth = self.truth.lock().unwrap_or_else(PoisonError::into_inner);
         if truth.missed_so_far() > 0 {
-            tracing::warn!(packets = truth.missed_so_far(), "the taps missed packets; the truth is not whole");
+            tracing::warn!(
+                packets = truth.missed_so_far(),
+                "the taps missed packets; the truth is not whole"
+            );
         }
         Ok(Answer { report, truth: truth.rows(&(stamp(span.start)..stamp(span.end)), TIMEOUT) })
     }
@@ -234,10 +241,10 @@ fn start_servers(
     directory: &TempDir,
 ) -> anyhow::Result<(Servers, Arc<Mutex<Truth>>)> {
     let sockets = echo::bind(network, &scenario.targets)?;
-    let places = scenario.sites.iter().map(|site| truth::Place {
-        provider: site.provider.clone(),
-        location: site.location.clone(),
-    });
+    let places = scenario
+        .sites
+        .iter()
+        .map(|site| truth::Place { provider: site.provider.clone(), location: site.location.clone() });
     // The catalogue's targets share one server: which of them a packet is for, only the agent knows.
     let endpoints = if subject == Subject::EchoServers { sockets.endpoints() } else { Vec::new() };
     let truth = Arc::new(Mutex::new(Truth::new(places.collect(), endpoints)));

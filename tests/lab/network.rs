@@ -28,6 +28,9 @@ use tap::Taps;
 #[cfg(test)]
 mod tests;
 
+/// Is there if, and only if, the kernel has IPv6.
+const IPV6: &str = "/proc/net/if_inet6";
+
 /// Which network to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Choice {
@@ -145,6 +148,9 @@ impl Network {
     fn emulate(scenario: &Scenario, lent: &[IpAddr]) -> Result<Self, NamespaceError> {
         let mut plan = Plan::namespaces(scenario.sites.len(), scenario.targets.len());
         plan.lend(lent);
+        if !std::path::Path::new(IPV6).exists() {
+            plan.without_ipv6();
+        }
         let core = Namespace::create()?;
         let core_device = link::create(&core, &plan.core_addressing())?;
         let mut namespaces = Vec::new();

@@ -20,7 +20,12 @@ pub struct SiteAgent {
 
 impl SiteAgent {
     /// Enrols it by `token` and starts it, with its state in `directory`.
-    pub fn start(site: &LabSite, settings: &AgentSettings, token: &str, directory: &Path) -> anyhow::Result<Self> {
+    pub fn start(
+        site: &LabSite,
+        settings: &AgentSettings,
+        token: &str,
+        directory: &Path,
+    ) -> anyhow::Result<Self> {
         let name = site.site.name.clone();
         let text = site.agent_configuration(settings, directory)?;
         let config =

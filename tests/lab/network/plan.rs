@@ -72,6 +72,17 @@ impl Plan {
         }
     }
 
+    /// Leaves IPv6 out, for a kernel that has none.
+    pub fn without_ipv6(&mut self) {
+        self.core.retain(IpAddr::is_ipv4);
+        self.targets.iter_mut().for_each(|addresses| addresses.retain(IpAddr::is_ipv4));
+        for site in &mut self.sites {
+            site.agent.retain(IpAddr::is_ipv4);
+            site.prefixes.retain(|prefix| prefix.addr().is_ipv4());
+        }
+        self.all.retain(|network| network.addr().is_ipv4());
+    }
+
     /// What the core's namespace is set up with: all servers' addresses, and every site behind the relay.
     pub fn core_addressing(&self) -> Addressing {
         let hosts = self.core.iter().chain(self.targets.iter().flatten());
@@ -84,9 +95,9 @@ impl Plan {
     /// What a site's namespace is set up with: everything is behind the relay.
     pub fn site_addressing(&self, site: usize) -> Addressing {
         let addresses = self.sites[site].agent.iter().map(|&address| IpNet::from(address)).collect();
-        let everything =
-            vec![network(Ipv4Addr::UNSPECIFIED.into(), 0), network(Ipv6Addr::UNSPECIFIED.into(), 0)];
-        Addressing { addresses, routes: everything }
+        let everything = [network(Ipv4Addr::UNSPECIFIED.into(), 0), network(Ipv6Addr::UNSPECIFIED.into(), 0)];
+        let has = |route: &IpNet| self.sites[site].agent.iter().any(|address| route.contains(address));
+        Addressing { addresses, routes: everything.into_iter().filter(has).collect() }
     }
 
     /// Gives the first echo server further addresses: those that a catalogue names.
@@ -145,6 +156,17 @@ mod tests {
                 .collect();
             assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
             assert!(all.iter().all(|address| plan.all.iter().any(|network| network.contains(*address))));
+        }
+    }
+
+    #[test]
+    fn without_ipv6_nothing_of_it_is_set_up() {
+        let mut plan = Plan::namespaces(2, 2);
+        plan.without_ipv6();
+        for addressing in [plan.core_addressing(), plan.site_addressing(1)] {
+            assert!(!addressing.addresses.is_empty() && !addressing.routes.is_empty());
+            let all = addressing.addresses.iter().chain(&addressing.routes);
+            assert!(all.into_iter().all(|network| network.addr().is_ipv4()));
         }
     }
 
