@@ -19,6 +19,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(1);
 /// When the lab's agents give a probe up, so that intervals close soon.
 pub const DEADLINE: Duration = Duration::from_millis(1_500);
 
+/// The lab measures far more often than an agent on the Internet may.
+const PACKETS_PER_SECOND: u32 = 5_000;
+
 /// A site and its agent.
 #[derive(Debug, Clone)]
 pub struct LabSite {
@@ -72,7 +75,7 @@ impl LabSite {
         let source =
             |wanted: fn(&IpAddr) -> bool| self.sources.iter().find(|&address| wanted(address)).copied();
         toml::to_string(&AgentFile {
-            state_dir: directory,
+            state: directory,
             site: SiteSection {
                 name: &self.site.name,
                 provider: &self.site.provider,
@@ -89,7 +92,7 @@ impl LabSite {
             },
             resolver: settings.dns.map(|dns| BTreeMap::from([("servers", vec![dns])])),
             https: settings.ca_file.as_deref().map(|file| BTreeMap::from([("ca_file", file)])),
-            limits: BTreeMap::from([("allow", settings.allow.as_slice())]),
+            limits: LimitsSection { allow: &settings.allow, max_packets_per_second: PACKETS_PER_SECOND },
             target: settings
                 .targets
                 .iter()
@@ -107,7 +110,7 @@ impl LabSite {
 
 #[derive(Serialize)]
 struct AgentFile<'a> {
-    state_dir: &'a Path,
+    state: &'a Path,
     site: SiteSection<'a>,
     collector: BTreeMap<&'static str, &'a str>,
     probing: ProbingSection,
@@ -115,7 +118,7 @@ struct AgentFile<'a> {
     resolver: Option<BTreeMap<&'static str, Vec<SocketAddr>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     https: Option<BTreeMap<&'static str, &'a Path>>,
-    limits: BTreeMap<&'static str, &'a [IpNet]>,
+    limits: LimitsSection<'a>,
     target: Vec<TargetSection<'a>>,
 }
 
@@ -139,10 +142,55 @@ struct ProbingSection {
 }
 
 #[derive(Serialize)]
+struct LimitsSection<'a> {
+    allow: &'a [IpNet],
+    max_packets_per_second: u32,
+}
+
+#[derive(Serialize)]
 struct TargetSection<'a> {
     name: &'a str,
     service: &'a str,
     address: &'a str,
     probes: &'a [String],
     interval: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        echo,
+        network::{Choice, prepare},
+    };
+
+    #[test]
+    fn the_agents_configuration_names_its_site_its_sources_and_the_labs_servers() {
+        let scenario = Scenario::six_sites().unwrap();
+        let network = Network::build(&prepare(Choice::Loopback).unwrap(), &scenario, &[]).unwrap();
+        let sockets = echo::bind(&network, &scenario.targets[..1]).unwrap();
+        let settings = AgentSettings {
+            collector: "https://127.18.0.1:8443".into(),
+            interval: IntervalLength::from_secs(2).unwrap(),
+            dns: Some(([127, 18, 0, 1], 5353).into()),
+            ca_file: Some("/lab/echo-ca.pem".into()),
+            allow: network.plan.all.clone(),
+            targets: sockets.probes().into_iter().map(|(target, probes)| (target.clone(), probes)).collect(),
+        };
+        let site = &LabSite::all(&scenario, &network)[0];
+        let text = site.agent_configuration(&settings, Path::new("/lab/london-1")).unwrap();
+        insta::assert_snapshot!(without_ports(&text));
+    }
+
+    /// The text with the ports that the system chose made the same in every run.
+    fn without_ports(text: &str) -> String {
+        let mut out = String::new();
+        for part in text.split_inclusive(['"', ',', '\n']) {
+            let (kind, port) = part.trim_end_matches(['"', ',', '\n']).split_once(':').unwrap_or((part, ""));
+            let chosen =
+                ["tcp", "udp", "https"].contains(&kind) && port.bytes().all(|byte| byte.is_ascii_digit());
+            out.push_str(&if chosen { part.replace(port, "PORT") } else { part.to_owned() });
+        }
+        out
+    }
 }
