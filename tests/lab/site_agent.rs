@@ -2,10 +2,16 @@
 
 use crate::site::{AgentSettings, LabSite};
 use anyhow::Context as _;
-use peerlight_agent::config::Config;
+use peerlight_agent::{
+    clock::Clock,
+    config::Config,
+    credential,
+    enrol::{Applicant, enrol},
+};
 use peerlight_proto::enrolment::EnrolmentToken;
 use std::{
     path::Path,
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 use tokio_util::sync::CancellationToken;
@@ -64,7 +70,14 @@ impl SiteAgent {
 }
 
 async fn live(config: Config, token: EnrolmentToken, shutdown: CancellationToken) -> anyhow::Result<()> {
-    peerlight_agent::enrol::enrol(&config, &token).await?;
+    let applicant = Applicant {
+        state: config.state.clone(),
+        key: Arc::new(credential::load_or_create(&config.state)?),
+        trust: config.collector.trust,
+        site: config.site.clone(),
+        clock: Clock::system(),
+    };
+    enrol(&applicant, &token, None).await?;
     peerlight_agent::run(config, shutdown).await?;
     Ok(())
 }
