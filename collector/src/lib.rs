@@ -1,4 +1,9 @@
 //! The collector: authenticates agents, checks what they push, stores it exactly once, and answers per-provider reports.
+//!
+//! ```text
+//! agents    ─TLS─► server ─► router ─► auth ─► api ─► ingest ─► store
+//! operators ─────► server ─► router ─► auth ─► api ─► registry, report
+//! ```
 
 pub mod api;
 pub mod app;
@@ -8,6 +13,7 @@ pub mod client;
 pub mod client_address;
 pub mod clock;
 pub mod config;
+pub mod first_run;
 pub mod identity;
 pub mod ingest;
 pub mod logging;
@@ -16,8 +22,193 @@ pub mod organisation;
 pub mod paths;
 pub mod rate;
 pub mod registry;
+pub mod retention;
 pub mod rfc3339;
 pub mod router;
 pub mod server;
 pub mod signature;
 pub mod store;
+
+pub use server::Listeners;
+
+use app::App;
+use clock::Clock;
+use config::Config;
+use first_run::FirstRunError;
+use identity::{Identity, IdentityError, private_file::PrivateFileError};
+use registry::{Registry, RegistryError};
+use server::{AgentsCertificate, Service, TlsError, operators_acceptor, serve};
+use signature::SignatureError;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use store::{
+    Store, StoreError,
+    SqliteStore,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often callers that have been quiet are forgotten.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
+
+/// Why the collector did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration breaks rules.
+    #[error("the configuration is not acceptable:\n  {}", .0.join("\n  "))]
+    Config(Vec<String>),
+    /// The directory cannot be made.
+    #[error(transparent)]
+    Directory(#[from] PrivateFileError),
+    /// The keys cannot be read or made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The operator token of this machine cannot be made.
+    #[error(transparent)]
+    FirstRun(#[from] FirstRunError),
+    /// The registry cannot be opened.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A listener has no TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Answers cannot be signed.
+    #[error("answers to agents cannot be signed")]
+    Signer(#[from] SignatureError),
+    /// A bound socket cannot be used.
+    #[error("cannot use the listener for {whom}")]
+    Listener {
+        /// Whose listener.
+        whom: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Runs the collector on sockets that are bound already until `shutdown`; then open requests finish.
+pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationToken) -> Result<(), RunError> {
+    let faults = config.faults();
+    if !faults.is_empty() {
+        return Err(RunError::Config(faults));
+    }
+    identity::private_file::create_directory(&config.store.directory)?;
+    let path = paths::store(&config.store.directory);
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path)?);
+    let clock = Clock::system();
+    let upkeep = {
+        let clock = clock.clone();
+        retention::maintain(
+            Arc::clone(&store),
+            move || clock.now(),
+            config.retention.into(),
+            shutdown.clone(),
+        )
+    };
+    let serving = run_over(config, listeners, store, clock, shutdown.clone());
+    // Should a listener fail, the upkeep must not keep the process alive.
+    let ((), served) = tokio::join!(upkeep, async {
+        let served = serving.await;
+        shutdown.cancel();
+        served
+    });
+    served
+}
+
+/// Runs the collector on sockets that are bound already, over `store`, until `shutdown`; then open requests finish.
+pub async fn run_over(
+    config: Config,
+    listeners: Listeners,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let (agents, agents_at) = listener("agents", listeners.agents)?;
+    let (operators, operators_at) = listener("operators", listeners.operators)?;
+    identity::private_file::create_directory(&config.store.directory)?;
+    let identity = Arc::new(Identity::open(&config.store.directory)?);
+    let registry = Registry::open(&paths::registry(&config.store.directory))?;
+    first_run::keep_operator_token(&registry, &config.store.directory, clock.now())?;
+
+    let url = agents_url(&config, agents_at);
+    let names = certificate_names(&config, &url, agents_at);
+    let certificate = Arc::new(AgentsCertificate::issue(Arc::clone(&identity), names, clock.now())?);
+    let operators_tls = config.operators.tls.as_ref().map(operators_acceptor).transpose()?;
+    let connections = config.limits.connections;
+    tracing::info!(agents = %agents_at, %url, operators = %operators_at, ca_sha256 = identity.ca_sha256(), "the collector runs");
+
+    let app = App::new(config, registry, store, clock, (&identity, url))?;
+    let agents = Service {
+        name: "agents",
+        listener: agents,
+        tls: Some(Arc::clone(&certificate).acceptor()?),
+        router: router::for_agents(&app),
+        connections,
+    };
+    let operators = Service {
+        name: "operators",
+        listener: operators,
+        tls: operators_tls,
+        router: router::for_operators(&app),
+        connections,
+    };
+    tokio::join!(
+        serve(agents, shutdown.clone()),
+        serve(operators, shutdown.clone()),
+        keep_house(&app, &certificate, shutdown),
+    );
+    tracing::info!("the collector has stopped");
+    Ok(())
+}
+
+/// Forgets quiet callers and renews the agents' certificate, until `shutdown`.
+async fn keep_house(app: &App, certificate: &AgentsCertificate, shutdown: CancellationToken) {
+    let mut forget = tokio::time::interval(FORGET_EVERY);
+    let start = tokio::time::Instant::now() + identity::RENEW_EVERY;
+    let mut renew = tokio::time::interval_at(start, identity::RENEW_EVERY);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = forget.tick() => app.rates.forget_idle(),
+            _ = renew.tick() => if let Err(error) = certificate.renew(app.clock.now()) {
+                tracing::error!(%error, "the agents' certificate was not renewed; the present one is valid for two years");
+            },
+        }
+    }
+}
+
+fn listener(
+    whom: &'static str,
+    listener: std::net::TcpListener,
+) -> Result<(tokio::net::TcpListener, SocketAddr), RunError> {
+    let failed = |source| RunError::Listener { whom, source };
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((tokio::net::TcpListener::from_std(listener).map_err(failed)?, address))
+}
+
+/// The URL that enrolment tokens name. Without one, only agents on this machine find the collector.
+fn agents_url(config: &Config, listen: SocketAddr) -> String {
+    match &config.agents.url {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None if listen.ip().is_unspecified() => {
+            tracing::warn!("tokens name localhost; set [agents] url to let agents of other machines enrol");
+            format!("https://localhost:{}", listen.port())
+        }
+        None => format!("https://{listen}"),
+    }
+}
+
+/// What the agents' certificate is for.
+fn certificate_names(config: &Config, url: &str, listen: SocketAddr) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    names.extend(config.agents.names.iter().cloned());
+    if !listen.ip().is_unspecified() {
+        names.push(listen.ip().to_string());
+    }
+    let host = url.parse::<url::Url>().ok().and_then(|url| url.host_str().map(str::to_owned));
+    names.extend(host.map(|host| host.trim_matches(['[', ']']).to_owned()));
+    names.sort_unstable();
+    names.dedup();
+    names
+}

@@ -48,6 +48,9 @@ use std::{
 /// How long a call waits for another process that holds the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many questions stay prepared: as many as there are.
+const PREPARED_STATEMENTS: usize = 64;
+
 /// A handle on the registry's file; clones share it.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -63,6 +66,7 @@ impl Registry {
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
         schema::upgrade(&mut connection)?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }

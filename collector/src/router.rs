@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        agents, assignment, audit, enrolments,
+        agents, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
         health, locations, metrics, openapi, operators, providers, registrations, sign_in, status, targets,
         tokens, whoami,
@@ -69,11 +69,22 @@ fn unsigned_routes() -> OpenApiRouter<App> {
 
 /// What enrolled agents may ask.
 fn signed_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::default().routes(routes!(assignment::show)).routes(routes!(whoami::show))
+    OpenApiRouter::default()
+        .routes(routes!(batches::create))
+        .routes(routes!(assignment::show))
+        .routes(routes!(whoami::show))
 }
 
 /// What operators may ask.
 fn operator_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(status::show))
+        .routes(routes!(metrics::show))
+        .merge(registry_routes())
+}
+
+/// The registry, as operators manage it.
+fn registry_routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(providers::list, providers::add))
         .routes(routes!(providers::end))
@@ -91,8 +102,6 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(operators::list, operators::create))
         .routes(routes!(operators::revoke))
         .routes(routes!(audit::list))
-        .routes(routes!(status::show))
-        .routes(routes!(metrics::show))
 }
 
 /// What stands before every request, outermost last.

@@ -4,7 +4,7 @@ use super::{
     args::{Format, Plan},
     tally::{Key, Row, Tally},
 };
-use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use peerlight_proto::histogram::Histogram;
 use serde::Serialize;
 use std::{
@@ -15,9 +15,11 @@ use std::{
 /// How many columns a histogram has.
 const COLUMNS: usize = 32;
 const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-const HEADER: [&str; 14] = [
+/// One line below the header, and none between rows.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+const HEADER: [&str; 15] = [
     "target", "metric", "family", "clock", "sent", "answered", "lost", "refused", "p50", "p90", "p95", "p99",
-    "max", "jitter",
+    "max", "mean", "jitter",
 ];
 
 /// Writes the result to stdout.
@@ -42,7 +44,7 @@ fn texts(plan: &Plan) -> Vec<&str> {
 
 fn write_table(out: &mut impl Write, texts: &[&str], tally: &Tally) -> io::Result<()> {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(HEADER.into_iter().chain(["mean"]));
+    table.load_style(STYLE).set_header(HEADER);
     for column in table.column_iter_mut().skip(4) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -70,8 +72,8 @@ fn cells(texts: &[&str], key: &Key, row: &Row) -> Vec<String> {
     cells.extend(counts.map(|count| count.to_string()));
     cells.extend([500, 900, 950, 990].map(|permille| text_of_us(row.percentile(permille))));
     cells.push(text_of_us(row.histogram.max_us()));
-    cells.push(row.jitter_us().map_or_else(none, |us| format!("{:.3}", us / 1e3)));
-    cells.push(row.histogram.mean_us().map_or_else(none, |us| format!("{:.3}", us / 1e3)));
+    let means = [row.histogram.mean_us(), row.jitter_us()];
+    cells.extend(means.map(|mean| mean.map_or_else(none, |us| format!("{:.3}", us / 1e3))));
     cells
 }
 

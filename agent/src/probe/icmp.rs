@@ -1,7 +1,5 @@
 //! ICMP echo: which engine sends it, and what both need.
 
-mod echo;
-mod in_flight;
 #[cfg(target_os = "linux")]
 mod linux;
 mod portable;
@@ -61,7 +59,7 @@ impl Icmp {
         match engine {
             #[cfg(target_os = "linux")]
             Ok(Engine::Linux(endpoint)) => endpoint.probe(settings, to, target).await,
-            Ok(Engine::Portable(endpoint)) => endpoint.probe(settings, to).await,
+            Ok(Engine::Portable(endpoint)) => endpoint.probe(settings, to, target).await,
             Err(problem) => Exchange::failed(self.clock, Ending::SendFailed, problem),
         }
     }
@@ -69,26 +67,36 @@ impl Icmp {
 
 impl Engine {
     fn open(settings: &ProbeSettings, family: Family, strays: &Strays) -> io::Result<Self> {
+        let source = settings.source(family);
         match settings.icmp_engine {
             #[cfg(target_os = "linux")]
-            IcmpEngine::Native => {
-                linux::Endpoint::open(settings.source(family), family, strays).map(Self::Linux)
-            }
-            #[cfg(not(target_os = "linux"))]
-            IcmpEngine::Native => {
-                portable::Endpoint::open(settings.source(family), family).map(Self::Portable)
-            }
-            IcmpEngine::Portable => {
-                portable::Endpoint::open(settings.source(family), family).map(Self::Portable)
-            }
+            IcmpEngine::Native => linux::Endpoint::open(source, family, strays).map(Self::Linux),
+            // Native where there is no engine of the platform's, too.
+            _ => portable::Endpoint::open(source, family, strays).map(Self::Portable),
         }
     }
 }
 
+/// What keeps the socket of `family` from opening, and what to do about it.
 fn problem(family: Family, error: io::Error) -> ProbeError {
     if error.kind() == io::ErrorKind::PermissionDenied {
         ProbeError::IcmpNotPermitted { family, source: error }
     } else {
         ProbeError::IcmpSocket { family, source: error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_permitted_says_what_would_permit_it() {
+        let problem = problem(Family::V6, io::ErrorKind::PermissionDenied.into());
+        assert_eq!(
+            problem.to_string(),
+            "ICMP over IPv6 is not permitted: put this process's group into the sysctl net.ipv4.ping_group_range \
+             (such as \"0 2147483647\"), or give it the capability CAP_NET_RAW"
+        );
     }
 }

@@ -161,7 +161,15 @@ impl Prober {
 
 impl Probe for Prober {
     fn probe<'a>(&'a self, target: &'a Target, family: Family) -> BoxFuture<'a, Option<Sample>> {
-        self.send(target, family).boxed()
+        async move {
+            let mut sample = self.send(target, family).await?;
+            // An address that was typed need not be said again.
+            if let Some(address) = sample.address.filter(|_| target.address.ip().is_none()) {
+                sample.attributes.push(("address", address.to_string()));
+            }
+            Some(sample)
+        }
+        .boxed()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Names to addresses, by hickory-resolver: A and AAAA each on their own, with a cache (its answers live for their TTL,
 //! within bounds) or without.
 
-use super::settings::ProbeSettings;
+use super::{exchange::now, settings::ProbeSettings};
 use hickory_resolver::{
     ResolverBuilder, TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ServerOrderingStrategy},
@@ -14,7 +14,7 @@ use hickory_resolver::{
 use peerlight_proto::series::Family;
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -23,8 +23,8 @@ const MIN_TTL: Duration = Duration::from_secs(10);
 const MAX_TTL: Duration = Duration::from_mins(5);
 /// How many names are kept.
 const CACHED_NAMES: u64 = 1_024;
-/// How old the system's configuration must be before a failed lookup has it read again: a service may start before the
-/// network is up.
+/// After how long without any answer the system's configuration is read again: a service may start before the network is
+/// up, and networks change.
 const RELOAD_AFTER: Duration = Duration::from_secs(30);
 
 /// What a lookup found.
@@ -62,7 +62,8 @@ pub(crate) struct Resolver {
 
 /// The resolvers of one reading of the system's configuration.
 struct Loaded {
-    at: Instant,
+    /// When the first lookup began since which none was answered.
+    unanswered: Option<Instant>,
     resolvers: Result<Arc<Resolvers>, String>,
 }
 
@@ -82,33 +83,36 @@ impl Resolver {
 
     /// Looks up the addresses of `name` in `family`.
     pub(crate) async fn lookup(&self, name: &str, family: Family, freshness: Freshness) -> Found {
-        let found = match (self.resolvers(), Name::from_ascii(name)) {
+        let found = match (self.begin(now()), Name::from_ascii(name)) {
             (Ok(resolvers), Ok(name)) => resolvers.lookup(name, family, freshness).await,
             (Err(reason), _) => Found::Nothing(reason),
             (_, Err(error)) => Found::Nothing(error.to_string()),
         };
-        if matches!(found, Found::Nothing(_)) {
-            self.reload_if_old();
+        if !matches!(found, Found::Nothing(_)) {
+            self.lock().unanswered = None;
         }
         found
     }
 
-    fn resolvers(&self) -> Result<Arc<Resolvers>, String> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).resolvers.clone()
+    /// The resolvers to ask now.
+    fn begin(&self, now: Instant) -> Result<Arc<Resolvers>, String> {
+        let mut current = self.lock();
+        let since = *current.unanswered.get_or_insert(now);
+        if self.servers.is_empty() && now.saturating_duration_since(since) >= RELOAD_AFTER {
+            *current = Loaded { unanswered: Some(now), ..Loaded::read(&self.servers, self.patience) };
+        }
+        current.resolvers.clone()
     }
 
-    fn reload_if_old(&self) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.servers.is_empty() && current.at.elapsed() >= RELOAD_AFTER {
-            *current = Loaded::read(&self.servers, self.patience);
-        }
+    fn lock(&self) -> MutexGuard<'_, Loaded> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Loaded {
     fn read(servers: &[SocketAddr], patience: Duration) -> Self {
         let resolvers = Resolvers::build(servers, patience).map(Arc::new).map_err(|error| error.to_string());
-        Self { at: super::exchange::now(), resolvers }
+        Self { unanswered: None, resolvers }
     }
 }
 
@@ -212,5 +216,26 @@ fn mnemonic(code: ResponseCode) -> String {
         "REFUSED".to_owned()
     } else {
         format!("RCODE{}", u16::from(code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_systems_configuration_is_read_again_only_after_a_time_without_answers() {
+        let resolver = Resolver::new(&ProbeSettings::default());
+        let start = now();
+        let at =
+            |after: Duration| resolver.begin(start + after).ok().map(|resolvers| Arc::as_ptr(&resolvers));
+        let first = at(Duration::ZERO);
+        assert_eq!(at(RELOAD_AFTER.saturating_sub(Duration::from_secs(1))), first);
+        assert_eq!(resolver.lock().unanswered, Some(start));
+        at(RELOAD_AFTER);
+        assert_eq!(resolver.lock().unanswered, Some(start + RELOAD_AFTER));
+        resolver.lock().unanswered = None;
+        at(3 * RELOAD_AFTER);
+        assert_eq!(resolver.lock().unanswered, Some(start + 3 * RELOAD_AFTER));
     }
 }

@@ -23,6 +23,10 @@ impl Routes {
     /// Whether the family of `address` does not exist on this machine: no route to `address`, none to that family since
     /// the start, but one to the other family. When both are gone it is an outage, and must be seen.
     pub(crate) fn lacks_family_of(&self, address: IpAddr) -> bool {
+        self.lacks(address, reachable)
+    }
+
+    fn lacks(&self, address: IpAddr, reachable: impl Fn(IpAddr) -> bool) -> bool {
         let family = Family::of(address);
         if reachable(address) {
             self.had(family).store(true, Ordering::Relaxed);
@@ -63,10 +67,27 @@ fn reachable(address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
+    const THERE: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+
     #[test]
-    fn a_family_with_a_route_is_there_and_stays_so() {
+    fn a_family_that_never_worked_is_lacking_while_the_other_works() {
+        assert!(Routes::default().lacks(THERE, |address| address.is_ipv4()));
+    }
+
+    #[test]
+    fn an_outage_of_both_families_is_seen() {
+        assert!(!Routes::default().lacks(THERE, |_| false));
+    }
+
+    #[test]
+    fn a_family_that_worked_once_and_is_gone_is_seen() {
         let routes = Routes::default();
-        assert!(!routes.lacks_family_of(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        assert!(routes.had_v4.load(Ordering::Relaxed) && !routes.had_v6.load(Ordering::Relaxed));
+        assert!(!routes.lacks(THERE, |_| true));
+        assert!(!routes.lacks(THERE, |address| address.is_ipv4()));
+    }
+
+    #[test]
+    fn this_machine_reaches_itself() {
+        assert!(reachable(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
 }

@@ -27,8 +27,8 @@ use peerlight_proto::{
 };
 use std::{net::Ipv4Addr, time::Duration};
 
-const TIMEOUT: Duration = Duration::from_millis(400);
-const DEADLINE: Duration = Duration::from_millis(900);
+const TIMEOUT: Duration = Duration::from_millis(600);
+const DEADLINE: Duration = Duration::from_millis(1_500);
 
 /// Settings for loopback with times that tests can wait for.
 fn settings() -> ProbeSettings {

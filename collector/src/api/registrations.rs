@@ -61,7 +61,7 @@ pub async fn list(
     let found = app
         .ask(move |registry, now| {
             let all = registry.registrations(operator.organisation)?;
-            Ok(chosen(all, &query, now))
+            Ok::<_, RegistryError>(chosen(all, &query, now))
         })
         .await?;
     Ok(Json(List::new(found, limit)))

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     app::App,
-    registry::{IssuedToken, NewToken, Operator, TokenEntry},
+    registry::{IssuedToken, NewToken, Operator, RegistryError, TokenEntry},
 };
 use axum::{Extension, Json, extract::State};
 use http::StatusCode;
@@ -24,7 +24,7 @@ pub async fn list(
         .ask(move |registry, now| {
             let mut tokens = registry.tokens(operator.organisation)?;
             tokens.retain(|token| query.all || token.holds(now));
-            Ok(tokens)
+            Ok::<_, RegistryError>(tokens)
         })
         .await?;
     Ok(Json(List::new(tokens, query.limit)))

@@ -1,11 +1,16 @@
 //! From options, environment and configuration to a client of the running collector.
 
 use super::Connection;
-use crate::client::{Client, Endpoint};
+use crate::{
+    client::{Client, Endpoint},
+    config::Config,
+    paths,
+};
 use anyhow::{Context as _, bail};
 use std::{
     fs,
     io::{self, Read as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
 };
 use url::Url;
@@ -22,6 +27,25 @@ pub struct Defaults {
     pub url: Url,
     /// The token file that the collector keeps in its state directory.
     pub token_file: PathBuf,
+}
+
+impl Defaults {
+    /// What this configuration says.
+    pub fn of(config: &Config) -> Result<Self, url::ParseError> {
+        let mut listen = config.operators.listen;
+        if listen.ip().is_unspecified() {
+            // It listens everywhere, so also here.
+            listen.set_ip(match listen.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        let scheme = if config.operators.tls.is_some() { "https" } else { "http" };
+        Ok(Self {
+            url: format!("{scheme}://{listen}/").parse()?,
+            token_file: paths::operator_token(&config.store.directory),
+        })
+    }
 }
 
 /// The client that the options ask for.
@@ -68,4 +92,36 @@ fn read(path: &Path) -> anyhow::Result<String> {
         bail!("{} does not hold an operator token", path.display());
     }
     Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn a_collector_that_listens_everywhere_is_asked_on_this_machine() {
+        let mut config = Config::default();
+        let url = |config: &Config| Defaults::of(config).unwrap().url.to_string();
+        assert_eq!(url(&config), "http://127.0.0.1:8080/");
+        config.operators.listen = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 9090));
+        assert_eq!(url(&config), "http://[::1]:9090/");
+    }
+
+    #[test]
+    fn a_file_without_a_token_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("operator.token");
+        let missing = format!("{:#}", read(&path).unwrap_err());
+        assert!(
+            missing.starts_with(&format!("cannot read the operator token from {}", path.display())),
+            "{missing}"
+        );
+        for text in ["", "\n", "two words\n"] {
+            fs::write(&path, text).unwrap();
+            assert!(read(&path).unwrap_err().to_string().ends_with("does not hold an operator token"));
+        }
+        fs::write(&path, "peerlight-operator.00\n").unwrap();
+        assert_eq!(read(&path).unwrap(), "peerlight-operator.00");
+    }
 }

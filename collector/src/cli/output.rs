@@ -21,6 +21,13 @@ impl fmt::Debug for Output<'_> {
     }
 }
 
+impl<'a> Output<'a> {
+    /// Prints there; tables fill the terminal, or what they need where there is none.
+    pub fn new(out: &'a mut dyn Write, notes: &'a mut dyn Write) -> Self {
+        Self { out, notes, width: Table::new().width() }
+    }
+}
+
 impl Output<'_> {
     /// Prints a JSON document.
     pub(super) fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {

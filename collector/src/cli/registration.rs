@@ -38,7 +38,7 @@ pub(super) async fn run(
             output.line(&format!(
                 "{} ends at {}",
                 describe(&ended),
-                or_dash(ended.valid_to.map(rfc3339::text))
+                or_dash(ended.valid_to.map(rfc3339::seconds))
             ))
         }
     }

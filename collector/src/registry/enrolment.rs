@@ -62,7 +62,11 @@ impl Registry {
         let mut key = [0; 32];
         hex::decode_to_slice(&request.public_key, &mut key)
             .map_err(|_not_hexadecimal| EnrolError::MalformedKey)?;
-        self.change("enrol an agent", |transaction| Ok(enrol(transaction, request, key, source, now)))?
+        self.change("enrol an agent", |transaction| match enrol(transaction, request, key, source, now) {
+            // What was written so far must go, so this one is the transaction's failure, not its answer.
+            Err(EnrolError::Registry(error)) => Err(Fault::Refused(error)),
+            answer => Ok(answer),
+        })?
     }
 }
 

@@ -151,7 +151,7 @@ impl Registry {
             )?;
             let id = transaction.last_insert_rowid();
             let entry = OperatorToken { id, name: name.clone(), role, created: now, revoked: None };
-            audit::record(transaction, by, now, &Change::added("operator add", &name, &entry))
+            audit::record(transaction, by, now, &Change::added("operator create", &name, &entry))
         })?;
         Ok(token)
     }

