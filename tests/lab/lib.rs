@@ -3,11 +3,15 @@
 
 pub mod answer;
 pub mod cli;
+pub mod collector;
+pub mod course;
 pub mod echo;
 pub mod eventually;
+pub mod lab;
 pub mod microsoft;
 pub mod network;
 pub mod progress;
 pub mod scenario;
 pub mod site;
+pub mod site_agent;
 pub mod truth;
