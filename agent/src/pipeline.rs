@@ -129,7 +129,7 @@ async fn tidy(spool: SharedSpool, link: Link) {
         }
         match spool.honour_resend_request().await {
             Ok(Some(again)) => {
-                tracing::info!(batches = again, "acknowledged batches are sent again on request")
+                tracing::info!(batches = again, "acknowledged batches are sent again on request");
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a request to resend could not be honoured"),
