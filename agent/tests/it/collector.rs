@@ -83,6 +83,12 @@ pub(crate) struct Collector {
     mood: Arc<Mutex<Mood>>,
 }
 
+/// Whether an answer bears the collector's signature.
+enum Signing {
+    Signed,
+    Unsigned,
+}
+
 struct Server {
     key: SecretKey,
     stranger: SecretKey,
@@ -210,8 +216,8 @@ impl Server {
         let answer = match parts.uri.path() {
             ENROLMENTS_PATH => self.enrol(&body),
             BATCHES_PATH => match self.judge(&body, mood) {
-                Ok(answer) => answer,
-                Err(unsigned) => return unsigned,
+                (answer, Signing::Signed) => answer,
+                (answer, Signing::Unsigned) => return answer,
             },
             _ => response(404, "text/plain", "no"),
         };
@@ -229,18 +235,17 @@ impl Server {
         response(201, "application/json", serde_json::to_vec(&answer).unwrap())
     }
 
-    /// An answer to sign, or one that stays unsigned.
-    fn judge(&self, body: &[u8], mood: Mood) -> Result<Response<Full<Bytes>>, Response<Full<Bytes>>> {
+    /// The answer to a batch, and whether to sign it.
+    fn judge(&self, body: &[u8], mood: Mood) -> (Response<Full<Bytes>>, Signing) {
         let batch = decode_batch(body).unwrap().batch;
         match mood {
             Mood::AtMost(limit) if batch.measurements.len() > limit => {
-                return Ok(problem(ProblemType::TooMany, 413, None));
+                return (problem(ProblemType::TooMany, 413, None), Signing::Signed);
             }
-            Mood::Unknown => return Err(problem(ProblemType::Unauthenticated, 401, None)),
-            Mood::Reject => return Ok(problem(ProblemType::TooOld, 410, None)),
-            Mood::RejectUnsigned => return Err(problem(ProblemType::TooOld, 410, None)),
-            Mood::Accept | Mood::AtMost(_) => {}
-            Mood::Portal | Mood::Forge | Mood::Misquote => {}
+            Mood::Unknown => return (problem(ProblemType::Unauthenticated, 401, None), Signing::Unsigned),
+            Mood::Reject => return (problem(ProblemType::TooOld, 410, None), Signing::Signed),
+            Mood::RejectUnsigned => return (problem(ProblemType::TooOld, 410, None), Signing::Unsigned),
+            Mood::Accept | Mood::AtMost(_) | Mood::Portal | Mood::Forge | Mood::Misquote => {}
         }
         let digest = if mood == Mood::Misquote { BatchDigest::of(b"") } else { BatchDigest::of(body) };
         let ack = Ack {
@@ -253,7 +258,7 @@ impl Server {
         if matches!(mood, Mood::Accept | Mood::AtMost(_)) {
             self.seen.send_modify(|seen| seen.stored.push(batch));
         }
-        Ok(response(200, ACK_MEDIA_TYPE, encode_ack(&ack)))
+        (response(200, ACK_MEDIA_TYPE, encode_ack(&ack)), Signing::Signed)
     }
 
     async fn sign(

@@ -135,7 +135,9 @@ async fn shutdown_waits_for_probes_in_flight_and_spools_the_open_interval() {
     let rtts = rtts(&batches);
     assert!((3..=4).contains(&rtts.len()), "whole intervals and the open one: {}", rtts.len());
     let mut total = Counters::default();
-    rtts.iter().for_each(|(_, m)| total.merge(&m.counters));
+    for (_, m) in &rtts {
+        total.merge(&m.counters);
+    }
     assert_eq!(total.answered, status.measuring.turns, "no probe in flight was lost");
     assert_eq!(total.scheduled, status.measuring.turns + status.measuring.skipped);
     assert!((100..=126).contains(&total.scheduled), "{total:?}");

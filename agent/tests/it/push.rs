@@ -115,13 +115,8 @@ fn draft(second: i64, measurements: u32) -> Draft {
 #[tokio::test]
 async fn sixty_intervals_spooled_while_the_collector_was_away_arrive_complete_after_a_restart() {
     let collector = Collector::start(Clock::system()).await;
+    let agent = Agent::start(&collector, Clock::system()).await;
     collector.set_mood(Mood::Portal);
-    let agent = {
-        collector.set_mood(Mood::Accept);
-        let agent = Agent::start(&collector, Clock::system()).await;
-        collector.set_mood(Mood::Portal);
-        agent
-    };
     for second in 0..60 {
         agent.append(second, 1).await;
     }
