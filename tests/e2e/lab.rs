@@ -38,8 +38,7 @@ fn cells(rows: &Value) -> BTreeMap<Cell, Value> {
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
     let rows = rows.as_array().unwrap().iter();
     rows.map(|row| {
-        let cell =
-            (text(row, "provider"), text(row, "location"), text(row, "target"), text(row, "metric"));
+        let cell = (text(row, "provider"), text(row, "location"), text(row, "target"), text(row, "metric"));
         (cell, row.clone())
     })
     .collect()
@@ -51,7 +50,8 @@ fn assert_true(document: &Value, metrics: &[&str]) -> usize {
     let mut compared = 0;
     for (cell, true_row) in truth.iter().filter(|((.., metric), _)| metrics.contains(&metric.as_str())) {
         let row = report.get(cell).unwrap_or_else(|| panic_with(&format!("{cell:?} is not in the report")));
-        let Some(true_p50) = true_row["p50_ms"].as_f64().filter(|_| true_row["n"].as_u64() >= Some(20)) else {
+        let Some(true_p50) = true_row["p50_ms"].as_f64().filter(|_| true_row["n"].as_u64() >= Some(20))
+        else {
             continue;
         };
         let p50 = row["latency_ms"]["p50"].as_f64().unwrap();

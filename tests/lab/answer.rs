@@ -6,6 +6,28 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
+/// The table's columns; the truth's come last.
+const HEADER: [&str; 13] = [
+    "target",
+    "metric",
+    "location",
+    "provider",
+    "sent",
+    "answered",
+    "loss",
+    "p50 ms",
+    "p95 ms",
+    "p99 ms",
+    "true loss",
+    "true p50",
+    "true p95",
+];
+/// The first column that holds numbers.
+const FIRST_NUMBER: usize = 4;
+/// Parts of other metrics: the table leaves them to the document and the dashboard.
+const PHASES: [&str; 6] =
+    ["https.dns", "https.proxy", "https.tcp", "https.tls", "https.transfer", "https.local"];
+
 /// The report as the API gave it, and the truth.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Answer {
@@ -83,45 +105,29 @@ impl Answer {
                 ((row.provider.as_str(), row.location.as_str(), row.target.as_str(), row.metric.name()), row)
             })
             .collect();
+        let mut rows = self.rows()?;
+        rows.retain(|row| !PHASES.contains(&row.metric.as_str()));
+        // Providers under one another at each place: that is what people compare.
+        rows.sort_by(|a, b| {
+            (&a.target, &a.metric, &a.location, &a.provider).cmp(&(
+                &b.target,
+                &b.metric,
+                &b.location,
+                &b.provider,
+            ))
+        });
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header([
-            "provider",
-            "location",
-            "target",
-            "metric",
-            "sent",
-            "answered",
-            "loss",
-            "p50 ms",
-            "p95 ms",
-            "p99 ms",
-            "true loss",
-            "true p50",
-            "true p95",
-        ]);
-        let rows = self.rows()?;
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(HEADER);
+        let mut above = None;
         for row in &rows {
             let key =
                 (row.provider.as_str(), row.location.as_str(), row.target.as_str(), row.metric.as_str());
-            let true_row = truth.get(&key);
-            table.add_row([
-                row.provider.clone(),
-                row.location.clone(),
-                row.target.clone(),
-                row.metric.clone(),
-                row.sent.to_string(),
-                row.answered.to_string(),
-                percent(row.loss.map(|loss| loss.value)),
-                millis(row.latency_ms.p50),
-                millis(row.latency_ms.p95),
-                millis(row.latency_ms.p99),
-                percent(true_row.and_then(|row| row.loss)),
-                millis(true_row.and_then(|row| row.p50_ms)),
-                millis(true_row.and_then(|row| row.p95_ms)),
-            ]);
+            let group = (row.target.as_str(), row.metric.as_str());
+            table.add_row(cells(row, truth.get(&key).copied(), above == Some(group)));
+            above = Some(group);
         }
-        for number in 4..13 {
+        for number in FIRST_NUMBER..HEADER.len() {
             if let Some(column) = table.column_mut(number) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -147,6 +153,26 @@ pub struct Totals {
     pub answered: u64,
     /// Probes whose name did not resolve.
     pub dns_failed: u64,
+}
+
+/// A row for people; target and metric stand only in the first row of theirs.
+fn cells(row: &ReportRow, truth: Option<&TruthRow>, repeats: bool) -> [String; HEADER.len()] {
+    let once = |text: &str| if repeats { String::new() } else { text.to_owned() };
+    [
+        once(&row.target),
+        once(&row.metric),
+        row.location.clone(),
+        row.provider.clone(),
+        row.sent.to_string(),
+        row.answered.to_string(),
+        percent(row.loss.map(|loss| loss.value)),
+        millis(row.latency_ms.p50),
+        millis(row.latency_ms.p95),
+        millis(row.latency_ms.p99),
+        percent(truth.and_then(|row| row.loss)),
+        millis(truth.and_then(|row| row.p50_ms)),
+        millis(truth.and_then(|row| row.p95_ms)),
+    ]
 }
 
 fn millis(value: Option<f64>) -> String {
