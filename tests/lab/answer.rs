@@ -28,6 +28,9 @@ const FIRST_NUMBER: usize = 4;
 const PHASES: [&str; 6] =
     ["https.dns", "https.proxy", "https.tcp", "https.tls", "https.transfer", "https.local"];
 
+/// Answered by a resolver, not by the target.
+const LOOKUPS: [&str; 2] = ["dns.lookup", "https.dns"];
+
 /// The report as the API gave it, and the truth.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Answer {
@@ -135,11 +138,13 @@ impl Answer {
         Ok(table.to_string())
     }
 
-    /// How many probes were answered, and how many names did not resolve.
+    /// How many probes reached their target, and how many did not know where it is.
     pub fn totals(&self) -> anyhow::Result<Totals> {
         let mut totals = Totals::default();
         for row in self.rows()? {
-            totals.answered += row.answered;
+            if !LOOKUPS.contains(&row.metric.as_str()) {
+                totals.reached += row.answered;
+            }
             totals.dns_failed += row.dns_failed;
         }
         Ok(totals)
@@ -149,8 +154,8 @@ impl Answer {
 /// Sums over all rows of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Answered probes.
-    pub answered: u64,
+    /// Probes that their target answered; the answer of a resolver is none.
+    pub reached: u64,
     /// Probes whose name did not resolve.
     pub dns_failed: u64,
 }
@@ -227,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_totals_tell_answers_from_names_that_did_not_resolve() {
-        assert_eq!(answer().totals().unwrap(), Totals { answered: 38, dns_failed: 2 });
+        assert_eq!(answer().totals().unwrap(), Totals { reached: 38, dns_failed: 2 });
     }
 
     #[test]
