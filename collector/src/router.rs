@@ -4,8 +4,8 @@ use crate::{
     api::{
         agents, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
-        health, locations, metrics, openapi, operators, providers, registrations, sign_in, status, targets,
-        tokens, whoami,
+        health, locations, metrics, openapi, operators, providers, registrations, reports, sign_in, status,
+        targets, tokens, whoami,
     },
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
@@ -80,6 +80,7 @@ fn operator_routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(status::show))
         .routes(routes!(metrics::show))
+        .routes(routes!(reports::show))
         .merge(registry_routes())
 }
 
