@@ -3,6 +3,7 @@
 use crate::truth::TruthRow;
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use peerlight_proto::metric::Metric;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -57,6 +58,8 @@ pub struct ReportRow {
     pub answered: u64,
     /// How many were not sent because their name did not resolve.
     pub dns_failed: u64,
+    /// How many this machine could not send.
+    pub send_failed: u64,
     /// Which share was lost.
     pub loss: Option<Loss>,
     /// The times of the answered ones.
@@ -146,6 +149,9 @@ impl Answer {
                 totals.reached += row.answered;
             }
             totals.dns_failed += row.dns_failed;
+            if row.metric == Metric::IcmpRtt.name() && row.sent == 0 {
+                totals.icmp_unsent += row.send_failed;
+            }
         }
         Ok(totals)
     }
@@ -158,6 +164,8 @@ pub struct Totals {
     pub reached: u64,
     /// Probes whose name did not resolve.
     pub dns_failed: u64,
+    /// ICMP probes that this machine could not send, where it could send none.
+    pub icmp_unsent: u64,
 }
 
 /// A row for people; target and metric stand only in the first row of theirs.
@@ -191,14 +199,13 @@ fn percent(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use peerlight_proto::metric::Metric;
     use serde_json::json;
 
     fn answer() -> Answer {
         let row = |location: &str, answered: u64, p50: Option<f64>| {
             json!({
                 "provider": "Example Telecom", "location": location, "target": "exchange-online",
-                "metric": "icmp.rtt", "sent": 40, "answered": answered, "dns_failed": 1,
+                "metric": "icmp.rtt", "sent": 40, "answered": answered, "dns_failed": 1, "send_failed": 0,
                 "loss": {"value": 0.05, "low": 0.01, "high": 0.2},
                 "latency_ms": {"min": 8.0, "p50": p50, "p95": null, "p99": null},
             })
@@ -232,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_totals_tell_answers_from_names_that_did_not_resolve() {
-        assert_eq!(answer().totals().unwrap(), Totals { reached: 38, dns_failed: 2 });
+        assert_eq!(answer().totals().unwrap(), Totals { reached: 38, dns_failed: 2, icmp_unsent: 0 });
     }
 
     #[test]
