@@ -1,7 +1,7 @@
 //! A collector that runs for one test, and what an operator does with it.
 
 use crate::silent_store::SilentStore;
-use peerlight_collector::{Listeners, clock::Clock, config::Config, paths, run_over};
+use peerlight_collector::{Listeners, clock::Clock, config::Config, paths, run_over, store::Store};
 use peerlight_proto::{enrolment::EnrolmentToken, time::Timestamp};
 use reqwest::{Certificate, Client, Method, Response};
 use serde_json::{Value, json};
@@ -30,6 +30,11 @@ impl Collector {
 
     /// Starts one whose configuration is changed by `change`.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_over(Arc::new(SilentStore), change).await
+    }
+
+    /// Starts one over a store that is filled already.
+    pub(crate) async fn start_over(store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Self {
         // The second test of a process finds it installed.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
@@ -43,7 +48,7 @@ impl Collector {
             (listeners.agents.local_addr().unwrap(), listeners.operators.local_addr().unwrap());
         let clock = Clock::manual(NOON);
         let shutdown = CancellationToken::new();
-        let running = run_over(config, listeners, Arc::new(SilentStore), clock.clone(), shutdown.clone());
+        let running = run_over(config, listeners, store, clock.clone(), shutdown.clone());
         let task = tokio::spawn(async move { running.await.unwrap() });
         let collector = Self { agents, operators, clock, directory, shutdown, task };
         // The socket accepts from the start, so this waits until somebody answers.

@@ -9,9 +9,12 @@
 
 mod agent;
 mod collector;
+mod dashboard;
 mod empty_store;
 mod enrolments;
 mod operators;
 mod registry;
+mod reports;
 mod requests;
+mod seeded_store;
 mod silent_store;
