@@ -12,7 +12,7 @@ use crate::{
         reports::{ReportError, Snapshot, latency_given},
     },
     app::App,
-    registry::Operator,
+    registry::{Operator, RegistrationId},
     report::{Dimension, Question, QuestionError},
     store::Presence,
 };
@@ -25,7 +25,7 @@ use axum::{
 use http::StatusCode;
 use page::{Answer, Content, Empty};
 use peerlight_proto::{metric::Metric, time::Timestamp};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The page; operators only.
 pub fn pages() -> Router<App> {
@@ -160,7 +160,14 @@ async fn answer(
         )
     };
     let report = ask(question.clone()).await?;
-    let step: Duration = view::step(&report);
+    let measured: BTreeSet<RegistrationId> = ground.presence.iter().map(|seen| seen.registration).collect();
+    let wanted = ground
+        .snapshot
+        .registrations
+        .iter()
+        .filter(|entry| question.wants(entry) && measured.contains(&entry.id));
+    let providers: BTreeSet<&str> = wanted.map(|entry| entry.provider.as_str()).collect();
+    let step = view::step(&report, providers.len());
     let course = Question { by: vec![Dimension::Provider], step: Some(step), ..question.clone() };
     Ok(Answer { report, course: ask(course).await?, step })
 }

@@ -47,18 +47,16 @@ pub(crate) fn default_metric(measured: &BTreeSet<Metric>) -> Metric {
     preferred.or_else(|| measured.first().copied()).unwrap_or(Metric::TcpConnect)
 }
 
-/// The length of a chart's slots: the shortest in which the middle provider has enough probes for a 95th percentile, or
-/// else for a median.
-pub(crate) fn step(report: &Report) -> Duration {
+/// The length of a chart's slots: the shortest in which each of so many providers has, on average, enough probes for a
+/// 95th percentile, or else for a median.
+pub(crate) fn step(report: &Report, providers: usize) -> Duration {
     let span = report.to.since(report.from).as_secs().max(1);
-    let mut answered: Vec<u64> =
-        report.rows.iter().map(|row| row.answered).filter(|count| *count > 0).collect();
-    answered.sort_unstable();
-    let middle = answered.get(answered.len() / 2).copied().unwrap_or(0);
+    let answered = report.rows.iter().map(|row| row.answered).fold(0, u64::saturating_add);
+    let each = answered / u64::try_from(providers.max(1)).unwrap_or(u64::MAX);
     let slots = |step: &Duration| span.div_ceil(step.as_secs());
     let allowed = || STEPS.into_iter().filter(move |step| slots(step) <= MOST_SLOTS);
     let enough = |needed: u64| {
-        allowed().find(|step| middle.saturating_mul(step.as_secs()) >= needed.saturating_mul(span))
+        allowed().find(|step| each.saturating_mul(step.as_secs()) >= needed.saturating_mul(span))
     };
     enough(20)
         .filter(|step| slots(step) >= FEWEST_SLOTS)
@@ -143,7 +141,7 @@ mod tests {
         let rows = [row(1, &series(Metric::TcpConnect, "edge"), &vec![9_000; answered], 0)];
         let registrations = [registration(1, "Aurora", "GB-LND")];
         let evidence = Evidence { rows: &rows, registrations: &registrations, ..Evidence::default() };
-        step(&answer(&question, &evidence, question.to)).as_secs() / 60
+        step(&answer(&question, &evidence, question.to), 1).as_secs() / 60
     }
 
     #[test]

@@ -116,6 +116,7 @@ async fn chromium_draws_the_page_renews_it_and_has_nothing_to_complain_of() {
     assert!(visit.complaints.is_empty(), "{:?}", visit.complaints);
     assert!(door.renewals() >= 2, "the script renewed the page {} times", door.renewals());
     assert!(visit.document.contains("<p id=\"live-state\" role=\"status\"></p>"), "{}", visit.document);
-    chromium.photograph_all(&door).await;
+    chromium.photograph_all(&door, "/?by=provider,location", "figures").await;
+    chromium.photograph_all(&door, "/?by=city&last=ages", "problem").await;
     collector.stop().await;
 }

@@ -88,7 +88,7 @@ impl SeededStore {
                     rows.push(row(site, &tcp, slot, &values[lost..], lost as u64));
                     rows.push(row(site, &jitter, slot, &pairs, 0));
                 }
-                let last = first.plus(Duration::from_mins(60));
+                let last = first.plus(Duration::from_hours(1));
                 presence.extend([tcp, jitter].map(|series| Presence {
                     agent: agent(site),
                     registration: RegistrationId(site),

@@ -182,7 +182,7 @@ mod tests {
                 .map(|(_, label)| label)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(labels(30, HOUR), ["00:15", "00:30", "00:45"]);
+        assert_eq!(labels(30, HOUR), ["00:10", "00:20", "00:30", "00:40", "00:50"]);
         assert_eq!(labels(18 * HOUR, DAY + 18 * HOUR), ["2 Jan", "06:00", "12:00"]);
         assert_eq!(labels(0, 7 * DAY).len(), 3);
     }

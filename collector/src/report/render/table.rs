@@ -85,7 +85,7 @@ fn columns(report: &Report) -> Vec<Column> {
     columns.extend([
         number("p50", Box::new(|row| bounded(row.latency_ms.p50, row.latency_interval_ms.p50))),
         number("p95", Box::new(|row| bounded(row.latency_ms.p95, row.latency_interval_ms.p95))),
-        number("p95 with loss", Box::new(with_loss)),
+        number("p95+loss", Box::new(with_loss)),
         number("p99", Box::new(|row| ms(row.latency_ms.p99))),
         number("jitter", Box::new(|row| ms(row.jitter_ms.and_then(|Jitter { p50, .. }| p50)))),
         text("clock", Box::new(clock)),
@@ -128,6 +128,16 @@ fn notes(report: &Report) -> String {
     let null = |latency: &Latency| latency.p50.is_none() || latency.p95.is_none() || latency.p99.is_none();
     if report.rows.iter().any(|row| null(&row.latency_ms)) {
         let _ = write!(notes, "\n`{NONE}`: too few answered probes (p50 needs 10, p95 20, p99 100).");
+    }
+    if report
+        .rows
+        .iter()
+        .any(|row| row.latency_ms.p95.is_some() && row.latency_ms.p95 != row.latency_incl_loss_ms.p95)
+    {
+        let _ = write!(
+            notes,
+            "\nP95+LOSS: with lost probes as infinitely slow; `lost` where the rank falls on one."
+        );
     }
     let _ = writeln!(notes, "\nIn brackets: {}.", report.intervals);
     notes

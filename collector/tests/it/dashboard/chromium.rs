@@ -55,17 +55,17 @@ impl Chromium {
     }
 
     /// Photographs of the page in either scheme, wide and narrow, where somebody asked for them.
-    pub(crate) async fn photograph_all(&self, door: &FrontDoor) {
+    pub(crate) async fn photograph_all(&self, door: &FrontDoor, path: &str, of: &str) {
         let Some(directory) = std::env::var_os(PHOTOGRAPHS).map(PathBuf::from) else { return };
         for (name, scheme, width) in SHOTS {
-            let file = directory.join(format!("{name}-{width}.png"));
+            let file = directory.join(format!("{of}-{name}-{width}.png"));
             let options = vec![
                 format!("--blink-settings=preferredColorScheme={scheme}"),
                 format!("--window-size={width},1500"),
                 format!("--screenshot={}", file.display()),
                 "--hide-scrollbars".to_owned(),
             ];
-            self.run(&door.url("/?by=provider,location"), options).await;
+            self.run(&door.url(path), options).await;
             assert!(Path::new(&file).is_file(), "{}", file.display());
         }
     }
