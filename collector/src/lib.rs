@@ -13,6 +13,7 @@ pub mod client;
 pub mod client_address;
 pub mod clock;
 pub mod config;
+pub mod dashboard;
 pub mod first_run;
 pub mod identity;
 pub mod ingest;

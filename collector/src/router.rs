@@ -10,6 +10,7 @@ use crate::{
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
     client_address::{ClientAddress, Peer},
+    dashboard,
 };
 use axum::{
     Router,
@@ -39,8 +40,9 @@ pub fn for_operators(app: &App) -> Router {
     let (private, _paths) = operator_routes().split_for_parts();
     let private = private
         .merge(openapi::route(document()))
+        .merge(dashboard::pages())
         .route_layer(from_fn_with_state(app.clone(), require_operator));
-    let public = Router::new()
+    let public = dashboard::assets()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/sign-in", get(sign_in::page).post(sign_in::create))

@@ -6,7 +6,7 @@ use crate::{
     organisation::OrganisationId,
     registry::{AgentEntry, Operator, Registration, Registry, RegistryError},
     report::{Evidence, Question, QuestionError, Report, answer, render},
-    store::{Store, StoreError},
+    store::{Presence, Store, StoreError},
 };
 use axum::{
     Extension, Json,
@@ -108,7 +108,7 @@ pub async fn show(
 }
 
 /// Answers the question from the app's registry and store, now.
-pub(crate) async fn ask(app: &App, question: Question) -> Result<Report, ApiError> {
+async fn ask(app: &App, question: Question) -> Result<Report, ApiError> {
     let organisation = question.organisation;
     let snapshot = app.ask(move |registry, _now| Snapshot::take(registry, organisation)).await?;
     Ok(latency(app.store.as_ref(), Arc::new(snapshot), question, app.clock.now()).await?)
@@ -121,7 +121,18 @@ pub async fn latency(
     question: Question,
     now: Timestamp,
 ) -> Result<Report, ReportError> {
-    let presence = store.presence(question.organisation).await?;
+    let presence = Arc::new(store.presence(question.organisation).await?);
+    latency_given(store, snapshot, presence, question, now).await
+}
+
+/// The same where the presence is known: a page asks more than one question.
+pub(crate) async fn latency_given(
+    store: &dyn Store,
+    snapshot: Arc<Snapshot>,
+    presence: Arc<Vec<Presence>>,
+    question: Question,
+    now: Timestamp,
+) -> Result<Report, ReportError> {
     let errors = question.unknown_names(&snapshot.registrations, &presence);
     if !errors.is_empty() {
         return Err(QuestionError { errors }.into());
