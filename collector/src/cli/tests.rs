@@ -115,10 +115,6 @@ fn collector() -> Router {
             "/api/v1/status",
             get(json!({ "version": "0.1.0", "store": { "batches": 7, "oldest": null } })),
         )
-        .route(
-            "/api/v1/reports/latency",
-            routing::get(|| async { "provider,metric,p50_ms\nExample Telecom,tcp.connect,12.5\n" }),
-        )
 }
 
 #[tokio::test]
@@ -139,7 +135,6 @@ async fn lists_are_tables() {
         "operator create ana --role reader",
         "audit",
         "status",
-        "report latency --by provider,location --last 1h",
     ] {
         shown.push_str(&run(address, arguments).await.unwrap());
         shown.push('\n');
