@@ -41,7 +41,10 @@ use registry::{Registry, RegistryError};
 use server::{AgentsCertificate, Service, TlsError, operators_acceptor, serve};
 use signature::SignatureError;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use store::{SqliteStore, Store, StoreError};
+use store::{
+    Store, StoreError,
+    SqliteStore,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How often callers that have been quiet are forgotten.

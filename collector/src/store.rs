@@ -8,7 +8,7 @@ mod coding;
 mod conformance;
 pub mod crash_point;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod memory;
 mod merge;

@@ -4,6 +4,8 @@
 
 mod dictionary;
 mod expiry;
+#[cfg(test)]
+mod kill;
 mod log;
 mod plan;
 mod reader;

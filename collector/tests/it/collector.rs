@@ -48,7 +48,8 @@ impl Collector {
         let (agents, operators) =
             (listeners.agents.local_addr().unwrap(), listeners.operators.local_addr().unwrap());
         let clock = Clock::manual(NOON);
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&paths::store(directory.path())).unwrap());
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&paths::store(directory.path())).unwrap());
         let shutdown = CancellationToken::new();
         let running = run_over(config, listeners, Arc::clone(&store), clock.clone(), shutdown.clone());
         let task = tokio::spawn(async move { running.await.unwrap() });
