@@ -1,6 +1,6 @@
 //! What makes this agent itself: its identity and its key, made at the first start, and what enrolment yielded.
 
-use crate::{durable, paths::StateDir, signature::AgentKey};
+use crate::{durable, exchange::parse_address, paths::StateDir, signature::AgentKey};
 use peerlight_proto::{enrolment::SiteAssertion, id::AgentId};
 use ring::{rand::SystemRandom, signature::Ed25519KeyPair};
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+use url::Url;
 
 /// What the state directory could not give.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +83,11 @@ impl Enrolment {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(disk("read", &path)(error)),
         }
+    }
+
+    /// Whether this is the collector at `url`.
+    pub fn is_with(&self, url: &Url) -> bool {
+        parse_address(&self.collector).is_ok_and(|ours| ours == *url)
     }
 
     /// Keeps the enrolment durably.

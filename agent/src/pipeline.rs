@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 /// Closed intervals that may wait for the disk; beyond, measuring waits and counts what it skips.
 const MAX_CLOSED: usize = 64;
 /// How often the spool is tidied.
-const TIDY_PERIOD: Duration = Duration::from_secs(5);
+const TIDY_PERIOD: Duration = Duration::from_secs(2);
 
 /// What the pipeline is made of.
 pub struct Parts {
@@ -62,6 +62,11 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
         offset: Offset::default(),
     };
     if let Ok(Some(enrolment)) = Enrolment::load(&config.state) {
+        if let Some(url) = &config.collector.url
+            && !enrolment.is_with(url)
+        {
+            tracing::warn!(configured = %url, enrolled = enrolment.collector, "batches go to the collector of the enrolment; enrol again to change it");
+        }
         board.update(|status| status.enrolled = Some(enrolment.into()));
     }
     let (assigned, assignment) = watch::channel(assignment::cached(&config.state));
@@ -128,9 +133,7 @@ async fn tidy(spool: SharedSpool, link: Link) {
             tracing::warn!(%error, "the spool could not be tidied");
         }
         match spool.honour_resend_request().await {
-            Ok(Some(again)) => {
-                tracing::info!(batches = again, "acknowledged batches are sent again on request")
-            }
+            Ok(Some(batches)) => tracing::info!(batches, "acknowledged batches are sent again on request"),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a request to resend could not be honoured"),
         }

@@ -70,10 +70,8 @@ pub struct Push {
 enum Next {
     /// Take the next batch.
     Go,
-    /// Wait first.
+    /// Wait, and read the enrolment again: an operator may have acted.
     Wait(Duration),
-    /// Wait, and read the enrolment again.
-    Reopen(Duration),
 }
 
 impl Push {
@@ -114,7 +112,7 @@ impl Push {
         Ok(Some((enrolment, exchange)))
     }
 
-    /// Pushes until the collector turns the agent away; says how long to wait before trying again.
+    /// Pushes until something fails; says how long to wait before trying again.
     async fn deliver(&mut self, exchange: &Exchange) -> Duration {
         loop {
             let next = match self.spool.next().await {
@@ -132,9 +130,8 @@ impl Push {
             };
             match next {
                 Ok(Next::Go) => {}
-                Ok(Next::Wait(wait)) => tokio::time::sleep(wait).await,
-                Ok(Next::Reopen(wait)) => return wait,
-                Err(error) => tokio::time::sleep(self.failed(&error.to_string(), None)).await,
+                Ok(Next::Wait(wait)) => return wait,
+                Err(error) => return self.failed(&error.to_string(), None),
             }
         }
     }
@@ -198,7 +195,7 @@ impl Push {
             Verdict::Stop(reason) => {
                 tracing::error!(reason, "the collector turned this agent away; batches are kept");
                 self.board.update(|status| status.push = PushState::Stopped { reason });
-                return Ok(Next::Reopen(self.patience.stopped));
+                return Ok(Next::Wait(self.patience.stopped));
             }
         }
         Ok(Next::Go)

@@ -181,3 +181,6 @@ fn covers_exactly(params: &HttpSignatureParams) -> bool {
 pub fn content_digest(body: &[u8]) -> String {
     format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(body)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,15 +4,18 @@
 //! goes only on the collector's signed word, or, oldest first and counted, when a bound is reached. Acknowledged batches
 //! are kept for a day, so that `resend` can restore what a collector lost. One process owns a spool.
 
+mod key;
 pub mod pack;
 pub mod record;
 mod resend;
 pub mod shared;
 mod split;
 
+pub use key::Key;
 pub use resend::RESEND_REQUEST;
 
 use crate::durable;
+use key::{file_name, parse_file_name};
 use pack::Draft;
 use peerlight_proto::{
     batch::{Batch, Health},
@@ -84,17 +87,6 @@ fn disk<'a>(operation: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -
     move |source| SpoolError::Disk { operation, path: path.to_owned(), source }
 }
 
-/// Which waiting batch; the order is that of age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// The end of its newest interval.
-    pub newest_end: Timestamp,
-    /// Its session.
-    pub session: SessionId,
-    /// Its place in the session.
-    pub sequence: u64,
-}
-
 /// A batch read from the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -143,7 +135,6 @@ pub struct Spool {
     lock: Option<File>,
 }
 
-const SUFFIX: &str = ".batch";
 const ACKNOWLEDGED: &str = "acknowledged";
 const CORRUPT: &str = "corrupt";
 const LOCK: &str = "lock";
@@ -411,23 +402,6 @@ impl Spool {
     fn path(&self, key: Key) -> PathBuf {
         self.directory.join(file_name(key))
     }
-}
-
-/// Sorts by newest interval, then session, then sequence.
-fn file_name(key: Key) -> String {
-    let end = key.newest_end.as_micros().max(0);
-    format!("{end:020}-{}-{:016x}{SUFFIX}", key.session, key.sequence)
-}
-
-fn parse_file_name(name: &str) -> Option<Key> {
-    let mut fields = name.strip_suffix(SUFFIX)?.split('-');
-    let (end, session, sequence) = (fields.next()?, fields.next()?, fields.next()?);
-    let key = Key {
-        newest_end: Timestamp::from_micros(end.parse().ok()?),
-        session: session.parse().ok()?,
-        sequence: u64::from_str_radix(sequence, 16).ok()?,
-    };
-    (file_name(key) == name).then_some(key)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// How often it is written.
-pub const PERIOD: Duration = Duration::from_secs(5);
+pub const PERIOD: Duration = Duration::from_secs(3);
 
 /// What the agent is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

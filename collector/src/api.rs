@@ -15,6 +15,7 @@ pub mod openapi;
 pub mod operators;
 pub mod providers;
 pub mod registrations;
+pub mod reports;
 pub mod sign_in;
 pub mod status;
 pub mod targets;

@@ -13,6 +13,7 @@ pub mod client;
 pub mod client_address;
 pub mod clock;
 pub mod config;
+pub mod dashboard;
 pub mod first_run;
 pub mod identity;
 pub mod ingest;
@@ -41,10 +42,7 @@ use registry::{Registry, RegistryError};
 use server::{AgentsCertificate, Service, TlsError, operators_acceptor, serve};
 use signature::SignatureError;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use store::{
-    Store, StoreError,
-    SqliteStore,
-};
+use store::{SqliteStore, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 /// How often callers that have been quiet are forgotten.

@@ -4,12 +4,13 @@ use crate::{
     api::{
         agents, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
-        health, locations, metrics, openapi, operators, providers, registrations, sign_in, status, targets,
-        tokens, whoami,
+        health, locations, metrics, openapi, operators, providers, registrations, reports, sign_in, status,
+        targets, tokens, whoami,
     },
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
     client_address::{ClientAddress, Peer},
+    dashboard,
 };
 use axum::{
     Router,
@@ -39,8 +40,9 @@ pub fn for_operators(app: &App) -> Router {
     let (private, _paths) = operator_routes().split_for_parts();
     let private = private
         .merge(openapi::route(document()))
+        .merge(dashboard::pages())
         .route_layer(from_fn_with_state(app.clone(), require_operator));
-    let public = Router::new()
+    let public = dashboard::assets()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/sign-in", get(sign_in::page).post(sign_in::create))
@@ -80,6 +82,7 @@ fn operator_routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(status::show))
         .routes(routes!(metrics::show))
+        .routes(routes!(reports::show))
         .merge(registry_routes())
 }
 

@@ -7,7 +7,7 @@ use peerlight_proto::{
 
 /// A batch that decodes encodes to bytes that decode to the same batch; nothing panics. The bytes are tried as they are
 /// and as the content of a zstd frame, so that a search gets behind the compression.
-pub fn batch(bytes: &[u8]) {
+pub(crate) fn batch(bytes: &[u8]) {
     let framed = zstd::bulk::compress(bytes, 1).expect("compressing memory cannot fail");
     for body in [bytes, &framed] {
         if let Ok(decoded) = decode_batch(body) {
@@ -21,7 +21,7 @@ pub fn batch(bytes: &[u8]) {
 
 /// A histogram that decodes encodes to the very same bytes. The first eight bytes choose sum, minimum and maximum, as
 /// shares of what the buckets allow is not known to the search.
-pub fn histogram(bytes: &[u8]) {
+pub(crate) fn histogram(bytes: &[u8]) {
     let Some((head, body)) = bytes.split_first_chunk::<8>() else { return };
     let number = |at: usize| u64::from(u16::from_le_bytes([head[at], head[at + 1]]));
     let (sum, min, max, overflow) = (number(0) * (1 + number(6)), number(2), number(4), 0);
@@ -34,7 +34,7 @@ pub fn histogram(bytes: &[u8]) {
 }
 
 /// An acknowledgement that decodes encodes to bytes that decode to the same one.
-pub fn ack(bytes: &[u8]) {
+pub(crate) fn ack(bytes: &[u8]) {
     if let Ok(ack) = decode_ack(bytes) {
         assert_eq!(decode_ack(&encode_ack(&ack)).expect("what was encoded decodes"), ack);
     }

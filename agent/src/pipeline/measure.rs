@@ -91,9 +91,11 @@ impl Measure {
         loop {
             let now = self.now().await;
             self.take_turns(now);
-            let around = self.surroundings();
-            let closed = self.aggregate.close(now, &around);
-            self.hand_on(closed).await;
+            if self.aggregate.next_close().is_some_and(|close| close <= now) {
+                let around = self.surroundings();
+                let closed = self.aggregate.close(now, &around);
+                self.hand_on(closed).await;
+            }
             let wake = self.wait(now, &shutdown).await;
             // The clocks are checked before anything is believed that came meanwhile.
             let now = self.now().await;

@@ -1,6 +1,6 @@
 //! Acknowledged batches: kept for a day, so that a collector that was restored from a backup can be told again.
 
-use super::{ACKNOWLEDGED, SpoolError, disk, parse_file_name};
+use super::{ACKNOWLEDGED, SpoolError, disk, key::parse_file_name};
 use crate::durable;
 use peerlight_proto::time::Timestamp;
 use std::{

@@ -3,7 +3,7 @@
 //! The parts are written under pending names, then the parent is renamed (from here on the split has happened), then
 //! the parts take their names, then the parent goes. Recovery finishes or undoes by looking at the parent's name.
 
-use super::{Draft, Key, Spool, SpoolError, Waiting, disk, file_name, record::Record};
+use super::{Draft, Key, Spool, SpoolError, Waiting, disk, key::file_name, record::Record};
 use crate::durable;
 use peerlight_proto::{
     batch::Part,

@@ -1,6 +1,6 @@
 //! The spool against a model, with crashes and damage.
 
-use super::*;
+use super::{key::SUFFIX, *};
 use peerlight_proto::{
     codec::decode_batch,
     histogram::Histogram,

@@ -125,7 +125,10 @@ pub fn admit(
             .and_then(|at| Some((&batch.series.get(at)?.key, *series.get(at)?)));
         let checked = match key {
             None => Err(RefusalCode::Series),
-            Some((key, _)) if key.uplink != caller.registration.site => Err(RefusalCode::Uplink),
+            // What an agent measured before it enrolled, and without a `[site]`, names no uplink: it has but one.
+            Some((key, _)) if !key.uplink.is_empty() && key.uplink != caller.registration.site => {
+                Err(RefusalCode::Uplink)
+            }
             Some((_, id)) => check_interval(measurement.interval, &caller.registration, oldest_end, now)
                 .and_then(|()| {
                     if seen.insert((id, measurement.interval)) { Ok(()) } else { Err(RefusalCode::Repeated) }

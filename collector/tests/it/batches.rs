@@ -42,7 +42,7 @@ fn batch(agent: AgentId, sequence: u64) -> Batch {
         http_version: None,
         handshake: None,
     };
-    let interval = Interval::containing(NOON.minus(Duration::from_secs(120)), IntervalLength::MINUTE);
+    let interval = Interval::containing(NOON.minus(Duration::from_mins(2)), IntervalLength::MINUTE);
     Batch {
         number: BatchNumber { agent, session: SessionId::new([2; 16]), sequence },
         created: NOON,

@@ -10,7 +10,10 @@
 mod agent;
 mod batches;
 mod collector;
+mod dashboard;
 mod enrolments;
 mod operators;
 mod registry;
+mod reports;
 mod requests;
+mod seeded_store;

@@ -1,5 +1,6 @@
 //! Reports as a table for people, which fits a terminal of 120 to 160 columns.
 
+use super::figure;
 use crate::{
     report::{Bounds, Dimension, Jitter, Latency, Loss, Report, ReportRow},
     rfc3339,
@@ -74,7 +75,7 @@ fn columns(report: &Report) -> Vec<Column> {
     columns.extend([
         text("metric", Box::new(|row| row.metric.to_string())),
         number("agents", Box::new(|row| row.agents.to_string())),
-        number("covered", Box::new(|row| row.coverage.map_or_else(|| NONE.to_owned(), percent))),
+        number("covered", Box::new(|row| row.coverage.map_or_else(|| NONE.to_owned(), figure::percent))),
         number("sent", Box::new(|row| row.sent.to_string())),
         number("loss", Box::new(|row| row.loss.map_or_else(|| NONE.to_owned(), loss))),
     ]);
@@ -84,6 +85,7 @@ fn columns(report: &Report) -> Vec<Column> {
     columns.extend([
         number("p50", Box::new(|row| bounded(row.latency_ms.p50, row.latency_interval_ms.p50))),
         number("p95", Box::new(|row| bounded(row.latency_ms.p95, row.latency_interval_ms.p95))),
+        number("p95+loss", Box::new(with_loss)),
         number("p99", Box::new(|row| ms(row.latency_ms.p99))),
         number("jitter", Box::new(|row| ms(row.jitter_ms.and_then(|Jitter { p50, .. }| p50)))),
         text("clock", Box::new(clock)),
@@ -92,6 +94,15 @@ fn columns(report: &Report) -> Vec<Column> {
         columns.push(number("declared", Box::new(|row| row.declared.to_string())));
     }
     columns
+}
+
+/// The 95th percentile with losses as infinitely slow: `lost` where its rank falls on a lost probe.
+fn with_loss(row: &ReportRow) -> String {
+    match row.latency_incl_loss_ms.p95 {
+        Some(value) => figure::ms(value),
+        None if row.latency_ms.p95.is_some() => "lost".to_owned(),
+        None => NONE.to_owned(),
+    }
 }
 
 fn name(row: &ReportRow, dimension: Dimension) -> String {
@@ -118,41 +129,37 @@ fn notes(report: &Report) -> String {
     if report.rows.iter().any(|row| null(&row.latency_ms)) {
         let _ = write!(notes, "\n`{NONE}`: too few answered probes (p50 needs 10, p95 20, p99 100).");
     }
+    if report
+        .rows
+        .iter()
+        .any(|row| row.latency_ms.p95.is_some() && row.latency_ms.p95 != row.latency_incl_loss_ms.p95)
+    {
+        let _ = write!(
+            notes,
+            "\nP95+LOSS: with lost probes as infinitely slow; `lost` where the rank falls on one."
+        );
+    }
     let _ = writeln!(notes, "\nIn brackets: {}.", report.intervals);
     notes
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1}%", share * 100.0)
-}
-
 fn loss(loss: Loss) -> String {
-    format!("{} ({:.1}-{:.1})", percent(loss.value), loss.low * 100.0, loss.high * 100.0)
+    format!("{} ({:.1}-{:.1})", figure::percent(loss.value), loss.low * 100.0, loss.high * 100.0)
 }
 
 /// A time with as many digits as matter.
 fn ms(value: Option<f64>) -> String {
-    value.map_or_else(|| NONE.to_owned(), digits)
-}
-
-fn digits(value: f64) -> String {
-    let decimals = match value {
-        value if value < 1.0 => 3,
-        value if value < 10.0 => 2,
-        value if value < 1_000.0 => 1,
-        _ => 0,
-    };
-    format!("{value:.decimals$}")
+    value.map_or_else(|| NONE.to_owned(), figure::ms)
 }
 
 fn bounded(value: Option<f64>, bounds: Option<Bounds>) -> String {
     let Some(value) = value else { return NONE.to_owned() };
     let bounds = bounds.unwrap_or_default();
     match (bounds.low, bounds.high) {
-        (None, None) => digits(value),
+        (None, None) => figure::ms(value),
         (low, high) => {
-            let edge = |bound: Option<f64>| bound.map_or_else(|| "?".to_owned(), digits);
-            format!("{} ({}-{})", digits(value), edge(low), edge(high))
+            let edge = |bound: Option<f64>| bound.map_or_else(|| "?".to_owned(), figure::ms);
+            format!("{} ({}-{})", figure::ms(value), edge(low), edge(high))
         }
     }
 }

@@ -1,0 +1,142 @@
+//! A real browser: headless Chromium, and a door that signs it in.
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::{IntoResponse as _, Response},
+};
+use reqwest::Client;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Where the photographs go, if anybody wants to look at them.
+const PHOTOGRAPHS: &str = "PEERLIGHT_PHOTOGRAPHS";
+/// Colour scheme and width of each photograph; the scheme is Chromium's `preferredColorScheme`.
+const SHOTS: [(&str, u32, u32); 4] =
+    [("light", 1, 1280), ("dark", 0, 1280), ("light", 1, 400), ("dark", 0, 400)];
+
+/// The browser on this machine.
+#[derive(Clone)]
+pub(crate) struct Chromium(PathBuf);
+
+/// What a visit showed.
+pub(crate) struct Visit {
+    pub document: String,
+    /// What the browser wrote to its console: errors of scripts and of the content security policy.
+    pub complaints: Vec<String>,
+}
+
+impl Chromium {
+    pub(crate) fn find() -> Option<Self> {
+        let path = std::env::var_os("PATH")?;
+        let names = ["chromium", "chromium-browser", "google-chrome"];
+        let places: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        names
+            .iter()
+            .flat_map(|name| places.iter().map(move |place| place.join(name)))
+            .find(|file| file.is_file())
+            .map(Self)
+    }
+
+    /// The document after `milliseconds` of the page's own time.
+    pub(crate) async fn dump(&self, url: &str, milliseconds: u32) -> Visit {
+        let (document, log) = self
+            .run(url, vec![format!("--virtual-time-budget={milliseconds}"), "--dump-dom".to_owned()])
+            .await;
+        let complaints = log.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
+        Visit { document, complaints }
+    }
+
+    /// Photographs of the page in either scheme, wide and narrow, where somebody asked for them.
+    pub(crate) async fn photograph_all(&self, door: &FrontDoor, path: &str, of: &str) {
+        let Some(directory) = std::env::var_os(PHOTOGRAPHS).map(PathBuf::from) else { return };
+        for (name, scheme, width) in SHOTS {
+            let file = directory.join(format!("{of}-{name}-{width}.png"));
+            let options = vec![
+                format!("--blink-settings=preferredColorScheme={scheme}"),
+                format!("--window-size={width},1500"),
+                format!("--screenshot={}", file.display()),
+                "--hide-scrollbars".to_owned(),
+            ];
+            self.run(&door.url(path), options).await;
+            assert!(Path::new(&file).is_file(), "{}", file.display());
+        }
+    }
+
+    async fn run(&self, url: &str, options: Vec<String>) -> (String, String) {
+        let (program, url) = (self.0.clone(), url.to_owned());
+        let run = move || {
+            let profile = tempfile::tempdir().unwrap();
+            let output = Command::new(program)
+                .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+                .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+                .args(["--enable-logging=stderr", "--timeout=60000", "--disable-dev-shm-usage"])
+                .arg(format!("--user-data-dir={}", profile.path().display()))
+                .args(options)
+                .arg(url)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+            (text(output.stdout), text(output.stderr))
+        };
+        tokio::task::spawn_blocking(run).await.unwrap()
+    }
+}
+
+/// Passes requests on to the collector as those of an operator: a headless browser cannot be told a token.
+pub(crate) struct FrontDoor {
+    address: SocketAddr,
+    renewals: Arc<AtomicUsize>,
+}
+
+#[derive(Clone)]
+struct Way {
+    client: Client,
+    to: SocketAddr,
+    token: String,
+    renewals: Arc<AtomicUsize>,
+}
+
+impl FrontDoor {
+    pub(crate) async fn open(to: SocketAddr, token: String) -> Self {
+        let renewals = Arc::new(AtomicUsize::new(0));
+        let client =
+            Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let way = Way { client, to, token, renewals: Arc::clone(&renewals) };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(pass_on).with_state(way);
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { address, renewals }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// How often the page's script asked for what is new.
+    pub(crate) fn renewals(&self) -> usize {
+        self.renewals.load(Ordering::Relaxed)
+    }
+}
+
+async fn pass_on(State(way): State<Way>, request: Request) -> Response {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    if path.contains("fragment=1") {
+        way.renewals.fetch_add(1, Ordering::Relaxed);
+    }
+    let asked = way.client.request(request.method().clone(), format!("http://{}{path}", way.to));
+    let answer = asked.header("accept", "text/html").bearer_auth(&way.token).send().await.unwrap();
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let mut response = (status, answer.bytes().await.unwrap()).into_response();
+    *response.headers_mut() = headers;
+    response
+}
