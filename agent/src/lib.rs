@@ -1,4 +1,97 @@
 //! The agent: probes Microsoft's cloud from a site, keeps histograms through outages, and pushes them to the collector.
+//!
+//! ```text
+//! schedule ──turn──► probe ──sample──► aggregate ──closed interval──► spool ──batch──► push ──► collector
+//!   pure            sockets              pure                     durable files       HTTPS, signed
+//! ```
+//! [`pipeline`] joins the stages; none of them knows another. [`run`] is the whole agent.
 
+pub mod aggregate;
+pub mod assignment;
+pub mod backoff;
+pub mod catalogue;
+pub mod cli;
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod credential;
+pub mod durable;
+pub mod enrol;
+pub mod exchange;
+pub mod link;
+pub mod logging;
+pub mod observe;
+pub mod oneshot;
+pub mod paths;
+pub mod pipeline;
 pub mod probe;
+pub mod push;
 pub mod sample;
+pub mod schedule;
+pub mod signature;
+pub mod spool;
+pub mod status;
+pub mod targets;
+pub mod trust;
+
+use catalogue::{default_interval, microsoft};
+use clock::Clock;
+use config::Config;
+use credential::CredentialError;
+use probe::{ProbeError, Prober};
+use spool::{Spool, SpoolError, shared::SharedSpool};
+use status::{Board, Status};
+use std::sync::Arc;
+use targets::ScheduledTarget;
+use tokio_util::sync::CancellationToken;
+
+/// Why the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its identity cannot be read or made.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// Its spool cannot be opened.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// Probes cannot be sent.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+}
+
+/// Runs the agent until `shutdown`; then it spools the open interval and ends within five seconds.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    let key = Arc::new(credential::load_or_create(&config.state)?);
+    let spool = SharedSpool::new(Spool::open(&config.state.spool(), key.agent(), config.spool)?);
+    let (prober, strays) = Prober::open(config.probing.settings.clone())?;
+    let clock = Clock::system();
+    let board = Board::default();
+    board.update(|status| {
+        *status = Status {
+            agent: key.agent().to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: Some(std::process::id()),
+            started_us: clock.wall().as_micros(),
+            icmp_problem: prober.icmp_problem().map(ToString::to_string),
+            ..Status::default()
+        };
+    });
+    tracing::info!(agent = %key.agent(), version = env!("CARGO_PKG_VERSION"), "measuring begins");
+    let builtin = microsoft()
+        .into_iter()
+        .map(|target| ScheduledTarget { interval: default_interval(&target.probe), target })
+        .collect();
+    let parts = pipeline::Parts {
+        probe: Arc::new(prober),
+        strays,
+        builtin,
+        key,
+        spool,
+        clock,
+        board,
+        patience: push::Patience::default(),
+    };
+    pipeline::run(&config, parts, shutdown).await;
+    tracing::info!("measuring has ended");
+    Ok(())
+}

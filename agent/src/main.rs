@@ -1,2 +1,40 @@
-//! .
-fn main() {}
+//! The agent's life: read the command line, start to log, do what was asked, end when told to.
+
+use clap::Parser as _;
+use peerlight_agent::{cli::Cli, command, logging};
+use std::{io::Write as _, process::ExitCode};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::init(cli.log_format);
+    match live(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            // With standard error gone there is nobody left to tell.
+            let _told = writeln!(std::io::stderr(), "peerlight-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Two threads: one may compress and encrypt while the other keeps the schedule.
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn live(cli: Cli) -> anyhow::Result<ExitCode> {
+    let shutdown = CancellationToken::new();
+    // `probe` ends by itself at an interrupt and shows what it has.
+    if !matches!(cli.command, peerlight_agent::cli::Command::Probe(_)) {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let token = shutdown.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            token.cancel();
+        });
+    }
+    command::execute(cli, shutdown).await
+}

@@ -1,11 +1,29 @@
 //! Probes: send one packet, connect or exchange, and say how it ended.
+//!
+//! [`Prober`] is the real one: it chooses an address ([`addressing`]), asks the engine of the probe's kind, and makes a
+//! [`Sample`]. Every engine reports its time through [`exchange`], which judges it.
 
+mod addressing;
+mod ceilings;
+mod dns;
+mod exchange;
+mod https;
+mod icmp;
+mod prober;
+mod resolver;
+mod routes;
 mod settings;
+mod stamped;
+mod strays;
+mod tcp;
+mod udp;
 
 use crate::sample::Sample;
 use futures::future::BoxFuture;
 use peerlight_proto::{series::Family, target::Target};
 
+pub use ceilings::{Ceilings, OutsideCeilings};
+pub use prober::{ProbeError, Prober};
 pub use settings::{IcmpEngine, ProbeSettings, Trust};
 
 /// Sends one probe to a target over one family and resolves, by the deadline, to how it ended. Never fails for what the

@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod assignment;
 pub mod audit;
+pub mod batches;
 pub mod enrolments;
 pub mod error;
 pub mod extract;

@@ -2,4 +2,130 @@
 
 mod admit;
 
-pub use admit::{Admitted, AdmittedMeasurement, Caller};
+pub use admit::{AdmitError, Admitted, AdmittedMeasurement, Caller, admit};
+
+use crate::{
+    app::App,
+    metrics::BatchOutcome,
+    registry::{BatchSighting, Sighting},
+    store::{PutOutcome, StoreError},
+};
+use bytes::Bytes;
+use peerlight_proto::{
+    ack::{Ack, Refusal},
+    batch::Batch,
+    codec::{self, DecodeError, Decoded},
+    id::{AgentId, BatchDigest, BatchNumber},
+};
+use std::net::IpAddr;
+use tokio::time::Instant;
+
+/// A push: the body of a request whose signature was verified.
+#[derive(Debug)]
+pub struct Push {
+    /// Who signed.
+    pub caller: Caller,
+    /// Where it came from, where that is known.
+    pub address: Option<IpAddr>,
+    /// The body.
+    pub body: Bytes,
+    /// Its SHA-256.
+    pub digest: BatchDigest,
+}
+
+/// Why a push is not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The body is not a batch within the limits.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The batch as a whole is not admitted.
+    #[error(transparent)]
+    Admit(#[from] AdmitError),
+    /// The number was used for other bytes.
+    #[error(
+        "batch {0} was stored before with other bytes; two agents share one identity, or a spool was tampered with"
+    )]
+    NumberReused(BatchNumber),
+    /// The store failed; the batch may come again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The decoder ended abnormally.
+    #[error("the decoder did not finish")]
+    Decoder(#[from] tokio::task::JoinError),
+}
+
+/// Takes a push in: limits and decoding, then the ledger's word on a split batch's parent, then the pure checks, then one
+/// durable transaction for data and ledger. What this returns may be acknowledged.
+pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
+    let Push { caller, address, body, digest } = push;
+    let decoded = tokio::task::spawn_blocking(move || codec::decode_batch(&body)).await??;
+    let number = decoded.batch.number;
+    if parent_is_stored(app, caller.agent, &decoded.batch).await? {
+        app.metrics.batch(BatchOutcome::Duplicate);
+        return Ok(acknowledge(app, number, digest, true, Vec::new()));
+    }
+
+    let sighting = Sighting { at: app.clock.now(), address, batch: Some(BatchSighting::of(&decoded.batch)) };
+    let agent = caller.agent;
+    let admitted = admitted(app, decoded, digest, &caller)?;
+    let (measurements, refused) = (admitted.measurements.len(), admitted.refused.clone());
+
+    let duplicate = match put(app, admitted).await? {
+        PutOutcome::Stored => false,
+        PutOutcome::Duplicate => true,
+        PutOutcome::NumberReused => return Err(IngestError::NumberReused(number)),
+    };
+    if duplicate {
+        app.metrics.batch(BatchOutcome::Duplicate);
+    } else {
+        app.metrics.batch(BatchOutcome::Stored);
+        app.metrics.admitted(measurements);
+        for refusal in &refused {
+            app.metrics.refused(refusal.code);
+        }
+    }
+    note_sighting(app, agent, sighting).await;
+    Ok(acknowledge(app, number, digest, duplicate, refused))
+}
+
+fn admitted(
+    app: &App,
+    decoded: Decoded,
+    digest: BatchDigest,
+    caller: &Caller,
+) -> Result<Admitted, AdmitError> {
+    admit(decoded, digest, caller, app.config.retention.acceptance_horizon, app.clock.now())
+}
+
+/// A part of a batch that had been stored whole, its acknowledgement lost, must not count again (rules, §5).
+async fn parent_is_stored(app: &App, agent: AgentId, batch: &Batch) -> Result<bool, StoreError> {
+    let Some(part) = batch.part.filter(|_| batch.number.agent == agent) else { return Ok(false) };
+    let parent = BatchNumber { agent, session: part.session, sequence: part.sequence };
+    Ok(app.store.ledgered(parent).await? == Some(part.digest))
+}
+
+async fn put(app: &App, admitted: Admitted) -> Result<PutOutcome, StoreError> {
+    let begun = Instant::now();
+    app.metrics.put_begins();
+    let outcome = app.store.put(admitted).await;
+    app.metrics.put_ends(begun.elapsed());
+    outcome
+}
+
+/// The batch is safe; that its agent was seen is told again by the next one.
+async fn note_sighting(app: &App, agent: AgentId, sighting: Sighting) {
+    if let Err(error) = app.ask(move |registry, _now| registry.sighting(agent, &sighting)).await {
+        tracing::warn!(%agent, ?error, "a sighting was not noted");
+    }
+}
+
+fn acknowledge(
+    app: &App,
+    number: BatchNumber,
+    digest: BatchDigest,
+    duplicate: bool,
+    refused: Vec<Refusal>,
+) -> Ack {
+    Ack { number, digest, collector_time: app.clock.now(), duplicate, refused }
+}

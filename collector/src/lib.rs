@@ -24,6 +24,7 @@ pub mod paths;
 pub mod rate;
 pub mod registry;
 pub mod report;
+pub mod retention;
 pub mod rfc3339;
 pub mod router;
 pub mod server;
@@ -41,7 +42,7 @@ use registry::{Registry, RegistryError};
 use server::{AgentsCertificate, Service, TlsError, operators_acceptor, serve};
 use signature::SignatureError;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use store::{Store, StoreError};
+use store::{SqliteStore, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 /// How often callers that have been quiet are forgotten.
@@ -82,6 +83,35 @@ pub enum RunError {
         /// Why not.
         source: io::Error,
     },
+}
+
+/// Runs the collector on sockets that are bound already until `shutdown`; then open requests finish.
+pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationToken) -> Result<(), RunError> {
+    let faults = config.faults();
+    if !faults.is_empty() {
+        return Err(RunError::Config(faults));
+    }
+    identity::private_file::create_directory(&config.store.directory)?;
+    let path = paths::store(&config.store.directory);
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path)?);
+    let clock = Clock::system();
+    let upkeep = {
+        let clock = clock.clone();
+        retention::maintain(
+            Arc::clone(&store),
+            move || clock.now(),
+            config.retention.into(),
+            shutdown.clone(),
+        )
+    };
+    let serving = run_over(config, listeners, store, clock, shutdown.clone());
+    // Should a listener fail, the upkeep must not keep the process alive.
+    let ((), served) = tokio::join!(upkeep, async {
+        let served = serving.await;
+        shutdown.cancel();
+        served
+    });
+    served
 }
 
 /// Runs the collector on sockets that are bound already, over `store`, until `shutdown`; then open requests finish.

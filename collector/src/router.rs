@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        agents, assignment, audit, enrolments,
+        agents, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
         health, locations, metrics, openapi, operators, providers, registrations, reports, sign_in, status,
         targets, tokens, whoami,
@@ -71,7 +71,10 @@ fn unsigned_routes() -> OpenApiRouter<App> {
 
 /// What enrolled agents may ask.
 fn signed_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::default().routes(routes!(assignment::show)).routes(routes!(whoami::show))
+    OpenApiRouter::default()
+        .routes(routes!(batches::create))
+        .routes(routes!(assignment::show))
+        .routes(routes!(whoami::show))
 }
 
 /// What operators may ask.

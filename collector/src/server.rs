@@ -146,6 +146,31 @@ pub async fn serve(service: Service, shutdown: CancellationToken) {
     }
 }
 
+/// Cancels `shutdown` when the process is told to end: SIGTERM, or Ctrl-C.
+pub async fn stop_requested(shutdown: CancellationToken) {
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(error) => {
+                tracing::error!(%error, "SIGTERM cannot be heard");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        () = terminated => {}
+        interrupted = tokio::signal::ctrl_c() => if let Err(error) = interrupted {
+            tracing::error!(%error, "Ctrl-C cannot be heard");
+            std::future::pending::<()>().await;
+        },
+    }
+    tracing::info!("told to stop; open requests may finish");
+    shutdown.cancel();
+}
+
 async fn accept(
     listener: &tokio::net::TcpListener,
     permits: &Arc<Semaphore>,

@@ -3,6 +3,13 @@
 //! A [`Row`] is a measurement with an arbitrary span: what an agent measured in a minute, a rollup of 15 minutes or of a
 //! day, and the answer to a [`Query`] are one type with one merge.
 
+mod coding;
+pub mod crash_point;
+mod merge;
+mod sqlite;
+
+pub use sqlite::SqliteStore;
+
 use crate::{ingest::Admitted, organisation::OrganisationId, registry::RegistrationId};
 use futures::future::BoxFuture;
 use ipnet::IpNet;
@@ -14,7 +21,7 @@ use peerlight_proto::{
     series::Series,
     time::{IntervalLength, Timestamp},
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 /// Keeps batches exactly once and answers with rows. Backends share one conformance suite.
 pub trait Store: Send + Sync {
@@ -191,9 +198,41 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
+    /// The transaction that this batch shared failed: nothing of it is stored.
+    #[error("the store could not write; nothing of this was stored, send it again")]
+    RolledBack,
+    /// A file beside the database cannot be used.
+    #[error("the store cannot use {}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another process owns the database.
+    #[error("{} belongs to a running collector; stop that one first", .0.display())]
+    Owned(PathBuf),
+    /// A newer collector wrote the database.
+    #[error("{} has schema version {version}, written by a newer collector; upgrade this one", path.display())]
+    NewerSchema {
+        /// Which.
+        path: PathBuf,
+        /// Its version.
+        version: i64,
+    },
+    /// This build's SQLite can corrupt a database.
+    #[error("SQLite {0} has the WAL-reset bug; build with 3.51.3 or newer")]
+    UnsafeSqlite(&'static str),
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// Says of a database error what was tried.
+    fn while_doing(operation: &'static str) -> impl Fn(rusqlite::Error) -> Self {
+        move |source| Self::Database { operation, source }
+    }
 }
 
 /// The resolutions at which rows are kept, finest first.

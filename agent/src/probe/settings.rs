@@ -1,8 +1,9 @@
 //! How probes are sent.
 
 use ipnet::IpNet;
+use peerlight_proto::series::Family;
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
@@ -33,6 +34,14 @@ impl ProbeSettings {
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
     /// See [`ProbeSettings::deadline`].
     pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(3);
+
+    /// The source address of probes of `family`, if one is set.
+    pub fn source(&self, family: Family) -> Option<IpAddr> {
+        match family {
+            Family::V4 => self.source_v4.map(IpAddr::V4),
+            Family::V6 => self.source_v6.map(IpAddr::V6),
+        }
+    }
 }
 
 impl Default for ProbeSettings {

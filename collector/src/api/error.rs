@@ -4,10 +4,7 @@ use crate::{
     registry::{EnrolError, RegistryError},
     store::StoreError,
 };
-use axum::{
-    extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection},
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use peerlight_proto::{
     http::PROBLEM_MEDIA_TYPE,
@@ -332,48 +329,6 @@ impl From<StoreError> for ApiError {
 pub fn unavailable(what: &'static str, error: &impl std::error::Error) -> ApiError {
     tracing::error!(%error, "{what}");
     ApiError::agent(ProblemType::Unavailable, what).retry_after(Duration::from_secs(10))
-}
-
-impl From<JsonRejection> for ApiError {
-    fn from(rejection: JsonRejection) -> Self {
-        match rejection {
-            JsonRejection::MissingJsonContentType(_) => {
-                Self::unsupported_media_type("send `Content-Type: application/json`")
-            }
-            JsonRejection::JsonDataError(_) => Self::invalid(rejection.body_text(), Vec::new()),
-            JsonRejection::JsonSyntaxError(_) | JsonRejection::BytesRejection(_) | _ => {
-                Self::unreadable(rejection.status(), rejection.body_text())
-            }
-        }
-    }
-}
-
-impl From<QueryRejection> for ApiError {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::invalid(rejection.body_text(), Vec::new())
-    }
-}
-
-impl From<PathRejection> for ApiError {
-    fn from(rejection: PathRejection) -> Self {
-        Self::not_found(rejection.body_text())
-    }
-}
-
-impl From<FormRejection> for ApiError {
-    fn from(rejection: FormRejection) -> Self {
-        Self::unreadable(rejection.status(), rejection.body_text())
-    }
-}
-
-impl ApiError {
-    fn unreadable(status: StatusCode, detail: String) -> Self {
-        if status == StatusCode::PAYLOAD_TOO_LARGE {
-            Self::agent(ProblemType::TooLarge, detail)
-        } else {
-            Self::bad_request(detail)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! axum's extractors with rejections that are problems like every other answer.
 
 use super::error::ApiError;
-use axum::extract::{FromRequest, FromRequestParts, Request};
-use http::request::Parts;
+use axum::extract::{
+    FromRequest, FromRequestParts, Request,
+    rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection},
+};
+use http::{StatusCode, request::Parts};
+use peerlight_proto::problem::ProblemType;
 use serde::de::DeserializeOwned;
 
 /// JSON in a request.
@@ -50,5 +54,46 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         Ok(Self(axum::extract::Path::from_request_parts(parts, state).await?.0))
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection {
+            JsonRejection::MissingJsonContentType(_) => {
+                Self::unsupported_media_type("send `Content-Type: application/json`")
+            }
+            JsonRejection::JsonDataError(_) => Self::invalid(rejection.body_text(), Vec::new()),
+            JsonRejection::JsonSyntaxError(_) | JsonRejection::BytesRejection(_) | _ => {
+                unreadable(rejection.status(), rejection.body_text())
+            }
+        }
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::invalid(rejection.body_text(), Vec::new())
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::not_found(rejection.body_text())
+    }
+}
+
+impl From<FormRejection> for ApiError {
+    fn from(rejection: FormRejection) -> Self {
+        unreadable(rejection.status(), rejection.body_text())
+    }
+}
+
+/// A body that is over the limit, or that breaks off, or that is not what its media type says.
+fn unreadable(status: StatusCode, detail: String) -> ApiError {
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        ApiError::agent(ProblemType::TooLarge, detail)
+    } else {
+        ApiError::bad_request(detail)
     }
 }

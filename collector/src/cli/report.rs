@@ -1,8 +1,10 @@
 //! `report latency`.
 
 use super::{LatencyQuestion, Output, ReportCommand, ReportFormat};
-use crate::client::Client;
-use anyhow::Context as _;
+use crate::{
+    client::Client,
+    report::{Report, render},
+};
 
 const PATH: &str = "/api/v1/reports/latency";
 
@@ -29,9 +31,8 @@ async fn latency(question: LatencyQuestion, client: &Client, output: &mut Output
             output.line(text.trim_end())
         }
         ReportFormat::Table => {
-            query.push(("format", "csv".to_owned()));
-            let text = client.get_csv(PATH, &query).await?;
-            table(&text, output)
+            let report: Report = client.get(PATH, &query).await?;
+            output.line(render::table::render(&report, output.width).trim_end())
         }
     }
 }
@@ -52,16 +53,4 @@ fn query(question: &LatencyQuestion) -> Vec<(&'static str, String)> {
         query.extend(values.iter().map(|value| (name, value.clone())));
     }
     query
-}
-
-/// The rows of a CSV report, laid out.
-fn table(text: &str, output: &mut Output<'_>) -> anyhow::Result<()> {
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let header = reader.headers().context("the report has no header")?.clone();
-    let rows: Vec<Vec<String>> = reader
-        .records()
-        .map(|record| record.map(|record| record.iter().map(str::to_owned).collect()))
-        .collect::<Result<_, _>>()
-        .context("the report is not CSV")?;
-    output.table(&header.iter().collect::<Vec<_>>(), rows, "nothing was measured in that span")
 }

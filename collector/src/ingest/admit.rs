@@ -7,11 +7,16 @@ use crate::{
 };
 use ipnet::IpNet;
 use peerlight_proto::{
-    ack::Refusal,
+    ack::{Refusal, RefusalCode},
     batch::Batch,
-    id::{AgentId, BatchDigest},
-    time::Timestamp,
+    codec::Decoded,
+    id::{AgentId, BatchDigest, SeriesId},
+    limits,
+    measurement::Measurement,
+    problem::ProblemType,
+    time::{Interval, Timestamp},
 };
+use std::{collections::BTreeSet, time::Duration};
 
 /// Who pushed: an agent whose signature was verified, with the registration that it enrolled for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,14 +27,14 @@ pub struct Caller {
     pub registration: Registration,
 }
 
-/// A batch that may be stored. Only `admit` makes one.
+/// A batch that may be stored. Only [`admit`] makes one.
 #[derive(Debug, Clone)]
 pub struct Admitted {
     pub(crate) organisation: OrganisationId,
     pub(crate) digest: BatchDigest,
     /// The collector's clock at admission.
     pub(crate) received: Timestamp,
-    /// The batch; its `measurements` are empty, they stand in `measurements` with their attribution.
+    /// The batch; its measurements stand in `measurements`, with their attribution.
     pub(crate) batch: Batch,
     pub(crate) measurements: Vec<AdmittedMeasurement>,
     pub(crate) refused: Vec<Refusal>,
@@ -38,8 +43,149 @@ pub struct Admitted {
 /// A measurement with the registration that was chosen for it.
 #[derive(Debug, Clone)]
 pub struct AdmittedMeasurement {
-    pub(crate) measurement: peerlight_proto::measurement::Measurement,
+    pub(crate) measurement: Measurement,
     pub(crate) registration: RegistrationId,
     pub(crate) attribution: Attribution,
     pub(crate) prefix: Option<IpNet>,
 }
+
+impl Admitted {
+    /// How many measurements may be stored.
+    pub fn admitted(&self) -> usize {
+        self.measurements.len()
+    }
+
+    /// The measurements that were refused, in the order of the batch.
+    pub fn refused(&self) -> &[Refusal] {
+        &self.refused
+    }
+}
+
+/// Why nothing of a batch may be stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdmitError {
+    /// The batch names another agent than the one that signed.
+    #[error("the batch names agent {named}, but agent {signed} signed it")]
+    WrongAgent {
+        /// Whom the batch names.
+        named: AgentId,
+        /// Who signed.
+        signed: AgentId,
+    },
+    /// Every interval is older than the acceptance horizon.
+    #[error("every interval of the batch ended before {}; this collector no longer takes them", .0.as_secs())]
+    TooOld(Timestamp),
+    /// The batch covers more time than one may.
+    #[error("the batch covers more than {} s; send it in parts", limits::MAX_BATCH_SPAN.as_secs())]
+    TooLong,
+}
+
+impl AdmitError {
+    /// The problem that the agent is answered with.
+    pub const fn problem(&self) -> ProblemType {
+        match self {
+            Self::WrongAgent { .. } => ProblemType::WrongAgent,
+            Self::TooOld(_) => ProblemType::TooOld,
+            Self::TooLong => ProblemType::TooMany,
+        }
+    }
+}
+
+/// Decides what of a batch may be stored, and for which registration each measurement counts.
+///
+/// `horizon` is how old an interval may be: within it the ledger knows every batch that was ever acknowledged, so that
+/// nothing is counted twice.
+pub fn admit(
+    decoded: Decoded,
+    digest: BatchDigest,
+    caller: &Caller,
+    horizon: Duration,
+    now: Timestamp,
+) -> Result<Admitted, AdmitError> {
+    let Decoded { mut batch, indices, mut refused } = decoded;
+    if batch.number.agent != caller.agent {
+        return Err(AdmitError::WrongAgent { named: batch.number.agent, signed: caller.agent });
+    }
+    let oldest_end = now.minus(horizon);
+    if batch.newest_end().is_some_and(|newest| newest <= oldest_end) {
+        return Err(AdmitError::TooOld(oldest_end));
+    }
+    let series: Vec<SeriesId> = batch.series.iter().map(|series| series.key.id()).collect();
+    let mut seen = BTreeSet::new();
+    let mut measurements = Vec::with_capacity(batch.measurements.len());
+    for (index, measurement) in indices.into_iter().zip(std::mem::take(&mut batch.measurements)) {
+        let key = usize::try_from(measurement.series)
+            .ok()
+            .and_then(|at| Some((&batch.series.get(at)?.key, *series.get(at)?)));
+        let checked = match key {
+            None => Err(RefusalCode::Series),
+            // What an agent measured before it enrolled, and without a `[site]`, names no uplink: it has but one.
+            Some((key, _)) if !key.uplink.is_empty() && key.uplink != caller.registration.site => {
+                Err(RefusalCode::Uplink)
+            }
+            Some((_, id)) => check_interval(measurement.interval, &caller.registration, oldest_end, now)
+                .and_then(|()| {
+                    if seen.insert((id, measurement.interval)) { Ok(()) } else { Err(RefusalCode::Repeated) }
+                }),
+        };
+        match checked {
+            Ok(()) => measurements.push(attribute(measurement, &caller.registration)),
+            Err(code) => refused.push(Refusal { index, code }),
+        }
+    }
+    if span(&measurements) > limits::MAX_BATCH_SPAN {
+        return Err(AdmitError::TooLong);
+    }
+    refused.sort_by_key(|refusal| refusal.index);
+    Ok(Admitted {
+        organisation: caller.registration.organisation,
+        digest,
+        received: now,
+        batch,
+        measurements,
+        refused,
+    })
+}
+
+fn check_interval(
+    interval: Interval,
+    registration: &Registration,
+    oldest_end: Timestamp,
+    now: Timestamp,
+) -> Result<(), RefusalCode> {
+    if interval.end() <= oldest_end {
+        return Err(RefusalCode::TooOld);
+    }
+    if interval.end() > now.plus(limits::MAX_FUTURE) {
+        return Err(RefusalCode::Future);
+    }
+    // An interval belongs to the registration if any of it does: the first one of a site begins before its registration.
+    let begun = interval.end() > registration.valid_from;
+    let ended = registration.valid_to.is_some_and(|end| interval.start() >= end);
+    if begun && !ended { Ok(()) } else { Err(RefusalCode::Uplink) }
+}
+
+/// Verified if the public address that was observed lies in a prefix of the registration, the longest one; declared if
+/// none was observed; else off-prefix (rules, §7).
+fn attribute(measurement: Measurement, registration: &Registration) -> AdmittedMeasurement {
+    let (attribution, prefix) = match measurement.observed {
+        None => (Attribution::Declared, None),
+        Some(observed) => {
+            let holds = |prefix: &&IpNet| prefix.contains(&observed.address);
+            match registration.prefixes.iter().filter(holds).max_by_key(|prefix| prefix.prefix_len()) {
+                Some(prefix) => (Attribution::Verified, Some(*prefix)),
+                None => (Attribution::OffPrefix, None),
+            }
+        }
+    };
+    AdmittedMeasurement { measurement, registration: registration.id, attribution, prefix }
+}
+
+fn span(measurements: &[AdmittedMeasurement]) -> Duration {
+    let starts = measurements.iter().map(|one| one.measurement.interval.start()).min();
+    let ends = measurements.iter().map(|one| one.measurement.interval.end()).max();
+    starts.zip(ends).map_or(Duration::ZERO, |(start, end)| end.since(start))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,12 @@
 //! A collector that runs for one test, and what an operator does with it.
 
-use crate::silent_store::SilentStore;
-use peerlight_collector::{Listeners, clock::Clock, config::Config, paths, run_over, store::Store};
+use peerlight_collector::{
+    Listeners,
+    clock::Clock,
+    config::Config,
+    paths, run_over,
+    store::{SqliteStore, Store},
+};
 use peerlight_proto::{enrolment::EnrolmentToken, time::Timestamp};
 use reqwest::{Certificate, Client, Method, Response};
 use serde_json::{Value, json};
@@ -14,9 +19,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const NOON: Timestamp = Timestamp::from_secs(1_790_000_000);
 
 pub(crate) struct Collector {
-    pub agents: SocketAddr,
-    pub operators: SocketAddr,
-    pub clock: Clock,
+    pub(crate) agents: SocketAddr,
+    pub(crate) operators: SocketAddr,
+    pub(crate) clock: Clock,
+    pub(crate) store: Arc<dyn Store>,
     directory: TempDir,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
@@ -30,11 +36,6 @@ impl Collector {
 
     /// Starts one whose configuration is changed by `change`.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_over(Arc::new(SilentStore), change).await
-    }
-
-    /// Starts one over a store that is filled already.
-    pub(crate) async fn start_over(store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Self {
         // The second test of a process finds it installed.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
@@ -47,10 +48,11 @@ impl Collector {
         let (agents, operators) =
             (listeners.agents.local_addr().unwrap(), listeners.operators.local_addr().unwrap());
         let clock = Clock::manual(NOON);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&paths::store(directory.path())).unwrap());
         let shutdown = CancellationToken::new();
-        let running = run_over(config, listeners, store, clock.clone(), shutdown.clone());
+        let running = run_over(config, listeners, Arc::clone(&store), clock.clone(), shutdown.clone());
         let task = tokio::spawn(async move { running.await.unwrap() });
-        let collector = Self { agents, operators, clock, directory, shutdown, task };
+        let collector = Self { agents, operators, clock, store, directory, shutdown, task };
         // The socket accepts from the start, so this waits until somebody answers.
         assert_eq!(collector.anonymous(Method::GET, "/healthz").send().await.unwrap().status(), 200);
         collector

@@ -1,4 +1,4 @@
-//! HTTP in, answers out: a real collector on ports of its own, real TLS, real signatures.
+//! The collector as its callers see it: HTTP in, documents out. Real ports, real TLS, real signatures, a real store.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,13 +8,12 @@
 )]
 
 mod agent;
+mod batches;
 mod collector;
 mod dashboard;
-mod empty_store;
 mod enrolments;
 mod operators;
 mod registry;
 mod reports;
 mod requests;
-mod seeded_store;
-mod silent_store;
+mod seeded;

@@ -1,16 +1,14 @@
 //! The registry through the command line and the operators' API of a running collector.
 
-use crate::empty_store::EmptyStore;
 use peerlight_collector::{
     Listeners,
     cli::{Cli, Command, Defaults, Output, execute},
     client::{Client, ClientError, Endpoint},
-    clock::Clock,
     config::Config,
-    paths, run_over,
+    paths, run,
 };
 use serde_json::{Value, json};
-use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +31,7 @@ impl Collector {
         let listeners = Listeners::bind(&config).unwrap();
         let operators = listeners.operators.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let running = run_over(config, listeners, Arc::new(EmptyStore), Clock::system(), shutdown.clone());
+        let running = run(config, listeners, shutdown.clone());
         let task = tokio::spawn(async move { running.await.unwrap() });
         let collector = Self { operators, directory, shutdown, task };
         collector.wait_until_it_answers().await;

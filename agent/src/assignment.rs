@@ -1,0 +1,101 @@
+//! The assignment: the targets that the collector hands out, fetched now and then and cached on disk.
+
+use crate::{
+    durable,
+    exchange::{Answer, Exchange, ExchangeError, Question, Source},
+    link::Link,
+    paths::StateDir,
+};
+use http::{HeaderValue, header};
+use peerlight_proto::{assignment::Assignment, http::ASSIGNMENT_PATH};
+use std::{fs, time::Duration};
+use tokio::sync::watch;
+
+/// How often the assignment is asked for.
+pub const PERIOD: Duration = Duration::from_mins(5);
+/// The wait after a failure, or while the agent is not enrolled.
+const RETRY: Duration = Duration::from_mins(1);
+
+/// What was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// A list that differs from the one we have.
+    Changed(Assignment),
+    /// The list we have is the newest.
+    Unchanged,
+}
+
+/// Why there is no assignment.
+#[derive(Debug, thiserror::Error)]
+pub enum AssignmentError {
+    /// No answer.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// The answer is not the collector's assignment.
+    #[error("status {0} is not the collector's assignment: {1}")]
+    NotAnAssignment(u16, String),
+}
+
+/// The assignment of the last run, if one was kept. A damaged one is as good as none: it will be fetched again.
+pub fn cached(state: &StateDir) -> Option<Assignment> {
+    let json = fs::read(state.assignment()).ok()?;
+    serde_json::from_slice(&json).ok()
+}
+
+/// Asks for the assignment if it is another than `version`.
+pub async fn fetch(exchange: &Exchange, version: Option<&str>) -> Result<Fetched, AssignmentError> {
+    let mut question = Question::get(ASSIGNMENT_PATH);
+    let tag = version.and_then(|version| HeaderValue::from_str(&format!("\"{version}\"")).ok());
+    if let Some(tag) = tag {
+        question.headers.insert(header::IF_NONE_MATCH, tag);
+    }
+    judge(&exchange.ask(&question).await?)
+}
+
+fn judge(answer: &Answer) -> Result<Fetched, AssignmentError> {
+    let wrong = |reason: String| AssignmentError::NotAnAssignment(answer.status, reason);
+    match answer.status {
+        // Unsigned or not, it changes nothing.
+        304 => Ok(Fetched::Unchanged),
+        200 => match &answer.signed {
+            Ok(()) => serde_json::from_slice(&answer.body)
+                .map(Fetched::Changed)
+                .map_err(|error| wrong(error.to_string())),
+            Err(error) => Err(wrong(error.to_string())),
+        },
+        _ => Err(wrong("expected 200 or 304".to_owned())),
+    }
+}
+
+/// Keeps `current` up to date for ever.
+pub async fn follow(link: Link, current: watch::Sender<Option<Assignment>>) {
+    loop {
+        let wait = match refresh(&link, &current).await {
+            Ok(true) => PERIOD,
+            Ok(false) => RETRY,
+            Err(error) => {
+                tracing::warn!(%error, "the assignment could not be fetched; the last one stays in force");
+                RETRY
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// False while the agent is not enrolled.
+async fn refresh(link: &Link, current: &watch::Sender<Option<Assignment>>) -> anyhow::Result<bool> {
+    let Some(enrolment) = link.enrolment()? else { return Ok(false) };
+    let exchange = link.open(&enrolment, Source::System)?;
+    let version = current.borrow().as_ref().map(|assignment| assignment.version.clone());
+    if let Fetched::Changed(assignment) = fetch(&exchange, version.as_deref()).await? {
+        let json = serde_json::to_vec_pretty(&assignment)?;
+        durable::replace(&link.state.assignment(), &json)?;
+        tracing::info!(
+            version = assignment.version,
+            targets = assignment.targets.len(),
+            "a new assignment is in force"
+        );
+        current.send_replace(Some(assignment));
+    }
+    Ok(true)
+}

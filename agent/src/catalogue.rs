@@ -1,0 +1,133 @@
+//! The built-in targets: Microsoft's services as a branch office meets them. Used when neither the configuration nor the
+//! collector names any.
+
+use peerlight_proto::target::{ProbeKind, Target};
+use std::time::Duration;
+
+/// A place of Microsoft's, with what is measured there and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// What people call it.
+    pub name: &'static str,
+    /// The service that it belongs to.
+    pub service: &'static str,
+    /// Its host name or address.
+    pub address: &'static str,
+    /// What is done there.
+    pub probes: &'static [&'static str],
+    /// Why it is in the list.
+    pub reason: &'static str,
+}
+
+/// The list.
+pub const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "exchange-online",
+        service: "Microsoft 365",
+        address: "outlook.office365.com",
+        probes: &["icmp", "tcp:443", "https", "dns"],
+        reason: "Exchange Online's front door, which DNS chooses by resolver; Microsoft judges Exchange by TCP latency here",
+    },
+    Entry {
+        name: "sharepoint-online",
+        service: "Microsoft 365",
+        address: "microsoft.sharepoint.com",
+        probes: &["tcp:443", "https"],
+        reason: "SharePoint and OneDrive enter through the same edge as every tenant's own name",
+    },
+    Entry {
+        name: "entra-id",
+        service: "Microsoft Entra ID",
+        address: "login.microsoftonline.com",
+        probes: &["tcp:443", "https", "dns"],
+        reason: "every sign-in to a Microsoft service begins here",
+    },
+    Entry {
+        name: "teams",
+        service: "Microsoft Teams",
+        address: "teams.microsoft.com",
+        probes: &["tcp:443", "https"],
+        reason: "chat, presence and the signalling of calls",
+    },
+    Entry {
+        name: "teams-transport-relay",
+        service: "Microsoft Teams",
+        address: "world.tr.teams.microsoft.com",
+        probes: &["icmp", "tcp:443"],
+        reason: "the nearest media relay; Microsoft's own connectivity test traces it",
+    },
+    Entry {
+        name: "teams-media",
+        service: "Microsoft Teams",
+        address: "13.107.64.2",
+        probes: &["icmp"],
+        reason: "an anycast address of the media network that answers ICMP: delay, jitter and loss as calls have them",
+    },
+    Entry {
+        name: "graph",
+        service: "Microsoft 365",
+        address: "graph.microsoft.com",
+        probes: &["tcp:443", "https"],
+        reason: "the interface of Microsoft 365; its answers name the region that serves the site",
+    },
+    Entry {
+        name: "azure-resource-manager",
+        service: "Microsoft Azure",
+        address: "management.azure.com",
+        probes: &["tcp:443", "https"],
+        reason: "Azure's control plane; its answers name the region that serves the site",
+    },
+];
+
+/// The list as targets, one for each probe.
+///
+/// # Panics
+/// Never: the list is constant and a test reads all of it.
+#[expect(clippy::expect_used, reason = "the list is constant and a test reads all of it")]
+pub fn microsoft() -> Vec<Target> {
+    let targets = ENTRIES.iter().flat_map(|entry| {
+        entry.probes.iter().map(|probe| Target {
+            name: entry.name.to_owned(),
+            service: entry.service.to_owned(),
+            address: entry.address.parse().expect("a host in the list"),
+            probe: probe.parse().expect("a probe in the list"),
+        })
+    });
+    targets.collect()
+}
+
+/// How often a kind of probe is sent unless told otherwise.
+pub const fn default_interval(probe: &ProbeKind) -> Duration {
+    match probe {
+        ProbeKind::Icmp | ProbeKind::Tcp { .. } | ProbeKind::Udp { .. } => Duration::from_secs(10),
+        ProbeKind::Https { .. } | ProbeKind::Dns => Duration::from_mins(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Ceilings;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_entry_is_a_target_within_the_ceilings_with_a_reason() {
+        let targets = microsoft();
+        assert_eq!(targets.len(), ENTRIES.iter().map(|entry| entry.probes.len()).sum::<usize>());
+        assert!(ENTRIES.iter().all(|entry| !entry.reason.is_empty() && !entry.probes.is_empty()));
+        for target in &targets {
+            assert_eq!(Ceilings::check_port(target.probe.port()), Ok(()), "{}", target.name);
+            if let Some(address) = target.address.ip() {
+                assert_eq!(Ceilings::new(Vec::new()).check(address, target.probe.port()), Ok(()));
+            }
+        }
+        let ids: HashSet<_> = targets.iter().map(Target::id).collect();
+        assert_eq!(ids.len(), targets.len());
+    }
+
+    #[test]
+    fn intervals_are_as_the_rules_say() {
+        let interval = |probe: &str| default_interval(&probe.parse().unwrap()).as_secs();
+        assert_eq!((interval("icmp"), interval("tcp:443"), interval("https")), (10, 10, 60));
+    }
+}

@@ -1,0 +1,122 @@
+//! The command line.
+
+use crate::oneshot::ProbeArgs;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{path::PathBuf, time::Duration};
+
+/// Measures latency, jitter and loss from this site to Microsoft's cloud.
+///
+/// The agent probes its targets, keeps histograms through outages, and pushes them to a collector. A site is set up in
+/// three steps: write the configuration and check it with `check-config`; `enrol` with the token that the collector's
+/// operator handed out; `run`. The agent may run before it is enrolled: what it measures is kept and delivered later.
+#[derive(Debug, Parser)]
+#[command(name = "peerlight-agent", version, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file [default: /etc/peerlight/agent.toml]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// The state directory, instead of the configuration's
+    #[arg(long, global = true, value_name = "PATH")]
+    pub state_dir: Option<PathBuf>,
+    /// How to write the log, which goes to standard error; `PEERLIGHT_LOG=debug` makes it say more
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure and push until SIGTERM or Ctrl-C
+    ///
+    /// At the end the open interval is kept on disk. A wrong configuration ends this with exit code 78 before any
+    /// socket is opened.
+    Run,
+    /// Exchange an enrolment token for a place in the collector's registry
+    ///
+    /// The token never stands in an argument: give it in a file, on standard input (`--token-file -`), or in the
+    /// environment variable `PEERLIGHT_TOKEN`. Enrolling again with the same token changes nothing.
+    Enrol(EnrolArgs),
+    /// Probe a few targets now, without any configuration
+    Probe(ProbeArgs),
+    /// Check the configuration and say what it will do
+    CheckConfig,
+    /// Say what the running agent is doing, or did last
+    Status(StatusArgs),
+    /// Send acknowledged batches again, for a collector that lost them
+    ///
+    /// Batches are kept for 24 hours after their acknowledgement. The collector counts each only once, so sending too
+    /// many does no harm.
+    Resend(ResendArgs),
+}
+
+/// How to enrol.
+#[derive(Debug, Args)]
+pub struct EnrolArgs {
+    /// The collector, https://HOST:PORT; must be the one that the token names
+    #[arg(long, value_name = "URL")]
+    pub collector: Option<String>,
+    /// The file with the token; - is standard input
+    #[arg(long, value_name = "PATH|-")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// How to show the status.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// How to show it
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// What to send again.
+#[derive(Debug, Args)]
+pub struct ResendArgs {
+    /// Batches that were acknowledged within this time
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub since: Duration,
+}
+
+/// How to show something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+}
+
+/// How to write the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn help_is_worth_reading() {
+        let mut cli = Cli::command().term_width(100);
+        cli.build();
+        insta::assert_snapshot!("help", cli.render_long_help());
+        for name in ["run", "enrol", "check-config", "status", "resend"] {
+            let command = cli.find_subcommand_mut(name).unwrap();
+            insta::assert_snapshot!(format!("help-{name}"), command.render_long_help());
+        }
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,154 @@
+//! What the commands do, other than `run` and `probe`.
+
+use crate::{
+    cli::{Cli, Command, EnrolArgs, Format},
+    clock::Clock,
+    config::{Config, ConfigError, describe},
+    credential,
+    enrol::{Applicant, enrol},
+    oneshot,
+    paths::{DEFAULT_CONFIG, StateDir},
+    spool::{RESEND_REQUEST, Spool, SpoolError},
+    status::Status,
+};
+use anyhow::Context as _;
+use peerlight_proto::enrolment::EnrolmentToken;
+use std::{
+    env, fs,
+    io::{self, Read as _, Write as _},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The exit code of a wrong configuration (`EX_CONFIG` of sysexits.h).
+const EXIT_CONFIG: u8 = 78;
+/// The longest token that is read.
+const MAX_TOKEN_BYTES: u64 = 8 << 10;
+/// The environment variable that may hold the token.
+const TOKEN_VARIABLE: &str = "PEERLIGHT_TOKEN";
+
+/// Does what the command line says.
+pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<ExitCode> {
+    let config = match load(&cli) {
+        Ok(config) => config,
+        Err(error) => {
+            writeln!(io::stderr(), "peerlight-agent: {error}")?;
+            return Ok(ExitCode::from(EXIT_CONFIG));
+        }
+    };
+    match cli.command {
+        Command::Run => crate::run(config, shutdown).await?,
+        Command::Enrol(args) => enrol_agent(&config, &args).await?,
+        Command::Probe(args) => return oneshot::run(args).await,
+        Command::CheckConfig => say(&describe(&config))?,
+        Command::Status(args) => show_status(&config.state, args.format)?,
+        Command::Resend(args) => resend(&config, args.since)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration of the command line. Only `run` and `check-config` insist on a file; the others need the state
+/// directory alone.
+fn load(cli: &Cli) -> Result<Config, ConfigError> {
+    let path = cli.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
+    let optional = match cli.command {
+        Command::Run | Command::CheckConfig => false,
+        Command::Probe(_) => return Ok(Config::default()),
+        Command::Enrol(_) | Command::Status(_) | Command::Resend(_) => cli.config.is_none(),
+    };
+    let mut config = match Config::load(path) {
+        Err(ConfigError::Read { source, .. }) if optional && source.kind() == io::ErrorKind::NotFound => {
+            Config::default()
+        }
+        loaded => loaded?,
+    };
+    if let Some(state) = &cli.state_dir {
+        config.state = StateDir::new(state);
+    }
+    Ok(config)
+}
+
+async fn enrol_agent(config: &Config, args: &EnrolArgs) -> anyhow::Result<()> {
+    let token: EnrolmentToken = read_token(args.token_file.as_deref())?.trim().parse()?;
+    let applicant = Applicant {
+        state: config.state.clone(),
+        key: Arc::new(credential::load_or_create(&config.state)?),
+        trust: config.collector.trust,
+        site: config.site.clone(),
+        clock: Clock::system(),
+    };
+    let configured = config.collector.url.as_ref().map(url::Url::as_str);
+    if let (Some(argument), Some(configured)) = (&args.collector, configured) {
+        let same = crate::exchange::parse_address(argument)?.as_str() == configured;
+        anyhow::ensure!(same, "--collector says {argument}, but the configuration says {configured}");
+    }
+    let asked = args.collector.as_deref().or(configured);
+    let enrolment = enrol(&applicant, &token, asked).await?;
+    let site = &enrolment.site;
+    say(&format!(
+        "Agent {} is enrolled at {}: it measures for {} of {} in {}.",
+        applicant.key.agent(),
+        enrolment.collector,
+        site.name,
+        site.provider,
+        site.location
+    ))
+}
+
+fn read_token(file: Option<&Path>) -> anyhow::Result<String> {
+    let mut token = String::new();
+    match file {
+        Some(path) if path == Path::new("-") => {
+            io::stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut token).context("cannot read the token")?;
+        }
+        Some(path) => {
+            let file = fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            file.take(MAX_TOKEN_BYTES)
+                .read_to_string(&mut token)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+        }
+        None => {
+            token = env::var(TOKEN_VARIABLE).with_context(|| {
+                format!("there is no token; give --token-file PATH, --token-file - or {TOKEN_VARIABLE}")
+            })?;
+        }
+    }
+    Ok(token)
+}
+
+fn show_status(state: &StateDir, format: Format) -> anyhow::Result<()> {
+    let status = Status::read(state)
+        .with_context(|| format!("cannot read {}; has this agent ever run?", state.status().display()))?;
+    match format {
+        Format::Table => say(&status.table(Clock::system().wall())),
+        Format::Json => say(&serde_json::to_string_pretty(&status)?),
+    }
+}
+
+fn resend(config: &Config, since: Duration) -> anyhow::Result<()> {
+    let since = Clock::system().wall().minus(since);
+    let key = credential::load_or_create(&config.state)?;
+    match Spool::open(&config.state.spool(), key.agent(), config.spool) {
+        Ok(mut spool) => {
+            let again = spool.resend(since)?;
+            say(&format!("{again} batches will be sent again when the agent runs."))
+        }
+        Err(SpoolError::InUse(directory)) => {
+            let request = since.as_micros().to_string();
+            crate::durable::replace(&directory.join(RESEND_REQUEST), request.as_bytes())?;
+            say("The running agent was asked to send them again; it does so within seconds.")
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes to standard output; a reader that went away is no failure.
+fn say(text: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}

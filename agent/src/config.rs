@@ -1,0 +1,132 @@
+//! The configuration: one TOML file, checked whole before anything is opened.
+
+mod check;
+mod describe;
+mod keys;
+mod raw;
+
+pub use describe::describe;
+
+use crate::{
+    paths::{DEFAULT_STATE, StateDir},
+    probe::ProbeSettings,
+    spool::SpoolSettings,
+    targets::{Ceilings, ScheduledTarget},
+    trust::CollectorTrust,
+};
+use peerlight_proto::{enrolment::SiteAssertion, series::Family, time::IntervalLength};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+use url::Url;
+
+/// The checked configuration, one struct per concern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// What is said of the site; the collector's registration is the truth.
+    pub site: Option<SiteAssertion>,
+    /// The collector, if it is named here rather than by the enrolment token alone.
+    pub collector: CollectorConfig,
+    /// The targets of the file, each probe on its own; together with those that the collector assigns.
+    pub targets: Vec<ScheduledTarget>,
+    /// How probes are sent.
+    pub probing: Probing,
+    /// How much waits for the collector at most.
+    pub spool: SpoolSettings,
+    /// What no assignment can exceed.
+    pub limits: Ceilings,
+    /// What must not be forgotten.
+    pub state: StateDir,
+}
+
+/// The collector.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CollectorConfig {
+    /// Where it is.
+    pub url: Option<Url>,
+    /// Whose certificate it has.
+    pub trust: CollectorTrust,
+}
+
+/// How probes are sent and what one measurement covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probing {
+    /// How one probe is sent.
+    pub settings: ProbeSettings,
+    /// The families that are probed, each on its own.
+    pub families: Vec<Family>,
+    /// How long an interval is.
+    pub interval: IntervalLength,
+}
+
+impl Default for Probing {
+    fn default() -> Self {
+        Self {
+            settings: ProbeSettings::default(),
+            families: Family::ALL.to_vec(),
+            interval: IntervalLength::MINUTE,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            site: None,
+            collector: CollectorConfig::default(),
+            targets: Vec::new(),
+            probing: Probing::default(),
+            spool: SpoolSettings::default(),
+            limits: Ceilings::default(),
+            state: StateDir::new(DEFAULT_STATE),
+        }
+    }
+}
+
+/// A file that is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It fails these checks, all that were found.
+    #[error("the configuration has {}:\n{}", problems(.0.len()), list(.0))]
+    Invalid(Vec<String>),
+}
+
+fn problems(count: usize) -> String {
+    if count == 1 { "a problem".to_owned() } else { format!("{count} problems") }
+}
+
+fn list(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n")
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text)
+    }
+
+    /// Checks the text of a file. Unknown keys are all reported, and so are all failed checks.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let unknown = keys::unknown(text).map_err(|error| ConfigError::Invalid(vec![error]))?;
+        if !unknown.is_empty() {
+            return Err(ConfigError::Invalid(unknown));
+        }
+        let raw: raw::File =
+            toml::from_str(text).map_err(|error| ConfigError::Invalid(vec![keys::located(text, &error)]))?;
+        check::check(raw).map_err(ConfigError::Invalid)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! The configuration as it stands in the file, before it is checked.
+
+use crate::trust::CollectorTrust;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+    time::Duration,
+};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) state: Option<PathBuf>,
+    pub(super) site: Option<Site>,
+    pub(super) collector: Collector,
+    pub(super) target: Vec<Target>,
+    pub(super) probing: Probing,
+    pub(super) resolver: Resolver,
+    pub(super) https: Https,
+    pub(super) spool: Spool,
+    pub(super) limits: Limits,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Site {
+    pub(super) name: String,
+    pub(super) provider: String,
+    pub(super) location: String,
+    #[serde(default)]
+    pub(super) prefixes: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Collector {
+    pub(super) url: Option<String>,
+    pub(super) trust: CollectorTrust,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Target {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) service: String,
+    pub(super) address: String,
+    pub(super) probes: Vec<String>,
+    #[serde(default)]
+    pub(super) interval: Option<Human>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Probing {
+    pub(super) timeout: Option<Human>,
+    pub(super) deadline: Option<Human>,
+    pub(super) icmp_engine: Engine,
+    pub(super) source_v4: Option<Ipv4Addr>,
+    pub(super) source_v6: Option<Ipv6Addr>,
+    pub(super) families: Option<Vec<String>>,
+    pub(super) interval: Option<Human>,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Engine {
+    #[default]
+    Native,
+    Portable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Resolver {
+    pub(super) servers: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Https {
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Spool {
+    pub(super) max_bytes: Option<Bytes>,
+    pub(super) max_age: Option<Human>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) allow: Vec<String>,
+    pub(super) max_packets_per_second: Option<u32>,
+}
+
+/// A duration as people write it: `10s`, `250ms`, `14d`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Human(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Human {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map(Self).map_err(|_malformed| {
+            D::Error::custom(format!("`{text}` is not a duration; write 250ms, 10s, 5min or 14d"))
+        })
+    }
+}
+
+/// A number of bytes: `268435456` or `"256MiB"`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bytes(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(u64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(bytes) => Ok(Self(bytes)),
+            Written::Text(text) => bytes(&text).map(Self).ok_or_else(|| {
+                D::Error::custom(format!("`{text}` is not a size; write 512KiB, 256MiB or 1GiB"))
+            }),
+        }
+    }
+}
+
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.len() - text.trim_start_matches(|char: char| char.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}

@@ -1,0 +1,159 @@
+//! What the configuration takes, refuses and says.
+
+use super::*;
+use crate::probe::{IcmpEngine, Trust};
+use std::time::Duration;
+
+/// The sample of the documentation.
+const SAMPLE: &str = r#"
+[site]
+name     = "london-1"
+provider = "Example Telecom"
+location = "GB-LND"            # ISO 3166-2
+prefixes = ["192.0.2.0/24", "2001:db8:7::/48"]
+
+[collector]
+url = "https://collector.example.com:8443"
+
+[[target]]
+name     = "exchange-online"
+service  = "Microsoft 365"
+address  = "outlook.office365.com"
+probes   = ["icmp", "tcp:443", "https"]
+interval = "10s"
+"#;
+
+/// Every key that there is.
+const FULL: &str = r#"
+state = "/tmp/state"
+[site]
+name = "a"
+provider = "b"
+location = "GB-LND"
+prefixes = []
+[collector]
+url = "https://collector.example.com"
+trust = "platform"
+[[target]]
+name = "t"
+service = "s"
+address = "192.0.2.1"
+probes = ["udp:7"]
+interval = "100ms"
+[probing]
+timeout = "1s"
+deadline = "2s"
+icmp_engine = "portable"
+source_v4 = "127.0.0.2"
+source_v6 = "::1"
+families = ["v6", "v4", "v4"]
+interval = "1s"
+[resolver]
+servers = ["192.0.2.53", "[2001:db8::53]:5353"]
+[https]
+ca_file = "/etc/ca.pem"
+[spool]
+max_bytes = "8MiB"
+max_age = "2d"
+[limits]
+allow = ["127.0.0.0/8"]
+max_packets_per_second = 5000
+"#;
+
+fn problems(text: &str) -> String {
+    Config::parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_documented_sample_works_as_it_stands() {
+    let config = Config::parse(SAMPLE).unwrap();
+    assert_eq!(config.collector.url.as_ref().unwrap().as_str(), "https://collector.example.com:8443/");
+    let targets: Vec<_> =
+        config.targets.iter().map(|t| (t.target.probe.to_string(), t.interval.as_secs())).collect();
+    // HTTPS may not be probed every 10 s: it is probed as often as it may.
+    assert_eq!(targets, [("icmp".to_owned(), 10), ("tcp:443".to_owned(), 10), ("https".to_owned(), 30)]);
+    insta::assert_snapshot!(describe(&config));
+}
+
+#[test]
+fn an_empty_file_is_the_default_configuration() {
+    assert_eq!(Config::parse("").unwrap(), Config::default());
+    insta::assert_snapshot!(describe(&Config::default()));
+}
+
+#[test]
+fn every_key_is_known_and_reaches_the_configuration() {
+    let config = Config::parse(FULL).unwrap();
+    assert_eq!(config.probing.settings.timeout, Duration::from_secs(1));
+    assert_eq!(config.probing.settings.icmp_engine, IcmpEngine::Portable);
+    assert_eq!(config.probing.settings.trust, Trust::File("/etc/ca.pem".into()));
+    assert_eq!(config.probing.settings.dns_servers[0].port(), 53);
+    assert_eq!(config.probing.families, Family::ALL);
+    assert_eq!(config.spool, SpoolSettings { max_bytes: 8 << 20, max_age: Duration::from_hours(48) });
+    assert_eq!(config.targets[0].interval, Duration::from_millis(100));
+    assert_eq!((config.limits.max_packets_per_second, config.state.path()), (5_000, Path::new("/tmp/state")));
+    let file = toml::from_str::<toml::Table>(FULL).unwrap();
+    for (table, keys) in keys::KNOWN {
+        let found = match (*table, file.get(*table)) {
+            ("", _) => file.clone(),
+            (_, Some(toml::Value::Array(items))) => items[0].as_table().unwrap().clone(),
+            (_, value) => value.unwrap().as_table().unwrap().clone(),
+        };
+        assert!(keys.iter().all(|key| found.contains_key(*key)), "[{table}] lacks one of {keys:?}");
+        assert_eq!(found.len(), keys.len(), "[{table}]");
+    }
+}
+
+#[test]
+fn every_unknown_key_names_its_line_and_the_nearest_key() {
+    insta::assert_snapshot!(problems(
+        "colector = 1\n[site]\nname = \"a\"\nprovidr = \"b\"\n[[target]]\nname = \"x\"\nprobe = []\n[[target]]\nintervall = \"1s\"\n"
+    ));
+}
+
+#[test]
+fn all_failed_checks_are_reported_at_once() {
+    insta::assert_snapshot!(problems(
+        r#"
+[site]
+name = ""
+provider = "p"
+location = "London"
+prefixes = ["192.0.2.1/24", "x"]
+[collector]
+url = "http://collector.example.com"
+[[target]]
+name = "a"
+address = "1.2.3"
+probes = ["icmp", "gopher"]
+[[target]]
+name = "b"
+address = "b.example"
+probes = ["https"]
+interval = "10s"
+[[target]]
+name = "c"
+address = "c.example"
+probes = ["tcp:22"]
+[probing]
+timeout = "5s"
+families = ["v5"]
+interval = "7s"
+[resolver]
+servers = ["dns"]
+[spool]
+max_bytes = 1
+max_age = "15d"
+[limits]
+allow = []
+max_packets_per_second = 0
+"#
+    ));
+}
+
+#[test]
+fn a_wrong_type_or_broken_toml_names_its_line() {
+    assert!(problems("\n[probing]\ntimeout = 3").contains("line 3"));
+    assert!(problems("[probing]\ntimeout = \"soon\"").contains("`soon` is not a duration; write 250ms"));
+    assert!(problems("a = \n").contains("line 1"));
+}

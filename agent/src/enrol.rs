@@ -1,0 +1,170 @@
+//! Enrolment: the one-time exchange of an operator's token for a place in the collector's registry.
+
+use crate::{
+    clock::{Clock, Offset},
+    credential::{CredentialError, Enrolment},
+    exchange::{Answer, Exchange, ExchangeError, Question, Source, parse_address},
+    paths::StateDir,
+    signature::{AgentKey, ResponseKey, SignatureError},
+    trust::{self, CollectorTrust, TrustError},
+};
+use peerlight_proto::{
+    enrolment::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken, SiteAssertion},
+    http::{ENROLMENTS_PATH, PROBLEM_MEDIA_TYPE},
+    problem::{Problem, ProblemType},
+    time::Timestamp,
+};
+use std::sync::Arc;
+
+/// Why the agent is not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// Token and command line name different collectors.
+    #[error(
+        "the token is for the collector {token}, but --collector or the configuration says {asked}; use the token of that collector, or leave the address out"
+    )]
+    OtherCollector {
+        /// What the token says.
+        token: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// The token's fingerprint is malformed.
+    #[error("the token's CA fingerprint is damaged; create a new token")]
+    Fingerprint,
+    /// The state directory refused.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The token's response key is malformed.
+    #[error(transparent)]
+    Key(#[from] SignatureError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// No answer.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// The request cannot be written.
+    #[error("cannot write the enrolment request: {0}")]
+    Request(#[source] serde_json::Error),
+    /// The collector refused.
+    #[error("the collector refused the enrolment: {0}")]
+    Refused(String),
+    /// Somebody else answered.
+    #[error(
+        "status {status} is not the collector's answer ({reason}); is a proxy or a captive portal in the way?"
+    )]
+    NotTheCollector {
+        /// The status.
+        status: u16,
+        /// Why it is not believed.
+        reason: String,
+    },
+}
+
+/// What an enrolment needs.
+#[derive(Debug)]
+pub struct Applicant {
+    /// Where to keep what it yields.
+    pub state: StateDir,
+    /// The agent's key.
+    pub key: Arc<AgentKey>,
+    /// Whose certificate the collector's is.
+    pub trust: CollectorTrust,
+    /// What the configuration says of the site.
+    pub site: Option<SiteAssertion>,
+    /// The clocks.
+    pub clock: Clock,
+}
+
+/// Enrols with `token`. `asked` is the collector's address as the operator gave it, which must be the token's. Doing it
+/// again with the same token and key changes nothing.
+pub async fn enrol(
+    applicant: &Applicant,
+    token: &EnrolmentToken,
+    asked: Option<&str>,
+) -> Result<Enrolment, EnrolError> {
+    let address = parse_address(&token.collector)?;
+    if let Some(asked) = asked
+        && parse_address(asked)? != address
+    {
+        return Err(EnrolError::OtherCollector { token: token.collector.clone(), asked: asked.to_owned() });
+    }
+    let mut fingerprint = [0; 32];
+    hex::decode_to_slice(&token.ca_sha256, &mut fingerprint).map_err(|_not_hex| EnrolError::Fingerprint)?;
+    let (tls, seen) = match applicant.trust {
+        CollectorTrust::Pinned => {
+            let (tls, seen) = trust::by_fingerprint(fingerprint)?;
+            (tls, Some(seen))
+        }
+        CollectorTrust::Platform => (trust::platform()?, None),
+    };
+    let identity = (Arc::clone(&applicant.key), ResponseKey::from_hex(&token.response_key)?);
+    let time = (applicant.clock.clone(), Offset::default());
+    let exchange = Exchange::new(address.as_str(), tls, Source::System, identity, time)?;
+    let response = apply(applicant, token, &exchange).await?;
+    let enrolment = Enrolment {
+        collector: token.collector.clone(),
+        ca_pem: seen.and_then(|seen| seen.pem()),
+        response_key: token.response_key.clone(),
+        site: response.site,
+    };
+    enrolment.save(&applicant.state)?;
+    Ok(enrolment)
+}
+
+async fn apply(
+    applicant: &Applicant,
+    token: &EnrolmentToken,
+    exchange: &Exchange,
+) -> Result<EnrolmentResponse, EnrolError> {
+    let request = EnrolmentRequest {
+        agent: applicant.key.agent(),
+        public_key: hex::encode(applicant.key.public_key()),
+        secret: token.secret.clone(),
+        site: applicant.site.clone(),
+        host: host_name(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let body = serde_json::to_vec(&request).map_err(EnrolError::Request)?;
+    let question = Question::post(ENROLMENTS_PATH, "application/json", body.into());
+    let answer = exchange.ask(&question).await?;
+    let Some(collector) = skew_of(&answer) else { return read(&answer, applicant) };
+    exchange.learn_time(collector, answer.at);
+    read(&exchange.ask(&question).await?, applicant)
+}
+
+fn read(answer: &Answer, applicant: &Applicant) -> Result<EnrolmentResponse, EnrolError> {
+    let not_the_collector = |reason: String| EnrolError::NotTheCollector { status: answer.status, reason };
+    // An unsigned refusal may be a middlebox's, but then nothing is lost by showing it.
+    if answer.media_type() == PROBLEM_MEDIA_TYPE
+        && let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body)
+    {
+        return Err(EnrolError::Refused(problem.to_string()));
+    }
+    if let Err(error) = &answer.signed {
+        return Err(not_the_collector(error.to_string()));
+    }
+    let response: EnrolmentResponse =
+        serde_json::from_slice(&answer.body).map_err(|error| not_the_collector(error.to_string()))?;
+    if (200..300).contains(&answer.status) && response.agent == applicant.key.agent() {
+        Ok(response)
+    } else {
+        Err(not_the_collector("it enrolled another agent".to_owned()))
+    }
+}
+
+/// The collector's time, if it refused ours.
+fn skew_of(answer: &Answer) -> Option<Timestamp> {
+    answer.signed.as_ref().ok()?;
+    let problem: Problem = serde_json::from_slice(&answer.body).ok()?;
+    let micros = problem.collector_time_us?;
+    (ProblemType::from_uri(&problem.kind) == Some(ProblemType::ClockSkew))
+        .then(|| Timestamp::from_micros(micros))
+}
+
+/// The machine's name, for people; empty where it cannot be read.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    name.map(|name| name.trim().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,229 @@
+//! One signed request to the collector and its checked answer: what enrolment, push, assignment and whoami share.
+
+use crate::{
+    clock::{Clock, Offset},
+    signature::{AgentKey, Body, ResponseKey, SignatureError, content_digest},
+};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, Response, header};
+use peerlight_proto::{limits, time::Timestamp};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use url::Url;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// The content type of a request without a body: signatures cover the header, so there must be one.
+const NO_BODY: &str = "application/octet-stream";
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The collector's address is not one that can be asked.
+    #[error("`{0}` is not the address of a collector; write https://HOST:PORT")]
+    Address(String),
+    /// The HTTP client cannot be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Client(#[source] reqwest::Error),
+    /// The request cannot be built.
+    #[error("cannot build the request: {0}")]
+    Request(#[from] http::Error),
+    /// The request cannot be signed.
+    #[error(transparent)]
+    Sign(#[from] SignatureError),
+    /// No connection, no TLS, or no whole answer.
+    #[error("no answer from the collector: {}", chain(.0))]
+    Transport(#[source] reqwest::Error),
+    /// The answer is too large to be the collector's.
+    #[error("the answer is over {0} bytes")]
+    TooLarge(usize),
+}
+
+/// reqwest says the reason only in its sources.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// How.
+    pub method: Method,
+    /// Where.
+    pub path: &'static str,
+    /// Headers besides those that every request bears.
+    pub headers: HeaderMap,
+    /// The type of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Question {
+    /// A question without a body.
+    pub fn get(path: &'static str) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            headers: HeaderMap::new(),
+            content_type: NO_BODY,
+            body: Bytes::new(),
+        }
+    }
+
+    /// A question with a body.
+    pub fn post(path: &'static str, content_type: &'static str, body: Bytes) -> Self {
+        Self { method: Method::POST, path, headers: HeaderMap::new(), content_type, body }
+    }
+}
+
+/// What was answered, by whomever.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, at most [`limits::MAX_BODY_BYTES`].
+    pub body: Bytes,
+    /// Whether the collector signed it for this question.
+    pub signed: Result<(), SignatureError>,
+    /// Our wall clock in the middle between question and answer.
+    pub at: Timestamp,
+}
+
+impl Answer {
+    /// The media type, without its parameters.
+    pub fn media_type(&self) -> &str {
+        let value = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        value.unwrap_or("").split(';').next().unwrap_or("").trim()
+    }
+
+    /// How long the answer asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let value = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+        value.trim().parse().ok().map(Duration::from_secs)
+    }
+}
+
+/// Asks one collector in the name of one agent.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    client: reqwest::Client,
+    base: Url,
+    key: Arc<AgentKey>,
+    response_key: ResponseKey,
+    clock: Clock,
+    offset: Offset,
+}
+
+/// From where a connection is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Source {
+    /// The system decides, and a proxy of the environment is used.
+    #[default]
+    System,
+    /// From this address and without a proxy: the path that probes take.
+    Bound(IpAddr),
+}
+
+impl Exchange {
+    /// Asks the collector at `base`, which `tls` recognises and whose answers bear `response_key`'s signature.
+    pub fn new(
+        base: &str,
+        tls: rustls::ClientConfig,
+        source: Source,
+        (key, response_key): (Arc<AgentKey>, ResponseKey),
+        (clock, offset): (Clock, Offset),
+    ) -> Result<Self, ExchangeError> {
+        let base = parse_address(base)?;
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(concat!("peerlight-agent/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .https_only(true);
+        if let Source::Bound(address) = source {
+            // A connection that is kept would hide that the address has changed.
+            builder = builder.local_address(address).no_proxy().pool_max_idle_per_host(0);
+        }
+        let client = builder.build().map_err(ExchangeError::Client)?;
+        Ok(Self { client, base, key, response_key, clock, offset })
+    }
+
+    /// Asks; what came back is checked but not judged.
+    pub async fn ask(&self, question: &Question) -> Result<Answer, ExchangeError> {
+        let request = self.signed(question).await?;
+        let sent = self.clock.wall();
+        let outgoing = self.to_reqwest(&request, question);
+        let mut incoming = outgoing.send().await.map_err(ExchangeError::Transport)?;
+        let (status, headers) = (incoming.status(), incoming.headers().clone());
+        let mut body = BytesMut::new();
+        while let Some(chunk) = incoming.chunk().await.map_err(ExchangeError::Transport)? {
+            if body.len() + chunk.len() > limits::MAX_BODY_BYTES {
+                return Err(ExchangeError::TooLarge(limits::MAX_BODY_BYTES));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let body = body.freeze();
+        let mut response = Response::new(Body::default());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        let signed = self.response_key.verify(&response, &body, &request);
+        let half = self.clock.wall().micros_after(sent) / 2;
+        Ok(Answer {
+            status: status.as_u16(),
+            headers: std::mem::take(response.headers_mut()),
+            body,
+            signed,
+            at: Timestamp::from_micros(sent.as_micros() + half),
+        })
+    }
+
+    /// Keeps what a signed answer said of the collector's clock.
+    pub fn learn_time(&self, collector: Timestamp, answer_at: Timestamp) {
+        self.offset.measured(collector, answer_at);
+    }
+
+    async fn signed(&self, question: &Question) -> Result<Request<Body>, ExchangeError> {
+        let mut url = self.base.clone();
+        url.set_path(question.path);
+        let mut request = Request::builder()
+            .method(&question.method)
+            .uri(url.as_str())
+            .header(header::CONTENT_TYPE, question.content_type)
+            .header("content-digest", content_digest(&question.body))
+            .body(Body::default())?;
+        request.headers_mut().extend(question.headers.clone());
+        self.key.sign(&mut request, self.offset.correct(self.clock.wall())).await?;
+        Ok(request)
+    }
+
+    fn to_reqwest(&self, request: &Request<Body>, question: &Question) -> reqwest::RequestBuilder {
+        let mut url = self.base.clone();
+        url.set_path(question.path);
+        self.client
+            .request(request.method().clone(), url)
+            .headers(request.headers().clone())
+            .body(question.body.clone())
+    }
+}
+
+/// The collector's address in its canonical form: scheme, host and port alone.
+pub fn parse_address(text: &str) -> Result<Url, ExchangeError> {
+    let wrong = || ExchangeError::Address(text.chars().take(200).collect());
+    let mut url = Url::parse(text.trim()).map_err(|_malformed| wrong())?;
+    let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    if url.scheme() != "https" || url.host_str().is_none() || !bare || !anonymous {
+        return Err(wrong());
+    }
+    url.set_path("");
+    Ok(url)
+}

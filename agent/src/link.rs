@@ -1,0 +1,63 @@
+//! The way to the collector that enrolment opened.
+
+use crate::{
+    clock::{Clock, Offset},
+    credential::{CredentialError, Enrolment},
+    exchange::{Exchange, ExchangeError, Source},
+    paths::StateDir,
+    signature::{AgentKey, ResponseKey, SignatureError},
+    trust::{self, CollectorTrust, TrustError},
+};
+use std::sync::Arc;
+
+/// Why there is no way.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The enrolment cannot be read.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The stored response key is damaged.
+    #[error(transparent)]
+    Key(#[from] SignatureError),
+    /// The HTTP client cannot be set up.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+}
+
+/// What is needed to ask the collector, once the agent is enrolled.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Where the enrolment is kept.
+    pub state: StateDir,
+    /// Whose certificate the collector's is.
+    pub trust: CollectorTrust,
+    /// Who asks.
+    pub key: Arc<AgentKey>,
+    /// The clocks.
+    pub clock: Clock,
+    /// The measured difference to the collector's clock.
+    pub offset: Offset,
+}
+
+impl Link {
+    /// The enrolment, if there is one.
+    pub fn enrolment(&self) -> Result<Option<Enrolment>, LinkError> {
+        Ok(Enrolment::load(&self.state)?)
+    }
+
+    /// Opens the way that `enrolment` describes, from `source`.
+    pub fn open(&self, enrolment: &Enrolment, source: Source) -> Result<Exchange, LinkError> {
+        let tls = match (self.trust, &enrolment.ca_pem) {
+            (CollectorTrust::Pinned, Some(ca)) => trust::under_ca(ca)?,
+            (CollectorTrust::Pinned, None) => return Err(TrustError::Ca.into()),
+            (CollectorTrust::Platform, _) => trust::platform()?,
+        };
+        let response_key = ResponseKey::from_hex(&enrolment.response_key)?;
+        let identity = (Arc::clone(&self.key), response_key);
+        let time = (self.clock.clone(), self.offset.clone());
+        Ok(Exchange::new(&enrolment.collector, tls, source, identity, time)?)
+    }
+}

@@ -1,0 +1,54 @@
+//! Where the agent's files are.
+
+use std::path::{Path, PathBuf};
+
+/// The configuration that is read unless told otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/peerlight/agent.toml";
+/// The state directory unless told otherwise.
+pub const DEFAULT_STATE: &str = "/var/lib/peerlight-agent";
+
+/// The directory that holds what the agent must not forget: its identity, its enrolment and its spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// The state directory at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The agent's identity.
+    pub fn agent_id(&self) -> PathBuf {
+        self.0.join("agent.id")
+    }
+
+    /// The agent's private key.
+    pub fn agent_key(&self) -> PathBuf {
+        self.0.join("agent.key")
+    }
+
+    /// What enrolment yielded.
+    pub fn enrolment(&self) -> PathBuf {
+        self.0.join("enrolment.json")
+    }
+
+    /// The last assignment.
+    pub fn assignment(&self) -> PathBuf {
+        self.0.join("assignment.json")
+    }
+
+    /// What `status` prints.
+    pub fn status(&self) -> PathBuf {
+        self.0.join("status.json")
+    }
+
+    /// The batches that wait for the collector.
+    pub fn spool(&self) -> PathBuf {
+        self.0.join("spool")
+    }
+}

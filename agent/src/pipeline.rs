@@ -1,0 +1,160 @@
+//! Joins the stages: schedule, probe and aggregate in one loop, then the spool, then push; and bounds their end.
+
+mod measure;
+
+use crate::{
+    assignment,
+    clock::{Clock, Offset},
+    config::Config,
+    credential::Enrolment,
+    link::Link,
+    observe::{self, Observations},
+    paths::StateDir,
+    probe::Probe,
+    push::{Patience, Push},
+    sample::Stray,
+    signature::AgentKey,
+    spool::{pack::pack, shared::SharedSpool},
+    status::{self, Board},
+    targets::{ScheduledTarget, Selector},
+};
+use measure::{Closed, Measure};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Closed intervals that may wait for the disk; beyond, measuring waits and counts what it skips.
+const MAX_CLOSED: usize = 64;
+/// How often the spool is tidied.
+const TIDY_PERIOD: Duration = Duration::from_secs(2);
+
+/// What the pipeline is made of.
+pub struct Parts {
+    /// Sends probes.
+    pub probe: Arc<dyn Probe>,
+    /// Replies that no probe waits for.
+    pub strays: mpsc::Receiver<Stray>,
+    /// Targets to measure when there are no others.
+    pub builtin: Vec<ScheduledTarget>,
+    /// The agent's identity.
+    pub key: Arc<AgentKey>,
+    /// Where batches wait.
+    pub spool: SharedSpool,
+    /// The clocks.
+    pub clock: Clock,
+    /// Where the parts say what they are doing.
+    pub board: Board,
+    /// How patient pushing is.
+    pub patience: Patience,
+}
+
+/// Runs until `shutdown`, then stops the schedule, gives probes in flight a moment, spools the open interval and ends.
+pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
+    let Parts { probe, strays, builtin, key, spool, clock, board, patience } = parts;
+    let link = Link {
+        state: config.state.clone(),
+        trust: config.collector.trust,
+        key: Arc::clone(&key),
+        clock: clock.clone(),
+        offset: Offset::default(),
+    };
+    if let Ok(Some(enrolment)) = Enrolment::load(&config.state) {
+        if let Some(url) = &config.collector.url
+            && !enrolment.is_with(url)
+        {
+            tracing::warn!(configured = %url, enrolled = enrolment.collector, "batches go to the collector of the enrolment; enrol again to change it");
+        }
+        board.update(|status| status.enrolled = Some(enrolment.into()));
+    }
+    let (assigned, assignment) = watch::channel(assignment::cached(&config.state));
+    let observations = Observations::default();
+    let mut background = JoinSet::new();
+    background.spawn(Push::new(spool.clone(), link.clone(), board.clone(), patience).run());
+    background.spawn(assignment::follow(link.clone(), assigned));
+    background.spawn(report_status(config.state.clone(), board.clone(), spool.clone(), link.clone()));
+    background.spawn(tidy(spool.clone(), link.clone()));
+    for &family in &config.probing.families {
+        let settings = &config.probing.settings;
+        let source = observe::probe_source(family, settings.source_v4, settings.source_v6);
+        let (link, observations, board) = (link.clone(), observations.clone(), board.clone());
+        background.spawn(observe::follow(link, family, source, observations, board));
+    }
+    let (closed, to_spool) = mpsc::channel(MAX_CLOSED);
+    let measure = Measure::new(measure::Parts {
+        agent: key.agent(),
+        probe,
+        strays,
+        selector: Selector {
+            configured: config.targets.clone(),
+            builtin,
+            ceilings: config.limits.clone(),
+            families: config.probing.families.clone(),
+        },
+        length: config.probing.interval,
+        deadline: config.probing.settings.deadline,
+        site: config.site.as_ref().map(|site| site.name.clone()),
+        clock,
+        observations,
+        board: board.clone(),
+        assignment,
+        closed,
+    });
+    tokio::join!(measure.run(shutdown), keep_safe(to_spool, &spool, &link, &board));
+    background.shutdown().await;
+    spool.close();
+    board.update(|status| status.pid = None);
+    write_status(&config.state, &board, &spool, &link);
+}
+
+/// Spools what is closed, until measuring has ended.
+async fn keep_safe(mut closed: mpsc::Receiver<Closed>, spool: &SharedSpool, link: &Link, board: &Board) {
+    while let Some(Closed { session, interval }) = closed.recv().await {
+        let covered = interval.interval;
+        let (created, offset) = (link.clock.wall(), link.offset.micros());
+        if let Err(error) = spool.append(session, pack(interval), created, offset).await {
+            tracing::error!(%error, start = covered.start().as_secs(), "an interval could not be spooled and is lost");
+            board.update(|status| status.measuring.lost_intervals += 1);
+        }
+    }
+}
+
+/// Applies the bounds of age and does what `resend` asked for.
+async fn tidy(spool: SharedSpool, link: Link) {
+    let mut ticks = tokio::time::interval(TIDY_PERIOD);
+    loop {
+        ticks.tick().await;
+        let wall = link.clock.wall();
+        // A wrong clock must not drop what only seems old.
+        let corrected = link.offset.micros().map(|_known| link.offset.correct(wall));
+        if let Err(error) = spool.expire(corrected, wall).await {
+            tracing::warn!(%error, "the spool could not be tidied");
+        }
+        match spool.honour_resend_request().await {
+            Ok(Some(batches)) => tracing::info!(batches, "acknowledged batches are sent again on request"),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a request to resend could not be honoured"),
+        }
+    }
+}
+
+async fn report_status(state: StateDir, board: Board, spool: SharedSpool, link: Link) {
+    let mut ticks = tokio::time::interval(status::PERIOD);
+    loop {
+        ticks.tick().await;
+        write_status(&state, &board, &spool, &link);
+    }
+}
+
+fn write_status(state: &StateDir, board: &Board, spool: &SharedSpool, link: &Link) {
+    board.update(|status| {
+        status.written_us = link.clock.wall().as_micros();
+        status.clock_offset_us = link.offset.micros();
+        status.spool = spool.counts();
+    });
+    if let Err(error) = board.get().write(state) {
+        tracing::warn!(%error, path = %state.status().display(), "the status could not be written");
+    }
+}

@@ -1,0 +1,142 @@
+//! Addressing: which address of a target a probe goes to, if it may.
+
+use super::{
+    ceilings::Ceilings,
+    resolver::{Found, Freshness, Resolver},
+    routes::Routes,
+    settings::ProbeSettings,
+};
+use peerlight_proto::{measurement::Ending, series::Family, target::Target};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+/// The shortest time that a lookup is given.
+const MIN_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Where a probe goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// There.
+    At(IpAddr),
+    /// Nowhere: the target, or this machine, does not have the family.
+    OtherFamily,
+    /// Nowhere, for this reason.
+    Failed {
+        /// How the probe ended by that.
+        ending: Ending,
+        /// The address that it would have gone to.
+        address: Option<IpAddr>,
+        /// Why.
+        error: String,
+    },
+}
+
+/// Chooses addresses.
+pub(crate) struct Addressing {
+    resolver: Arc<Resolver>,
+    ceilings: Ceilings,
+    routes: Routes,
+    patience: Duration,
+}
+
+impl Addressing {
+    /// Addressing by these settings.
+    pub(crate) fn new(settings: &ProbeSettings) -> Self {
+        Self {
+            resolver: Arc::new(Resolver::new(settings)),
+            ceilings: Ceilings::new(settings.allow.clone()),
+            routes: Routes::default(),
+            // A lookup that takes longer would leave the probe itself less than its time-out before the deadline.
+            patience: settings.deadline.saturating_sub(settings.timeout).max(MIN_PATIENCE),
+        }
+    }
+
+    /// The resolver, for the probes that time it.
+    pub(crate) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// Chooses from cached answers; a lookup that is slow fails this probe but goes on, for the next.
+    pub(crate) async fn choose(&self, target: &Target, family: Family) -> Choice {
+        if let Some(address) = target.address.ip() {
+            return self.literal(target, address, family);
+        }
+        let (resolver, name) = (Arc::clone(&self.resolver), target.address.to_string());
+        let lookup = tokio::spawn(async move { resolve(&resolver, &name, family, Freshness::Cached).await });
+        match tokio::time::timeout(self.patience, lookup).await {
+            Ok(Ok(choice)) => self.permit(target, choice),
+            Ok(Err(_cancelled)) => dns_failed("the lookup was cancelled"),
+            Err(_elapsed) => {
+                dns_failed(format!("no answer from DNS within {} ms", self.patience.as_millis()))
+            }
+        }
+    }
+
+    /// Chooses from an answer made now; the caller bounds the time.
+    pub(crate) async fn choose_anew(&self, target: &Target, family: Family) -> Choice {
+        if let Some(address) = target.address.ip() {
+            return self.literal(target, address, family);
+        }
+        let name = target.address.as_str();
+        self.permit(target, resolve(&self.resolver, name, family, Freshness::Asked).await)
+    }
+
+    fn literal(&self, target: &Target, address: IpAddr, family: Family) -> Choice {
+        if Family::of(address) == family {
+            self.within_ceilings(target, address)
+        } else {
+            Choice::OtherFamily
+        }
+    }
+
+    fn permit(&self, target: &Target, choice: Choice) -> Choice {
+        match choice {
+            Choice::At(address) if self.routes.lacks_family_of(address) => Choice::OtherFamily,
+            Choice::At(address) => self.within_ceilings(target, address),
+            Choice::OtherFamily | Choice::Failed { .. } => choice,
+        }
+    }
+
+    fn within_ceilings(&self, target: &Target, address: IpAddr) -> Choice {
+        match self.ceilings.check(address, target.probe.port()) {
+            Ok(()) => Choice::At(address),
+            Err(outside) => Choice::Failed {
+                ending: Ending::SendFailed,
+                address: Some(address),
+                error: outside.to_string(),
+            },
+        }
+    }
+}
+
+/// The first address of `name` in `family`. A name without one has only the other family if the server says that it
+/// exists, or if it has an address there.
+async fn resolve(resolver: &Resolver, name: &str, family: Family, freshness: Freshness) -> Choice {
+    let found = resolver.lookup(name, family, freshness).await;
+    let missing = match &found {
+        Found::Addresses(addresses) => {
+            return addresses.first().map_or(Choice::OtherFamily, |&address| Choice::At(address));
+        }
+        Found::Code(code) => return dns_failed(format!("DNS answered {code} for {name}")),
+        Found::Nothing(error) => return dns_failed(format!("no answer from DNS for {name}: {error}")),
+        Found::NoData | Found::NoName => found,
+    };
+    let other = match family {
+        Family::V4 => Family::V6,
+        Family::V6 => Family::V4,
+    };
+    let exists = missing == Found::NoData;
+    match resolver.lookup(name, other, Freshness::Cached).await {
+        Found::Addresses(_) => Choice::OtherFamily,
+        Found::Code(_) | Found::Nothing(_) if exists => Choice::OtherFamily,
+        Found::NoData | Found::NoName | Found::Code(_) | Found::Nothing(_) if exists => {
+            dns_failed(format!("{name} has no address (NODATA)"))
+        }
+        Found::NoData | Found::NoName | Found::Code(_) | Found::Nothing(_) => {
+            dns_failed(format!("{name} does not exist (NXDOMAIN)"))
+        }
+    }
+}
+
+fn dns_failed(error: impl Into<String>) -> Choice {
+    Choice::Failed { ending: Ending::DnsFailed, address: None, error: error.into() }
+}

@@ -1,0 +1,278 @@
+//! HTTPS: one whole exchange over a fresh connection to one chosen address, with the time of each of its phases.
+
+mod phases;
+mod request;
+mod tls;
+mod watched;
+
+use super::{
+    addressing::{Addressing, Choice},
+    exchange::{clip, judge, now},
+    prober::ProbeError,
+    settings::ProbeSettings,
+    tcp,
+};
+use crate::sample::{Outcome, Reading, Sample};
+use peerlight_proto::{
+    measurement::Ending,
+    metric::Metric,
+    series::{Clock, Family, Handshake, HttpVersion, Path},
+    target::{ProbeKind, Target},
+};
+use phases::{Phase, Timeline};
+use request::{Question, ask};
+use rustls::HandshakeKind;
+use rustls_pki_types::ServerName;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+use tls::Tls;
+use tokio_rustls::client::TlsStream;
+use watched::{Notes, Watched};
+
+/// The phases that depend on one another, in order, and their metrics.
+const STEPS: [(Phase, Metric); 5] = [
+    (Phase::Dns, Metric::HttpsDns),
+    (Phase::Tcp, Metric::HttpsTcp),
+    (Phase::Tls, Metric::HttpsTls),
+    (Phase::Ttfb, Metric::HttpsTtfb),
+    (Phase::Transfer, Metric::HttpsTransfer),
+];
+
+/// Probes HTTPS.
+pub(crate) struct Https {
+    tls: Tls,
+}
+
+/// An exchange as far as it has come.
+struct Progress {
+    timeline: Timeline,
+    /// The phase that is under way.
+    phase: Phase,
+    looked_up: bool,
+    address: Option<IpAddr>,
+    handshake: Option<Handshake>,
+    http_version: Option<HttpVersion>,
+    attributes: Vec<(&'static str, String)>,
+}
+
+/// Why an exchange went no further.
+enum Stop {
+    /// The target, or this machine, does not have the family.
+    OtherFamily,
+    /// It failed in the phase that was under way.
+    Failed(Ending, String),
+}
+
+impl Https {
+    /// HTTPS by these settings.
+    pub(crate) fn new(settings: &ProbeSettings) -> Result<Self, ProbeError> {
+        Ok(Self { tls: Tls::new(&settings.trust)? })
+    }
+
+    /// Probes one target.
+    pub(crate) async fn probe(
+        &self,
+        settings: &ProbeSettings,
+        addressing: &Addressing,
+        target: &Target,
+        family: Family,
+    ) -> Option<Sample> {
+        let start = now();
+        let mut progress = Progress {
+            timeline: Timeline::new(start),
+            phase: Phase::Dns,
+            looked_up: target.address.ip().is_none(),
+            address: None,
+            handshake: None,
+            http_version: None,
+            attributes: Vec::new(),
+        };
+        let deadline = tokio::time::Instant::from_std(start) + settings.deadline;
+        let exchange = self.exchange(&mut progress, settings, addressing, target, family);
+        let failure = match tokio::time::timeout_at(deadline, exchange).await {
+            Ok(Ok(())) => None,
+            Ok(Err(Stop::OtherFamily)) => return None,
+            Ok(Err(Stop::Failed(ending, error))) => {
+                progress.attributes.push(("error", clip(&error)));
+                Some(ending)
+            }
+            // Without an answer from DNS nothing was sent to the target, so nothing was lost.
+            Err(_elapsed) if progress.phase == Phase::Dns => Some(Ending::DnsFailed),
+            Err(_elapsed) => Some(Ending::Lost),
+        };
+        Some(Sample {
+            family,
+            path: Path::Direct,
+            address: progress.address,
+            readings: progress.readings(failure, settings.timeout),
+            attributes: progress.attributes,
+        })
+    }
+
+    async fn exchange(
+        &self,
+        progress: &mut Progress,
+        settings: &ProbeSettings,
+        addressing: &Addressing,
+        target: &Target,
+        family: Family,
+    ) -> Result<(), Stop> {
+        let ProbeKind::Https { port, path } = &target.probe else {
+            return Err(Stop::Failed(Ending::SendFailed, format!("{} is not an HTTPS probe", target.probe)));
+        };
+        let address = progress.choose(addressing, target, family).await?;
+        let stream = progress.connect(settings, SocketAddr::new(address, *port)).await?;
+        let notes = Notes::default();
+        let stream = self.shake_hands(progress, target, Watched::new(stream, notes.clone()), &notes).await?;
+        progress.get(stream, Question { host: &target.address, port: *port, path }, &notes).await
+    }
+
+    async fn shake_hands(
+        &self,
+        progress: &mut Progress,
+        target: &Target,
+        stream: Watched,
+        notes: &Notes,
+    ) -> Result<TlsStream<Watched>, Stop> {
+        progress.phase = Phase::Tls;
+        let unsendable = |error: String| Stop::Failed(Ending::SendFailed, error);
+        let (connector, witness) = self.tls.connector().map_err(unsendable)?;
+        let name = ServerName::try_from(target.address.as_str().to_owned())
+            .map_err(|error| unsendable(error.to_string()))?;
+        let shaken = connector.connect(name, stream).await;
+        progress.timeline.mark_handshake(&notes.take(), now());
+        progress.attributes.extend(witness.issuer().map(|issuer| ("issuer", issuer)));
+        let stream = shaken.map_err(|error| Stop::Failed(Ending::Refused, tls::describe(&error)))?;
+        let (_, connection) = stream.get_ref();
+        progress.handshake = connection.handshake_kind().map(|kind| match kind {
+            HandshakeKind::Full => Handshake::Full,
+            HandshakeKind::FullWithHelloRetryRequest => Handshake::FullWithRetry,
+            HandshakeKind::Resumed => Handshake::Resumed,
+        });
+        let http2 = connection.alpn_protocol() == Some(b"h2");
+        progress.http_version = Some(if http2 { HttpVersion::Http2 } else { HttpVersion::Http1 });
+        Ok(stream)
+    }
+}
+
+impl Progress {
+    async fn choose(
+        &mut self,
+        addressing: &Addressing,
+        target: &Target,
+        family: Family,
+    ) -> Result<IpAddr, Stop> {
+        let choice = addressing.choose_anew(target, family).await;
+        self.timeline.mark(if self.looked_up { Phase::Dns } else { Phase::Local }, now());
+        match choice {
+            Choice::At(address) => {
+                self.address = Some(address);
+                Ok(address)
+            }
+            Choice::OtherFamily => Err(Stop::OtherFamily),
+            Choice::Failed { ending, address, error } => {
+                self.address = address;
+                if address.is_some() {
+                    self.phase = Phase::Tcp;
+                }
+                Err(Stop::Failed(ending, error))
+            }
+        }
+    }
+
+    async fn connect(
+        &mut self,
+        settings: &ProbeSettings,
+        to: SocketAddr,
+    ) -> Result<tokio::net::TcpStream, Stop> {
+        self.phase = Phase::Tcp;
+        let connected = tcp::connect(settings.source(Family::of(to.ip())), to)
+            .await
+            .map_err(|error| Stop::Failed(error.ending(), error.to_string()))?;
+        self.timeline.mark(Phase::Local, connected.began);
+        self.timeline.mark(Phase::Tcp, connected.done);
+        if connected.facts.is_some_and(|facts| facts.retransmitted) {
+            return Err(Stop::Failed(Ending::Retransmitted, "the SYN was sent again".to_owned()));
+        }
+        Ok(connected.stream)
+    }
+
+    async fn get(
+        &mut self,
+        stream: TlsStream<Watched>,
+        question: Question<'_>,
+        notes: &Notes,
+    ) -> Result<(), Stop> {
+        self.phase = Phase::Ttfb;
+        let refused = |error: request::RequestError| Stop::Failed(Ending::Refused, describe(&error));
+        let version = self.http_version.unwrap_or(HttpVersion::Http1);
+        let mut answer = ask(stream, version, question, notes).await.map_err(refused)?;
+        self.timeline.mark_first_byte(&notes.take(), answer.head_at.unwrap_or_else(now));
+        self.attributes.push(("status", answer.status.as_u16().to_string()));
+        self.phase = Phase::Transfer;
+        answer.read_body().await.map_err(refused)?;
+        self.timeline.mark(Phase::Transfer, notes.last_in().unwrap_or_else(now));
+        self.timeline.mark(Phase::Local, now());
+        Ok(())
+    }
+
+    /// A reading for every metric of the kind, whatever happened.
+    fn readings(&self, failure: Option<Ending>, timeout: Duration) -> Vec<Reading> {
+        let failed_at = STEPS.iter().position(|&(phase, _)| phase == self.phase).unwrap_or(0);
+        let mut readings = Vec::with_capacity(STEPS.len() + 2);
+        for (step, &(phase, metric)) in STEPS.iter().enumerate() {
+            let outcome = match failure {
+                Some(Ending::DnsFailed) => Outcome::Failed(Ending::DnsFailed),
+                Some(ending) if step == failed_at => Outcome::Failed(ending),
+                Some(_) if step > failed_at => Outcome::Failed(Ending::Skipped),
+                _ if phase == Phase::Dns && !self.looked_up => Outcome::Failed(Ending::Skipped),
+                Some(_) | None => spent(self.timeline.spent(phase), timeout),
+            };
+            readings.push(self.reading(metric, outcome));
+        }
+        let (local, total) = match failure {
+            Some(Ending::DnsFailed) => {
+                (Outcome::Failed(Ending::DnsFailed), Outcome::Failed(Ending::DnsFailed))
+            }
+            Some(ending) => (Outcome::Failed(Ending::Skipped), Outcome::Failed(ending)),
+            None => {
+                (spent(self.timeline.spent(Phase::Local), timeout), spent(self.timeline.total(), timeout))
+            }
+        };
+        readings.push(self.reading(Metric::HttpsLocal, local));
+        readings.push(self.reading(Metric::HttpsTotal, total));
+        readings
+    }
+
+    /// Only what was answered bears what was agreed on; lookup and connect come before any agreement.
+    fn reading(&self, metric: Metric, outcome: Outcome) -> Reading {
+        let answered = matches!(outcome, Outcome::Answered { .. });
+        let agreed = answered && !matches!(metric, Metric::HttpsDns | Metric::HttpsTcp);
+        let version = agreed && metric != Metric::HttpsTls;
+        Reading {
+            metric,
+            clock: Clock::User,
+            outcome,
+            http_version: self.http_version.filter(|_| version),
+            handshake: self.handshake.filter(|_| agreed),
+        }
+    }
+}
+
+fn spent(time: Duration, timeout: Duration) -> Outcome {
+    judge(time, time, timeout)
+}
+
+/// hyper says what, its source says why.
+fn describe(error: &request::RequestError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error).and_then(std::error::Error::source);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,142 @@
+//! Phases of an HTTPS exchange, from one list of boundaries on one clock, so that they add up to the total exactly. Pure.
+
+use super::watched::{Direction, Passage};
+use std::time::{Duration, Instant};
+
+/// Whose time a stretch of the exchange is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The name lookup.
+    Dns,
+    /// The TCP connect.
+    Tcp,
+    /// Waiting for the server within the TLS handshake.
+    Tls,
+    /// Request sent to first byte.
+    Ttfb,
+    /// First byte to last.
+    Transfer,
+    /// This machine's own work: keys, signatures, parsing.
+    Local,
+}
+
+/// The boundaries of one exchange, in order: what came before each, back to the one before it, was its phase.
+#[derive(Debug, Clone)]
+pub(super) struct Timeline {
+    start: Instant,
+    boundaries: Vec<(Phase, Instant)>,
+}
+
+impl Timeline {
+    /// An exchange that begins now.
+    pub(super) fn new(start: Instant) -> Self {
+        Self { start, boundaries: Vec::with_capacity(16) }
+    }
+
+    /// Ends a stretch of `phase` at `at`; never before the last boundary.
+    pub(super) fn mark(&mut self, phase: Phase, at: Instant) {
+        self.boundaries.push((phase, at.max(self.end())));
+    }
+
+    /// Ends a TLS handshake: until something came in, the server or the network was waited for; until something went out,
+    /// or the handshake was over, this machine worked.
+    pub(super) fn mark_handshake(&mut self, passages: &[Passage], done: Instant) {
+        for passage in passages {
+            let phase = match passage.direction {
+                Direction::In => Phase::Tls,
+                Direction::Out => Phase::Local,
+            };
+            self.mark(phase, passage.at);
+        }
+        self.mark(Phase::Local, done);
+    }
+
+    /// Ends the wait for the first byte. HTTP/2 writes more than the request: its preface before, acknowledgements after.
+    /// The request went out with the last write before anything came back.
+    pub(super) fn mark_first_byte(&mut self, passages: &[Passage], head: Instant) {
+        let came_back = passages.iter().position(|passage| passage.direction == Direction::In);
+        let before = &passages[..came_back.unwrap_or(passages.len())];
+        let is_out = |passage: &&Passage| passage.direction == Direction::Out;
+        let request = before.iter().rfind(is_out).or_else(|| passages.iter().find(is_out));
+        if let Some(request) = request {
+            self.mark(Phase::Local, request.at.min(head));
+        }
+        self.mark(Phase::Ttfb, head);
+    }
+
+    /// How long a phase took in all.
+    pub(super) fn spent(&self, phase: Phase) -> Duration {
+        let starts = std::iter::once(self.start).chain(self.boundaries.iter().map(|&(_, at)| at));
+        self.boundaries
+            .iter()
+            .zip(starts)
+            .filter(|&(&(of, _), _)| of == phase)
+            .map(|(&(_, end), start)| end - start)
+            .sum()
+    }
+
+    /// How long it all took.
+    pub(super) fn total(&self) -> Duration {
+        self.end() - self.start
+    }
+
+    fn end(&self) -> Instant {
+        self.boundaries.last().map_or(self.start, |&(_, at)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALL: [Phase; 6] = [Phase::Dns, Phase::Tcp, Phase::Tls, Phase::Ttfb, Phase::Transfer, Phase::Local];
+
+    fn passage(start: Instant, direction: Direction, ms: u64) -> Passage {
+        Passage { direction, at: start + Duration::from_millis(ms) }
+    }
+
+    proptest! {
+        #[test]
+        fn phases_add_up_to_the_total(marks in prop::collection::vec((0..6_usize, 0..5_000_u64), 0..40)) {
+            let start = crate::probe::exchange::now();
+            let mut timeline = Timeline::new(start);
+            for (phase, at) in marks {
+                timeline.mark(ALL[phase], start + Duration::from_micros(at));
+            }
+            prop_assert_eq!(ALL.iter().map(|&phase| timeline.spent(phase)).sum::<Duration>(), timeline.total());
+        }
+    }
+
+    #[test]
+    fn the_handshake_is_waiting_and_working() {
+        let start = crate::probe::exchange::now();
+        let mut timeline = Timeline::new(start);
+        let passages = [(Direction::Out, 1), (Direction::In, 21), (Direction::In, 22), (Direction::Out, 25)]
+            .map(|(direction, ms)| passage(start, direction, ms));
+        timeline.mark_handshake(&passages, start + Duration::from_millis(26));
+        assert_eq!(timeline.spent(Phase::Tls), Duration::from_millis(21));
+        assert_eq!(timeline.spent(Phase::Local), Duration::from_millis(5));
+    }
+
+    #[test]
+    fn the_first_byte_is_waited_for_from_the_last_write_before_anything_came() {
+        let start = crate::probe::exchange::now();
+        let mut timeline = Timeline::new(start);
+        let passages = [(Direction::Out, 1), (Direction::Out, 2), (Direction::In, 12), (Direction::Out, 13)]
+            .map(|(direction, ms)| passage(start, direction, ms));
+        timeline.mark_first_byte(&passages, start + Duration::from_millis(42));
+        assert_eq!(timeline.spent(Phase::Local), Duration::from_millis(2));
+        assert_eq!(timeline.spent(Phase::Ttfb), Duration::from_millis(40));
+    }
+
+    #[test]
+    fn settings_that_come_before_the_request_goes_out_are_no_answer_to_it() {
+        let start = crate::probe::exchange::now();
+        let mut timeline = Timeline::new(start);
+        let passages = [(Direction::In, 1), (Direction::Out, 2), (Direction::In, 12)]
+            .map(|(direction, ms)| passage(start, direction, ms));
+        timeline.mark_first_byte(&passages, start + Duration::from_millis(12));
+        assert_eq!(timeline.spent(Phase::Ttfb), Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,71 @@
+//! Anywhere: surge-ping, by this process's clock. It reads its clock only after sending, so the time is taken here; it
+//! tells neither duplicates nor foreign replies; and without an identifier of its own on Linux it needs sequence numbers
+//! that no other probe in flight uses.
+
+use crate::probe::{
+    exchange::{Exchange, now},
+    settings::ProbeSettings,
+    strays::Strays,
+};
+use peerlight_proto::{
+    id::TargetId,
+    measurement::Ending,
+    series::{Clock, Family},
+};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::atomic::{AtomicU32, Ordering},
+};
+use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
+
+const PAYLOAD: &[u8; 56] = b"Peerlight network latency measurement, ICMP echo probes.";
+
+/// One family's client: dropping any clone of it ends it, so there is one, for as long as there are probes.
+pub(super) struct Endpoint {
+    client: Client,
+    /// Identifier and sequence of the next request.
+    next: AtomicU32,
+}
+
+impl Endpoint {
+    /// Opens a datagram socket, or a raw one where only that is permitted.
+    pub(super) fn open(source: Option<IpAddr>, family: Family, _strays: &Strays) -> io::Result<Self> {
+        let (kind, any) = match family {
+            Family::V4 => (ICMP::V4, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Family::V6 => (ICMP::V6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+        };
+        // Always bound: surge-ping's reader asks for the socket's address, which unbound sockets lack on Windows.
+        let config = Config::builder().kind(kind).bind(SocketAddr::new(source.unwrap_or(any), 0)).build();
+        Ok(Self { client: Client::new(&config)?, next: AtomicU32::new(rand::random()) })
+    }
+
+    /// Probes one address.
+    pub(super) async fn probe(&self, settings: &ProbeSettings, to: IpAddr, _target: TargetId) -> Exchange {
+        let [identifier_high, identifier_low, high, low] =
+            self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let identifier = PingIdentifier(u16::from_be_bytes([identifier_high, identifier_low]));
+        let mut pinger = self.client.pinger(to, identifier).await;
+        pinger.timeout(settings.deadline);
+        let began = now();
+        let answer = pinger.ping(PingSequence(u16::from_be_bytes([high, low])), PAYLOAD).await;
+        let took = began.elapsed();
+        match answer {
+            Ok((packet, _biased)) if is_reply(&packet) => Exchange::timed(None, took, settings.timeout),
+            Ok(_error) => Exchange::failed(Clock::User, Ending::Refused, "an ICMP error came back"),
+            Err(SurgeError::Timeout { .. }) => Exchange::lost(Clock::User),
+            Err(error) => Exchange::failed(
+                Clock::User,
+                Ending::SendFailed,
+                format!("cannot send from this machine: {error}"),
+            ),
+        }
+    }
+}
+
+fn is_reply(packet: &IcmpPacket) -> bool {
+    match packet {
+        IcmpPacket::V4(packet) => packet.get_icmp_type().0 == 0,
+        IcmpPacket::V6(packet) => packet.get_icmpv6_type().0 == 129,
+    }
+}

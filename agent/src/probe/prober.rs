@@ -1,0 +1,191 @@
+//! The prober: from a target and a family to a sample, by the engine of the probe's kind.
+
+use super::{
+    Probe,
+    addressing::{Addressing, Choice},
+    dns,
+    exchange::{Exchange, clip},
+    https::Https,
+    icmp::Icmp,
+    settings::{IcmpEngine, ProbeSettings},
+    stamped,
+    strays::Strays,
+    tcp, udp,
+};
+use crate::sample::{Sample, Stray};
+use futures::future::{BoxFuture, FutureExt as _};
+use peerlight_proto::{
+    limits::MAX_DEADLINE,
+    metric::Metric,
+    series::{Clock, Family, Path},
+    target::{ProbeKind, Target},
+};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// Why probes cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The system lets this process send no ICMP.
+    #[error(
+        "ICMP over IP{family} is not permitted: put this process's group into the sysctl net.ipv4.ping_group_range \
+         (such as \"0 2147483647\"), or give it the capability CAP_NET_RAW"
+    )]
+    IcmpNotPermitted {
+        /// Over which family.
+        family: Family,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An ICMP socket cannot be opened, or not bound to the source address.
+    #[error("cannot open an ICMP socket for IP{family}: {source}")]
+    IcmpSocket {
+        /// Of which family.
+        family: Family,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The CA certificates for HTTPS targets cannot be used.
+    #[error("cannot use the CA certificates in {}: {reason}", path.display())]
+    Trust {
+        /// Where they are.
+        path: PathBuf,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// The times contradict each other.
+    #[error(
+        "a time-out of {timeout:?} must be above zero and at most the deadline of {deadline:?}, and that below one minute"
+    )]
+    Times {
+        /// As set.
+        timeout: Duration,
+        /// As set.
+        deadline: Duration,
+    },
+}
+
+/// Sends probes of every kind.
+pub struct Prober {
+    settings: ProbeSettings,
+    addressing: Addressing,
+    icmp: Icmp,
+    https: Https,
+    strays: Strays,
+}
+
+impl Prober {
+    /// Opens what probes need; must be called within a tokio runtime. Strays come through the receiver. Without permission
+    /// to send ICMP it opens all the same, and ICMP probes say why they fail.
+    pub fn open(settings: ProbeSettings) -> Result<(Self, mpsc::Receiver<Stray>), ProbeError> {
+        let ProbeSettings { timeout, deadline, .. } = settings;
+        if timeout.is_zero() || timeout > deadline || deadline > MAX_DEADLINE {
+            return Err(ProbeError::Times { timeout, deadline });
+        }
+        let (strays, receiver) = Strays::new();
+        let prober = Self {
+            addressing: Addressing::new(&settings),
+            icmp: Icmp::open(&settings, &strays),
+            https: Https::new(&settings)?,
+            strays,
+            settings,
+        };
+        Ok((prober, receiver))
+    }
+
+    /// Why ICMP probes fail, if permission is missing.
+    pub fn icmp_problem(&self) -> Option<&ProbeError> {
+        self.icmp.problem()
+    }
+
+    /// How many strays found the channel full.
+    pub fn dropped_strays(&self) -> u64 {
+        self.strays.dropped()
+    }
+
+    async fn send(&self, target: &Target, family: Family) -> Option<Sample> {
+        let settings = &self.settings;
+        match &target.probe {
+            ProbeKind::Https { .. } => self.https.probe(settings, &self.addressing, target, family).await,
+            ProbeKind::Dns => {
+                let (exchange, address, status) =
+                    dns::probe(settings, self.addressing.resolver(), &target.address, family).await;
+                let mut sample = sample(Metric::DnsLookup, family, address, &exchange);
+                sample.attributes.extend(status.map(|status| ("status", status)));
+                Some(sample)
+            }
+            ProbeKind::Icmp => {
+                self.at_address(target, family, Metric::IcmpRtt, async |to| {
+                    self.icmp.probe(settings, to, target.id()).await
+                })
+                .await
+            }
+            ProbeKind::Tcp { port } => {
+                self.at_address(target, family, Metric::TcpConnect, async |to| {
+                    tcp::probe(settings, SocketAddr::new(to, *port)).await
+                })
+                .await
+            }
+            ProbeKind::Udp { port } => {
+                self.at_address(target, family, Metric::UdpRtt, async |to| {
+                    udp::probe(settings, SocketAddr::new(to, *port), target.id(), &self.strays).await
+                })
+                .await
+            }
+        }
+    }
+
+    /// Chooses the address and has it probed, if there is one and it may be.
+    async fn at_address(
+        &self,
+        target: &Target,
+        family: Family,
+        metric: Metric,
+        probe: impl AsyncFnOnce(IpAddr) -> Exchange,
+    ) -> Option<Sample> {
+        let (address, exchange) = match self.addressing.choose(target, family).await {
+            Choice::At(address) => (Some(address), probe(address).await),
+            Choice::OtherFamily => return None,
+            Choice::Failed { ending, address, error } => {
+                (address, Exchange::failed(expected_clock(metric, self.settings.icmp_engine), ending, error))
+            }
+        };
+        Some(sample(metric, family, address, &exchange))
+    }
+}
+
+impl Probe for Prober {
+    fn probe<'a>(&'a self, target: &'a Target, family: Family) -> BoxFuture<'a, Option<Sample>> {
+        async move {
+            let mut sample = self.send(target, family).await?;
+            // An address that was typed need not be said again.
+            if let Some(address) = sample.address.filter(|_| target.address.ip().is_none()) {
+                sample.attributes.push(("address", address.to_string()));
+            }
+            Some(sample)
+        }
+        .boxed()
+    }
+}
+
+fn sample(metric: Metric, family: Family, address: Option<IpAddr>, exchange: &Exchange) -> Sample {
+    let readings = vec![exchange.reading(metric)];
+    let attributes = exchange.error.iter().map(|error| ("error", clip(error))).collect();
+    Sample { family, path: Path::Direct, address, readings, attributes }
+}
+
+/// The clock that a probe would have been timed by.
+fn expected_clock(metric: Metric, engine: IcmpEngine) -> Clock {
+    if metric == Metric::TcpConnect {
+        tcp::CLOCK
+    } else if metric == Metric::IcmpRtt && engine == IcmpEngine::Portable {
+        Clock::User
+    } else {
+        stamped::CLOCK
+    }
+}

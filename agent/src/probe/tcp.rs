@@ -1,0 +1,134 @@
+//! TCP connect: SYN to SYN-ACK, by the kernel's own estimate of the round trip. Nothing is ever sent on the connection.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod portable;
+
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(not(target_os = "linux"))]
+use portable as platform;
+
+use super::{
+    exchange::{Exchange, now},
+    settings::ProbeSettings,
+};
+use peerlight_proto::{
+    measurement::Ending,
+    series::{Clock, Family},
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    io::{self, ErrorKind},
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+use tokio::{net::TcpStream, time::timeout_at};
+
+/// The clock that times connects.
+pub(crate) const CLOCK: Clock = if cfg!(target_os = "linux") { Clock::TcpInfo } else { Clock::User };
+
+/// A connection and how it came about.
+pub(crate) struct Connected {
+    /// The connection.
+    pub(crate) stream: TcpStream,
+    /// When the connect began …
+    pub(crate) began: Instant,
+    /// … and when this process learned that it was done.
+    pub(crate) done: Instant,
+    /// What the kernel knows about it.
+    pub(crate) facts: Option<Facts>,
+}
+
+/// What the kernel knows about a fresh connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Its estimate of the round trip, which is the time of the SYN and its answer; none if it has none.
+    pub(crate) round_trip: Option<Duration>,
+    /// Whether the SYN was sent again.
+    pub(crate) retransmitted: bool,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// This machine could not send.
+    #[error("cannot connect from this machine: {0}")]
+    Local(#[source] io::Error),
+    /// The target or a router said no.
+    #[error("refused: {0}")]
+    Refused(#[source] io::Error),
+}
+
+impl ConnectError {
+    /// How the probe ended by that.
+    pub(crate) fn ending(&self) -> Ending {
+        match self {
+            Self::Local(_) => Ending::SendFailed,
+            Self::Refused(_) => Ending::Refused,
+        }
+    }
+}
+
+/// Probes one address.
+pub(crate) async fn probe(settings: &ProbeSettings, to: SocketAddr) -> Exchange {
+    let deadline = tokio::time::Instant::now() + settings.deadline;
+    let source = settings.source(Family::of(to.ip()));
+    match timeout_at(deadline, connect(source, to)).await {
+        Err(_elapsed) => Exchange::lost(CLOCK),
+        Ok(Err(error)) => Exchange::failed(CLOCK, error.ending(), error),
+        Ok(Ok(connected)) => judge(&connected, settings.timeout),
+    }
+}
+
+fn judge(connected: &Connected, timeout: Duration) -> Exchange {
+    if connected.facts.is_some_and(|facts| facts.retransmitted) {
+        return Exchange::failed(CLOCK, Ending::Retransmitted, "the SYN was sent again");
+    }
+    let stamped = connected
+        .facts
+        .and_then(|facts| facts.round_trip)
+        .and_then(|rtt| i64::try_from(rtt.as_nanos()).ok())
+        .map(|nanos| (Clock::TcpInfo, nanos));
+    Exchange::timed(stamped, connected.done - connected.began, timeout)
+}
+
+/// Connects from `source`, if given. The caller bounds the time.
+pub(crate) async fn connect(source: Option<IpAddr>, to: SocketAddr) -> Result<Connected, ConnectError> {
+    let socket = open(source, to).map_err(ConnectError::Local)?;
+    let began = now();
+    match socket.connect(&to.into()) {
+        Ok(()) => {}
+        Err(error) if in_progress(&error) => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            return Err(ConnectError::Refused(error));
+        }
+        Err(error) => return Err(ConnectError::Local(error)),
+    }
+    let stream = TcpStream::from_std(socket.into()).map_err(ConnectError::Local)?;
+    stream.writable().await.map_err(ConnectError::Local)?;
+    let done = now();
+    match stream.take_error() {
+        Ok(None) => {}
+        Ok(Some(error)) | Err(error) => return Err(ConnectError::Refused(error)),
+    }
+    let facts = platform::facts(&stream);
+    Ok(Connected { stream, began, done, facts })
+}
+
+fn open(source: Option<IpAddr>, to: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(source) = source {
+        platform::share_ports(&socket);
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    Ok(socket)
+}
+
+fn in_progress(error: &io::Error) -> bool {
+    // WSAEWOULDBLOCK on Windows; EINPROGRESS has no stable kind.
+    error.kind() == ErrorKind::WouldBlock || platform::is_in_progress(error)
+}

@@ -1,0 +1,196 @@
+//! The schedule: which target is due when. Pure.
+//!
+//! An open loop on absolute instants: an entry's turns are the multiples of its interval in UTC plus a phase that is a
+//! hash of agent and target, so that a fleet does not march in step. Never early, never a burst: of the turns that were
+//! missed only the last may still be taken, the others are reported as skipped.
+
+use peerlight_proto::{
+    id::{AgentId, TargetId},
+    series::Family,
+    target::Target,
+    time::Timestamp,
+};
+use sha2::{Digest as _, Sha256};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+/// A turn may be taken this much after its instant, if its interval is not shorter.
+pub const MAX_LATENESS: Duration = Duration::from_secs(1);
+/// Missed turns are accounted for this far back; a longer stall is a gap that coverage shows.
+pub const MAX_MISSED: Duration = Duration::from_mins(30);
+
+/// One target over one family, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The target.
+    pub target: Target,
+    /// Its identity.
+    pub id: TargetId,
+    /// Over which family.
+    pub family: Family,
+    /// The time between two turns.
+    pub interval: Duration,
+}
+
+impl Entry {
+    /// An entry; intervals below a millisecond are a millisecond.
+    pub fn new(target: Target, family: Family, interval: Duration) -> Self {
+        let id = target.id();
+        Self { target, id, family, interval: interval.max(Duration::from_millis(1)) }
+    }
+
+    fn key(&self) -> (TargetId, Family) {
+        (self.id, self.family)
+    }
+
+    fn interval_us(&self) -> i64 {
+        i64::try_from(self.interval.as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+/// A turn to take now.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// Of which entry.
+    pub entry: Arc<Entry>,
+    /// Its scheduled instant: what decides the interval that it belongs to.
+    pub scheduled: Timestamp,
+}
+
+/// Turns that were missed: `count` of them, from `first` in steps of the entry's interval.
+#[derive(Debug, Clone)]
+pub struct Missed {
+    /// Of which entry.
+    pub entry: Arc<Entry>,
+    /// The first.
+    pub first: Timestamp,
+    /// How many; at least one.
+    pub count: u64,
+}
+
+/// What is due.
+#[derive(Debug, Default)]
+pub struct Due {
+    /// To take now.
+    pub turns: Vec<Turn>,
+    /// To count as skipped.
+    pub missed: Vec<Missed>,
+    /// Missed too long ago to be accounted for.
+    pub forgotten: u64,
+}
+
+/// The turns of all entries.
+#[derive(Debug)]
+pub struct Schedule {
+    agent: AgentId,
+    slots: Vec<Slot>,
+    /// The earliest of their turns.
+    next: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    entry: Arc<Entry>,
+    next: Timestamp,
+}
+
+impl Schedule {
+    /// An empty schedule of this agent.
+    pub fn new(agent: AgentId) -> Self {
+        Self { agent, slots: Vec::new(), next: None }
+    }
+
+    /// Takes `entries` for the old ones. Entries that stay as they were keep their next turn; others start with their
+    /// first turn from `now` on.
+    pub fn replace(&mut self, entries: impl IntoIterator<Item = Entry>, now: Timestamp) {
+        let mut before: HashMap<_, Slot> =
+            self.slots.drain(..).map(|slot| (slot.entry.key(), slot)).collect();
+        for entry in entries {
+            let kept = before.remove(&entry.key()).filter(|slot| *slot.entry == entry);
+            self.slots.push(kept.unwrap_or_else(|| Slot {
+                next: first_turn(self.agent, &entry, now),
+                entry: Arc::new(entry),
+            }));
+        }
+        self.look_ahead();
+    }
+
+    /// Starts again at `now`, after the clocks jumped.
+    pub fn restart(&mut self, now: Timestamp) {
+        for slot in &mut self.slots {
+            slot.next = first_turn(self.agent, &slot.entry, now);
+        }
+        self.look_ahead();
+    }
+
+    /// When to ask again.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.next
+    }
+
+    /// What is due at `now`; each turn is reported once.
+    pub fn due(&mut self, now: Timestamp) -> Due {
+        let mut due = Due::default();
+        if self.next.is_none_or(|next| now < next) {
+            return due;
+        }
+        for slot in &mut self.slots {
+            if slot.next <= now {
+                slot.take(now, &mut due);
+            }
+        }
+        self.look_ahead();
+        due
+    }
+
+    fn look_ahead(&mut self) {
+        self.next = self.slots.iter().map(|slot| slot.next).min();
+    }
+}
+
+impl Slot {
+    fn take(&mut self, now: Timestamp, due: &mut Due) {
+        let step = self.entry.interval_us();
+        let passed = now.micros_after(self.next) / step;
+        let last = Timestamp::from_micros(self.next.as_micros() + passed * step);
+        let in_time = now.since(last) <= MAX_LATENESS.min(self.entry.interval);
+        let missed = if in_time { passed } else { passed + 1 };
+        let far = i64::try_from(MAX_MISSED.as_micros()).unwrap_or(i64::MAX);
+        let counted = missed.min((far / step).max(1));
+        due.forgotten += (missed - counted).unsigned_abs();
+        if counted > 0 {
+            due.missed.push(Missed {
+                entry: Arc::clone(&self.entry),
+                first: Timestamp::from_micros(self.next.as_micros() + (missed - counted) * step),
+                count: counted.unsigned_abs(),
+            });
+        }
+        if in_time {
+            due.turns.push(Turn { entry: Arc::clone(&self.entry), scheduled: last });
+        }
+        self.next = Timestamp::from_micros(last.as_micros() + step);
+    }
+}
+
+/// The first turn of `entry` at or after `now`.
+fn first_turn(agent: AgentId, entry: &Entry, now: Timestamp) -> Timestamp {
+    let step = entry.interval_us();
+    let phase = phase(agent, entry, step);
+    let before = (now.as_micros() - phase).rem_euclid(step);
+    let wait = if before == 0 { 0 } else { step - before };
+    Timestamp::from_micros(now.as_micros() + wait)
+}
+
+/// A place in 0..step that this agent and entry always have.
+fn phase(agent: AgentId, entry: &Entry, step: i64) -> i64 {
+    let mut hash = Sha256::new();
+    hash.update(agent.as_bytes());
+    hash.update(entry.id.as_bytes());
+    hash.update(entry.family.as_str());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.finalize()[..8]);
+    let place = u64::from_le_bytes(first) % step.unsigned_abs();
+    i64::try_from(place).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

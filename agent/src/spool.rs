@@ -1,0 +1,408 @@
+//! The spool: batches wait here, durably, until the collector has signed for them.
+//!
+//! One file per batch, whole or absent, never changed once written; its name sorts by the newest interval in it. A file
+//! goes only on the collector's signed word, or, oldest first and counted, when a bound is reached. Acknowledged batches
+//! are kept for a day, so that `resend` can restore what a collector lost. One process owns a spool.
+
+mod key;
+pub mod pack;
+pub mod record;
+mod resend;
+pub mod shared;
+mod split;
+
+pub use key::Key;
+pub use resend::RESEND_REQUEST;
+
+use crate::durable;
+use key::{file_name, parse_file_name};
+use pack::Draft;
+use peerlight_proto::{
+    batch::{Batch, Health},
+    codec::encode_batch,
+    id::{AgentId, BatchDigest, BatchNumber, SessionId},
+    limits,
+    time::Timestamp,
+};
+use record::{Record, RecordError};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How much a spool may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpoolSettings {
+    /// Bytes of waiting batches.
+    pub max_bytes: u64,
+    /// Age of a waiting batch's newest interval; applied once the collector's clock is known.
+    pub max_age: Duration,
+}
+
+impl SpoolSettings {
+    /// Bytes unless told otherwise: weeks of a hundred targets.
+    pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
+    /// Age unless told otherwise, and the most: what the collector accepts.
+    pub const DEFAULT_MAX_AGE: Duration = limits::ACCEPTANCE_HORIZON;
+}
+
+impl Default for SpoolSettings {
+    fn default() -> Self {
+        Self { max_bytes: Self::DEFAULT_MAX_BYTES, max_age: Self::DEFAULT_MAX_AGE }
+    }
+}
+
+/// How long acknowledged batches are kept.
+pub const KEEP_ACKNOWLEDGED: Duration = Duration::from_hours(24);
+
+/// What the spool could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// Another process owns it.
+    #[error("the spool {0} is in use by another peerlight-agent; stop that one first")]
+    InUse(PathBuf),
+    /// The disk refused.
+    #[error("cannot {operation} {path}: {source}")]
+    Disk {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// This process has given it up.
+    #[error("the spool was closed")]
+    Closed,
+    /// A batch could not be written as bytes.
+    #[error("cannot encode a batch: {0}")]
+    Encode(io::Error),
+}
+
+/// Says on what an operation failed.
+fn disk<'a>(operation: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> SpoolError + 'a {
+    move |source| SpoolError::Disk { operation, path: path.to_owned(), source }
+}
+
+/// A batch read from the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which.
+    pub key: Key,
+    /// Its number.
+    pub number: BatchNumber,
+    /// The digest of `bytes`.
+    pub digest: BatchDigest,
+    /// What goes on the wire.
+    pub bytes: Vec<u8>,
+}
+
+/// What the spool holds and what it had to give up since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Counts {
+    /// Batches waiting.
+    pub batches: u64,
+    /// Their bytes on disk.
+    pub bytes: u64,
+    /// Dropped, oldest first, because a bound was reached.
+    pub dropped: u64,
+    /// Set aside because the file was torn or corrupt.
+    pub corrupt: u64,
+    /// Acknowledged by the collector.
+    pub acknowledged: u64,
+    /// Rejected whole by the collector.
+    pub rejected: u64,
+    /// Measurements that the collector refused out of acknowledged batches.
+    pub refused_measurements: u64,
+}
+
+/// The batches that wait on disk. Its operations block on the disk: async code uses [`shared::SharedSpool`].
+#[derive(Debug)]
+pub struct Spool {
+    directory: PathBuf,
+    settings: SpoolSettings,
+    agent: AgentId,
+    waiting: BTreeMap<Key, u64>,
+    counts: Counts,
+    session: Option<SessionId>,
+    next_sequence: u64,
+    /// The newest interval that was acknowledged as the newest.
+    freshest_acknowledged: Option<Timestamp>,
+    /// Held while this process owns the spool.
+    lock: Option<File>,
+}
+
+const ACKNOWLEDGED: &str = "acknowledged";
+const CORRUPT: &str = "corrupt";
+const LOCK: &str = "lock";
+
+impl Spool {
+    /// Opens the spool in `directory` for this process alone, and finishes what a crash interrupted.
+    pub fn open(directory: &Path, agent: AgentId, settings: SpoolSettings) -> Result<Self, SpoolError> {
+        for path in [directory.to_owned(), directory.join(ACKNOWLEDGED), directory.join(CORRUPT)] {
+            durable::create_private_directory(&path).map_err(disk("create", &path))?;
+        }
+        let lock_path = directory.join(LOCK);
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(disk("open", &lock_path))?;
+        lock.try_lock().map_err(|refused| match refused {
+            TryLockError::WouldBlock => SpoolError::InUse(directory.to_owned()),
+            TryLockError::Error(error) => disk("lock", &lock_path)(error),
+        })?;
+        split::recover(directory)?;
+        let mut spool = Self {
+            directory: directory.to_owned(),
+            settings,
+            agent,
+            waiting: BTreeMap::new(),
+            counts: Counts::default(),
+            session: None,
+            next_sequence: 0,
+            freshest_acknowledged: None,
+            lock: Some(lock),
+        };
+        spool.scan()?;
+        Ok(spool)
+    }
+
+    /// Numbers the following batches within `session`.
+    pub fn begin_session(&mut self, session: SessionId) {
+        if self.session != Some(session) {
+            self.session = Some(session);
+            self.next_sequence = 0;
+        }
+    }
+
+    /// Writes a batch. It is durable when this returns, and what was written never changes.
+    pub fn append(
+        &mut self,
+        draft: Draft,
+        created: Timestamp,
+        offset_us: Option<i64>,
+    ) -> Result<Vec<Key>, SpoolError> {
+        let mut drafts = vec![draft];
+        let mut keys = Vec::new();
+        while let Some(draft) = drafts.pop() {
+            let batch = self.batch(draft, created, offset_us);
+            let bytes = encode_batch(&batch).map_err(SpoolError::Encode)?;
+            if bytes.len() > limits::MAX_BODY_BYTES && batch.measurements.len() > 1 {
+                let draft = Draft { series: batch.series, measurements: batch.measurements };
+                drafts.extend(draft.halves());
+                continue;
+            }
+            self.next_sequence += 1;
+            let key = self.write(&batch, &bytes)?;
+            keys.push(key);
+        }
+        self.keep_within_bytes()?;
+        Ok(keys)
+    }
+
+    /// The batch to push next: the newest interval as long as it is news, then the backlog, oldest first.
+    pub fn next(&self) -> Option<Key> {
+        let (newest, _) = self.waiting.last_key_value()?;
+        if self.freshest_acknowledged.is_none_or(|freshest| newest.newest_end > freshest) {
+            return Some(*newest);
+        }
+        self.waiting.first_key_value().map(|(oldest, _)| *oldest)
+    }
+
+    /// Reads a waiting batch. None if it was torn or corrupt: then it is set aside and counted.
+    pub fn read(&mut self, key: Key) -> Result<Option<Waiting>, SpoolError> {
+        let path = self.path(key);
+        let file = match fs::read(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.forget(key);
+                self.counts.corrupt += 1;
+                return Ok(None);
+            }
+            Err(error) => return Err(disk("read", &path)(error)),
+        };
+        match Record::parse(&file) {
+            Ok(record) if record.key() == key && record.number.agent == self.agent => Ok(Some(Waiting {
+                key,
+                number: record.number,
+                digest: record.digest,
+                bytes: record.bytes.to_vec(),
+            })),
+            Ok(_misnamed) => self.set_aside(key, RecordError::Misnamed).map(|()| None),
+            Err(error) => self.set_aside(key, error).map(|()| None),
+        }
+    }
+
+    /// The collector signed for the batch: it waits no longer, but is kept for a day.
+    pub fn acknowledge(&mut self, key: Key, refused: u64, now: Timestamp) -> Result<(), SpoolError> {
+        if self.waiting.last_key_value().is_some_and(|(newest, _)| *newest == key) {
+            self.freshest_acknowledged = self.freshest_acknowledged.max(Some(key.newest_end));
+        }
+        let path = self.path(key);
+        resend::keep(&path, &self.directory.join(ACKNOWLEDGED).join(file_name(key)), now)?;
+        durable::sync_directory(&self.directory).map_err(disk("sync", &self.directory))?;
+        self.forget(key);
+        self.counts.acknowledged += 1;
+        self.counts.refused_measurements += refused;
+        Ok(())
+    }
+
+    /// The collector's signed word is that the batch can never be stored: it is deleted and counted.
+    pub fn reject(&mut self, key: Key) -> Result<(), SpoolError> {
+        self.delete(key)?;
+        self.counts.rejected += 1;
+        Ok(())
+    }
+
+    /// Replaces a batch by two smaller ones, each saying which part of it it is. False if it has one measurement.
+    pub fn split(&mut self, waiting: &Waiting, created: Timestamp) -> Result<bool, SpoolError> {
+        split::split(self, waiting, created)
+    }
+
+    /// Drops what is older than the bound at `now`, oldest first, and acknowledged batches that were kept for a day.
+    pub fn expire(&mut self, now: Timestamp) -> Result<(), SpoolError> {
+        let horizon = now.minus(self.settings.max_age);
+        while let Some((&oldest, _)) = self.waiting.first_key_value()
+            && oldest.newest_end < horizon
+        {
+            self.delete(oldest)?;
+            self.counts.dropped += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes the batches that were acknowledged since `since` wait again; says how many.
+    pub fn resend(&mut self, since: Timestamp) -> Result<u64, SpoolError> {
+        let again = resend::restore(&self.directory, since)?;
+        self.scan()?;
+        Ok(again)
+    }
+
+    /// Removes acknowledged batches that are past their day or beyond half of the spool's bound.
+    pub fn prune_acknowledged(&mut self, now: Timestamp) -> Result<(), SpoolError> {
+        resend::prune(
+            &self.directory.join(ACKNOWLEDGED),
+            now.minus(KEEP_ACKNOWLEDGED),
+            self.settings.max_bytes / 2,
+        )
+    }
+
+    /// Gives the spool up, so that another process may open it.
+    pub fn close(&mut self) {
+        self.lock = None;
+    }
+
+    /// What it holds and gave up.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The keys of what waits, oldest first.
+    pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
+        self.waiting.keys().copied()
+    }
+
+    fn batch(&self, draft: Draft, created: Timestamp, offset_us: Option<i64>) -> Batch {
+        Batch {
+            number: BatchNumber {
+                agent: self.agent,
+                session: self.session.unwrap_or(SessionId::new([0; 16])),
+                sequence: self.next_sequence,
+            },
+            created,
+            clock_offset_us: offset_us,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            part: None,
+            health: Health {
+                spooled_batches: self.counts.batches,
+                spooled_bytes: self.counts.bytes,
+                dropped_batches: self.counts.dropped,
+                corrupt_batches: self.counts.corrupt,
+                refused_measurements: self.counts.refused_measurements,
+                rejected_batches: self.counts.rejected,
+            },
+            series: draft.series,
+            measurements: draft.measurements,
+        }
+    }
+
+    fn write(&mut self, batch: &Batch, bytes: &[u8]) -> Result<Key, SpoolError> {
+        let record = Record::new(batch, bytes);
+        let (key, file) = (record.key(), record.to_file());
+        let path = self.path(key);
+        durable::create(&path, &file).map_err(disk("write", &path))?;
+        self.remember(key, file.len() as u64);
+        Ok(key)
+    }
+
+    fn keep_within_bytes(&mut self) -> Result<(), SpoolError> {
+        while self.counts.bytes > self.settings.max_bytes
+            && let Some((&oldest, _)) = self.waiting.first_key_value()
+        {
+            self.delete(oldest)?;
+            self.counts.dropped += 1;
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, key: Key) -> Result<(), SpoolError> {
+        let path = self.path(key);
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(disk("remove", &path)(error)),
+        }
+        durable::sync_directory(&self.directory).map_err(disk("sync", &self.directory))?;
+        self.forget(key);
+        Ok(())
+    }
+
+    fn set_aside(&mut self, key: Key, why: RecordError) -> Result<(), SpoolError> {
+        let (from, to) = (self.path(key), self.directory.join(CORRUPT).join(file_name(key)));
+        tracing::warn!(file = %from.display(), error = %why, "a spooled batch is damaged and was set aside");
+        fs::rename(&from, &to).map_err(disk("set aside", &from))?;
+        self.forget(key);
+        self.counts.corrupt += 1;
+        Ok(())
+    }
+
+    /// Reads the directory: names alone, contents are checked when they are read.
+    fn scan(&mut self) -> Result<(), SpoolError> {
+        let entries = fs::read_dir(&self.directory).map_err(disk("list", &self.directory))?;
+        for entry in entries {
+            let entry = entry.map_err(disk("list", &self.directory))?;
+            if let Some(key) = entry.file_name().to_str().and_then(parse_file_name)
+                && !self.waiting.contains_key(&key)
+            {
+                let length = entry.metadata().map_err(disk("inspect", &entry.path()))?.len();
+                self.remember(key, length);
+            }
+        }
+        self.keep_within_bytes()
+    }
+
+    fn remember(&mut self, key: Key, bytes: u64) {
+        self.waiting.insert(key, bytes);
+        self.counts.batches += 1;
+        self.counts.bytes += bytes;
+    }
+
+    fn forget(&mut self, key: Key) {
+        if let Some(bytes) = self.waiting.remove(&key) {
+            self.counts.batches -= 1;
+            self.counts.bytes -= bytes;
+        }
+    }
+
+    fn path(&self, key: Key) -> PathBuf {
+        self.directory.join(file_name(key))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! The spool against a model, with crashes and damage.
+
+use super::{key::SUFFIX, *};
+use peerlight_proto::{
+    codec::decode_batch,
+    histogram::Histogram,
+    measurement::{Counters, Measurement},
+    metric::Metric,
+    series::{Clock, Family, Path as NetworkPath, Series, SeriesKey},
+    target::Target,
+    time::{Interval, IntervalLength},
+};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use tempfile::TempDir;
+
+const AGENT: AgentId = AgentId::new([1; 16]);
+const SESSION: SessionId = SessionId::new([2; 16]);
+const START: i64 = 1_800_000_000;
+const CREATED: Timestamp = Timestamp::from_secs(START);
+
+/// A draft of `count` measurements over the one-second interval `second` seconds after the start.
+pub(crate) fn draft(second: i64, count: u64) -> Draft {
+    let target = Target {
+        name: "a".to_owned(),
+        service: String::new(),
+        address: "a.example.com".parse().unwrap(),
+        probe: "icmp".parse().unwrap(),
+    };
+    let mut draft = Draft::default();
+    for index in 0..count {
+        let key = SeriesKey {
+            uplink: format!("site-{index}"),
+            target: target.id(),
+            metric: Metric::IcmpRtt,
+            family: Family::V4,
+            path: NetworkPath::Direct,
+            clock: Clock::Kernel,
+            http_version: None,
+            handshake: None,
+        };
+        draft.series.push(Series { key, target: target.clone(), probe_interval_ms: 1_000 });
+        draft.measurements.push(Measurement {
+            series: u32::try_from(index).unwrap(),
+            interval: Interval::starting(START + second, IntervalLength::from_secs(1).unwrap()).unwrap(),
+            counters: Counters { scheduled: 1, answered: 1, ..Counters::default() },
+            histogram: Histogram::from_values([index * 100]),
+            attributes: vec![],
+            observed: None,
+        });
+    }
+    draft
+}
+
+fn open(directory: &TempDir, settings: SpoolSettings) -> Spool {
+    let mut spool = Spool::open(directory.path(), AGENT, settings).unwrap();
+    spool.begin_session(SESSION);
+    spool
+}
+
+fn append(spool: &mut Spool, second: i64) -> Key {
+    spool.append(draft(second, 2), CREATED, None).unwrap()[0]
+}
+
+fn listing(directory: &Path) -> BTreeSet<String> {
+    fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(SUFFIX))
+        .collect()
+}
+
+#[test]
+fn what_was_written_is_read_back_by_the_next_process_byte_for_byte() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    let key = append(&mut spool, 7);
+    let before = spool.read(key).unwrap().unwrap();
+    drop(spool);
+    let mut spool = open(&directory, SpoolSettings::default());
+    assert_eq!(spool.next(), Some(key));
+    let after = spool.read(key).unwrap().unwrap();
+    assert_eq!(before, after);
+    assert_eq!(after.digest, BatchDigest::of(&after.bytes));
+    let batch = decode_batch(&after.bytes).unwrap().batch;
+    assert_eq!((batch.number, batch.measurements), (after.number, draft(7, 2).measurements));
+}
+
+#[test]
+fn a_spool_has_one_owner() {
+    let directory = tempfile::tempdir().unwrap();
+    let owner = open(&directory, SpoolSettings::default());
+    let refused = Spool::open(directory.path(), AGENT, SpoolSettings::default()).unwrap_err();
+    assert!(refused.to_string().contains("in use by another peerlight-agent"), "{refused}");
+    drop(owner);
+    open(&directory, SpoolSettings::default());
+}
+
+#[test]
+fn the_newest_interval_goes_first_then_the_backlog_oldest_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    for second in 0..4 {
+        append(&mut spool, second);
+    }
+    let mut order = Vec::new();
+    while let Some(key) = spool.next() {
+        order.push(key.newest_end.as_secs() - START - 1);
+        spool.acknowledge(key, 0, CREATED).unwrap();
+        if order.len() == 2 {
+            append(&mut spool, 9);
+        }
+    }
+    assert_eq!(order, [3, 0, 9, 1, 2]);
+}
+
+#[test]
+fn the_oldest_batches_are_dropped_and_counted_when_a_bound_is_reached() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    let length = {
+        append(&mut spool, 0);
+        spool.counts().bytes
+    };
+    drop(spool);
+    let settings = SpoolSettings { max_bytes: length * 7 / 2, max_age: Duration::from_mins(1) };
+    let mut spool = open(&directory, settings);
+    spool.begin_session(SessionId::new([3; 16]));
+    for second in 1..10 {
+        append(&mut spool, second);
+    }
+    assert_eq!((spool.counts().batches, spool.counts().dropped), (3, 7));
+    assert_eq!(spool.keys().map(|key| key.newest_end.as_secs() - START).collect::<Vec<_>>(), [8, 9, 10]);
+    spool.expire(Timestamp::from_secs(START + 69)).unwrap();
+    assert_eq!((spool.counts().batches, spool.counts().dropped), (2, 8));
+}
+
+#[test]
+fn a_foreign_or_misnamed_file_is_set_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    let (a, b) = (append(&mut spool, 1), append(&mut spool, 2));
+    fs::copy(spool.path(a), spool.path(b)).unwrap();
+    assert_eq!(spool.read(b).unwrap(), None);
+    assert_eq!((spool.counts().corrupt, spool.counts().batches), (1, 1));
+    assert_eq!(listing(&directory.path().join(CORRUPT)).len(), 1);
+    assert!(spool.read(a).unwrap().is_some());
+}
+
+#[test]
+fn a_split_names_its_parent_and_keeps_every_measurement() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    let key = spool.append(draft(1, 5), CREATED, Some(42)).unwrap()[0];
+    let parent = spool.read(key).unwrap().unwrap();
+    assert!(spool.split(&parent, CREATED).unwrap());
+    assert_eq!(listing(directory.path()).len(), 2);
+    let mut uplinks = BTreeSet::new();
+    for (index, key) in (0..).zip(spool.keys().collect::<Vec<_>>()) {
+        let batch = decode_batch(&spool.read(key).unwrap().unwrap().bytes).unwrap().batch;
+        let part = batch.part.unwrap();
+        assert_eq!((part.session, part.sequence, part.digest), (SESSION, 0, parent.digest));
+        assert_eq!((part.index, part.count, batch.clock_offset_us), (index, 2, Some(42)));
+        uplinks.extend(batch.measurements.iter().map(|m| batch.series[m.series as usize].key.uplink.clone()));
+    }
+    assert_eq!(uplinks.len(), 5);
+    let single = spool.append(draft(2, 1), CREATED, None).unwrap()[0];
+    let single = spool.read(single).unwrap().unwrap();
+    assert!(!spool.split(&single, CREATED).unwrap(), "one measurement cannot be split");
+}
+
+#[test]
+fn a_crash_within_a_split_leaves_the_parent_or_all_parts() {
+    for committed in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut spool = open(&directory, SpoolSettings::default());
+        let key = spool.append(draft(1, 4), CREATED, None).unwrap()[0];
+        let parent = file_name(key);
+        let parts: Vec<String> = (7..9).map(|sequence| file_name(Key { sequence, ..key })).collect();
+        drop(spool);
+        let at = |name: String| directory.path().join(name);
+        for part in &parts {
+            fs::copy(at(parent.clone()), at(format!("{parent}+{part}.pending"))).unwrap();
+        }
+        if committed {
+            fs::rename(at(parent.clone()), at(format!("{parent}.split"))).unwrap();
+        }
+        drop(open(&directory, SpoolSettings::default()));
+        let expected = if committed { parts } else { vec![parent] };
+        assert_eq!(listing(directory.path()), expected.into_iter().collect());
+        let files =
+            fs::read_dir(directory.path()).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file());
+        assert_eq!(files.count(), if committed { 3 } else { 2 }, "batches and the lock");
+    }
+}
+
+#[test]
+fn acknowledged_batches_can_be_sent_again_for_a_day() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    for second in 0..3 {
+        let key = append(&mut spool, second);
+        spool.acknowledge(key, 1, Timestamp::from_secs(START + second * 3_600)).unwrap();
+    }
+    assert_eq!(
+        (spool.counts().acknowledged, spool.counts().refused_measurements, spool.next()),
+        (3, 3, None)
+    );
+    spool.prune_acknowledged(Timestamp::from_secs(START + 25 * 3_600)).unwrap();
+    assert_eq!(spool.resend(Timestamp::from_secs(START + 2 * 3_600)).unwrap(), 1);
+    assert_eq!(spool.resend(Timestamp::from_secs(START)).unwrap(), 1, "the first is past its day");
+    assert_eq!(spool.counts().batches, 2);
+    let key = spool.next().unwrap();
+    assert!(spool.read(key).unwrap().is_some());
+}
+
+/// What is done to a spool.
+#[derive(Debug, Clone)]
+enum Action {
+    Append(u8),
+    AcknowledgeNext,
+    RejectOldest,
+    Restart,
+    /// The oldest file is cut at this share of its length, as a torn write or a bad disk would.
+    Truncate(u16),
+    /// One bit of the oldest file flips.
+    Flip(u16),
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        6 => (0_u8..20).prop_map(Action::Append),
+        3 => Just(Action::AcknowledgeNext),
+        1 => Just(Action::RejectOldest),
+        2 => Just(Action::Restart),
+        1 => any::<u16>().prop_map(Action::Truncate),
+        1 => any::<u16>().prop_map(Action::Flip),
+    ]
+}
+
+fn damage(path: &Path, at: u16, flip: bool) {
+    let mut file = fs::read(path).unwrap();
+    let place = file.len() * usize::from(at) / (usize::from(u16::MAX) + 1);
+    if flip {
+        file[place] ^= 1 << (at % 8);
+    } else {
+        file.truncate(place);
+    }
+    fs::write(path, file).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// The spool equals a sorted list; restarts change nothing, damage costs the damaged file alone.
+    #[test]
+    fn the_spool_equals_a_model_under_restarts_and_damage(actions in prop::collection::vec(action(), 1..40)) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut spool = Some(open(&directory, SpoolSettings::default()));
+        let mut model: BTreeMap<Key, bool> = BTreeMap::new();
+        let mut corrupt = 0;
+        let mut runs = 2_u8;
+        for action in actions {
+            let live = spool.as_mut().unwrap();
+            match action {
+                Action::Append(second) => {
+                    model.insert(append(live, i64::from(second)), true);
+                }
+                Action::AcknowledgeNext => {
+                    while let Some(key) = live.next() {
+                        let whole = model.remove(&key).unwrap();
+                        let read = live.read(key).unwrap();
+                        prop_assert_eq!(read.is_some(), whole);
+                        if whole {
+                            live.acknowledge(key, 0, CREATED).unwrap();
+                            break;
+                        }
+                        corrupt += 1;
+                    }
+                }
+                Action::RejectOldest => {
+                    if let Some((key, _)) = model.pop_first() {
+                        live.reject(key).unwrap();
+                    }
+                }
+                Action::Restart => {
+                    drop(spool.take());
+                    let mut reopened = open(&directory, SpoolSettings::default());
+                    runs += 1;
+                    reopened.begin_session(SessionId::new([runs; 16]));
+                    spool = Some(reopened);
+                    corrupt = 0;
+                }
+                Action::Truncate(at) | Action::Flip(at) => {
+                    if let Some((key, whole)) = model.first_key_value() && *whole {
+                        let key = *key;
+                        damage(&live.path(key), at, matches!(action, Action::Flip(_)));
+                        model.insert(key, false);
+                    }
+                }
+            }
+            let live = spool.as_ref().unwrap();
+            prop_assert_eq!(live.keys().collect::<Vec<_>>(), model.keys().copied().collect::<Vec<_>>());
+            prop_assert_eq!(live.counts().batches, model.len() as u64);
+            prop_assert_eq!(live.counts().corrupt, corrupt);
+        }
+    }
+}

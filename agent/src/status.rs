@@ -1,0 +1,248 @@
+//! What the agent is doing, for people: written to the state directory every few seconds, printed by `status`.
+
+use crate::{credential::Enrolment, durable, paths::StateDir, spool::Counts};
+use comfy_table::{Table, presets};
+use peerlight_proto::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How often it is written.
+pub const PERIOD: Duration = Duration::from_secs(3);
+
+/// What the agent is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// The agent's identity.
+    pub agent: String,
+    /// Its version.
+    pub version: String,
+    /// Its process; none once it has shut down.
+    pub pid: Option<u32>,
+    /// When it started, in microseconds since 1970.
+    pub started_us: i64,
+    /// When this was written.
+    pub written_us: i64,
+    /// With which collector it is enrolled, for what.
+    pub enrolled: Option<Enrolled>,
+    /// How pushing goes.
+    pub push: PushState,
+    /// When the last batch was acknowledged.
+    pub last_ack_us: Option<i64>,
+    /// Collector time minus this machine's, in microseconds.
+    pub clock_offset_us: Option<i64>,
+    /// The spool.
+    pub spool: Counts,
+    /// The measuring.
+    pub measuring: Measuring,
+    /// The public address of each family, as the collector saw it.
+    pub observed: BTreeMap<String, IpAddr>,
+    /// Why ICMP cannot be sent, if it cannot.
+    pub icmp_problem: Option<String>,
+}
+
+/// With which collector the agent is enrolled, for what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// The collector's address.
+    pub collector: String,
+    /// The site.
+    pub site: String,
+    /// The provider.
+    pub provider: String,
+    /// The location.
+    pub location: String,
+}
+
+impl From<Enrolment> for Enrolled {
+    fn from(enrolment: Enrolment) -> Self {
+        Self {
+            collector: enrolment.collector,
+            site: enrolment.site.name,
+            provider: enrolment.site.provider,
+            location: enrolment.site.location,
+        }
+    }
+}
+
+/// How pushing goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum PushState {
+    /// There is no enrolment yet; batches are kept.
+    #[default]
+    NotEnrolled,
+    /// Nothing waits.
+    Idle,
+    /// Batches are being acknowledged.
+    Delivering,
+    /// The last attempt failed; the batch is kept and sent again.
+    Retrying {
+        /// Why.
+        reason: String,
+    },
+    /// The collector turned the agent away; batches are kept.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The measuring since the agent started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Measuring {
+    /// Targets in the schedule, each counted once for each family.
+    pub entries: u64,
+    /// Turns that were taken.
+    pub turns: u64,
+    /// Turns that were missed.
+    pub skipped: u64,
+    /// Turns that were missed too long ago to be accounted for.
+    pub forgotten: u64,
+    /// Samples that came after their interval was closed.
+    pub stale_samples: u64,
+    /// Sessions, each ended by a clock step or a suspend.
+    pub sessions: u64,
+    /// Intervals that could not be written to the spool.
+    pub lost_intervals: u64,
+}
+
+/// Where all parts of the agent say what they are doing. A cheap shared handle.
+#[derive(Debug, Clone, Default)]
+pub struct Board(Arc<Mutex<Status>>);
+
+impl Board {
+    /// Changes the status.
+    pub fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The status now.
+    pub fn get(&self) -> Status {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Status {
+    /// Writes it for `status` to read.
+    pub fn write(&self, state: &StateDir) -> io::Result<()> {
+        durable::replace(&state.status(), &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Reads what the agent wrote last.
+    pub fn read(state: &StateDir) -> io::Result<Self> {
+        Ok(serde_json::from_slice(&std::fs::read(state.status())?)?)
+    }
+
+    /// The status as a table, as of `now`.
+    pub fn table(&self, now: Timestamp) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        for (name, value) in self.lines(now) {
+            table.add_row([name.to_owned(), value]);
+        }
+        table.trim_fmt()
+    }
+
+    fn lines(&self, now: Timestamp) -> Vec<(&'static str, String)> {
+        let ago = |micros: i64| {
+            let age = now.since(Timestamp::from_micros(micros)).as_secs();
+            format!("{} ago", humantime::format_duration(Duration::from_secs(age)))
+        };
+        let running = match self.pid {
+            Some(pid) => format!("process {pid}, started {}", ago(self.started_us)),
+            None => format!("shut down {}", ago(self.written_us)),
+        };
+        let spool = &self.spool;
+        let measuring = &self.measuring;
+        let mut lines = vec![
+            ("agent", format!("{} ({})", self.agent, self.version)),
+            ("running", running),
+            ("as of", ago(self.written_us)),
+            ("enrolled", self.enrolled_line()),
+            ("push", self.push.to_string()),
+            ("last acknowledgement", self.last_ack_us.map_or_else(|| "none yet".to_owned(), ago)),
+            ("waiting", format!("{} batches, {} bytes", spool.batches, spool.bytes)),
+            (
+                "given up",
+                format!(
+                    "{} dropped, {} corrupt, {} rejected by the collector",
+                    spool.dropped, spool.corrupt, spool.rejected
+                ),
+            ),
+            ("refused measurements", spool.refused_measurements.to_string()),
+            (
+                "schedule",
+                format!(
+                    "{} entries, {} turns, {} skipped",
+                    measuring.entries, measuring.turns, measuring.skipped
+                ),
+            ),
+        ];
+        if let Some(offset) = self.clock_offset_us {
+            lines.push(("clock offset", format!("{}.{:03} ms", offset / 1_000, (offset % 1_000).abs())));
+        }
+        for (family, address) in &self.observed {
+            lines.push(("observed address", format!("{address} ({family})")));
+        }
+        if let Some(problem) = &self.icmp_problem {
+            lines.push(("ICMP", problem.clone()));
+        }
+        lines
+    }
+
+    fn enrolled_line(&self) -> String {
+        self.enrolled.as_ref().map_or_else(
+            || "no; run `peerlight-agent enrol`".to_owned(),
+            |to| format!("{} at {} for {} in {}", to.collector, to.site, to.provider, to.location),
+        )
+    }
+}
+
+impl std::fmt::Display for PushState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotEnrolled => f.write_str("not enrolled: batches are kept"),
+            Self::Idle => f.write_str("idle: everything is delivered"),
+            Self::Delivering => f.write_str("delivering"),
+            Self::Retrying { reason } => write!(f, "retrying: {reason}"),
+            Self::Stopped { reason } => write!(f, "stopped, batches are kept: {reason}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_says_what_an_operator_asks_first() {
+        let status = Status {
+            agent: "0102".to_owned(),
+            version: "0.1.0".to_owned(),
+            pid: Some(7),
+            started_us: 0,
+            written_us: 58_000_000,
+            push: PushState::Stopped { reason: "the agent is revoked".to_owned() },
+            last_ack_us: Some(30_000_000),
+            clock_offset_us: Some(-1_500),
+            observed: BTreeMap::from([("v4".to_owned(), IpAddr::from([192, 0, 2, 1]))]),
+            ..Status::default()
+        };
+        insta::assert_snapshot!(status.table(Timestamp::from_secs(60)));
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = StateDir::new(directory.path());
+        let status = Status { push: PushState::Retrying { reason: "x".to_owned() }, ..Status::default() };
+        status.write(&state).unwrap();
+        assert_eq!(Status::read(&state).unwrap(), status);
+    }
+}

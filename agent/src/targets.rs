@@ -1,0 +1,251 @@
+//! What is measured: the configured targets, those that the collector assigns, and the ceilings over both. Pure.
+
+use crate::{catalogue::default_interval, schedule::Entry};
+use ipnet::IpNet;
+use peerlight_proto::{
+    assignment::Assignment,
+    series::Family,
+    target::{ProbeKind, Target},
+};
+use std::{collections::HashSet, time::Duration};
+
+/// The most targets of an agent; each probe of an address is one.
+pub const MAX_TARGETS: usize = 200;
+
+/// A target and how often it is probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduledTarget {
+    /// The target.
+    pub target: Target,
+    /// The time between two probes.
+    pub interval: Duration,
+}
+
+/// What neither the configuration nor an assignment can exceed (rules, §9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ceilings {
+    /// Networks of this machine's owner: their mention widens the ceilings.
+    pub allow: Vec<IpNet>,
+    /// About how many packets all probes together may send.
+    pub max_packets_per_second: u32,
+}
+
+impl Default for Ceilings {
+    fn default() -> Self {
+        Self { allow: Vec::new(), max_packets_per_second: Self::DEFAULT_PACKETS_PER_SECOND }
+    }
+}
+
+impl Ceilings {
+    /// Packets a second unless told otherwise.
+    pub const DEFAULT_PACKETS_PER_SECOND: u32 = 500;
+    /// The most packets a second that a configuration may say, unless networks are allowed.
+    pub const MAX_PACKETS_PER_SECOND: u32 = 2_000;
+
+    /// Whether the owner allowed networks, and with them shorter intervals and any port.
+    pub fn widened(&self) -> bool {
+        !self.allow.is_empty()
+    }
+
+    /// The shortest interval for a kind of probe.
+    pub fn shortest_interval(&self, probe: &ProbeKind) -> Duration {
+        match probe {
+            _ if self.widened() => Duration::from_millis(10),
+            ProbeKind::Https { .. } => Duration::from_secs(30),
+            ProbeKind::Icmp | ProbeKind::Tcp { .. } | ProbeKind::Dns | ProbeKind::Udp { .. } => {
+                Duration::from_secs(1)
+            }
+        }
+    }
+
+    /// Whether a port may be probed; which addresses is checked after each resolution.
+    pub fn may_reach(&self, port: u16) -> bool {
+        self.widened() || matches!(port, 443 | 80 | 53 | 3478..=3481)
+    }
+
+    /// About how many packets a second these targets send over so many families.
+    pub fn packets_per_second(&self, targets: &[ScheduledTarget], families: usize) -> f64 {
+        let families = u32::try_from(families).unwrap_or(u32::MAX);
+        targets.iter().map(packets_per_second).sum::<f64>() * f64::from(families)
+    }
+}
+
+fn packets_per_second(target: &ScheduledTarget) -> f64 {
+    let packets = match target.target.probe {
+        ProbeKind::Icmp | ProbeKind::Udp { .. } => 1.0,
+        ProbeKind::Dns => 2.0,
+        ProbeKind::Tcp { .. } => 3.0,
+        ProbeKind::Https { .. } => 12.0,
+    };
+    packets / target.interval.as_secs_f64().max(0.001)
+}
+
+/// What is measured, and what of an assignment was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selection {
+    /// The targets.
+    pub targets: Vec<ScheduledTarget>,
+    /// What was left out or slowed down, for the log.
+    pub notes: Vec<String>,
+}
+
+/// Configured targets, then assigned ones, each once, under the ceilings. `builtin` are taken when there is neither.
+pub fn select(
+    configured: &[ScheduledTarget],
+    assignment: Option<&Assignment>,
+    builtin: &[ScheduledTarget],
+    ceilings: &Ceilings,
+    families: usize,
+) -> Selection {
+    let mut selection = Selection::default();
+    let mut wanted = configured.to_vec();
+    for assigned in assignment.iter().flat_map(|assignment| &assignment.targets) {
+        let interval = assigned
+            .interval_ms
+            .map_or(default_interval(&assigned.target.probe), |ms| Duration::from_millis(ms.into()));
+        wanted.push(ScheduledTarget { target: assigned.target.clone(), interval });
+    }
+    if wanted.is_empty() {
+        wanted = builtin.to_vec();
+    }
+    let (mut known, mut rate) = (HashSet::new(), 0.0);
+    for mut scheduled in wanted {
+        let probe = &scheduled.target.probe;
+        let name = format!("{} {probe}", scheduled.target.address);
+        if !known.insert(scheduled.target.id()) {
+            continue;
+        }
+        let shortest = ceilings.shortest_interval(probe);
+        if scheduled.interval < shortest {
+            selection.notes.push(format!("{name}: every {shortest:?} at most"));
+            scheduled.interval = shortest;
+        }
+        let families = f64::from(u32::try_from(families).unwrap_or(u32::MAX));
+        let more = packets_per_second(&scheduled) * families;
+        if probe.port().is_some_and(|port| !ceilings.may_reach(port)) {
+            selection.notes.push(format!("{name}: this port may not be probed"));
+        } else if selection.targets.len() == MAX_TARGETS {
+            selection.notes.push(format!("{name}: beyond {MAX_TARGETS} targets"));
+        } else if rate + more > f64::from(ceilings.max_packets_per_second) {
+            selection.notes.push(format!("{name}: too many packets a second"));
+        } else {
+            rate += more;
+            selection.targets.push(scheduled);
+        }
+    }
+    selection
+}
+
+/// Chooses what is measured, whatever the collector assigns.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selector {
+    /// The targets of the configuration.
+    pub configured: Vec<ScheduledTarget>,
+    /// The targets that are taken when there are no others.
+    pub builtin: Vec<ScheduledTarget>,
+    /// What cannot be exceeded.
+    pub ceilings: Ceilings,
+    /// The families that are probed.
+    pub families: Vec<Family>,
+}
+
+impl Selector {
+    /// The schedule's entries under this assignment; what was left out or slowed down is logged.
+    pub fn entries(&self, assignment: Option<&Assignment>) -> Vec<Entry> {
+        let (ceilings, families) = (&self.ceilings, self.families.len());
+        let selection = select(&self.configured, assignment, &self.builtin, ceilings, families);
+        for note in &selection.notes {
+            tracing::warn!(note, "a target exceeds what this agent may do");
+        }
+        entries(&selection.targets, &self.families)
+    }
+}
+
+/// The schedule's entries: each target over each family. A target that is an address has one family.
+pub fn entries(targets: &[ScheduledTarget], families: &[Family]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for scheduled in targets {
+        let only = scheduled.target.address.ip().map(Family::of);
+        for &family in families.iter().filter(|family| only.is_none_or(|only| only == **family)) {
+            entries.push(Entry::new(scheduled.target.clone(), family, scheduled.interval));
+        }
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use peerlight_proto::assignment::AssignedTarget;
+
+    fn target(address: &str, probe: &str) -> Target {
+        Target {
+            name: address.to_owned(),
+            service: String::new(),
+            address: address.parse().unwrap(),
+            probe: probe.parse().unwrap(),
+        }
+    }
+
+    fn assignment(targets: Vec<(Target, Option<u32>)>) -> Assignment {
+        let assigned = |(target, interval_ms)| AssignedTarget { target, interval_ms };
+        Assignment { version: "1".to_owned(), targets: targets.into_iter().map(assigned).collect() }
+    }
+
+    #[test]
+    fn an_assignment_adds_to_the_configuration_and_one_id_is_one_target() {
+        let configured =
+            [ScheduledTarget { target: target("a.example", "icmp"), interval: Duration::from_secs(7) }];
+        let assigned = assignment(vec![
+            (target("a.example", "icmp"), Some(5_000)),
+            (target("b.example", "https"), None),
+        ]);
+        let selection = select(&configured, Some(&assigned), &[], &Ceilings::default(), 2);
+        let seen: Vec<_> =
+            selection.targets.iter().map(|t| (t.target.address.as_str(), t.interval.as_secs())).collect();
+        assert_eq!(seen, [("a.example", 7), ("b.example", 60)]);
+        assert!(selection.notes.is_empty());
+    }
+
+    #[test]
+    fn no_assignment_turns_an_agent_into_a_scanner() {
+        let mut wanted = vec![
+            (target("a.example", "tcp:22"), None),
+            (target("a.example", "icmp"), Some(1)),
+            (target("a.example", "https"), Some(1_000)),
+        ];
+        wanted.extend((0..300).map(|host| (target(&format!("h{host}.example"), "icmp"), None)));
+        let selection = select(&[], Some(&assignment(wanted.clone())), &[], &Ceilings::default(), 2);
+        assert_eq!(selection.targets.len(), MAX_TARGETS);
+        assert!(selection.targets.iter().all(|target| target.target.probe.port() != Some(22)));
+        let of = |probe: &str| {
+            selection.targets.iter().find(|t| t.target.probe.to_string() == probe).unwrap().interval
+        };
+        assert_eq!((of("icmp"), of("https")), (Duration::from_secs(1), Duration::from_secs(30)));
+        let few = Ceilings { max_packets_per_second: 5, ..Ceilings::default() };
+        let selection = select(&[], Some(&assignment(wanted)), &[], &few, 1);
+        assert!(few.packets_per_second(&selection.targets, 1) <= 5.0);
+        assert!(selection.notes.iter().any(|note| note.contains("too many packets")));
+    }
+
+    #[test]
+    fn built_in_targets_are_taken_only_when_there_are_no_others() {
+        let builtin =
+            [ScheduledTarget { target: target("m.example", "icmp"), interval: Duration::from_secs(10) }];
+        assert_eq!(select(&[], None, &builtin, &Ceilings::default(), 2).targets, builtin);
+        let assigned = assignment(vec![(target("a.example", "icmp"), None)]);
+        let selection = select(&[], Some(&assigned), &builtin, &Ceilings::default(), 2);
+        assert_eq!(selection.targets.len(), 1);
+        assert_eq!(selection.targets[0].target.name, "a.example");
+    }
+
+    #[test]
+    fn an_address_has_one_family_and_a_name_has_both() {
+        let scheduled =
+            |address| ScheduledTarget { target: target(address, "icmp"), interval: Duration::from_secs(1) };
+        let entries =
+            entries(&[scheduled("192.0.2.1"), scheduled("2001:db8::1"), scheduled("a.example")], Family::ALL);
+        let families: Vec<_> = entries.iter().map(|entry| entry.family).collect();
+        assert_eq!(families, [Family::V4, Family::V6, Family::V4, Family::V6]);
+    }
+}

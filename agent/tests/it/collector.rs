@@ -1,0 +1,308 @@
+//! A small collector: real TLS, real signatures, and answers that a test chooses.
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use httpsig::prelude::{
+    AlgorithmName, HttpSignatureParams, SecretKey, message_component::HttpMessageComponentId,
+};
+use httpsig_hyper::MessageSignatureRes as _;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use peerlight_agent::{
+    clock::Clock,
+    credential::load_or_create,
+    enrol::{Applicant, enrol},
+    link::Link,
+    paths::StateDir,
+    signature::content_digest,
+    trust::CollectorTrust,
+};
+use peerlight_proto::{
+    ack::Ack,
+    batch::Batch,
+    codec::{decode_batch, encode_ack},
+    enrolment::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken, SiteAssertion},
+    http::{
+        ACK_MEDIA_TYPE, BATCHES_PATH, ENROLMENTS_PATH, PROBLEM_MEDIA_TYPE, RESPONSE_COMPONENTS, RESPONSE_TAG,
+    },
+    id::BatchDigest,
+    problem::{Problem, ProblemType},
+    time::Timestamp,
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls_pki_types::PrivateKeyDer;
+use sha2::{Digest as _, Sha256};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_rustls::TlsAcceptor;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How the collector answers a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// Stores it and signs for it.
+    Accept,
+    /// Is no collector but a captive portal: 200 to everything.
+    Portal,
+    /// Acknowledges with a key that is not the collector's.
+    Forge,
+    /// Signs an acknowledgement of other bytes.
+    Misquote,
+    /// Refuses batches of more than so many measurements.
+    AtMost(usize),
+    /// Knows no such agent.
+    Unknown,
+    /// Rejects it for good.
+    Reject,
+    /// Claims to reject it for good, without a signature.
+    RejectUnsigned,
+}
+
+/// What the collector has seen.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    /// Requests of any kind.
+    pub(crate) requests: usize,
+    /// Batches that it signed for, in their order.
+    pub(crate) stored: Vec<Batch>,
+}
+
+/// A running collector; ends with the test.
+pub(crate) struct Collector {
+    pub(crate) token: EnrolmentToken,
+    pub(crate) seen: watch::Receiver<Seen>,
+    mood: Arc<Mutex<Mood>>,
+}
+
+/// Whether an answer bears the collector's signature.
+enum Signing {
+    Signed,
+    Unsigned,
+}
+
+struct Server {
+    key: SecretKey,
+    stranger: SecretKey,
+    clock: Clock,
+    mood: Arc<Mutex<Mood>>,
+    seen: watch::Sender<Seen>,
+}
+
+impl Collector {
+    /// A collector whose time is that of `clock`.
+    pub(crate) async fn start(clock: Clock) -> Self {
+        let ca_key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, ca_key).unwrap();
+        let leaf_key = KeyPair::generate().unwrap();
+        let leaf =
+            CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&leaf_key, &ca).unwrap();
+        let chain = vec![leaf.der().clone(), ca.der().clone()];
+        let private = PrivateKeyDer::try_from(leaf_key.serialize_der()).unwrap();
+        let tls =
+            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(chain, private)
+                .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let secret = |byte| SecretKey::from_bytes(&AlgorithmName::Ed25519, &[byte; 32]).unwrap();
+        let (sender, seen) = watch::channel(Seen::default());
+        let mood = Arc::new(Mutex::new(Mood::Accept));
+        let public = ring::signature::Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+        let server =
+            Server { key: secret(1), stranger: secret(2), clock, mood: Arc::clone(&mood), seen: sender };
+        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), Arc::new(server)));
+        let token = EnrolmentToken {
+            collector: format!("https://localhost:{}", address.port()),
+            ca_sha256: hex::encode(Sha256::digest(ca.der())),
+            response_key: hex::encode(ring::signature::KeyPair::public_key(&public)),
+            secret: "5e".repeat(32),
+        };
+        Self { token, seen, mood }
+    }
+
+    /// From now on it answers so.
+    pub(crate) fn set_mood(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    /// Waits until it has seen what `enough` asks for.
+    pub(crate) async fn until(&self, what: &str, enough: impl FnMut(&Seen) -> bool) -> Seen {
+        let mut seen = self.seen.clone();
+        let reached = tokio::time::timeout(PATIENCE, seen.wait_for(enough)).await;
+        let reached = reached.unwrap_or_else(|_late| panic!("the collector never saw {what}")).unwrap();
+        reached.clone()
+    }
+
+    /// The way of a newly enrolled agent whose state is in `state`.
+    pub(crate) async fn enrol(&self, state: &StateDir, clock: Clock) -> Link {
+        let applicant = applicant(state, clock.clone());
+        enrol(&applicant, &self.token, None).await.unwrap();
+        Link {
+            state: state.clone(),
+            trust: CollectorTrust::Pinned,
+            key: applicant.key,
+            clock,
+            offset: peerlight_agent::clock::Offset::default(),
+        }
+    }
+}
+
+/// An agent that would like to enrol.
+pub(crate) fn applicant(state: &StateDir, clock: Clock) -> Applicant {
+    Applicant {
+        state: state.clone(),
+        key: Arc::new(load_or_create(state).unwrap()),
+        trust: CollectorTrust::Pinned,
+        site: None,
+        clock,
+    }
+}
+
+/// The registration that this collector ties every agent to.
+pub(crate) fn site() -> SiteAssertion {
+    SiteAssertion {
+        name: "london-1".to_owned(),
+        provider: "Example Telecom".to_owned(),
+        location: "GB-LND".to_owned(),
+        prefixes: vec!["192.0.2.0/24".to_owned()],
+    }
+}
+
+async fn serve(listener: TcpListener, tls: TlsAcceptor, server: Arc<Server>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (tls, server) = (tls.clone(), Arc::clone(&server));
+        tokio::spawn(async move {
+            let Ok(stream) = tls.accept(stream).await else { return };
+            let service = service_fn(move |request| {
+                let server = Arc::clone(&server);
+                async move { Ok::<_, std::convert::Infallible>(server.answer(request).await) }
+            });
+            // A client may go at any time.
+            let _gone = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+impl Server {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        self.seen.send_modify(|seen| seen.requests += 1);
+        let signature = parts.headers["signature"].clone();
+        let mood = *self.mood.lock().unwrap();
+        if mood == Mood::Portal {
+            return response(200, "text/html", "<html>Welcome to the hotel</html>");
+        }
+        let now = self.clock.wall();
+        if created(&parts.headers["signature-input"]).abs_diff(now.as_secs()) > 300 {
+            return self.sign(problem(ProblemType::ClockSkew, 400, Some(now)), &signature, &self.key).await;
+        }
+        let answer = match parts.uri.path() {
+            ENROLMENTS_PATH => self.enrol(&body),
+            BATCHES_PATH => match self.judge(&body, mood) {
+                (answer, Signing::Signed) => answer,
+                (answer, Signing::Unsigned) => return answer,
+            },
+            _ => response(404, "text/plain", "no"),
+        };
+        let key = if mood == Mood::Forge { &self.stranger } else { &self.key };
+        self.sign(answer, &signature, key).await
+    }
+
+    fn enrol(&self, body: &[u8]) -> Response<Full<Bytes>> {
+        let request: EnrolmentRequest = serde_json::from_slice(body).unwrap();
+        if request.site.is_some_and(|asserted| asserted.provider != site().provider) {
+            return problem(ProblemType::SiteMismatch, 409, None);
+        }
+        let collector_time_us = self.clock.wall().as_micros();
+        let answer = EnrolmentResponse { agent: request.agent, site: site(), collector_time_us };
+        response(201, "application/json", serde_json::to_vec(&answer).unwrap())
+    }
+
+    /// The answer to a batch, and whether to sign it.
+    fn judge(&self, body: &[u8], mood: Mood) -> (Response<Full<Bytes>>, Signing) {
+        let batch = decode_batch(body).unwrap().batch;
+        match mood {
+            Mood::AtMost(limit) if batch.measurements.len() > limit => {
+                return (problem(ProblemType::TooMany, 413, None), Signing::Signed);
+            }
+            Mood::Unknown => return (problem(ProblemType::Unauthenticated, 401, None), Signing::Unsigned),
+            Mood::Reject => return (problem(ProblemType::TooOld, 410, None), Signing::Signed),
+            Mood::RejectUnsigned => return (problem(ProblemType::TooOld, 410, None), Signing::Unsigned),
+            Mood::Accept | Mood::AtMost(_) | Mood::Portal | Mood::Forge | Mood::Misquote => {}
+        }
+        let digest = if mood == Mood::Misquote { BatchDigest::of(b"") } else { BatchDigest::of(body) };
+        let ack = Ack {
+            number: batch.number,
+            digest,
+            collector_time: self.clock.wall(),
+            duplicate: false,
+            refused: vec![],
+        };
+        if matches!(mood, Mood::Accept | Mood::AtMost(_)) {
+            self.seen.send_modify(|seen| seen.stored.push(batch));
+        }
+        (response(200, ACK_MEDIA_TYPE, encode_ack(&ack)), Signing::Signed)
+    }
+
+    async fn sign(
+        &self,
+        mut answer: Response<Full<Bytes>>,
+        request_signature: &HeaderValue,
+        key: &SecretKey,
+    ) -> Response<Full<Bytes>> {
+        let body = answer.body_mut().clone().collect().await.unwrap().to_bytes();
+        answer.headers_mut().insert("content-digest", content_digest(&body).parse().unwrap());
+        let components: Vec<_> =
+            RESPONSE_COMPONENTS.iter().map(|name| HttpMessageComponentId::try_from(*name).unwrap()).collect();
+        let mut params = HttpSignatureParams::try_new(&components).unwrap();
+        params.set_alg(&AlgorithmName::Ed25519).set_keyid("collector").set_tag(RESPONSE_TAG);
+        let mut request = Request::new(Full::<Bytes>::default());
+        request.headers_mut().insert("signature", request_signature.clone());
+        answer.set_message_signature(&params, key, Some("sig"), Some(&request)).await.unwrap();
+        answer
+    }
+}
+
+fn response(status: u16, media_type: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(status)
+        .header("content-type", media_type)
+        .body(Full::new(body.into()))
+        .unwrap()
+}
+
+fn problem(kind: ProblemType, status: u16, now: Option<Timestamp>) -> Response<Full<Bytes>> {
+    let problem = Problem {
+        kind: kind.uri().to_owned(),
+        title: "no".to_owned(),
+        status,
+        detail: "as the test asked".to_owned(),
+        class: Some(kind.class()),
+        errors: vec![],
+        collector_time_us: now.map(Timestamp::as_micros),
+    };
+    response(status, PROBLEM_MEDIA_TYPE, serde_json::to_vec(&problem).unwrap())
+}
+
+/// The parameter `created` of a signature.
+fn created(input: &HeaderValue) -> i64 {
+    let (_, after) = input.to_str().unwrap().split_once("created=").unwrap();
+    after.split(';').next().unwrap().parse().unwrap()
+}

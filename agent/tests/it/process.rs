@@ -1,0 +1,142 @@
+//! The program itself, as an operator meets it.
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use peerlight_agent::{paths::StateDir, status::Status};
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+fn agent(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peerlight-agent"));
+    command.args(arguments).env_remove("PEERLIGHT_TOKEN");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn run(arguments: &[&str]) -> Output {
+    agent(arguments).output().unwrap()
+}
+
+/// Kills the agent if the test fails before it has ended.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+async fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let waiting = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            if let Some(outcome) = attempt() {
+                return outcome;
+            }
+        }
+    };
+    let outcome = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+    outcome.unwrap_or_else(|_late| panic!("never came: {what}"))
+}
+
+fn configuration(directory: &Path, port: u16) -> String {
+    let path = directory.join("agent.toml");
+    let state = directory.join("state");
+    let text = format!(
+        r#"
+        state = "{}"
+        [[target]]
+        name = "echo"
+        address = "127.0.0.1"
+        probes = ["tcp:{port}"]
+        interval = "50ms"
+        [limits]
+        allow = ["127.0.0.0/8"]
+        "#,
+        state.display()
+    );
+    fs::write(&path, text).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_wrong_configuration_ends_the_agent_with_78_before_it_opens_anything() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.toml");
+    let state = directory.path().join("state");
+    fs::write(&path, format!("state = \"{}\"\n[spol]\n", state.display())).unwrap();
+    let path = path.to_string_lossy();
+    for command in ["run", "check-config"] {
+        let output = run(&[command, "--config", &path]);
+        assert_eq!(output.status.code(), Some(78));
+        assert!(text(&output.stderr).contains("line 2: `spol` is not a key; did you mean `spool`?"));
+    }
+    assert!(!state.exists());
+    let missing = run(&["run", "--config", "/nowhere/agent.toml"]);
+    assert_eq!(missing.status.code(), Some(78));
+    assert!(text(&missing.stderr).contains("cannot read /nowhere/agent.toml"));
+}
+
+#[test]
+fn enrolment_without_a_token_says_how_to_give_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().to_string_lossy().into_owned();
+    let output = run(&["enrol", "--state-dir", &state]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("give --token-file PATH, --token-file - or PEERLIGHT_TOKEN"));
+    let output = agent(&["enrol", "--state-dir", &state]).env("PEERLIGHT_TOKEN", "secret!").output().unwrap();
+    assert!(
+        text(&output.stderr).contains("not an enrolment token") && !text(&output.stderr).contains("secret!")
+    );
+}
+
+#[tokio::test]
+async fn sigterm_spools_the_open_interval_and_ends_within_five_seconds() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = configuration(directory.path(), listener.local_addr().unwrap().port());
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let check = run(&["check-config", "--config", &config]);
+    assert!(text(&check.stdout).contains("intervals may be as short as 10 ms"), "{}", text(&check.stdout));
+    let state = StateDir::new(directory.path().join("state"));
+    let child = agent(&["run", "--config", &config]).stderr(Stdio::null()).spawn().unwrap();
+    let mut running = Running(child);
+    eventually("a status with turns", || {
+        Status::read(&state).ok().filter(|status| status.measuring.turns > 0)
+    })
+    .await;
+    let second = run(&["run", "--config", &config]);
+    assert!(text(&second.stderr).contains("in use by another peerlight-agent"), "{}", text(&second.stderr));
+    let resend = run(&["resend", "--since", "1h", "--config", &config]);
+    assert!(text(&resend.stdout).contains("running agent was asked"), "{}", text(&resend.stdout));
+    let request = state.spool().join("resend.request");
+    eventually("the request to be honoured", || (!request.exists()).then_some(())).await;
+
+    kill(Pid::from_raw(running.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    let ended = tokio::time::Instant::now();
+    let code = eventually("the end", || running.0.try_wait().unwrap()).await;
+    assert!(
+        code.success() && ended.elapsed() < Duration::from_secs(5),
+        "{code:?} after {:?}",
+        ended.elapsed()
+    );
+    let status = Status::read(&state).unwrap();
+    assert_eq!((status.pid, status.spool.dropped, status.spool.corrupt), (None, 0, 0));
+    assert!(status.spool.batches >= 1, "the open interval is on disk");
+    let table = text(&run(&["status", "--config", &config]).stdout);
+    assert!(table.contains("shut down") && table.contains("not enrolled: batches are kept"), "{table}");
+    let json = run(&["status", "--format", "json", "--config", &config]).stdout;
+    assert_eq!(serde_json::from_slice::<Status>(&json).unwrap(), status);
+}

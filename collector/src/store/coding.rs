@@ -1,0 +1,286 @@
+//! The coding of stored blocks: the measurements of one batch, or of one metric of a rollup, as protobuf in zstd.
+//!
+//! Agents and series stand in a block by their numbers in the store's dictionaries.
+
+use super::{Attribution, StoreError};
+use crate::registry::RegistrationId;
+use ipnet::IpNet;
+use peerlight_proto::{
+    histogram::Histogram,
+    measurement::{Attribute, Counters},
+    time::Timestamp,
+};
+use prost::Message;
+use std::net::IpAddr;
+
+/// As in the wire's codec: beyond it the time grows faster than the bytes shrink.
+const ZSTD_LEVEL: i32 = 3;
+/// Far above what admission lets into a batch and what a rollup's part holds.
+const MAX_BLOCK_BYTES: usize = 256 << 20;
+
+/// One measurement, or one row of a rollup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The agent's number in the dictionary.
+    pub(super) agent: i64,
+    /// The series' number in the dictionary.
+    pub(super) series: i64,
+    pub(super) registration: RegistrationId,
+    pub(super) attribution: Attribution,
+    pub(super) prefix: Option<IpNet>,
+    /// The start of its interval.
+    pub(super) start: Timestamp,
+    pub(super) counters: Counters,
+    pub(super) histogram: Histogram,
+    pub(super) attributes: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Block {
+    #[prost(message, repeated, tag = "1")]
+    entries: Vec<StoredEntry>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredEntry {
+    #[prost(int64, tag = "1")]
+    agent: i64,
+    #[prost(int64, tag = "2")]
+    series: i64,
+    #[prost(int64, tag = "3")]
+    registration: i64,
+    /// 0 verified, 1 declared, 2 off-prefix.
+    #[prost(uint32, tag = "4")]
+    attribution: u32,
+    /// The network address and one byte of length; empty for none.
+    #[prost(bytes = "vec", tag = "5")]
+    prefix: Vec<u8>,
+    #[prost(sint64, tag = "6")]
+    start_secs: i64,
+    /// In the order of `counters_to_numbers`.
+    #[prost(uint64, repeated, tag = "7")]
+    counters: Vec<u64>,
+    #[prost(bytes = "vec", tag = "8")]
+    histogram: Vec<u8>,
+    #[prost(uint64, tag = "9")]
+    sum_us: u64,
+    #[prost(uint64, tag = "10")]
+    min_us: u64,
+    #[prost(uint64, tag = "11")]
+    max_us: u64,
+    #[prost(uint64, tag = "12")]
+    overflow: u64,
+    #[prost(message, repeated, tag = "13")]
+    attributes: Vec<StoredAttribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredAttribute {
+    #[prost(string, tag = "1")]
+    kind: String,
+    #[prost(string, tag = "2")]
+    value: String,
+    #[prost(uint64, tag = "3")]
+    count: u64,
+}
+
+/// Writes a block.
+pub(super) fn encode(entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
+    let block = Block { entries: entries.iter().map(to_stored).collect() };
+    zstd::bulk::compress(&block.encode_to_vec(), ZSTD_LEVEL).map_err(damaged)
+}
+
+/// Reads a block.
+pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Entry>, StoreError> {
+    let inflated = zstd::bulk::decompress(bytes, MAX_BLOCK_BYTES.min(bytes.len().saturating_mul(4096)))
+        .map_err(damaged)?;
+    let block = Block::decode(inflated.as_slice()).map_err(damaged)?;
+    block.entries.into_iter().map(from_stored).collect()
+}
+
+fn damaged(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged { what: "block of measurements", detail: error.to_string() }
+}
+
+fn to_stored(entry: &Entry) -> StoredEntry {
+    StoredEntry {
+        agent: entry.agent,
+        series: entry.series,
+        registration: entry.registration.0,
+        attribution: match entry.attribution {
+            Attribution::Verified => 0,
+            Attribution::Declared => 1,
+            Attribution::OffPrefix => 2,
+        },
+        prefix: entry.prefix.map_or_else(Vec::new, |prefix| {
+            let mut bytes = match prefix.network() {
+                IpAddr::V4(address) => address.octets().to_vec(),
+                IpAddr::V6(address) => address.octets().to_vec(),
+            };
+            bytes.push(prefix.prefix_len());
+            bytes
+        }),
+        start_secs: entry.start.as_secs(),
+        counters: counters_to_numbers(&entry.counters).to_vec(),
+        histogram: entry.histogram.encode(),
+        sum_us: entry.histogram.sum_us(),
+        min_us: entry.histogram.min_us().unwrap_or(0),
+        max_us: entry.histogram.max_us().unwrap_or(0),
+        overflow: entry.histogram.overflow(),
+        attributes: entry
+            .attributes
+            .iter()
+            .map(|attribute| StoredAttribute {
+                kind: attribute.kind.clone(),
+                value: attribute.value.clone(),
+                count: attribute.count,
+            })
+            .collect(),
+    }
+}
+
+fn from_stored(entry: StoredEntry) -> Result<Entry, StoreError> {
+    Ok(Entry {
+        agent: entry.agent,
+        series: entry.series,
+        registration: RegistrationId(entry.registration),
+        attribution: match entry.attribution {
+            0 => Attribution::Verified,
+            1 => Attribution::Declared,
+            2 => Attribution::OffPrefix,
+            unknown => return Err(damaged(format!("attribution {unknown}"))),
+        },
+        prefix: prefix_from(&entry.prefix)?,
+        start: Timestamp::from_secs(entry.start_secs),
+        counters: numbers_to_counters(&entry.counters)?,
+        histogram: Histogram::decode(
+            &entry.histogram,
+            entry.sum_us,
+            entry.min_us,
+            entry.max_us,
+            entry.overflow,
+        )
+        .map_err(damaged)?,
+        attributes: entry
+            .attributes
+            .into_iter()
+            .map(|attribute| Attribute {
+                kind: attribute.kind,
+                value: attribute.value,
+                count: attribute.count,
+            })
+            .collect(),
+    })
+}
+
+fn prefix_from(bytes: &[u8]) -> Result<Option<IpNet>, StoreError> {
+    let Some((&length, address)) = bytes.split_last() else { return Ok(None) };
+    let address = if let Ok(octets) = <[u8; 4]>::try_from(address) {
+        IpAddr::from(octets)
+    } else if let Ok(octets) = <[u8; 16]>::try_from(address) {
+        IpAddr::from(octets)
+    } else {
+        return Err(damaged("a prefix of no family"));
+    };
+    IpNet::new(address, length).map(Some).map_err(damaged)
+}
+
+fn counters_to_numbers(counters: &Counters) -> [u64; 12] {
+    [
+        counters.scheduled,
+        counters.skipped,
+        counters.voided,
+        counters.dns_failed,
+        counters.send_failed,
+        counters.answered,
+        counters.retransmitted,
+        counters.late,
+        counters.lost,
+        counters.refused,
+        counters.duplicate,
+        counters.foreign,
+    ]
+}
+
+fn numbers_to_counters(numbers: &[u64]) -> Result<Counters, StoreError> {
+    let &[
+        scheduled,
+        skipped,
+        voided,
+        dns_failed,
+        send_failed,
+        answered,
+        retransmitted,
+        late,
+        lost,
+        refused,
+        duplicate,
+        foreign,
+    ] = numbers
+    else {
+        return Err(damaged(format!("{} counters", numbers.len())));
+    };
+    Ok(Counters {
+        scheduled,
+        skipped,
+        voided,
+        dns_failed,
+        send_failed,
+        answered,
+        retransmitted,
+        late,
+        lost,
+        refused,
+        duplicate,
+        foreign,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        let entry = (
+            0..50_i64,
+            prop::sample::select(vec![Attribution::Verified, Attribution::Declared, Attribution::OffPrefix]),
+            prop::sample::select(vec![None, Some("192.0.2.0/24"), Some("2001:db8:7::/48")]),
+            prop::collection::vec(0..100_000_u64, 0..9),
+            -5_000..5_000_i64,
+        );
+        prop::collection::vec(
+            entry.prop_map(|(number, attribution, prefix, values, start)| Entry {
+                agent: number,
+                series: number * 3,
+                registration: RegistrationId(number),
+                attribution,
+                prefix: prefix.map(|text| text.parse().unwrap()),
+                start: Timestamp::from_secs(start),
+                counters: Counters {
+                    scheduled: values.len() as u64,
+                    answered: values.len() as u64,
+                    ..Counters::default()
+                },
+                attributes: vec![Attribute { kind: "status".into(), value: "200".into(), count: 1 }],
+                histogram: Histogram::from_values(values),
+            }),
+            0..20,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_block_reads_back_as_it_was_written(entries in entries()) {
+            prop_assert_eq!(decode(&encode(&entries).unwrap()).unwrap(), entries);
+        }
+
+        #[test]
+        fn a_damaged_block_is_an_error_and_never_a_panic(entries in entries(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut bytes = encode(&entries).unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _ = decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Readers: snapshots of the database that never wait for the writer.
+
+use super::{
+    dictionary::Dictionary,
+    plan::{Piece, State, plan},
+    rollups::batch_starts,
+};
+use crate::{
+    organisation::OrganisationId,
+    registry::RegistrationId,
+    store::{Health, Presence, Query, Row, RowKey, StoreError, coding, coding::Entry, merge::Merge},
+};
+use peerlight_proto::{
+    metric::Metric,
+    time::{IntervalLength, Timestamp},
+};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use std::collections::BTreeSet;
+
+/// A reading connection with what it knows of the dictionaries.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) db: Connection,
+    pub(super) dictionary: Dictionary,
+}
+
+impl Reader {
+    pub(super) fn new(db: Connection) -> Self {
+        Self { db, dictionary: Dictionary::default() }
+    }
+
+    /// Answers a query from one snapshot.
+    pub(super) fn scan(&mut self, query: &Query) -> Result<Vec<Row>, StoreError> {
+        self.snapshot(|reader| reader.scan_within(query))
+    }
+
+    /// Runs `read` within one read transaction, so that all of it sees the same instant.
+    pub(super) fn snapshot<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let begun = StoreError::while_doing("read a snapshot");
+        self.db.execute_batch("BEGIN DEFERRED").map_err(&begun)?;
+        let answer = read(self);
+        self.db.execute_batch("COMMIT").map_err(&begun)?;
+        answer
+    }
+
+    fn scan_within(&mut self, query: &Query) -> Result<Vec<Row>, StoreError> {
+        // Intervals start on whole seconds: the first at or after `from`, the last before `to`.
+        let (from, to) = (ceil_secs(query.from), ceil_secs(query.to));
+        let organisation = query.organisation.0;
+        let state = self.state(organisation, from, to).map_err(StoreError::while_doing("plan a scan"))?;
+        let mut merge = Merge::new(query.from, query.step);
+        for piece in plan(from, to, query.step, &state) {
+            match piece {
+                Piece::Batches(from, to) => {
+                    let mut entries = Vec::new();
+                    self.each_batch(organisation, from, to, |entry| entries.push(entry))?;
+                    self.add(&mut merge, query, entries)?;
+                }
+                Piece::Rollups(length, from, to) => {
+                    let metrics = Some(&query.metrics).filter(|metrics| !metrics.is_empty());
+                    for block in rollup_blocks(&self.db, organisation, length, from, to, metrics)? {
+                        self.add(&mut merge, query, coding::decode(&block)?)?;
+                    }
+                }
+            }
+        }
+        Ok(merge.finish())
+    }
+
+    /// Hands over each measurement that starts in `from..to`.
+    pub(super) fn each_batch(
+        &self,
+        organisation: i64,
+        from: i64,
+        to: i64,
+        mut each: impl FnMut(Entry),
+    ) -> Result<(), StoreError> {
+        let database = StoreError::while_doing("read batches");
+        let (first, last) = batch_starts(from, to);
+        let mut statement = self
+            .db
+            .prepare_cached(
+                "SELECT block FROM batch
+                 WHERE newest_start >= ?1 AND newest_start < ?2 AND oldest_start < ?3 AND organisation = ?4",
+            )
+            .map_err(&database)?;
+        let mut rows = statement.query(params![first, last, to, organisation]).map_err(&database)?;
+        while let Some(row) = rows.next().map_err(&database)? {
+            let block =
+                row.get_ref(0).and_then(|value| value.as_blob().map_err(Into::into)).map_err(&database)?;
+            for entry in coding::decode(block)? {
+                if (from..to).contains(&entry.start.as_secs()) {
+                    each(entry);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, merge: &mut Merge, query: &Query, entries: Vec<Entry>) -> Result<(), StoreError> {
+        for entry in entries {
+            if query.registrations.as_ref().is_some_and(|wanted| !wanted.contains(&entry.registration)) {
+                continue;
+            }
+            let (id, series) = self.dictionary.series(&self.db, entry.series)?;
+            let metric = series.key.metric;
+            if !query.metrics.is_empty() && !query.metrics.contains(&metric) {
+                continue;
+            }
+            let key = RowKey {
+                registration: entry.registration,
+                metric,
+                agent: self.dictionary.agent(&self.db, entry.agent)?,
+                attribution: entry.attribution,
+                prefix: entry.prefix,
+                series: id,
+            };
+            merge.add(&key, &series, entry.start, (&entry.counters, &entry.histogram, &entry.attributes));
+        }
+        Ok(())
+    }
+
+    fn state(&self, organisation: i64, from: i64, to: i64) -> rusqlite::Result<State> {
+        let kept_from = |resolution: u32| -> rusqlite::Result<i64> {
+            self.db
+                .prepare_cached("SELECT start FROM kept_from WHERE resolution = ?1")?
+                .query_row([resolution], |row| row.get(0))
+                .optional()
+                .map(|start| start.unwrap_or(i64::MIN))
+        };
+        let stale = self
+            .db
+            .prepare_cached(
+                "SELECT resolution, start FROM stale WHERE organisation = ?1 AND start < ?2 AND start + resolution > ?3",
+            )?
+            .query_map(params![organisation, to, from], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(State {
+            stale,
+            batches_from: kept_from(0)?,
+            quarters_from: kept_from(IntervalLength::QUARTER_HOUR.as_secs())?,
+        })
+    }
+
+    /// When each agent's series were first and last measured.
+    pub(super) fn presence(&mut self, organisation: OrganisationId) -> Result<Vec<Presence>, StoreError> {
+        let database = StoreError::while_doing("read the presence of agents");
+        let rows: Vec<(i64, i64, i64, i64, i64)> = self
+            .db
+            .prepare_cached(
+                "SELECT agent, registration, series, first, last FROM presence WHERE organisation = ?1",
+            )
+            .and_then(|mut statement| {
+                statement
+                    .query_map([organisation.0], |row| {
+                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                    })?
+                    .collect()
+            })
+            .map_err(&database)?;
+        rows.into_iter()
+            .map(|(agent, registration, series, first, last)| {
+                Ok(Presence {
+                    agent: self.dictionary.agent(&self.db, agent)?,
+                    registration: RegistrationId(registration),
+                    series: self.dictionary.series(&self.db, series)?.1,
+                    first: Timestamp::from_secs(first),
+                    last: Timestamp::from_secs(last),
+                })
+            })
+            .collect()
+    }
+
+    /// How much there is.
+    pub(super) fn health(&self) -> rusqlite::Result<Health> {
+        let count = |sql: &str| -> rusqlite::Result<u64> {
+            self.db.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+        };
+        Ok(Health {
+            batches: count("SELECT count(*) FROM batch")?,
+            ledger_entries: count("SELECT count(*) FROM ledger")?,
+            rollups: count(
+                "SELECT count(DISTINCT resolution || ':' || start || ':' || organisation) FROM rollup",
+            )?,
+            stale_rollups: count("SELECT count(*) FROM stale")?,
+            bytes: count("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?,
+            oldest: self
+                .db
+                .query_row("SELECT min(oldest_start) FROM batch", [], |row| row.get::<_, Option<i64>>(0))?
+                .map(Timestamp::from_secs),
+        })
+    }
+}
+
+/// The blocks of the rollups of one resolution whose spans start in `from..to`.
+pub(super) fn rollup_blocks(
+    db: &Connection,
+    organisation: i64,
+    length: IntervalLength,
+    from: i64,
+    to: i64,
+    metrics: Option<&BTreeSet<Metric>>,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let read = || -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
+        db.prepare_cached(
+            "SELECT metric, block FROM rollup WHERE resolution = ?1 AND start >= ?2 AND start < ?3 AND organisation = ?4",
+        )?
+        .query_map(params![length.as_secs(), from, to, organisation], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+    };
+    let rows = read().map_err(StoreError::while_doing("read rollups"))?;
+    let wanted =
+        |name: &str| metrics.is_none_or(|metrics| metrics.iter().any(|metric| metric.name() == name));
+    Ok(rows.into_iter().filter(|(metric, _block)| wanted(metric)).map(|(_metric, block)| block).collect())
+}
+
+/// The first whole second at or after an instant.
+fn ceil_secs(instant: Timestamp) -> i64 {
+    Timestamp::from_micros(instant.as_micros().saturating_add(999_999)).as_secs()
+}

@@ -1,0 +1,155 @@
+//! The one writer: a thread that groups what waits into one durable transaction.
+
+use super::{dictionary::Dictionary, log};
+use crate::{
+    ingest::Admitted,
+    store::{PutOutcome, StoreError, crash_point::crash_point},
+};
+use rusqlite::{Connection, TransactionBehavior};
+use std::{
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::JoinHandle,
+};
+use tokio::sync::oneshot;
+
+/// The most batches that one transaction holds: at a batch's few kilobytes, well under 50 ms of writing.
+const MAX_GROUP: usize = 256;
+/// How many jobs may wait; further senders wait themselves.
+const QUEUE: usize = 1_024;
+
+type Task = Box<dyn FnOnce(&mut Connection) + Send>;
+
+enum Job {
+    Put(Box<Admitted>, oneshot::Sender<Result<PutOutcome, StoreError>>),
+    Task(Task),
+}
+
+/// The way to the writer's thread, which ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread on the connection that alone writes.
+    pub(super) fn start(db: Connection) -> std::io::Result<Self> {
+        let (jobs, queue) = sync_channel(QUEUE);
+        let thread =
+            std::thread::Builder::new().name("store-writer".into()).spawn(move || write(db, &queue))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Stores a batch; resolves when it is durable.
+    pub(super) async fn put(&self, admitted: Admitted) -> Result<PutOutcome, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Put(Box::new(admitted), answer)).await?;
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Runs `task` on the writing connection, between groups.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let task: Task = Box::new(move |db| {
+            // Nobody waits any more: the work is done all the same.
+            let _ = answer.send(task(db));
+        });
+        self.send(Job::Task(task)).await?;
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn send(&self, job: Job) -> Result<(), StoreError> {
+        let jobs = self.jobs.clone().ok_or(StoreError::Closed)?;
+        // The queue may be full: wait where blocking is allowed.
+        match jobs.try_send(job) {
+            Ok(()) => Ok(()),
+            Err(std::sync::mpsc::TrySendError::Full(job)) => {
+                match tokio::task::spawn_blocking(move || jobs.send(job)).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(_)) | Err(_) => Err(StoreError::Closed),
+                }
+            }
+            Err(std::sync::mpsc::TrySendError::Disconnected(_)) => Err(StoreError::Closed),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write(mut db: Connection, queue: &Receiver<Job>) {
+    let mut dictionary = Dictionary::default();
+    while let Ok(job) = queue.recv() {
+        let mut next = Some(job);
+        while let Some(job) = next.take() {
+            match job {
+                Job::Task(task) => task(&mut db),
+                Job::Put(admitted, answer) => {
+                    // Whatever came while the last transaction was written shares the next one: a lone batch waits for
+                    // nobody, and a crowd pays for few fsyncs.
+                    let mut group = vec![(admitted, answer)];
+                    while group.len() < MAX_GROUP {
+                        match queue.try_recv() {
+                            Ok(Job::Put(admitted, answer)) => group.push((admitted, answer)),
+                            Ok(task @ Job::Task(_)) => {
+                                next = Some(task);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                    }
+                    put_group(&mut db, &mut dictionary, group);
+                }
+            }
+        }
+    }
+}
+
+type Waiting = (Box<Admitted>, oneshot::Sender<Result<PutOutcome, StoreError>>);
+
+fn put_group(db: &mut Connection, dictionary: &mut Dictionary, group: Vec<Waiting>) {
+    let mut outcomes = Vec::with_capacity(group.len());
+    let committed = put_all(db, dictionary, &group, &mut outcomes);
+    crash_point("after-commit");
+    if let Err(error) = &committed {
+        // The numbers that this transaction gave are gone with it.
+        *dictionary = Dictionary::default();
+        tracing::error!(%error, batches = group.len(), "the store could not write; agents will send again");
+    }
+    let mut outcomes = outcomes.into_iter();
+    for (_admitted, answer) in group {
+        let outcome = outcomes.next().filter(|_| committed.is_ok()).unwrap_or(Err(StoreError::Closed));
+        let outcome = match &committed {
+            Ok(()) => outcome,
+            Err(_rolled_back) => Err(StoreError::RolledBack),
+        };
+        // An agent that hung up finds its batch acknowledged when it sends again.
+        let _ = answer.send(outcome);
+    }
+}
+
+fn put_all(
+    db: &mut Connection,
+    dictionary: &mut Dictionary,
+    group: &[Waiting],
+    outcomes: &mut Vec<Result<PutOutcome, StoreError>>,
+) -> Result<(), StoreError> {
+    let transaction = db
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(StoreError::while_doing("begin a transaction"))?;
+    for (admitted, _answer) in group {
+        // One failure fails the group: nothing of it is acknowledged, and every agent sends again.
+        outcomes.push(Ok(log::put(&transaction, dictionary, admitted)?));
+    }
+    crash_point("before-commit");
+    transaction.commit().map_err(StoreError::while_doing("commit"))
+}

@@ -1,0 +1,299 @@
+//! The promise under kill -9: what was acknowledged is counted once, what was not comes again, nothing is doubled.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
+
+use peerlight_agent::{
+    clock::Clock,
+    credential::load_or_create,
+    enrol::{Applicant, enrol},
+    link::Link,
+    paths::StateDir,
+    push::{Patience, Push},
+    spool::{RESEND_REQUEST, Spool, SpoolSettings, pack::Draft, shared::SharedSpool},
+    status::Board,
+    trust::CollectorTrust,
+};
+use peerlight_collector::{
+    client::{Client, Endpoint},
+    paths,
+    registry::{
+        IssuedToken, Location, NewLocation, NewProvider, NewRegistration, NewToken, Provider, ProviderKind,
+        Registration,
+    },
+    store::crash_point::CRASH_POINTS,
+};
+use peerlight_lab::eventually::{Look, eventually};
+use peerlight_proto::{
+    histogram::Histogram,
+    id::SessionId,
+    measurement::{Counters, Measurement, Observed},
+    metric::Metric,
+    series::{Clock as Stamp, Family, Path, Series, SeriesKey},
+    target::Target,
+    time::{Interval, IntervalLength, Timestamp},
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use serde_json::Value;
+use std::{net::TcpListener, os::fd::OwnedFd, path::Path as FilePath, process::Stdio, time::Duration};
+use tokio::process::{Child, Command};
+
+const SITES: [&str; 3] = ["london-1", "paris-1", "seattle-1"];
+const RANDOM_KILLS: usize = 84;
+const PASSES: [u32; 4] = [1, 2, 3, 5];
+const BATCHES_PER_LIFE: usize = 4;
+const WAIT: Duration = Duration::from_mins(1);
+const PATIENCE: Patience = Patience {
+    first: Duration::from_millis(5),
+    cap: Duration::from_millis(40),
+    stopped: Duration::from_millis(40),
+    enrolment: Duration::from_millis(40),
+};
+
+/// The sockets of the collector, which outlive it, and its state.
+struct Machine {
+    agents: TcpListener,
+    operators: TcpListener,
+    state: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
+        Self { agents: bind(), operators: bind(), state: tempfile::tempdir().unwrap() }
+    }
+
+    fn start(&self, crash_at: Option<&str>) -> Child {
+        let inherit = |listener: &TcpListener| Stdio::from(OwnedFd::from(listener.try_clone().unwrap()));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_collector-under-test"));
+        command.arg(self.state.path()).stdin(inherit(&self.agents)).stdout(inherit(&self.operators));
+        command.stderr(Stdio::null()).kill_on_drop(true).env_remove("PEERLIGHT_CRASH_AT");
+        if let Some(point) = crash_at {
+            command.env("PEERLIGHT_CRASH_AT", point);
+        }
+        command.spawn().unwrap()
+    }
+
+    async fn operator(&self) -> Client {
+        let file = paths::operator_token(self.state.path());
+        let token = eventually("the operator token", WAIT, async || match std::fs::read_to_string(&file) {
+            Ok(token) if !token.is_empty() => Look::Holds(token),
+            _ => Look::NotYet(String::new()),
+        });
+        let token = token.await.unwrap().trim().to_owned();
+        let url = format!("http://{}/", self.operators.local_addr().unwrap()).parse().unwrap();
+        Client::new(Endpoint { url, token, ca_pem: None }).unwrap()
+    }
+}
+
+/// An agent whose measurements are made up, and whose spool, signatures and pushes are the real ones.
+struct Agent {
+    spool: SharedSpool,
+    state: tempfile::TempDir,
+    site: &'static str,
+    network: u8,
+    generated: u64,
+    next: i64,
+}
+
+impl Agent {
+    async fn enrolled(site: &'static str, network: u8, token: &str, start: i64) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let directory = StateDir::new(state.path());
+        let key = std::sync::Arc::new(load_or_create(&directory).unwrap());
+        let trust = CollectorTrust::Pinned;
+        let applicant = Applicant {
+            state: directory.clone(),
+            key: key.clone(),
+            trust,
+            site: None,
+            clock: Clock::system(),
+        };
+        enrol(&applicant, &token.parse().unwrap(), None).await.unwrap();
+        let spool = Spool::open(&directory.spool(), key.agent(), SpoolSettings::default()).unwrap();
+        let spool = SharedSpool::new(spool);
+        let link = Link {
+            state: directory,
+            trust,
+            key,
+            clock: Clock::system(),
+            offset: peerlight_agent::clock::Offset::default(),
+        };
+        tokio::spawn(Push::new(spool.clone(), link, Board::default(), PATIENCE).run());
+        Self { spool, state, site, network, generated: 0, next: start }
+    }
+
+    /// Spools one batch of one interval with as many answered probes as `answered` says.
+    async fn measure(&mut self, answered: u64) {
+        let target = Target {
+            name: "echo".into(),
+            service: String::new(),
+            address: "echo.example.com".parse().unwrap(),
+            probe: "icmp".parse().unwrap(),
+        };
+        let key = SeriesKey {
+            uplink: self.site.into(),
+            target: target.id(),
+            metric: Metric::IcmpRtt,
+            family: Family::V4,
+            path: Path::Direct,
+            clock: Stamp::Kernel,
+            http_version: None,
+            handshake: None,
+        };
+        let second = IntervalLength::from_secs(1).unwrap();
+        let measurement = Measurement {
+            series: 0,
+            interval: Interval::starting(self.next, second).unwrap(),
+            counters: Counters { scheduled: answered, answered, ..Counters::default() },
+            histogram: Histogram::from_values((0..answered).map(|probe| 20_000 + probe)),
+            attributes: Vec::new(),
+            observed: Some(Observed { address: [192, 0, self.network, 10].into(), age_seconds: 1 }),
+        };
+        let series = vec![Series { key, target, probe_interval_ms: 1_000 }];
+        let draft = Draft { series, measurements: vec![measurement] };
+        let created = Clock::system().wall();
+        self.spool.append(SessionId::new([self.network; 16]), vec![draft], created, None).await.unwrap();
+        self.next += 1;
+        self.generated += answered;
+    }
+
+    async fn until_handed_over(&self) {
+        eventually(format!("{} handed over", self.site), WAIT, async || match self.spool.counts().batches {
+            0 => Look::Holds(()),
+            waiting => Look::NotYet(format!("{waiting} batches wait")),
+        })
+        .await
+        .unwrap();
+    }
+}
+
+async fn register(operator: &Client, site: &str, network: u8) -> String {
+    let registration = NewRegistration {
+        site: site.into(),
+        provider: "Example Telecom".into(),
+        location: "GB-LND".into(),
+        prefixes: vec![format!("192.0.{network}.0/24")],
+        allow_non_public: true,
+        valid_from: Some("2026-01-01".into()),
+        ..NewRegistration::default()
+    };
+    let registration: Registration = operator.post("/api/v1/registrations", &registration).await.unwrap();
+    let token = NewToken { registration: registration.id, uses: None, life_s: None };
+    operator.post::<IssuedToken>("/api/v1/tokens", &token).await.unwrap().token
+}
+
+async fn introduce(operator: &Client) {
+    let provider = NewProvider {
+        name: "Example Telecom".into(),
+        kind: ProviderKind::Isp,
+        countries: Vec::new(),
+        aliases: Vec::new(),
+        asns: Vec::new(),
+        source: None,
+    };
+    operator.post::<Provider>("/api/v1/providers", &provider).await.unwrap();
+    let location = NewLocation {
+        code: "GB-LND".into(),
+        name: None,
+        time_zone: Some("Europe/London".into()),
+        latitude: None,
+        longitude: None,
+    };
+    operator.post::<Location>("/api/v1/locations", &location).await.unwrap();
+}
+
+/// What the report says of each site: scheduled, answered, and the latencies.
+async fn report(operator: &Client) -> Vec<(String, u64, u64, Value)> {
+    let query = [("by", "site".to_owned()), ("last", "4h".to_owned()), ("metric", "icmp.rtt".to_owned())];
+    let report: Value = operator.get("/api/v1/reports/latency", &query).await.unwrap();
+    let number = |row: &Value, name: &str| row[name].as_u64().unwrap();
+    report["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let site = row["site"].as_str().unwrap().to_owned();
+            (site, number(row, "scheduled"), number(row, "answered"), row["latency_ms"].clone())
+        })
+        .collect()
+}
+
+fn expected(agents: &[Agent]) -> Vec<(String, u64)> {
+    agents.iter().map(|agent| (agent.site.to_owned(), agent.generated)).collect()
+}
+
+fn counted(report: &[(String, u64, u64, Value)]) -> Vec<(String, u64)> {
+    assert!(report.iter().all(|(_, scheduled, answered, _)| scheduled == answered));
+    report.iter().map(|(site, _, answered, _)| (site.clone(), *answered)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_kills_lose_nothing_and_double_nothing() {
+    // The second test of a process finds it installed.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let machine = Machine::new();
+    let mut random = SmallRng::seed_from_u64(20_261_122);
+    let mut collector = machine.start(None);
+    let operator = machine.operator().await;
+    introduce(&operator).await;
+    // Two hours ago: spans that are closed, so that every life of the collector rolls some of them up.
+    let start = Clock::system().wall().minus(Duration::from_hours(2)).as_secs();
+    let mut agents = Vec::new();
+    for (network, site) in (2..).zip(SITES) {
+        let token = register(&operator, site, network).await;
+        agents.push(Agent::enrolled(site, network, &token, start).await);
+    }
+    let points = CRASH_POINTS.iter().flat_map(|point| PASSES.map(|pass| Some(format!("{point}:{pass}"))));
+    let mut lives: Vec<Option<String>> = points.chain(std::iter::repeat_n(None, RANDOM_KILLS)).collect();
+    let mut kills = 0;
+    while !lives.is_empty() {
+        let life = lives.swap_remove(random.random_range(0..lives.len()));
+        collector.kill().await.unwrap();
+        kills += 1;
+        collector = machine.start(life.as_deref());
+        for _batch in 0..BATCHES_PER_LIFE {
+            for agent in &mut agents {
+                agent.measure(random.random_range(1..50)).await;
+            }
+        }
+        // A life ends at its crash point, or is ended at a random instant by the next turn's kill.
+        let most = if life.is_some() {
+            Duration::from_secs(2)
+        } else {
+            Duration::from_millis(random.random_range(1..250))
+        };
+        let _ended_itself = tokio::time::timeout(most, collector.wait()).await;
+    }
+    collector.kill().await.unwrap();
+    let collector = machine.start(None);
+    for agent in &agents {
+        agent.until_handed_over().await;
+    }
+    assert!(kills >= 100, "{kills}");
+    let before = report(&operator).await;
+    assert_eq!(counted(&before), expected(&agents));
+    everything_again_changes_nothing(&operator, &agents, &before).await;
+    drop(collector);
+}
+
+/// Every batch that was ever acknowledged, sent again.
+async fn everything_again_changes_nothing(
+    operator: &Client,
+    agents: &[Agent],
+    before: &[(String, u64, u64, Value)],
+) {
+    for agent in agents {
+        let request = StateDir::new(agent.state.path()).spool().join(RESEND_REQUEST);
+        write(&request, &Timestamp::from_secs(0).as_micros().to_string());
+        let again = agent.spool.honour_resend_request().await.unwrap();
+        assert!(again > Some(400), "{again:?}");
+    }
+    for agent in agents {
+        agent.until_handed_over().await;
+    }
+    assert_eq!(report(operator).await, before);
+}
+
+fn write(path: &FilePath, text: &str) {
+    std::fs::write(path, text).unwrap();
+}

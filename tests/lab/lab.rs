@@ -1,0 +1,281 @@
+//! A running lab: network, echo servers, collector and agents, started in this order and ended in the opposite one.
+
+use crate::{
+    answer::Answer,
+    collector::Collector,
+    echo::{self, hold::Holds},
+    eventually::{Look, eventually},
+    microsoft,
+    network::{Ground, Network, Place, tap::Taps},
+    scenario::Scenario,
+    site::{AgentSettings, DEADLINE, LabSite, TIMEOUT},
+    site_agent::SiteAgent,
+    truth::{self, Stamp, Truth},
+};
+use anyhow::Context as _;
+use peerlight_proto::time::{Interval, IntervalLength, Timestamp};
+use std::{
+    net::SocketAddr,
+    ops::Range,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long agents may take to enrol and to be heard of.
+const ENROLMENT: Duration = Duration::from_secs(30);
+/// How long a report may take to be complete, beyond the probes' deadline.
+const SETTLEMENT: Duration = Duration::from_secs(20);
+/// Two reports this far apart that are the same: nothing more is on its way.
+const STILL: Duration = Duration::from_secs(1);
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The lab's echo servers.
+    EchoServers,
+    /// Microsoft, over this machine's own uplink.
+    Microsoft,
+    /// The lab's servers that bear the names of Microsoft's.
+    StandIn,
+}
+
+/// What a lab is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The sites, paths and targets.
+    pub scenario: Scenario,
+    /// What is measured.
+    pub subject: Subject,
+    /// How long the agents' measurement intervals are.
+    pub interval: IntervalLength,
+    /// The dashboard's port.
+    pub dashboard_port: Option<u16>,
+}
+
+/// The running lab.
+#[derive(Debug)]
+pub struct Lab {
+    /// The collector.
+    pub collector: Collector,
+    agents: Vec<SiteAgent>,
+    truth: Arc<Mutex<Truth>>,
+    interval: IntervalLength,
+    servers: Servers,
+    taps: Option<Taps>,
+    network: Network,
+    directory: TempDir,
+}
+
+/// The echo servers and what agents must know of them.
+#[derive(Debug)]
+struct Servers {
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    dns: Option<SocketAddr>,
+    ca_file: Option<PathBuf>,
+    targets: Vec<(crate::scenario::EchoTarget, Vec<String>)>,
+}
+
+impl Lab {
+    /// Starts everything on `ground`, and returns when every agent has been heard of. `tell` hears what happens.
+    pub async fn start(
+        ground: &Ground,
+        settings: Settings,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> anyhow::Result<Self> {
+        let directory =
+            tempfile::Builder::new().prefix("peerlight-lab-").tempdir().context("cannot make a directory")?;
+        let scenario = scenario_for(settings.subject, settings.scenario);
+        let lent = if settings.subject == Subject::StandIn { microsoft::addresses() } else { Vec::new() };
+        let network = Network::build(ground, &scenario, &lent)?;
+        let (servers, truth) = start_servers(settings.subject, &scenario, &network, &directory)?;
+        let taps = network.tap(Arc::clone(&truth))?;
+
+        tell("starting the collector");
+        let collector =
+            Collector::start(&directory.path().join("collector"), &network, settings.dashboard_port).await?;
+        let sites = sites_for(settings.subject, &scenario, &network);
+        let tokens = collector.register(&sites).await?;
+        let agent_settings = AgentSettings {
+            collector: collector.agents_url.clone(),
+            interval: settings.interval,
+            dns: servers.dns,
+            ca_file: servers.ca_file.clone(),
+            allow: network.plan.all.clone(),
+            targets: servers.targets.clone(),
+        };
+        tell(&format!("starting {} agents", sites.len()));
+        let mut agents = Vec::new();
+        for (site, token) in sites.iter().zip(&tokens) {
+            let state = directory.path().join(&site.site.name);
+            agents.push(SiteAgent::start(site, &agent_settings, token, &state)?);
+        }
+        let interval = settings.interval;
+        let lab = Self { collector, agents, truth, interval, servers, taps, network, directory };
+        match lab.agents_heard_of().await {
+            Ok(()) => Ok(lab),
+            Err(error) => Err(lab.stop().await.err().map_or(error.into(), |ended| ended)),
+        }
+    }
+
+    async fn agents_heard_of(&self) -> Result<(), crate::eventually::NotInTime> {
+        eventually("every agent's first batch", ENROLMENT, async || {
+            if self.has_failed() {
+                return Look::Holds(());
+            }
+            match self.collector.agents_seen().await {
+                Ok(seen) if seen >= self.agents.len() => Look::Holds(()),
+                Ok(seen) => Look::NotYet(format!("{seen} of {} agents", self.agents.len())),
+                Err(error) => Look::NotYet(error.to_string()),
+            }
+        })
+        .await
+    }
+
+    /// Whether an agent has ended although nobody asked it to.
+    pub fn has_failed(&self) -> bool {
+        self.agents.iter().any(SiteAgent::has_ended)
+    }
+
+    /// The first instant from which on whole intervals can be asked for.
+    pub fn next_interval(&self) -> Timestamp {
+        Interval::containing(now(), self.interval).end()
+    }
+
+    /// The last end of an interval.
+    pub fn last_interval(&self) -> Timestamp {
+        Interval::containing(now(), self.interval).start()
+    }
+
+    /// The report of the whole intervals in `span`, once it is complete, and the truth about the same probes.
+    pub async fn answer(&self, span: Range<Timestamp>) -> anyhow::Result<Answer> {
+        let closed = span.end.plus(DEADLINE);
+        tokio::time::sleep(closed.since(now())).await;
+        let mut earlier = None;
+        let report = eventually("a complete report", SETTLEMENT, async || {
+            match self.collector.report(span.start.as_secs(), span.end.as_secs()).await {
+                Ok(report) => {
+                    let rows = report.get("rows").cloned();
+                    if rows.is_some() && rows == earlier {
+                        return Look::Holds(report);
+                    }
+                    earlier = rows;
+                    tokio::time::sleep(STILL).await;
+                    Look::NotYet("a report that still changed".to_owned())
+                }
+                Err(error) => Look::NotYet(format!("{error:#}")),
+            }
+        })
+        .await?;
+        let truth = self.truth.lock().unwrap_or_else(PoisonError::into_inner);
+        if truth.missed_so_far() > 0 {
+            tracing::warn!(
+                packets = truth.missed_so_far(),
+                "the taps missed packets; the truth is not whole"
+            );
+        }
+        Ok(Answer { report, truth: truth.rows(&(stamp(span.start)..stamp(span.end)), TIMEOUT) })
+    }
+
+    /// Now, by the clock of the kernel's stamps.
+    pub fn now(&self) -> Timestamp {
+        now()
+    }
+
+    /// What the relay did so far, for people.
+    pub fn carried(&self) -> Option<String> {
+        let carried = self.network.carried()?;
+        Some(format!("{} packets carried, {} lost on the way", carried.delivered(), carried.lost()))
+    }
+
+    /// Ends everything, agents first. An agent that failed is the error.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let Self { collector, agents, servers, taps, network, directory, .. } = self;
+        for agent in &agents {
+            agent.stop();
+        }
+        let joined = tokio::task::spawn_blocking(|| {
+            let ended: Vec<_> = agents.into_iter().map(SiteAgent::join).collect();
+            ended.into_iter().collect::<anyhow::Result<()>>()
+        });
+        let agents_ended = joined.await?;
+        let collector_ended = collector.stop().await;
+        servers.shutdown.cancel();
+        servers.tasks.close();
+        servers.tasks.wait().await;
+        drop(taps);
+        drop(network);
+        directory.close().context("cannot remove the lab's directory")?;
+        agents_ended.and(collector_ended)
+    }
+}
+
+fn scenario_for(subject: Subject, scenario: Scenario) -> Scenario {
+    match subject {
+        Subject::EchoServers => scenario,
+        Subject::Microsoft => microsoft::this_machine(scenario.seed),
+        Subject::StandIn => microsoft::stand_in(scenario),
+    }
+}
+
+fn sites_for(subject: Subject, scenario: &Scenario, network: &Network) -> Vec<LabSite> {
+    let mut sites = LabSite::all(scenario, network);
+    if subject == Subject::Microsoft {
+        // The Internet is reached from this machine's own addresses, and the collector over loopback.
+        for site in &mut sites {
+            site.sources.clear();
+            site.prefixes = network.plan.this_machine();
+            site.place = Place::Host;
+        }
+    }
+    sites
+}
+
+fn start_servers(
+    subject: Subject,
+    scenario: &Scenario,
+    network: &Network,
+    directory: &TempDir,
+) -> anyhow::Result<(Servers, Arc<Mutex<Truth>>)> {
+    let sockets = echo::bind(network, &scenario.targets)?;
+    let places = scenario
+        .sites
+        .iter()
+        .map(|site| truth::Place { provider: site.provider.clone(), location: site.location.clone() });
+    // The catalogue's targets share one server: which of them a packet is for, only the agent knows.
+    let endpoints = if subject == Subject::EchoServers { sockets.endpoints() } else { Vec::new() };
+    let truth = Arc::new(Mutex::new(Truth::new(places.collect(), endpoints)));
+    let holds = (subject == Subject::EchoServers && !network.plan.private)
+        .then(|| Holds::new(network.plan.clone(), scenario, Arc::clone(&truth)));
+    let mut servers = Servers {
+        tasks: TaskTracker::new(),
+        shutdown: CancellationToken::new(),
+        dns: sockets.dns_addresses.first().copied().filter(|_| subject != Subject::Microsoft),
+        ca_file: None,
+        targets: Vec::new(),
+    };
+    if subject == Subject::EchoServers {
+        servers.targets =
+            sockets.probes().into_iter().map(|(target, probes)| (target.clone(), probes)).collect();
+    }
+    let names = if subject == Subject::StandIn { microsoft::names() } else { Vec::new() };
+    let authority = sockets.serve(&names, holds.as_ref(), &servers.tasks, &servers.shutdown)?;
+    if subject != Subject::Microsoft {
+        let file = directory.path().join("echo-ca.pem");
+        std::fs::write(&file, authority.pem()).context("cannot write the echo servers' CA certificate")?;
+        servers.ca_file = Some(file);
+    }
+    Ok((servers, truth))
+}
+
+fn now() -> Timestamp {
+    let micros = i64::try_from(echo::hold::wall_clock().as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(micros)
+}
+
+fn stamp(instant: Timestamp) -> Stamp {
+    instant.since(Timestamp::from_micros(0))
+}
