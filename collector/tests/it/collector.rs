@@ -36,19 +36,9 @@ impl Collector {
 
     /// Starts one whose configuration is changed by `change`.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(&paths::store(directory.path())).unwrap());
-        Self::launch(directory, store, change).await
-    }
-
-    /// Starts one over a store that is filled already.
-    pub(crate) async fn start_over(store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Self {
-        Self::launch(tempfile::tempdir().unwrap(), store, change).await
-    }
-
-    async fn launch(directory: TempDir, store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Self {
         // The second test of a process finds it installed.
         let _installed = rustls::crypto::ring::default_provider().install_default();
+        let directory = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.agents.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.operators.listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -58,6 +48,7 @@ impl Collector {
         let (agents, operators) =
             (listeners.agents.local_addr().unwrap(), listeners.operators.local_addr().unwrap());
         let clock = Clock::manual(NOON);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&paths::store(directory.path())).unwrap());
         let shutdown = CancellationToken::new();
         let running = run_over(config, listeners, Arc::clone(&store), clock.clone(), shutdown.clone());
         let task = tokio::spawn(async move { running.await.unwrap() });

@@ -2,7 +2,7 @@
 
 mod chromium;
 
-use crate::{collector::Collector, seeded_store::seeded_collector};
+use crate::{collector::Collector, seeded::seeded_collector};
 use chromium::{Chromium, FrontDoor};
 use reqwest::{Method, Response};
 

@@ -16,4 +16,4 @@ mod operators;
 mod registry;
 mod reports;
 mod requests;
-mod seeded_store;
+mod seeded;
