@@ -1,7 +1,7 @@
 //! Probes: send one packet, connect or exchange, and say how it ended.
 //!
-//! [`Prober`] is the real one: it chooses an address ([`addressing`]), asks the engine of the probe's kind, and makes a
-//! [`Sample`]. Every engine reports its time through [`exchange`], which judges it.
+//! [`Prober`] is the real one: it chooses an address (`addressing`), asks the engine of the probe's kind, and makes a
+//! [`Sample`]. Every engine reports its time through `exchange`, which judges it.
 
 mod addressing;
 mod ceilings;

@@ -116,7 +116,7 @@ impl Question {
         }
     }
 
-    /// Reads the parameters of a URL (see [`parse::PARAMETERS`] for their names), all errors at once.
+    /// Reads the parameters of a URL (see `parse::PARAMETERS` for their names), all errors at once.
     pub fn parse<'a>(
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
         organisation: OrganisationId,

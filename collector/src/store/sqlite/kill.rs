@@ -147,7 +147,7 @@ async fn killed_at_any_instant_it_loses_nothing_and_counts_nothing_twice() {
         let name = CRASH_POINTS[(lives as usize / 2) % CRASH_POINTS.len()];
         let point = (lives % 2 == 0).then(|| format!("{name}:{}", random.random_range(1..3)));
         let first = stored.last().map_or(0, |last| last + 1);
-        let patience = random.random_range(0..LIFE as usize);
+        let patience = random.random_range(0..usize::try_from(LIFE).unwrap());
         let (acknowledged, killed) = life(&path, first, point.as_deref(), patience);
         if killed {
             kills += 1;
