@@ -3,8 +3,34 @@
 use crate::truth::TruthRow;
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use peerlight_proto::metric::Metric;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+
+/// The table's columns; the truth's come last.
+const HEADER: [&str; 13] = [
+    "target",
+    "metric",
+    "location",
+    "provider",
+    "sent",
+    "answered",
+    "loss",
+    "p50 ms",
+    "p95 ms",
+    "p99 ms",
+    "true loss",
+    "true p50",
+    "true p95",
+];
+/// The first column that holds numbers.
+const FIRST_NUMBER: usize = 4;
+/// Parts of other metrics: the table leaves them to the document and the dashboard.
+const PHASES: [&str; 6] =
+    ["https.dns", "https.proxy", "https.tcp", "https.tls", "https.transfer", "https.local"];
+
+/// Answered by a resolver, not by the target.
+const LOOKUPS: [&str; 2] = ["dns.lookup", "https.dns"];
 
 /// The report as the API gave it, and the truth.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,6 +58,8 @@ pub struct ReportRow {
     pub answered: u64,
     /// How many were not sent because their name did not resolve.
     pub dns_failed: u64,
+    /// How many this machine could not send.
+    pub send_failed: u64,
     /// Which share was lost.
     pub loss: Option<Loss>,
     /// The times of the answered ones.
@@ -83,45 +111,29 @@ impl Answer {
                 ((row.provider.as_str(), row.location.as_str(), row.target.as_str(), row.metric.name()), row)
             })
             .collect();
+        let mut rows = self.rows()?;
+        rows.retain(|row| !PHASES.contains(&row.metric.as_str()));
+        // Providers under one another at each place: that is what people compare.
+        rows.sort_by(|a, b| {
+            (&a.target, &a.metric, &a.location, &a.provider).cmp(&(
+                &b.target,
+                &b.metric,
+                &b.location,
+                &b.provider,
+            ))
+        });
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header([
-            "provider",
-            "location",
-            "target",
-            "metric",
-            "sent",
-            "answered",
-            "loss",
-            "p50 ms",
-            "p95 ms",
-            "p99 ms",
-            "true loss",
-            "true p50",
-            "true p95",
-        ]);
-        let rows = self.rows()?;
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(HEADER);
+        let mut above = None;
         for row in &rows {
             let key =
                 (row.provider.as_str(), row.location.as_str(), row.target.as_str(), row.metric.as_str());
-            let true_row = truth.get(&key);
-            table.add_row([
-                row.provider.clone(),
-                row.location.clone(),
-                row.target.clone(),
-                row.metric.clone(),
-                row.sent.to_string(),
-                row.answered.to_string(),
-                percent(row.loss.map(|loss| loss.value)),
-                millis(row.latency_ms.p50),
-                millis(row.latency_ms.p95),
-                millis(row.latency_ms.p99),
-                percent(true_row.and_then(|row| row.loss)),
-                millis(true_row.and_then(|row| row.p50_ms)),
-                millis(true_row.and_then(|row| row.p95_ms)),
-            ]);
+            let group = (row.target.as_str(), row.metric.as_str());
+            table.add_row(cells(row, truth.get(&key).copied(), above == Some(group)));
+            above = Some(group);
         }
-        for number in 4..13 {
+        for number in FIRST_NUMBER..HEADER.len() {
             if let Some(column) = table.column_mut(number) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -129,12 +141,17 @@ impl Answer {
         Ok(table.to_string())
     }
 
-    /// How many probes were answered, and how many names did not resolve.
+    /// How many probes reached their target, and how many did not know where it is.
     pub fn totals(&self) -> anyhow::Result<Totals> {
         let mut totals = Totals::default();
         for row in self.rows()? {
-            totals.answered += row.answered;
+            if !LOOKUPS.contains(&row.metric.as_str()) {
+                totals.reached += row.answered;
+            }
             totals.dns_failed += row.dns_failed;
+            if row.metric == Metric::IcmpRtt.name() && row.sent == 0 {
+                totals.icmp_unsent += row.send_failed;
+            }
         }
         Ok(totals)
     }
@@ -143,10 +160,32 @@ impl Answer {
 /// Sums over all rows of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Answered probes.
-    pub answered: u64,
+    /// Probes that their target answered; the answer of a resolver is none.
+    pub reached: u64,
     /// Probes whose name did not resolve.
     pub dns_failed: u64,
+    /// ICMP probes that this machine could not send, where it could send none.
+    pub icmp_unsent: u64,
+}
+
+/// A row for people; target and metric stand only in the first row of theirs.
+fn cells(row: &ReportRow, truth: Option<&TruthRow>, repeats: bool) -> [String; HEADER.len()] {
+    let once = |text: &str| if repeats { String::new() } else { text.to_owned() };
+    [
+        once(&row.target),
+        once(&row.metric),
+        row.location.clone(),
+        row.provider.clone(),
+        row.sent.to_string(),
+        row.answered.to_string(),
+        percent(row.loss.map(|loss| loss.value)),
+        millis(row.latency_ms.p50),
+        millis(row.latency_ms.p95),
+        millis(row.latency_ms.p99),
+        percent(truth.and_then(|row| row.loss)),
+        millis(truth.and_then(|row| row.p50_ms)),
+        millis(truth.and_then(|row| row.p95_ms)),
+    ]
 }
 
 fn millis(value: Option<f64>) -> String {
@@ -160,14 +199,13 @@ fn percent(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use peerlight_proto::metric::Metric;
     use serde_json::json;
 
     fn answer() -> Answer {
         let row = |location: &str, answered: u64, p50: Option<f64>| {
             json!({
                 "provider": "Example Telecom", "location": location, "target": "exchange-online",
-                "metric": "icmp.rtt", "sent": 40, "answered": answered, "dns_failed": 1,
+                "metric": "icmp.rtt", "sent": 40, "answered": answered, "dns_failed": 1, "send_failed": 0,
                 "loss": {"value": 0.05, "low": 0.01, "high": 0.2},
                 "latency_ms": {"min": 8.0, "p50": p50, "p95": null, "p99": null},
             })
@@ -201,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_totals_tell_answers_from_names_that_did_not_resolve() {
-        assert_eq!(answer().totals().unwrap(), Totals { answered: 38, dns_failed: 2 });
+        assert_eq!(answer().totals().unwrap(), Totals { reached: 38, dns_failed: 2, icmp_unsent: 0 });
     }
 
     #[test]

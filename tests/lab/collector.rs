@@ -104,6 +104,8 @@ impl Collector {
             provider: site.site.provider.clone(),
             location: site.site.location.clone(),
             prefixes: site.prefixes.iter().map(ToString::to_string).collect(),
+            // The collector listens on one family; the public address of the other cannot be observed.
+            count_declared: true,
             allow_non_public: true,
             ..NewRegistration::default()
         };

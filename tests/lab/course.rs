@@ -148,13 +148,19 @@ fn print(arguments: &Arguments, answer: &Answer, progress: &Progress) -> anyhow:
         out.flush()
     })?;
     let totals = answer.totals()?;
-    if totals.answered == 0 {
+    if totals.icmp_unsent > 0 {
+        progress.say(&format!(
+            "{} ICMP probes could not be sent: the sysctl net.ipv4.ping_group_range keeps this user from it",
+            totals.icmp_unsent
+        ));
+    }
+    if totals.reached == 0 {
         let names = if totals.dns_failed > 0 {
             format!("{} times a name did not resolve: is there a way to the Internet?", totals.dns_failed)
         } else {
             "see the report's counters".to_owned()
         };
-        anyhow::bail!("not one probe was answered; {names}");
+        anyhow::bail!("not one probe reached its target; {names}");
     }
     Ok(())
 }

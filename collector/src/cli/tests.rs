@@ -117,7 +117,12 @@ fn collector() -> Router {
         )
         .route(
             "/api/v1/reports/latency",
-            routing::get(|| async { "provider,metric,p50_ms\nExample Telecom,tcp.connect,12.5\n" }),
+            get(json!({
+                "generated_at": "2026-11-22T11:00:00Z", "from": "2026-11-22T10:00:00Z", "to": "2026-11-22T11:00:00Z",
+                "measured_until": null, "intervals": "95 %, within this sample", "rows": [],
+                "question": { "by": ["provider", "location"], "metrics": [], "providers": [], "locations": [],
+                    "sites": [], "targets": [], "step_seconds": null },
+            })),
         )
 }
 

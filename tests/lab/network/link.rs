@@ -3,7 +3,10 @@
 use super::namespace::{Namespace, NamespaceError};
 use futures::TryStreamExt as _;
 use ipnet::IpNet;
-use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
+use rtnetlink::{
+    Handle, LinkUnspec, RouteMessageBuilder,
+    packet_route::address::{AddressAttribute, AddressFlags},
+};
 use std::{fs, io, net::IpAddr};
 use tun_rs::{DeviceBuilder, SyncDevice};
 
@@ -55,12 +58,10 @@ async fn set_up(addressing: &Addressing) -> Result<(), NamespaceError> {
             .map_err(netlink("bring a link up"))?;
     }
     for address in &addressing.addresses {
-        handle
-            .address()
-            .add(device, address.addr(), address.prefix_len())
-            .execute()
-            .await
-            .map_err(netlink("add an address"))?;
+        let mut request = handle.address().add(device, address.addr(), address.prefix_len());
+        // There is nobody to have it already, and until that is found out nothing could be bound to it.
+        request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        request.execute().await.map_err(netlink("add an address"))?;
     }
     for route in &addressing.routes {
         let message = RouteMessageBuilder::<IpAddr>::new()
