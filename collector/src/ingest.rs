@@ -75,6 +75,7 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
         PutOutcome::Stored => false,
         PutOutcome::Duplicate => true,
         PutOutcome::NumberReused => return Err(IngestError::NumberReused(number)),
+        PutOutcome::TooOld(complete_from) => return Err(AdmitError::TooOld(complete_from).into()),
     };
     if duplicate {
         app.metrics.batch(BatchOutcome::Duplicate);

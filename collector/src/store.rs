@@ -4,7 +4,13 @@
 //! day, and the answer to a [`Query`] are one type with one merge.
 
 mod coding;
+#[cfg(test)]
+mod conformance;
 pub mod crash_point;
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod memory;
 mod merge;
 mod sqlite;
 
@@ -26,7 +32,12 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 /// Keeps batches exactly once and answers with rows. Backends share one conformance suite.
 pub trait Store: Send + Sync {
     /// Makes the batch and its ledger entry durable in one transaction before it resolves. A number that is in the
-    /// ledger with the same digest changes nothing; with another digest it is refused.
+    /// ledger with the same digest changes nothing; with another digest it is refused. A part of a batch that is in the
+    /// ledger whole changes nothing.
+    ///
+    /// Batches are what is counted once. An agent that sends one measurement in two batches of different numbers says that
+    /// it measured twice; no honest agent uses an interval twice (rules, §2), and a dishonest one gains nothing that it
+    /// could not have by making measurements up.
     fn put(&self, admitted: Admitted) -> BoxFuture<'_, Result<PutOutcome, StoreError>>;
 
     /// What the ledger holds of a number: the question that a split batch's parent is looked up by.
@@ -41,7 +52,8 @@ pub trait Store: Send + Sync {
     /// Recomputes the rollups whose finer rows changed and that are closed at `now`. Returns how many.
     fn roll_up(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Drops what the retention no longer keeps at `now`, in slices.
+    /// Drops what the retention no longer keeps at `now`, in slices. Finer rows go only after their rollups were
+    /// recomputed.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired, StoreError>>;
 
     /// How much there is.
@@ -57,6 +69,10 @@ pub enum PutOutcome {
     Duplicate,
     /// Its number names other bytes; nothing changed.
     NumberReused,
+    /// It holds an interval that ended before this instant, from when on the ledger and the finest rows are complete: it
+    /// may have been counted already. Nothing changed. Admission refuses such intervals first, unless the clock was set
+    /// back or the acceptance horizon was raised.
+    TooOld(Timestamp),
 }
 
 /// What is asked of a store.
@@ -151,6 +167,10 @@ pub struct Retention {
     pub acceptance_horizon: Duration,
 }
 
+/// How long a ledger entry outlives the acceptance horizon: what a clock may be set back by at most before a store refuses
+/// batches by itself ([`PutOutcome::TooOld`]).
+pub const LEDGER_MARGIN: Duration = Duration::from_hours(24);
+
 /// What [`Store::expire`] dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Expired {
@@ -223,6 +243,12 @@ pub enum StoreError {
     /// This build's SQLite can corrupt a database.
     #[error("SQLite {0} has the WAL-reset bug; build with 3.51.3 or newer")]
     UnsafeSqlite(&'static str),
+    /// More than one block may hold.
+    #[error("a block of {bytes} bytes is more than the store reads back; it is not written")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,

@@ -115,15 +115,6 @@ fn collector() -> Router {
             "/api/v1/status",
             get(json!({ "version": "0.1.0", "store": { "batches": 7, "oldest": null } })),
         )
-        .route(
-            "/api/v1/reports/latency",
-            get(json!({
-                "generated_at": "2026-11-22T11:00:00Z", "from": "2026-11-22T10:00:00Z", "to": "2026-11-22T11:00:00Z",
-                "measured_until": null, "intervals": "95 %, within this sample", "rows": [],
-                "question": { "by": ["provider", "location"], "metrics": [], "providers": [], "locations": [],
-                    "sites": [], "targets": [], "step_seconds": null },
-            })),
-        )
 }
 
 #[tokio::test]
@@ -144,7 +135,6 @@ async fn lists_are_tables() {
         "operator create ana --role reader",
         "audit",
         "status",
-        "report latency --by provider,location --last 1h",
     ] {
         shown.push_str(&run(address, arguments).await.unwrap());
         shown.push('\n');

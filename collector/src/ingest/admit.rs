@@ -3,6 +3,7 @@
 use crate::{
     organisation::OrganisationId,
     registry::{Registration, RegistrationId},
+    rfc3339,
     store::Attribution,
 };
 use ipnet::IpNet;
@@ -38,7 +39,12 @@ pub struct Admitted {
     pub(crate) batch: Batch,
     pub(crate) measurements: Vec<AdmittedMeasurement>,
     pub(crate) refused: Vec<Refusal>,
+    /// Private, so that only this module makes one.
+    _seal: Seal,
 }
+
+#[derive(Debug, Clone)]
+struct Seal;
 
 /// A measurement with the registration that was chosen for it.
 #[derive(Debug, Clone)]
@@ -72,8 +78,8 @@ pub enum AdmitError {
         /// Who signed.
         signed: AgentId,
     },
-    /// Every interval is older than the acceptance horizon.
-    #[error("every interval of the batch ended before {}; this collector no longer takes them", .0.as_secs())]
+    /// Its intervals are older than the acceptance horizon, so that nobody can tell any more whether they were counted.
+    #[error("the batch is too old: this collector takes only intervals that end after {}", rfc3339::seconds(*.0))]
     TooOld(Timestamp),
     /// The batch covers more time than one may.
     #[error("the batch covers more than {} s; send it in parts", limits::MAX_BATCH_SPAN.as_secs())]
@@ -144,6 +150,7 @@ pub fn admit(
         batch,
         measurements,
         refused,
+        _seal: Seal,
     })
 }
 
@@ -171,7 +178,8 @@ fn attribute(measurement: Measurement, registration: &Registration) -> AdmittedM
     let (attribution, prefix) = match measurement.observed {
         None => (Attribution::Declared, None),
         Some(observed) => {
-            let holds = |prefix: &&IpNet| prefix.contains(&observed.address);
+            let address = observed.address.to_canonical();
+            let holds = |prefix: &&IpNet| prefix.contains(&address);
             match registration.prefixes.iter().filter(holds).max_by_key(|prefix| prefix.prefix_len()) {
                 Some(prefix) => (Attribution::Verified, Some(*prefix)),
                 None => (Attribution::OffPrefix, None),

@@ -15,8 +15,8 @@ use std::net::IpAddr;
 
 /// As in the wire's codec: beyond it the time grows faster than the bytes shrink.
 const ZSTD_LEVEL: i32 = 3;
-/// Far above what admission lets into a batch and what a rollup's part holds.
-const MAX_BLOCK_BYTES: usize = 256 << 20;
+/// Far above what admission lets into a batch and what a rollup's part holds; a block over it is neither written nor read.
+const MAX_BLOCK_BYTES: usize = 64 << 20;
 
 /// One measurement, or one row of a rollup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,14 +86,19 @@ struct StoredAttribute {
 
 /// Writes a block.
 pub(super) fn encode(entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
-    let block = Block { entries: entries.iter().map(to_stored).collect() };
-    zstd::bulk::compress(&block.encode_to_vec(), ZSTD_LEVEL).map_err(damaged)
+    let bytes = Block { entries: entries.iter().map(to_stored).collect() }.encode_to_vec();
+    if bytes.len() > MAX_BLOCK_BYTES {
+        return Err(StoreError::TooLarge { bytes: bytes.len() });
+    }
+    zstd::bulk::compress(&bytes, ZSTD_LEVEL).map_err(damaged)
 }
 
-/// Reads a block.
+/// Reads a block. Allocates what its frame says that it inflates to, within the limit.
 pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Entry>, StoreError> {
-    let inflated = zstd::bulk::decompress(bytes, MAX_BLOCK_BYTES.min(bytes.len().saturating_mul(4096)))
-        .map_err(damaged)?;
+    let size = zstd::zstd_safe::get_frame_content_size(bytes).map_err(damaged)?;
+    let size = size.and_then(|size| usize::try_from(size).ok()).filter(|&size| size <= MAX_BLOCK_BYTES);
+    let size = size.ok_or_else(|| damaged("its frame has no size within the limit"))?;
+    let inflated = zstd::bulk::decompress(bytes, size).map_err(damaged)?;
     let block = Block::decode(inflated.as_slice()).map_err(damaged)?;
     block.entries.into_iter().map(from_stored).collect()
 }

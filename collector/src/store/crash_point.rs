@@ -1,5 +1,19 @@
 //! Named instants at which a test may kill this process: what a power cut does, at the worst moments.
 
+/// Every point, for the test that kills at each.
+pub const CRASH_POINTS: [&str; 10] = [
+    "before-ledger",
+    "before-batch",
+    "after-batch",
+    "before-commit",
+    "after-commit",
+    "rollup-written",
+    "before-rollup-commit",
+    "after-rollup-commit",
+    "before-expiry-commit",
+    "after-expiry-commit",
+];
+
 /// Ends the process at once if the environment's `PEERLIGHT_CRASH_AT` names this point, as `NAME` or `NAME:N` for the
 /// N-th time that it is passed. Does nothing unless the crate is built with the feature `crash-points`.
 #[cfg(feature = "crash-points")]
@@ -26,14 +40,3 @@ pub(crate) fn crash_point(name: &str) {
 /// Nothing: the crate is built without the feature `crash-points`.
 #[cfg(not(feature = "crash-points"))]
 pub(crate) const fn crash_point(_name: &str) {}
-
-/// Every point, for the test that kills at each.
-pub const CRASH_POINTS: [&str; 7] = [
-    "before-ledger",
-    "before-batch",
-    "after-batch",
-    "before-commit",
-    "after-commit",
-    "before-rollup-commit",
-    "before-expiry-commit",
-];

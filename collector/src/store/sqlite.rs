@@ -4,6 +4,8 @@
 
 mod dictionary;
 mod expiry;
+#[cfg(test)]
+mod kill;
 mod log;
 mod plan;
 mod reader;
@@ -86,26 +88,40 @@ impl SqliteStore {
                 })
                 .await?;
             let mut progressed = false;
+            let mut failure = None;
             for stale in due {
-                let recomputed = self
-                    .read(move |reader| reader.snapshot(|reader| rollups::recompute(reader, stale)))
-                    .await?;
-                let write = move |db: &mut Connection| {
-                    rollups::replace(db, &recomputed).map_err(StoreError::while_doing("replace a rollup"))
-                };
-                if self.writer.run(write).await? {
-                    replaced += 1;
-                    progressed = true;
+                match self.roll_up_one(stale).await {
+                    Ok(done) => {
+                        progressed |= done;
+                        replaced += u64::from(done);
+                    }
+                    // One span that cannot be recomputed holds up no other.
+                    Err(error) => failure = Some(error),
                 }
             }
             // A span that a put touched meanwhile waits for the next turn.
-            if !progressed {
-                return Ok(replaced);
+            match (progressed, failure) {
+                (true, _) => {}
+                (false, Some(error)) => return Err(error),
+                (false, None) => return Ok(replaced),
             }
         }
     }
 
+    async fn roll_up_one(&self, stale: rollups::Stale) -> Result<bool, StoreError> {
+        let recomputed =
+            self.read(move |reader| reader.snapshot(|reader| rollups::recompute(reader, stale))).await?;
+        let replace = move |db: &mut Connection| {
+            rollups::replace(db, &recomputed).map_err(StoreError::while_doing("replace a rollup"))
+        };
+        self.writer.run(replace).await
+    }
+
     async fn expire_all(&self, now: Timestamp, retention: Retention) -> Result<Expired, StoreError> {
+        // After a long stop, what is to go may not have been rolled up yet.
+        if let Err(error) = self.roll_up_all(now).await {
+            tracing::error!(%error, "rollups could not be recomputed; what they would be made of is kept for now");
+        }
         let mut expired = Expired::default();
         for layer in Layer::ALL {
             loop {
@@ -134,7 +150,7 @@ impl Store for SqliteStore {
     }
 
     fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>> {
-        Box::pin(self.read(move |reader| reader.presence(organisation)))
+        Box::pin(self.read(move |reader| reader.snapshot(|reader| reader.presence(organisation))))
     }
 
     fn roll_up(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {

@@ -1,6 +1,6 @@
 //! The dictionaries of agents and series: numbers in blocks, identities outside.
 
-use crate::store::StoreError;
+use crate::{organisation::OrganisationId, store::StoreError};
 use peerlight_proto::{
     id::{AgentId, SeriesId},
     metric::Metric,
@@ -32,8 +32,10 @@ struct Definition {
 pub(super) struct Dictionary {
     agent_numbers: HashMap<AgentId, i64>,
     agents: HashMap<i64, AgentId>,
-    series_numbers: HashMap<SeriesId, (i64, Series)>,
+    series_numbers: HashMap<(OrganisationId, SeriesId), (i64, Series)>,
     series: HashMap<i64, (SeriesId, Arc<Series>)>,
+    /// The newest revision of a definition that `series` takes into account.
+    revision: i64,
 }
 
 impl Dictionary {
@@ -48,23 +50,47 @@ impl Dictionary {
         Ok(number)
     }
 
-    /// The number of a series, given to it now if it has none. What describes it, such as its target's name, is brought
-    /// up to date.
-    pub(super) fn number_of_series(&mut self, db: &Connection, series: &Series) -> rusqlite::Result<i64> {
+    /// The number of a series in an organisation, given to it now if it has none. What describes it, such as its target's
+    /// name, is brought up to date.
+    pub(super) fn number_of_series(
+        &mut self,
+        db: &Connection,
+        organisation: OrganisationId,
+        series: &Series,
+    ) -> rusqlite::Result<i64> {
         let id = series.key.id();
-        if let Some((number, known)) = self.series_numbers.get(&id)
+        if let Some((number, known)) = self.series_numbers.get(&(organisation, id))
             && known == series
         {
             return Ok(*number);
         }
+        db.prepare_cached(
+            "INSERT INTO series (organisation, series, definition) VALUES (?1, ?2, ?3)
+             ON CONFLICT (organisation, series) DO UPDATE SET
+                 definition = excluded.definition,
+                 revised = 1 + (SELECT coalesce(max(revised), 0) FROM series WHERE revised > 0)
+             WHERE definition <> excluded.definition",
+        )?
+        .execute(params![organisation.0, id.as_bytes(), write_definition(series)])?;
         let number = db
-            .prepare_cached(
-                "INSERT INTO series (series, definition) VALUES (?1, ?2)
-                 ON CONFLICT (series) DO UPDATE SET definition = excluded.definition RETURNING id",
-            )?
-            .query_row(params![id.as_bytes(), write_definition(series)], |row| row.get(0))?;
-        self.series_numbers.insert(id, (number, series.clone()));
+            .prepare_cached("SELECT id FROM series WHERE organisation = ?1 AND series = ?2")?
+            .query_row(params![organisation.0, id.as_bytes()], |row| row.get(0))?;
+        self.series_numbers.insert((organisation, id), (number, series.clone()));
         Ok(number)
+    }
+
+    /// Forgets the definitions that changed since this was last called. To be called at the start of each snapshot.
+    pub(super) fn refresh(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement =
+            db.prepare_cached("SELECT id, revised FROM series WHERE revised > 0 AND revised > ?1")?;
+        let mut rows = statement.query([self.revision])?;
+        let mut newest = self.revision;
+        while let Some(row) = rows.next()? {
+            self.series.remove(&row.get(0)?);
+            newest = newest.max(row.get(1)?);
+        }
+        self.revision = newest;
+        Ok(())
     }
 
     /// The agent of this number.

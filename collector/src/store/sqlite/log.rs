@@ -1,8 +1,11 @@
 //! The log and the ledger: what becomes durable before a batch is acknowledged.
 
-use super::dictionary::{Dictionary, find_agent};
+use super::{
+    dictionary::{Dictionary, find_agent},
+    expiry::{KEPT_BATCHES, KEPT_LEDGER},
+};
 use crate::{
-    ingest::Admitted,
+    ingest::{Admitted, AdmittedMeasurement},
     store::{PutOutcome, ROLLUPS, StoreError, coding, coding::Entry, crash_point::crash_point},
 };
 use peerlight_proto::{
@@ -10,7 +13,7 @@ use peerlight_proto::{
     time::{Interval, Timestamp},
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Writes an admitted batch within the caller's transaction: ledger entry, block, presence and stale marks.
 pub(super) fn put(
@@ -18,23 +21,46 @@ pub(super) fn put(
     dictionary: &mut Dictionary,
     admitted: &Admitted,
 ) -> Result<PutOutcome, StoreError> {
-    if let Some(there) = ledgered(db, admitted.batch.number)? {
-        return Ok(if there == admitted.digest { PutOutcome::Duplicate } else { PutOutcome::NumberReused });
+    if let Some(outcome) = told_by_ledger(db, admitted)? {
+        return Ok(outcome);
     }
     let database = StoreError::while_doing("write a batch");
     let agent = dictionary.number_of_agent(db, admitted.batch.number.agent).map_err(&database)?;
     crash_point("before-ledger");
     enter(db, agent, admitted).map_err(&database)?;
     crash_point("before-batch");
-    let entries = entries(db, dictionary, agent, admitted).map_err(&database)?;
+    let numbers = numbers(db, dictionary, admitted).map_err(&database)?;
+    let entries = entries(agent, &numbers, admitted);
     if !entries.is_empty() {
         let block = coding::encode(&entries)?;
         append(db, admitted, &entries, &block).map_err(&database)?;
-        note_presence(db, admitted, &entries).map_err(&database)?;
+        note_presence(db, agent, &numbers, admitted).map_err(&database)?;
         mark_stale(db, admitted, &entries).map_err(&database)?;
     }
     crash_point("after-batch");
     Ok(PutOutcome::Stored)
+}
+
+/// Why a batch is not written: it is there, it is part of one that is there, or nobody can tell any more.
+fn told_by_ledger(db: &Connection, admitted: &Admitted) -> Result<Option<PutOutcome>, StoreError> {
+    let number = admitted.batch.number;
+    if let Some(there) = ledgered(db, number)? {
+        let same = there == admitted.digest;
+        return Ok(Some(if same { PutOutcome::Duplicate } else { PutOutcome::NumberReused }));
+    }
+    if let Some(part) = admitted.batch.part {
+        let parent = BatchNumber { session: part.session, sequence: part.sequence, ..number };
+        if ledgered(db, parent)? == Some(part.digest) {
+            return Ok(Some(PutOutcome::Duplicate));
+        }
+    }
+    let complete_from: Option<i64> = db
+        .prepare_cached("SELECT max(start) FROM kept_from WHERE resolution IN (?1, ?2)")
+        .and_then(|mut statement| statement.query_row([KEPT_LEDGER, KEPT_BATCHES], |row| row.get(0)))
+        .map_err(StoreError::while_doing("read what is kept"))?;
+    let oldest = admitted.measurements.iter().map(|one| one.measurement.interval.start()).min();
+    let complete_from = complete_from.map(Timestamp::from_secs);
+    Ok(complete_from.filter(|from| oldest.is_some_and(|oldest| oldest < *from)).map(PutOutcome::TooOld))
 }
 
 /// What the ledger holds of a number.
@@ -77,37 +103,38 @@ fn enter(db: &Connection, agent: i64, admitted: &Admitted) -> rusqlite::Result<(
     Ok(())
 }
 
-fn entries(
+/// The numbers of the series that admitted measurements use, by their place in the batch's dictionary. What else stands
+/// there was not admitted and leaves no trace.
+fn numbers(
     db: &Connection,
     dictionary: &mut Dictionary,
-    agent: i64,
     admitted: &Admitted,
-) -> rusqlite::Result<Vec<Entry>> {
-    let numbers: Vec<i64> = admitted
-        .batch
-        .series
-        .iter()
-        .map(|series| dictionary.number_of_series(db, series))
-        .collect::<rusqlite::Result<_>>()?;
-    let number = |index: u32| usize::try_from(index).ok().and_then(|index| numbers.get(index).copied());
-    Ok(admitted
-        .measurements
-        .iter()
-        .filter_map(|one| {
-            let measurement = &one.measurement;
-            Some(Entry {
-                agent,
-                series: number(measurement.series)?,
-                registration: one.registration,
-                attribution: one.attribution,
-                prefix: one.prefix,
-                start: measurement.interval.start(),
-                counters: measurement.counters,
-                histogram: measurement.histogram.clone(),
-                attributes: measurement.attributes.clone(),
-            })
+) -> rusqlite::Result<BTreeMap<u32, i64>> {
+    let used: BTreeSet<u32> = admitted.measurements.iter().map(|one| one.measurement.series).collect();
+    (0_u32..)
+        .zip(&admitted.batch.series)
+        .filter(|(index, _series)| used.contains(index))
+        .map(|(index, series)| Ok((index, dictionary.number_of_series(db, admitted.organisation, series)?)))
+        .collect()
+}
+
+/// Admission lets no measurement in whose series is not in its batch's dictionary.
+fn entries(agent: i64, numbers: &BTreeMap<u32, i64>, admitted: &Admitted) -> Vec<Entry> {
+    let entry = |one: &AdmittedMeasurement| {
+        let measurement = &one.measurement;
+        Some(Entry {
+            agent,
+            series: *numbers.get(&measurement.series)?,
+            registration: one.registration,
+            attribution: one.attribution,
+            prefix: one.prefix,
+            start: measurement.interval.start(),
+            counters: measurement.counters,
+            histogram: measurement.histogram.clone(),
+            attributes: measurement.attributes.clone(),
         })
-        .collect())
+    };
+    admitted.measurements.iter().filter_map(entry).collect()
 }
 
 fn append(db: &Connection, admitted: &Admitted, entries: &[Entry], block: &[u8]) -> rusqlite::Result<()> {
@@ -125,20 +152,31 @@ fn append(db: &Connection, admitted: &Admitted, entries: &[Entry], block: &[u8])
     Ok(())
 }
 
-fn note_presence(db: &Connection, admitted: &Admitted, entries: &[Entry]) -> rusqlite::Result<()> {
+fn note_presence(
+    db: &Connection,
+    agent: i64,
+    numbers: &BTreeMap<u32, i64>,
+    admitted: &Admitted,
+) -> rusqlite::Result<()> {
+    let mut spans: BTreeMap<(i64, i64), (Timestamp, Timestamp)> = BTreeMap::new();
+    for one in &admitted.measurements {
+        let Some(&series) = numbers.get(&one.measurement.series) else { continue };
+        let (start, end) = (one.measurement.interval.start(), one.measurement.interval.end());
+        let span = spans.entry((series, one.registration.0)).or_insert((start, end));
+        *span = (span.0.min(start), span.1.max(end));
+    }
     let mut statement = db.prepare_cached(
         "INSERT INTO presence (organisation, agent, registration, series, first, last) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)",
     )?;
-    for (entry, one) in entries.iter().zip(&admitted.measurements) {
-        let end = one.measurement.interval.end().as_secs();
+    for ((series, registration), (first, last)) in spans {
         statement.execute(params![
             admitted.organisation.0,
-            entry.agent,
-            entry.registration.0,
-            entry.series,
-            entry.start.as_secs(),
-            end
+            agent,
+            registration,
+            series,
+            first.as_secs(),
+            last.as_secs()
         ])?;
     }
     Ok(())

@@ -2,8 +2,8 @@
 
 use super::{
     dictionary::Dictionary,
+    expiry::{KEPT_BATCHES, KEPT_QUARTERS},
     plan::{Piece, State, plan},
-    rollups::batch_starts,
 };
 use crate::{
     organisation::OrganisationId,
@@ -11,6 +11,7 @@ use crate::{
     store::{Health, Presence, Query, Row, RowKey, StoreError, coding, coding::Entry, merge::Merge},
 };
 use peerlight_proto::{
+    limits,
     metric::Metric,
     time::{IntervalLength, Timestamp},
 };
@@ -41,7 +42,7 @@ impl Reader {
     ) -> Result<T, StoreError> {
         let begun = StoreError::while_doing("read a snapshot");
         self.db.execute_batch("BEGIN DEFERRED").map_err(&begun)?;
-        let answer = read(self);
+        let answer = self.dictionary.refresh(&self.db).map_err(&begun).and_then(|()| read(self));
         self.db.execute_batch("COMMIT").map_err(&begun)?;
         answer
     }
@@ -51,80 +52,22 @@ impl Reader {
         let (from, to) = (ceil_secs(query.from), ceil_secs(query.to));
         let organisation = query.organisation.0;
         let state = self.state(organisation, from, to).map_err(StoreError::while_doing("plan a scan"))?;
+        let Self { db, dictionary } = self;
         let mut merge = Merge::new(query.from, query.step);
         for piece in plan(from, to, query.step, &state) {
+            let each = |entry| add(&mut merge, db, dictionary, query, &entry);
             match piece {
-                Piece::Batches(from, to) => {
-                    let mut entries = Vec::new();
-                    self.each_batch(organisation, from, to, |entry| entries.push(entry))?;
-                    self.add(&mut merge, query, entries)?;
-                }
+                Piece::Batches(from, to) => each_of_batches(db, organisation, from, to, each)?,
                 Piece::Rollups(length, from, to) => {
-                    let metrics = Some(&query.metrics).filter(|metrics| !metrics.is_empty());
-                    for block in rollup_blocks(&self.db, organisation, length, from, to, metrics)? {
-                        self.add(&mut merge, query, coding::decode(&block)?)?;
-                    }
+                    each_of_rollups(db, organisation, (length, from, to), &query.metrics, each)?;
                 }
             }
         }
         Ok(merge.finish())
     }
 
-    /// Hands over each measurement that starts in `from..to`.
-    pub(super) fn each_batch(
-        &self,
-        organisation: i64,
-        from: i64,
-        to: i64,
-        mut each: impl FnMut(Entry),
-    ) -> Result<(), StoreError> {
-        let database = StoreError::while_doing("read batches");
-        let (first, last) = batch_starts(from, to);
-        let mut statement = self
-            .db
-            .prepare_cached(
-                "SELECT block FROM batch
-                 WHERE newest_start >= ?1 AND newest_start < ?2 AND oldest_start < ?3 AND organisation = ?4",
-            )
-            .map_err(&database)?;
-        let mut rows = statement.query(params![first, last, to, organisation]).map_err(&database)?;
-        while let Some(row) = rows.next().map_err(&database)? {
-            let block =
-                row.get_ref(0).and_then(|value| value.as_blob().map_err(Into::into)).map_err(&database)?;
-            for entry in coding::decode(block)? {
-                if (from..to).contains(&entry.start.as_secs()) {
-                    each(entry);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, merge: &mut Merge, query: &Query, entries: Vec<Entry>) -> Result<(), StoreError> {
-        for entry in entries {
-            if query.registrations.as_ref().is_some_and(|wanted| !wanted.contains(&entry.registration)) {
-                continue;
-            }
-            let (id, series) = self.dictionary.series(&self.db, entry.series)?;
-            let metric = series.key.metric;
-            if !query.metrics.is_empty() && !query.metrics.contains(&metric) {
-                continue;
-            }
-            let key = RowKey {
-                registration: entry.registration,
-                metric,
-                agent: self.dictionary.agent(&self.db, entry.agent)?,
-                attribution: entry.attribution,
-                prefix: entry.prefix,
-                series: id,
-            };
-            merge.add(&key, &series, entry.start, (&entry.counters, &entry.histogram, &entry.attributes));
-        }
-        Ok(())
-    }
-
     fn state(&self, organisation: i64, from: i64, to: i64) -> rusqlite::Result<State> {
-        let kept_from = |resolution: u32| -> rusqlite::Result<i64> {
+        let kept_from = |resolution: i64| -> rusqlite::Result<i64> {
             self.db
                 .prepare_cached("SELECT start FROM kept_from WHERE resolution = ?1")?
                 .query_row([resolution], |row| row.get(0))
@@ -138,11 +81,7 @@ impl Reader {
             )?
             .query_map(params![organisation, to, from], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        Ok(State {
-            stale,
-            batches_from: kept_from(0)?,
-            quarters_from: kept_from(IntervalLength::QUARTER_HOUR.as_secs())?,
-        })
+        Ok(State { stale, batches_from: kept_from(KEPT_BATCHES)?, quarters_from: kept_from(KEPT_QUARTERS)? })
     }
 
     /// When each agent's series were first and last measured.
@@ -195,26 +134,94 @@ impl Reader {
     }
 }
 
-/// The blocks of the rollups of one resolution whose spans start in `from..to`.
-pub(super) fn rollup_blocks(
+/// Adds an entry to an answer, if it was asked for.
+fn add(
+    merge: &mut Merge,
+    db: &Connection,
+    dictionary: &mut Dictionary,
+    query: &Query,
+    entry: &Entry,
+) -> Result<(), StoreError> {
+    if query.registrations.as_ref().is_some_and(|wanted| !wanted.contains(&entry.registration)) {
+        return Ok(());
+    }
+    let (id, series) = dictionary.series(db, entry.series)?;
+    let metric = series.key.metric;
+    if !query.metrics.is_empty() && !query.metrics.contains(&metric) {
+        return Ok(());
+    }
+    let key = RowKey {
+        registration: entry.registration,
+        metric,
+        agent: dictionary.agent(db, entry.agent)?,
+        attribution: entry.attribution,
+        prefix: entry.prefix,
+        series: id,
+    };
+    merge.add(&key, &series, entry.start, (&entry.counters, &entry.histogram, &entry.attributes));
+    Ok(())
+}
+
+/// Hands over each measurement that starts in `from..to`.
+pub(super) fn each_of_batches(
     db: &Connection,
     organisation: i64,
-    length: IntervalLength,
     from: i64,
     to: i64,
-    metrics: Option<&BTreeSet<Metric>>,
-) -> Result<Vec<Vec<u8>>, StoreError> {
-    let read = || -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
-        db.prepare_cached(
-            "SELECT metric, block FROM rollup WHERE resolution = ?1 AND start >= ?2 AND start < ?3 AND organisation = ?4",
-        )?
-        .query_map(params![length.as_secs(), from, to, organisation], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
-    };
-    let rows = read().map_err(StoreError::while_doing("read rollups"))?;
-    let wanted =
-        |name: &str| metrics.is_none_or(|metrics| metrics.iter().any(|metric| metric.name() == name));
-    Ok(rows.into_iter().filter(|(metric, _block)| wanted(metric)).map(|(_metric, block)| block).collect())
+    mut each: impl FnMut(Entry) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let database = StoreError::while_doing("read batches");
+    // A batch that holds a measurement of the span may go on this much beyond it.
+    let span = i64::try_from(limits::MAX_BATCH_SPAN.as_secs()).unwrap_or(i64::MAX);
+    let mut statement = db
+        .prepare_cached(
+            "SELECT block FROM batch
+             WHERE newest_start >= ?1 AND newest_start < ?2 AND oldest_start < ?3 AND organisation = ?4",
+        )
+        .map_err(&database)?;
+    let mut rows =
+        statement.query(params![from, to.saturating_add(span), to, organisation]).map_err(&database)?;
+    while let Some(row) = rows.next().map_err(&database)? {
+        let block = row.get_ref(0).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
+        for entry in coding::decode(block)? {
+            if (from..to).contains(&entry.start.as_secs()) {
+                each(entry)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Hands over each entry of the rollups of one resolution whose spans start in `from..to`, of these metrics; no metric
+/// means every one.
+pub(super) fn each_of_rollups(
+    db: &Connection,
+    organisation: i64,
+    (length, from, to): (IntervalLength, i64, i64),
+    metrics: &BTreeSet<Metric>,
+    mut each: impl FnMut(Entry) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let database = StoreError::while_doing("read rollups");
+    let names: BTreeSet<&str> = metrics.iter().map(|metric| metric.name()).collect();
+    let mut statement = db
+        .prepare_cached(
+            "SELECT metric, block FROM rollup
+             WHERE resolution = ?1 AND start >= ?2 AND start < ?3 AND organisation = ?4",
+        )
+        .map_err(&database)?;
+    let mut rows = statement.query(params![length.as_secs(), from, to, organisation]).map_err(&database)?;
+    while let Some(row) = rows.next().map_err(&database)? {
+        // SQLite reads a block's pages only when its column is asked for.
+        let metric = row.get_ref(0).and_then(|value| Ok(value.as_str()?)).map_err(&database)?;
+        if !names.is_empty() && !names.contains(metric) {
+            continue;
+        }
+        let block = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
+        for entry in coding::decode(block)? {
+            each(entry)?;
+        }
+    }
+    Ok(())
 }
 
 /// The first whole second at or after an instant.

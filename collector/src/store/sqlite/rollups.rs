@@ -1,14 +1,17 @@
 //! Rollups: recomputed from finer rows in spans that puts marked stale.
 
-use super::{Reader, reader::rollup_blocks};
-use crate::store::{StoreError, coding, coding::Entry, crash_point::crash_point};
-use peerlight_proto::{
-    limits,
-    time::{IntervalLength, Timestamp},
+use super::{
+    Reader,
+    reader::{each_of_batches, each_of_rollups},
 };
+use crate::store::{
+    Attribution, StoreError, coding, coding::Entry, crash_point::crash_point, merge::merge_attributes,
+};
+use ipnet::IpNet;
+use peerlight_proto::time::{IntervalLength, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::{
-    collections::{BTreeMap, btree_map},
+    collections::{BTreeMap, BTreeSet, btree_map},
     time::Duration,
 };
 
@@ -24,12 +27,15 @@ pub(super) struct Stale {
     generation: i64,
 }
 
-/// A recomputed span: one block for each metric.
+/// A recomputed span: a block for each metric and part of its entries.
 #[derive(Debug)]
 pub(super) struct Recomputed {
     stale: Stale,
-    blocks: Vec<(&'static str, Vec<u8>)>,
+    blocks: Vec<(&'static str, i64, Vec<u8>)>,
 }
+
+/// How many entries one part of a rollup holds: a few hundred kilobytes, so that reading one costs little memory.
+const PART: usize = 4_096;
 
 /// The stale spans that can be recomputed now: closed, and with nothing finer that is stale.
 pub(super) fn due(db: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Stale>> {
@@ -55,29 +61,30 @@ pub(super) fn due(db: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Stale
 
 /// Recomputes one span from its finer rows, outside the writer.
 pub(super) fn recompute(reader: &mut Reader, stale: Stale) -> Result<Recomputed, StoreError> {
+    let Reader { db, dictionary } = reader;
     let end = stale.start + i64::from(stale.resolution.as_secs());
     let mut merged = BTreeMap::new();
+    let each = |entry| {
+        merge(&mut merged, stale.start, entry);
+        Ok(())
+    };
     if stale.resolution == IntervalLength::QUARTER_HOUR {
-        reader.each_batch(stale.organisation, stale.start, end, |entry| {
-            merge(&mut merged, stale.start, entry);
-        })?;
+        each_of_batches(db, stale.organisation, stale.start, end, each)?;
     } else {
-        let quarters = IntervalLength::QUARTER_HOUR;
-        for block in rollup_blocks(&reader.db, stale.organisation, quarters, stale.start, end, None)? {
-            for entry in coding::decode(&block)? {
-                merge(&mut merged, stale.start, entry);
-            }
-        }
+        let finer = IntervalLength::QUARTER_HOUR;
+        each_of_rollups(db, stale.organisation, (finer, stale.start, end), &BTreeSet::new(), each)?;
     }
     let mut by_metric: BTreeMap<&'static str, Vec<Entry>> = BTreeMap::new();
     for entry in merged.into_values() {
-        let (_id, series) = reader.dictionary.series(&reader.db, entry.series)?;
+        let (_id, series) = dictionary.series(db, entry.series)?;
         by_metric.entry(series.key.metric.name()).or_default().push(entry);
     }
-    let blocks = by_metric
-        .into_iter()
-        .map(|(metric, entries)| Ok((metric, coding::encode(&entries)?)))
-        .collect::<Result<_, StoreError>>()?;
+    let mut blocks = Vec::new();
+    for (metric, entries) in by_metric {
+        for (part, entries) in (0..).zip(entries.chunks(PART)) {
+            blocks.push((metric, part, coding::encode(entries)?));
+        }
+    }
     Ok(Recomputed { stale, blocks })
 }
 
@@ -98,40 +105,39 @@ pub(super) fn replace(db: &mut Connection, recomputed: &Recomputed) -> rusqlite:
     transaction
         .prepare_cached("DELETE FROM rollup WHERE resolution = ?1 AND start = ?2 AND organisation = ?3")?
         .execute(span)?;
-    for (metric, block) in &recomputed.blocks {
+    for (metric, part, block) in &recomputed.blocks {
         transaction
             .prepare_cached(
-                "INSERT INTO rollup (resolution, start, organisation, metric, block) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO rollup (resolution, start, organisation, metric, part, block)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![resolution.as_secs(), start, organisation, metric, block])?;
+            .execute(params![resolution.as_secs(), start, organisation, metric, part, block])?;
     }
+    crash_point("rollup-written");
     transaction
         .prepare_cached("DELETE FROM stale WHERE resolution = ?1 AND start = ?2 AND organisation = ?3")?
         .execute(span)?;
     crash_point("before-rollup-commit");
     transaction.commit()?;
+    crash_point("after-rollup-commit");
     Ok(true)
 }
 
-type Key = (i64, i64, i64, crate::store::Attribution, Option<ipnet::IpNet>);
+type Key = (i64, i64, i64, Attribution, Option<IpNet>);
 
 fn merge(into: &mut BTreeMap<Key, Entry>, start: i64, entry: Entry) {
     let key = (entry.registration.0, entry.agent, entry.series, entry.attribution, entry.prefix);
     match into.entry(key) {
         btree_map::Entry::Vacant(vacant) => {
-            vacant.insert(Entry { start: Timestamp::from_secs(start), ..entry });
+            let mut attributes = Vec::with_capacity(entry.attributes.len());
+            merge_attributes(&mut attributes, &entry.attributes);
+            vacant.insert(Entry { start: Timestamp::from_secs(start), attributes, ..entry });
         }
         btree_map::Entry::Occupied(mut there) => {
             let there = there.get_mut();
             there.counters.merge(&entry.counters);
             there.histogram.merge(&entry.histogram);
-            crate::store::merge::merge_attributes(&mut there.attributes, &entry.attributes);
+            merge_attributes(&mut there.attributes, &entry.attributes);
         }
     }
-}
-
-/// The span of starts in which a batch can lie that holds a measurement of `from..to`.
-pub(super) fn batch_starts(from: i64, to: i64) -> (i64, i64) {
-    let span = i64::try_from(limits::MAX_BATCH_SPAN.as_secs()).unwrap_or(i64::MAX);
-    (from, to.saturating_add(span))
 }

@@ -1,1 +1,194 @@
-//! .
+//! What is SQLite's own: the file outlives the process, one process owns it, and damage stays where it is.
+
+use super::*;
+use crate::store::{
+    fixture::{
+        DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, everything, measurement, scheduled,
+    },
+    sqlite::expiry::Layer,
+};
+use futures::future::join_all;
+use peerlight_proto::batch::Batch;
+use tempfile::TempDir;
+
+const NOW: Timestamp = Timestamp::from_secs(MIDNIGHT.as_secs() + 3_600);
+
+struct Opened {
+    store: SqliteStore,
+    directory: TempDir,
+}
+
+fn path(directory: &TempDir) -> PathBuf {
+    directory.path().join("store.sqlite")
+}
+
+fn open() -> Opened {
+    let directory = tempfile::tempdir().unwrap();
+    Opened { store: SqliteStore::open(&path(&directory)).unwrap(), directory }
+}
+
+/// One minute of site 1, `minutes` after midnight.
+fn minute(sequence: u64, minutes: u32) -> Batch {
+    let start = MIDNIGHT.plus(MINUTE * minutes);
+    batch(&caller(1, 1), sequence, vec![measurement(0, start, 60, &[20_000, 30_000])])
+}
+
+async fn put(store: &SqliteStore, batch: Batch) -> Result<PutOutcome, StoreError> {
+    store.put(admitted(&caller(1, 1), batch, NOW)).await
+}
+
+async fn answer(store: &SqliteStore) -> Result<Vec<Row>, StoreError> {
+    store.scan(everything(1, MIDNIGHT, MIDNIGHT.plus(DAY))).await
+}
+
+/// A second connection, as a careless administrator opens one.
+fn meddle(directory: &TempDir, sql: &str) -> usize {
+    Connection::open(path(directory)).unwrap().execute(sql, []).unwrap()
+}
+
+#[tokio::test]
+async fn a_store_that_is_opened_again_holds_what_it_held() {
+    let Opened { store, directory } = open();
+    put(&store, minute(0, 0)).await.unwrap();
+    put(&store, minute(1, 20)).await.unwrap();
+    store.roll_up(NOW).await.unwrap();
+    put(&store, minute(2, 1)).await.unwrap();
+    let (rows, health) = (answer(&store).await.unwrap(), store.health().await.unwrap());
+    drop(store);
+
+    let store = SqliteStore::open(&path(&directory)).unwrap();
+    assert_eq!(answer(&store).await.unwrap(), rows);
+    assert_eq!(store.health().await.unwrap(), Health { bytes: health.bytes, ..health.clone() });
+    assert_eq!((health.batches, health.ledger_entries, health.rollups), (3, 3, 2));
+    assert_eq!(health.oldest, Some(MIDNIGHT));
+    assert_eq!(put(&store, minute(0, 0)).await.unwrap(), PutOutcome::Duplicate);
+}
+
+#[test]
+fn one_process_owns_the_file() {
+    let Opened { store, directory } = open();
+    let error = SqliteStore::open(&path(&directory)).unwrap_err().to_string();
+    let path = path(&directory);
+    assert_eq!(error, format!("{} belongs to a running collector; stop that one first", path.display()));
+    drop(store);
+    SqliteStore::open(&path).unwrap();
+}
+
+#[test]
+fn a_file_of_a_newer_collector_is_left_alone() {
+    let Opened { store, directory } = open();
+    drop(store);
+    Connection::open(path(&directory)).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = SqliteStore::open(&path(&directory)).unwrap_err();
+    assert!(matches!(error, StoreError::NewerSchema { version: 99, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_crowd_of_batches_is_stored_in_few_transactions_and_each_is_answered() {
+    let Opened { store, directory: _directory } = open();
+    let puts = (0..300).map(|sequence| put(&store, minute(sequence / 2, 0)));
+    let mut stored = 0;
+    for outcome in join_all(puts).await {
+        stored += u64::from(outcome.unwrap() == PutOutcome::Stored);
+    }
+    assert_eq!(stored, 150, "each number came twice, in one transaction or in two");
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 150 * 3);
+}
+
+#[tokio::test]
+async fn a_put_between_reading_and_replacing_keeps_the_span_stale() {
+    let Opened { store, directory: _directory } = open();
+    put(&store, minute(0, 0)).await.unwrap();
+    let read = |reader: &mut Reader| {
+        let stale = rollups::due(&reader.db, NOW).unwrap()[0];
+        reader.snapshot(|reader| rollups::recompute(reader, stale))
+    };
+    let outdated = store.read(read).await.unwrap();
+    put(&store, minute(1, 1)).await.unwrap();
+    let replaced = store.writer.run(move |db| Ok(rollups::replace(db, &outdated).unwrap())).await.unwrap();
+    assert!(!replaced);
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 6);
+    assert_eq!(store.roll_up(NOW).await.unwrap(), 1);
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 6);
+}
+
+#[tokio::test]
+async fn answers_come_from_rollups_once_they_are_fresh() {
+    let Opened { store, directory } = open();
+    put(&store, minute(0, 0)).await.unwrap();
+    let before = answer(&store).await.unwrap();
+    assert_eq!(store.roll_up(MIDNIGHT.plus(DAY * 2)).await.unwrap(), 2, "a quarter hour and its day");
+    assert_eq!(meddle(&directory, "DELETE FROM batch"), 1);
+    assert_eq!(meddle(&directory, "DELETE FROM rollup WHERE resolution = 900"), 1);
+    assert_eq!(answer(&store).await.unwrap(), before, "the day suffices");
+}
+
+#[tokio::test]
+async fn nothing_goes_from_below_a_rollup_that_cannot_be_made_until_patience_ends() {
+    let Opened { store, directory: _directory } = open();
+    put(&store, minute(0, 0)).await.unwrap();
+    let expire = async |days: u32| {
+        let now = MIDNIGHT.plus(DAY * days);
+        store.writer.run(move |db| expiry::slice(db, Layer::Batches, now, &RETENTION)).await.unwrap()
+    };
+    assert_eq!(expire(9).await, 0, "its quarter hour is stale");
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 3);
+    assert_eq!(expire(11).await, 1, "the retention of 3 days and a week of patience");
+    assert_eq!(store.health().await.unwrap().stale_rollups, 1, "the day's; the quarter hour's is settled");
+}
+
+#[tokio::test]
+async fn a_damaged_block_is_told_and_holds_up_nothing_else() {
+    let Opened { store, directory } = open();
+    put(&store, minute(0, 0)).await.unwrap();
+    put(&store, minute(1, 20)).await.unwrap();
+    assert_eq!(meddle(&directory, "UPDATE batch SET block = x'28B52FFD00' WHERE newest_start % 900 = 0"), 1);
+    let error = answer(&store).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { what: "block of measurements", .. }), "{error}");
+    let error = store.roll_up(NOW).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert_eq!(store.health().await.unwrap().rollups, 1, "the other quarter hour was made");
+    let sound = everything(1, MIDNIGHT.plus(MINUTE * 15), MIDNIGHT.plus(DAY));
+    assert_eq!(scheduled(&store.scan(sound).await.unwrap()), 3);
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_written_fails_alone() {
+    let Opened { store, directory } = open();
+    put(&store, minute(0, 0)).await.unwrap();
+    assert_eq!(meddle(&directory, "UPDATE ledger SET sha256 = x'00'"), 1);
+    let (damaged, sound) = futures::join!(put(&store, minute(0, 0)), put(&store, minute(1, 1)));
+    assert!(matches!(damaged.unwrap_err(), StoreError::Damaged { what: "ledger", .. }));
+    assert_eq!(sound.unwrap(), PutOutcome::Stored);
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 6);
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_a_put_and_the_next_one_succeeds() {
+    let Opened { store, directory: _directory } = open();
+    put(&store, minute(0, 0)).await.unwrap();
+    let limit = async |pages: i64| {
+        let set = move |db: &mut Connection| {
+            db.pragma_update(None, "max_page_count", pages).map_err(StoreError::while_doing("limit the file"))
+        };
+        store.writer.run(set).await.unwrap();
+    };
+    limit(1).await;
+    let many = |sequence| {
+        let values: Vec<u64> = (0..60).map(|value| value * 977).collect();
+        let measurements =
+            (0..55).map(|at| measurement(0, MIDNIGHT.plus(MINUTE * at), 60, &values)).collect();
+        batch(&caller(1, 1), sequence, measurements)
+    };
+    let outcomes = join_all((1..60).map(|sequence| put(&store, many(sequence)))).await;
+    assert!(outcomes.iter().any(Result::is_err), "the file may not grow");
+    limit(1 << 30).await;
+    let mut stored = 0;
+    for (sequence, outcome) in (1..60).zip(&outcomes) {
+        let again = put(&store, many(sequence)).await.unwrap();
+        let expected = if outcome.is_ok() { PutOutcome::Duplicate } else { PutOutcome::Stored };
+        assert_eq!(again, expected, "batch {sequence}");
+        stored += 55 * 61;
+    }
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), stored + 3);
+}

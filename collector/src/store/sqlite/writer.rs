@@ -5,7 +5,7 @@ use crate::{
     ingest::Admitted,
     store::{PutOutcome, StoreError, crash_point::crash_point},
 };
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
@@ -127,13 +127,9 @@ fn put_group(db: &mut Connection, dictionary: &mut Dictionary, group: Vec<Waitin
     }
     let mut outcomes = outcomes.into_iter();
     for (_admitted, answer) in group {
-        let outcome = outcomes.next().filter(|_| committed.is_ok()).unwrap_or(Err(StoreError::Closed));
-        let outcome = match &committed {
-            Ok(()) => outcome,
-            Err(_rolled_back) => Err(StoreError::RolledBack),
-        };
+        let outcome = if committed.is_ok() { outcomes.next() } else { None };
         // An agent that hung up finds its batch acknowledged when it sends again.
-        let _ = answer.send(outcome);
+        let _ = answer.send(outcome.unwrap_or(Err(StoreError::RolledBack)));
     }
 }
 
@@ -143,13 +139,33 @@ fn put_all(
     group: &[Waiting],
     outcomes: &mut Vec<Result<PutOutcome, StoreError>>,
 ) -> Result<(), StoreError> {
-    let transaction = db
+    let mut transaction = db
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(StoreError::while_doing("begin a transaction"))?;
     for (admitted, _answer) in group {
-        // One failure fails the group: nothing of it is acknowledged, and every agent sends again.
-        outcomes.push(Ok(log::put(&transaction, dictionary, admitted)?));
+        let outcome = put_one(&mut transaction, dictionary, admitted);
+        if let Err(error) = &outcome {
+            *dictionary = Dictionary::default();
+            tracing::error!(%error, batch = %admitted.batch.number, "a batch could not be written; its agent will send it again");
+        }
+        outcomes.push(outcome);
+        if transaction.is_autocommit() {
+            // SQLite itself rolled the transaction back: a full disk, an input or output error.
+            return Err(StoreError::RolledBack);
+        }
     }
     crash_point("before-commit");
     transaction.commit().map_err(StoreError::while_doing("commit"))
+}
+
+/// Writes one batch of a group. What fails for it alone leaves the rest of the group as it is.
+fn put_one(
+    transaction: &mut Transaction<'_>,
+    dictionary: &mut Dictionary,
+    admitted: &Admitted,
+) -> Result<PutOutcome, StoreError> {
+    let savepoint = transaction.savepoint().map_err(StoreError::while_doing("begin a batch"))?;
+    let outcome = log::put(&savepoint, dictionary, admitted)?;
+    savepoint.commit().map_err(StoreError::while_doing("end a batch"))?;
+    Ok(outcome)
 }

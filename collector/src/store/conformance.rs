@@ -1,0 +1,259 @@
+//! What every store must do, whatever it is made of. One suite, run on each backend; random scripts are compared with the
+//! model in [`super::memory`].
+
+use super::{
+    PutOutcome, Query, Row, Store,
+    fixture::{
+        DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, digest, everything, measurement, part_of,
+        scheduled, series,
+    },
+    memory::MemoryStore,
+};
+use crate::{ingest::Caller, organisation::OrganisationId};
+use peerlight_proto::{batch::Batch, id::BatchNumber, metric::Metric, time::Timestamp};
+use std::{collections::BTreeSet, time::Duration};
+
+mod script;
+
+/// Runs every law on a fresh store of its own.
+async fn suite<S: Store>(mut open: impl FnMut() -> S) {
+    a_replayed_batch_changes_nothing(&open()).await;
+    a_number_names_the_same_bytes_for_ever(&open()).await;
+    a_part_of_a_stored_batch_changes_nothing(&open()).await;
+    a_batch_of_which_nothing_was_admitted_is_known(&open()).await;
+    a_late_batch_counts_in_an_hour_that_was_folded(&open()).await;
+    organisations_never_meet(&open()).await;
+    a_targets_new_name_shows_at_once(&open()).await;
+    what_was_not_admitted_leaves_no_trace(&open()).await;
+    presence_reaches_from_the_first_interval_to_the_last(&open()).await;
+    slots_and_filters_select(&open()).await;
+    retention_coarsens_answers_and_loses_no_probe_before_its_time(&open()).await;
+    a_batch_that_nobody_can_tell_from_a_replay_is_refused(&open()).await;
+}
+
+/// Two minutes of both series, `minutes` after midnight.
+fn minutes_of(caller: &Caller, sequence: u64, minutes: u32) -> Batch {
+    let at = |minute: u32| MIDNIGHT.plus(MINUTE * (minutes + minute));
+    let measurements = (0..2)
+        .flat_map(|minute| {
+            [
+                measurement(0, at(minute), 60, &[20_000, 21_500, 40_000]),
+                measurement(1, at(minute), 60, &[1_500, 18_500]),
+            ]
+        })
+        .collect();
+    batch(caller, sequence, measurements)
+}
+
+async fn put(store: &dyn Store, caller: &Caller, batch: &Batch, now: Timestamp) -> PutOutcome {
+    store.put(admitted(caller, batch.clone(), now)).await.unwrap()
+}
+
+async fn answer(store: &dyn Store) -> Vec<Row> {
+    store.scan(everything(1, MIDNIGHT, MIDNIGHT.plus(DAY * 30))).await.unwrap()
+}
+
+async fn a_replayed_batch_changes_nothing(store: &dyn Store) {
+    let (caller, now) = (caller(1, 1), MIDNIGHT.plus(MINUTE * 10));
+    let batch = minutes_of(&caller, 0, 0);
+    assert_eq!(put(store, &caller, &batch, now).await, PutOutcome::Stored);
+    let before = answer(store).await;
+    assert_eq!(scheduled(&before), 2 * (4 + 3));
+    assert_eq!(put(store, &caller, &batch, now).await, PutOutcome::Duplicate);
+    assert_eq!(answer(store).await, before);
+
+    store.roll_up(now.plus(MINUTE * 60)).await.unwrap();
+    assert_eq!(answer(store).await, before, "folding is not seen");
+    assert_eq!(put(store, &caller, &batch, now.plus(MINUTE * 60)).await, PutOutcome::Duplicate);
+    store.roll_up(now.plus(MINUTE * 61)).await.unwrap();
+    assert_eq!(answer(store).await, before);
+
+    let later = now.plus(DAY * 4);
+    store.expire(later, RETENTION).await.unwrap();
+    assert_eq!(answer(store).await, before, "rollups outlive what they were made of");
+    // It was taken in time but waited: only the store itself can tell now.
+    let outcome = put(store, &caller, &batch, now).await;
+    assert!(matches!(outcome, PutOutcome::TooOld(_)), "{outcome:?}");
+    assert_eq!(answer(store).await, before);
+}
+
+async fn a_number_names_the_same_bytes_for_ever(store: &dyn Store) {
+    let (caller, now) = (caller(1, 1), MIDNIGHT.plus(MINUTE * 90));
+    let first = minutes_of(&caller, 7, 0);
+    put(store, &caller, &first, now).await;
+    let before = answer(store).await;
+    assert_eq!(put(store, &caller, &minutes_of(&caller, 7, 30), now).await, PutOutcome::NumberReused);
+    assert_eq!(answer(store).await, before);
+    assert_eq!(store.ledgered(first.number).await.unwrap(), Some(digest(&first)));
+    assert_eq!(store.ledgered(BatchNumber { sequence: 8, ..first.number }).await.unwrap(), None);
+}
+
+async fn a_part_of_a_stored_batch_changes_nothing(store: &dyn Store) {
+    let (caller, now) = (caller(1, 1), MIDNIGHT.plus(MINUTE * 10));
+    let (whole, other) = (minutes_of(&caller, 0, 0), minutes_of(&caller, 1, 5));
+    put(store, &caller, &whole, now).await;
+    let before = answer(store).await;
+    assert_eq!(put(store, &caller, &part_of(&whole, 2, 0), now).await, PutOutcome::Duplicate);
+    assert_eq!(answer(store).await, before);
+    for index in 0..2 {
+        let part = part_of(&other, 3 + u64::from(index), index);
+        assert_eq!(put(store, &caller, &part, now).await, PutOutcome::Stored, "its parent never arrived");
+    }
+    assert_eq!(scheduled(&answer(store).await), 2 * scheduled(&before));
+}
+
+async fn a_batch_of_which_nothing_was_admitted_is_known(store: &dyn Store) {
+    let (caller, now) = (caller(1, 1), MIDNIGHT);
+    let future = batch(&caller, 0, vec![measurement(0, now.plus(MINUTE * 60), 60, &[1])]);
+    assert_eq!(put(store, &caller, &future, now).await, PutOutcome::Stored);
+    assert_eq!(store.ledgered(future.number).await.unwrap(), Some(digest(&future)));
+    assert_eq!(put(store, &caller, &future, now).await, PutOutcome::Duplicate);
+    assert!(answer(store).await.is_empty());
+}
+
+async fn a_late_batch_counts_in_an_hour_that_was_folded(store: &dyn Store) {
+    let (caller, now) = (caller(1, 1), MIDNIGHT.plus(DAY));
+    put(store, &caller, &minutes_of(&caller, 0, 60), MIDNIGHT.plus(MINUTE * 70)).await;
+    store.roll_up(now).await.unwrap();
+    let before = scheduled(&answer(store).await);
+    put(store, &caller, &minutes_of(&caller, 1, 63), now).await;
+    assert_eq!(scheduled(&answer(store).await), 2 * before, "before it is folded again");
+    store.roll_up(now.plus(MINUTE)).await.unwrap();
+    assert_eq!(scheduled(&answer(store).await), 2 * before, "and after");
+}
+
+async fn organisations_never_meet(store: &dyn Store) {
+    let now = MIDNIGHT.plus(MINUTE * 10);
+    // The same site's name, the same series, another organisation; and what it calls the target is nobody else's.
+    let (ours, theirs) = (caller(1, 1), caller(2, 2));
+    put(store, &ours, &minutes_of(&ours, 0, 0), now).await;
+    let before = answer(store).await;
+    let mut batch = minutes_of(&theirs, 0, 0);
+    for series in &mut batch.series {
+        series.target.name = "theirs".into();
+    }
+    put(store, &theirs, &batch, now).await;
+    store.roll_up(now.plus(DAY * 2)).await.unwrap();
+    assert_eq!(answer(store).await, before);
+    let them = store.scan(everything(2, MIDNIGHT, now)).await.unwrap();
+    assert!(them.iter().all(|row| row.key.agent == theirs.agent && row.series.target.name == "theirs"));
+    assert_eq!(scheduled(&them), scheduled(&before));
+    assert!(store.scan(everything(3, MIDNIGHT, now)).await.unwrap().is_empty());
+    let presence = store.presence(OrganisationId(1)).await.unwrap();
+    assert!(presence.len() == 2 && presence.iter().all(|one| one.agent == ours.agent));
+}
+
+async fn a_targets_new_name_shows_at_once(store: &dyn Store) {
+    let (caller, now) = (caller(1, 1), MIDNIGHT.plus(MINUTE * 10));
+    put(store, &caller, &minutes_of(&caller, 0, 0), now).await;
+    let old = answer(store).await;
+    let mut renamed = minutes_of(&caller, 1, 3);
+    renamed.series[0] = series(Metric::TcpConnect, "mail");
+    put(store, &caller, &renamed, now).await;
+    let new = answer(store).await;
+    assert_eq!(new.len(), old.len(), "the name is no part of a series");
+    let names: BTreeSet<&str> = new.iter().map(|row| row.series.target.name.as_str()).collect();
+    assert_eq!(names, BTreeSet::from(["mail", "exchange-online"]));
+}
+
+async fn what_was_not_admitted_leaves_no_trace(store: &dyn Store) {
+    let (caller, now) = (caller(1, 1), MIDNIGHT.plus(MINUTE * 10));
+    put(store, &caller, &minutes_of(&caller, 0, 0), now).await;
+    let mut refused = minutes_of(&caller, 1, 120);
+    refused.series[0] = series(Metric::TcpConnect, "an impostor");
+    let before = (answer(store).await, store.presence(OrganisationId(1)).await.unwrap());
+    assert_eq!(put(store, &caller, &refused, now).await, PutOutcome::Stored, "its number is taken");
+    assert_eq!((answer(store).await, store.presence(OrganisationId(1)).await.unwrap()), before);
+}
+
+async fn presence_reaches_from_the_first_interval_to_the_last(store: &dyn Store) {
+    let (caller, now) = (caller(1, 1), MIDNIGHT.plus(MINUTE * 100));
+    for (sequence, minutes) in [(0, 50), (1, 90), (2, 10)] {
+        put(store, &caller, &minutes_of(&caller, sequence, minutes), now).await;
+    }
+    let presence = store.presence(OrganisationId(1)).await.unwrap();
+    assert_eq!(presence.len(), 2);
+    for one in presence {
+        let span = (one.first, one.last);
+        assert_eq!(span, (MIDNIGHT.plus(MINUTE * 10), MIDNIGHT.plus(MINUTE * 92)));
+    }
+}
+
+async fn slots_and_filters_select(store: &dyn Store) {
+    let (one, other) = (caller(1, 1), caller(1, 2));
+    let now = MIDNIGHT.plus(DAY);
+    put(store, &one, &minutes_of(&one, 0, 59), now).await;
+    put(store, &other, &minutes_of(&other, 0, 59), now).await;
+    let hours = Query {
+        step: Some(Duration::from_hours(1)),
+        metrics: BTreeSet::from([Metric::TcpConnect]),
+        registrations: Some(BTreeSet::from([other.registration.id])),
+        ..everything(1, MIDNIGHT, now)
+    };
+    for _folded in 0..2 {
+        let rows = store.scan(hours.clone()).await.unwrap();
+        let slots: Vec<(Timestamp, u64)> =
+            rows.iter().map(|row| (row.slot, row.counters.scheduled)).collect();
+        assert_eq!(slots, [(MIDNIGHT, 4), (MIDNIGHT.plus(Duration::from_hours(1)), 4)]);
+        assert!(rows.iter().all(|row| row.key.agent == other.agent && row.key.metric == Metric::TcpConnect));
+        store.roll_up(now.plus(DAY)).await.unwrap();
+    }
+}
+
+async fn retention_coarsens_answers_and_loses_no_probe_before_its_time(store: &dyn Store) {
+    let caller = caller(1, 1);
+    // No roll_up here: what is to expire must be folded first, however long the collector was down.
+    put(store, &caller, &minutes_of(&caller, 0, 16 * 60), MIDNIGHT.plus(DAY)).await;
+    let all = scheduled(&answer(store).await);
+    let slots = |length: Duration| Query {
+        step: Some(length),
+        metrics: BTreeSet::from([Metric::TcpConnect]),
+        ..everything(1, MIDNIGHT, MIDNIGHT.plus(DAY))
+    };
+    for (days, slot) in [(3, 16 * 60), (5, 16 * 60), (7, 0)] {
+        store.expire(MIDNIGHT.plus(DAY * days).plus(MINUTE * 700), RETENTION).await.unwrap();
+        assert_eq!(scheduled(&answer(store).await), all, "after {days} days");
+        let rows = store.scan(slots(MINUTE * 15)).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.slot).collect::<Vec<_>>(), [MIDNIGHT.plus(MINUTE * slot)]);
+    }
+    store.expire(MIDNIGHT.plus(DAY * 10), RETENTION).await.unwrap();
+    assert_eq!(scheduled(&answer(store).await), 0);
+    assert!(store.presence(OrganisationId(1)).await.unwrap().is_empty());
+}
+
+async fn a_batch_that_nobody_can_tell_from_a_replay_is_refused(store: &dyn Store) {
+    let (caller, now) = (caller(1, 1), MIDNIGHT.plus(MINUTE * 10));
+    let batch = minutes_of(&caller, 0, 0);
+    put(store, &caller, &batch, now).await;
+    let before = answer(store).await;
+    let expired = store.expire(MIDNIGHT.plus(DAY * 2).plus(MINUTE * 20), RETENTION).await.unwrap();
+    assert_eq!(expired.ledger_entries, 1);
+    // The clock is set back by two days: admission would let it in once more.
+    assert_eq!(put(store, &caller, &batch, now).await, PutOutcome::TooOld(MIDNIGHT.plus(MINUTE * 20)));
+    assert_eq!(answer(store).await, before);
+    assert_eq!(
+        put(store, &caller, &minutes_of(&caller, 1, 20), now.plus(MINUTE * 20)).await,
+        PutOutcome::Stored
+    );
+}
+
+mod backends {
+    use super::{MemoryStore, suite};
+    use crate::store::SqliteStore;
+
+    #[tokio::test]
+    async fn the_model_conforms() {
+        suite(MemoryStore::default).await;
+    }
+
+    #[tokio::test]
+    async fn sqlite_conforms() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut opened = 0;
+        suite(|| {
+            opened += 1;
+            SqliteStore::open(&directory.path().join(format!("{opened}.sqlite"))).unwrap()
+        })
+        .await;
+    }
+}

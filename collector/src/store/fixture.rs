@@ -1,0 +1,158 @@
+//! What the tests of stores put in: sites, batches and the way through admission.
+
+use crate::{
+    ingest::{Admitted, Caller, admit},
+    organisation::OrganisationId,
+    registry::{Registration, RegistrationId},
+    store::{Query, Retention, Row},
+};
+use peerlight_proto::{
+    batch::{Batch, Health, Part},
+    codec::Decoded,
+    histogram::Histogram,
+    id::{AgentId, BatchDigest, BatchNumber, SessionId},
+    measurement::{Attribute, Counters, Measurement, Observed},
+    metric::Metric,
+    series::{Clock, Family, Path, Series, SeriesKey},
+    target::Target,
+    time::{Interval, IntervalLength, Timestamp},
+};
+use std::{collections::BTreeSet, time::Duration};
+
+/// A UTC midnight, 2026-11-16.
+pub(crate) const MIDNIGHT: Timestamp = Timestamp::from_secs(20_773 * 86_400);
+/// One minute.
+pub(crate) const MINUTE: Duration = Duration::from_mins(1);
+/// One day.
+pub(crate) const DAY: Duration = Duration::from_hours(24);
+
+/// A retention that is over within days.
+pub(crate) const RETENTION: Retention = Retention {
+    minute: DAY.saturating_mul(3),
+    quarter_hour: DAY.saturating_mul(5),
+    day: DAY.saturating_mul(8),
+    acceptance_horizon: DAY,
+};
+
+/// Site `number` of an organisation, with an agent of its own; registered for ever with 192.0.2.0/24 and, inside it, /28.
+pub(crate) fn caller(organisation: i64, number: u8) -> Caller {
+    Caller {
+        agent: AgentId::new([number; 16]),
+        registration: Registration {
+            id: RegistrationId(i64::from(number)),
+            organisation: OrganisationId(organisation),
+            site: "london-1".into(),
+            provider: "Example Telecom".into(),
+            location: "GB-LND".into(),
+            prefixes: ["192.0.2.0/24", "192.0.2.0/28", "2001:db8:7::/48"]
+                .map(|text| text.parse().unwrap())
+                .into(),
+            count_declared: false,
+            valid_from: Timestamp::from_secs(0),
+            valid_to: None,
+        },
+    }
+}
+
+/// A series of every caller's site.
+pub(crate) fn series(metric: Metric, target_name: &str) -> Series {
+    let target = Target {
+        name: target_name.into(),
+        service: "Microsoft 365".into(),
+        address: "outlook.office365.com".parse().unwrap(),
+        probe: "tcp:443".parse().unwrap(),
+    };
+    let key = SeriesKey {
+        uplink: "london-1".into(),
+        target: target.id(),
+        metric,
+        family: Family::V4,
+        path: Path::Direct,
+        clock: Clock::TcpInfo,
+        http_version: None,
+        handshake: None,
+    };
+    Series { key, target, probe_interval_ms: 10_000 }
+}
+
+/// A measurement of series `series` over the interval of `length` that starts at `start`: these were answered, one was lost.
+pub(crate) fn measurement(series: u32, start: Timestamp, length: u32, values_us: &[u64]) -> Measurement {
+    let answered = values_us.len() as u64;
+    Measurement {
+        series,
+        interval: Interval::containing(start, IntervalLength::from_secs(length).unwrap()),
+        counters: Counters { scheduled: answered + 1, answered, lost: 1, ..Counters::default() },
+        histogram: Histogram::from_values(values_us.iter().copied()),
+        attributes: vec![Attribute {
+            kind: "edge".into(),
+            value: format!("e{}", answered % 3),
+            count: answered,
+        }],
+        observed: Some(Observed { address: "192.0.2.9".parse().unwrap(), age_seconds: 1 }),
+    }
+}
+
+/// A batch of one session with these measurements, whose dictionary holds `tcp.connect` and its jitter.
+pub(crate) fn batch(caller: &Caller, sequence: u64, measurements: Vec<Measurement>) -> Batch {
+    Batch {
+        number: BatchNumber { agent: caller.agent, session: SessionId::new([1; 16]), sequence },
+        created: MIDNIGHT,
+        clock_offset_us: None,
+        agent_version: "0.1.0".into(),
+        part: None,
+        health: Health::default(),
+        series: [Metric::TcpConnect, Metric::TcpConnect.jitter().unwrap()]
+            .map(|metric| series(metric, "exchange-online"))
+            .into(),
+        measurements,
+    }
+}
+
+/// What admission makes of a batch that arrives at `now`. The digest is that of its `Debug` text.
+pub(crate) fn admitted(caller: &Caller, batch: Batch, now: Timestamp) -> Admitted {
+    let digest = digest(&batch);
+    let indices = (0..u32::try_from(batch.measurements.len()).unwrap()).collect();
+    let decoded = Decoded { batch, indices, refused: Vec::new() };
+    admit(decoded, digest, caller, RETENTION.acceptance_horizon, now).unwrap()
+}
+
+/// The digest that [`admitted`] gives a batch.
+pub(crate) fn digest(batch: &Batch) -> BatchDigest {
+    BatchDigest::of(format!("{batch:?}").as_bytes())
+}
+
+/// The part `index` of two of a batch.
+pub(crate) fn part_of(parent: &Batch, sequence: u64, index: u32) -> Batch {
+    let part = Part {
+        session: parent.number.session,
+        sequence: parent.number.sequence,
+        digest: digest(parent),
+        index,
+        count: 2,
+    };
+    let half = parent.measurements.len() / 2;
+    let (first, second) = parent.measurements.split_at(half);
+    Batch {
+        number: BatchNumber { sequence, ..parent.number },
+        part: Some(part),
+        measurements: if index == 0 { first } else { second }.to_vec(),
+        ..parent.clone()
+    }
+}
+
+/// Everything of an organisation in `from..to`, one row for each key.
+pub(crate) fn everything(organisation: i64, from: Timestamp, to: Timestamp) -> Query {
+    Query {
+        organisation: OrganisationId(organisation),
+        from,
+        to,
+        metrics: BTreeSet::new(),
+        registrations: None,
+        step: None,
+    }
+}
+
+/// The probes that rows count.
+pub(crate) fn scheduled(rows: &[Row]) -> u64 {
+    rows.iter().map(|row| row.counters.scheduled).sum()
+}

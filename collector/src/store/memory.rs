@@ -1,0 +1,191 @@
+//! The store as its specification would have it: every admitted measurement in a list, every answer a brute-force merge.
+//! The model that the conformance suite compares backends with; it forgets all when it is dropped.
+
+use super::{
+    Expired, Health, LEDGER_MARGIN, Presence, PutOutcome, Query, Retention, Row, RowKey, Store, StoreError,
+    merge::Merge,
+};
+use crate::{ingest::Admitted, organisation::OrganisationId, registry::RegistrationId};
+use futures::future::{BoxFuture, FutureExt as _};
+use peerlight_proto::{
+    histogram::Histogram,
+    id::{AgentId, BatchDigest, BatchNumber, SeriesId},
+    measurement::{Attribute, Counters},
+    series::Series,
+    time::{Interval, IntervalLength, Timestamp},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// The reference model.
+#[derive(Debug, Default)]
+pub(super) struct MemoryStore(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Digest and the instant that the entry is kept for.
+    ledger: BTreeMap<BatchNumber, (BatchDigest, Timestamp)>,
+    measurements: Vec<Stored>,
+    series: BTreeMap<(OrganisationId, SeriesId), Arc<Series>>,
+    presence: BTreeMap<(OrganisationId, AgentId, RegistrationId, SeriesId), (Timestamp, Timestamp)>,
+    /// Nothing that began before is taken any more.
+    complete_from: Option<Timestamp>,
+}
+
+/// A measurement. Retention does to it what it does to an answer: its start becomes that of a coarser span.
+#[derive(Debug, Clone)]
+struct Stored {
+    organisation: OrganisationId,
+    key: RowKey,
+    start: Timestamp,
+    counters: Counters,
+    histogram: Histogram,
+    attributes: Vec<Attribute>,
+}
+
+impl MemoryStore {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn put(&mut self, admitted: &Admitted) -> PutOutcome {
+        let number = admitted.batch.number;
+        if let Some((digest, _end)) = self.ledger.get(&number) {
+            return if *digest == admitted.digest { PutOutcome::Duplicate } else { PutOutcome::NumberReused };
+        }
+        if let Some(part) = admitted.batch.part {
+            let parent = BatchNumber { session: part.session, sequence: part.sequence, ..number };
+            if self.ledger.get(&parent).is_some_and(|(digest, _end)| *digest == part.digest) {
+                return PutOutcome::Duplicate;
+            }
+        }
+        let intervals = || admitted.measurements.iter().map(|one| one.measurement.interval);
+        let oldest = intervals().map(Interval::start).min();
+        if let Some(from) = self.complete_from.filter(|from| oldest.is_some_and(|oldest| oldest < *from)) {
+            return PutOutcome::TooOld(from);
+        }
+        let end =
+            intervals().map(Interval::end).chain([admitted.received]).max().unwrap_or(admitted.received);
+        self.ledger.insert(number, (admitted.digest, end));
+        for one in &admitted.measurements {
+            let series = &admitted.batch.series[one.measurement.series as usize];
+            let (organisation, id) = (admitted.organisation, series.key.id());
+            self.series.insert((organisation, id), Arc::new(series.clone()));
+            let interval = one.measurement.interval;
+            let span = self
+                .presence
+                .entry((organisation, number.agent, one.registration, id))
+                .or_insert((interval.start(), interval.end()));
+            *span = (span.0.min(interval.start()), span.1.max(interval.end()));
+            self.measurements.push(Stored {
+                organisation,
+                key: RowKey {
+                    registration: one.registration,
+                    metric: series.key.metric,
+                    agent: number.agent,
+                    attribution: one.attribution,
+                    prefix: one.prefix,
+                    series: id,
+                },
+                start: interval.start(),
+                counters: one.measurement.counters,
+                histogram: one.measurement.histogram.clone(),
+                attributes: one.measurement.attributes.clone(),
+            });
+        }
+        PutOutcome::Stored
+    }
+
+    fn scan(&self, query: &Query) -> Vec<Row> {
+        let mut merge = Merge::new(query.from, query.step);
+        for one in &self.measurements {
+            let asked = one.organisation == query.organisation
+                && (query.from..query.to).contains(&one.start)
+                && (query.metrics.is_empty() || query.metrics.contains(&one.key.metric))
+                && query.registrations.as_ref().is_none_or(|wanted| wanted.contains(&one.key.registration));
+            if asked {
+                let series = &self.series[&(one.organisation, one.key.series)];
+                merge.add(&one.key, series, one.start, (&one.counters, &one.histogram, &one.attributes));
+            }
+        }
+        merge.finish()
+    }
+
+    fn expire(&mut self, now: Timestamp, retention: &Retention) -> Expired {
+        let day = |instant| Interval::containing(instant, IntervalLength::DAY).start();
+        let [minutes, quarters, days] =
+            [retention.minute, retention.quarter_hour, retention.day].map(|age| day(now.minus(age)));
+        let (measurements, ledger) = (self.measurements.len(), self.ledger.len());
+        for one in &mut self.measurements {
+            if one.start < minutes {
+                one.start = Interval::containing(one.start, IntervalLength::QUARTER_HOUR).start();
+            }
+            if one.start < quarters {
+                one.start = day(one.start);
+            }
+        }
+        self.measurements.retain(|one| one.start >= days);
+        self.presence.retain(|_key, (_first, last)| *last >= days);
+        // Whole seconds, as everything here.
+        let known = now.minus(retention.acceptance_horizon + LEDGER_MARGIN).as_secs();
+        let known = Timestamp::from_secs(known);
+        self.ledger.retain(|_number, (_digest, end)| end.as_secs() >= known.as_secs());
+        self.complete_from = self.complete_from.max(Some(known.max(minutes)));
+        Expired {
+            batches: 0,
+            rollups: (measurements - self.measurements.len()) as u64,
+            ledger_entries: (ledger - self.ledger.len()) as u64,
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn put(&self, admitted: Admitted) -> BoxFuture<'_, Result<PutOutcome, StoreError>> {
+        async move { Ok(self.kept().put(&admitted)) }.boxed()
+    }
+
+    fn ledgered(&self, number: BatchNumber) -> BoxFuture<'_, Result<Option<BatchDigest>, StoreError>> {
+        async move { Ok(self.kept().ledger.get(&number).map(|(digest, _end)| *digest)) }.boxed()
+    }
+
+    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        async move { Ok(self.kept().scan(&query)) }.boxed()
+    }
+
+    fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>> {
+        async move {
+            let kept = self.kept();
+            let presences = kept.presence.iter().filter(|(key, _span)| key.0 == organisation);
+            Ok(presences
+                .map(|((_, agent, registration, series), (first, last))| Presence {
+                    agent: *agent,
+                    registration: *registration,
+                    series: Arc::clone(&kept.series[&(organisation, *series)]),
+                    first: *first,
+                    last: *last,
+                })
+                .collect())
+        }
+        .boxed()
+    }
+
+    fn roll_up(&self, _now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        async move { Ok(0) }.boxed()
+    }
+
+    fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired, StoreError>> {
+        async move { Ok(self.kept().expire(now, &retention)) }.boxed()
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {
+        async move {
+            let kept = self.kept();
+            Ok(Health { ledger_entries: kept.ledger.len() as u64, ..Health::default() })
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,160 @@
+//! The collector's store under kill -9 and at each crash point: what was acknowledged is there, and counted once.
+//!
+//! The child is this test binary again, running the ignored test below.
+
+#![cfg(all(unix, feature = "crash-points"))]
+
+use super::SqliteStore;
+use crate::store::{
+    PutOutcome, Retention, Store as _,
+    crash_point::CRASH_POINTS,
+    fixture::{DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, everything, measurement},
+};
+use futures::future::join_all;
+use peerlight_proto::{batch::Batch, histogram::Histogram, time::Timestamp};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader},
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// How often the store is killed.
+const KILLS: u32 = 120;
+/// How many batches one life of the child puts at most, this many at once.
+const LIFE: u64 = 48;
+const AT_ONCE: u64 = 4;
+/// Ten minutes lie between two batches, so that the lives of one test span weeks: rollups and expiry have work.
+const BETWEEN: u32 = 10;
+/// Days are kept, so that every probe must be found in the end.
+const KEPT: Retention = Retention { day: DAY.saturating_mul(1_000), ..RETENTION };
+
+fn time_of(sequence: u64) -> Timestamp {
+    MIDNIGHT.plus(MINUTE * BETWEEN * u32::try_from(sequence).unwrap())
+}
+
+fn batch_of(sequence: u64) -> Batch {
+    let (start, base) = (time_of(sequence), 10_000 + sequence);
+    let measurements = (0..3)
+        .map(|minute| {
+            measurement(0, start.plus(MINUTE * minute), 60, &[base, base * 2, base + u64::from(minute)])
+        })
+        .collect();
+    batch(&caller(1, 1), sequence, measurements)
+}
+
+/// What one life of the child does.
+async fn live(store: &SqliteStore, first: u64) {
+    for group in (first..first + LIFE).step_by(usize::try_from(AT_ONCE).unwrap()) {
+        // The last group comes again: nobody knows whether its acknowledgement arrived.
+        let numbers = group.saturating_sub(AT_ONCE)..group + AT_ONCE;
+        let now = time_of(group + AT_ONCE);
+        let put = async |sequence| {
+            store.put(admitted(&caller(1, 1), batch_of(sequence), now)).await.unwrap();
+            println!("acked {sequence}");
+        };
+        join_all(numbers.map(put)).await;
+        store.roll_up(now).await.unwrap();
+        if group % 16 == 0 {
+            store.expire(now, KEPT).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "the child of the test below, which kills it"]
+async fn a_life() {
+    let path = PathBuf::from(std::env::var_os("PEERLIGHT_TEST_STORE").unwrap());
+    let first = std::env::var("PEERLIGHT_TEST_FIRST").unwrap().parse().unwrap();
+    live(&SqliteStore::open(&path).unwrap(), first).await;
+}
+
+/// Lets a child live until it dies at `point`, is killed after it acknowledged `patience` batches, or is done. Returns
+/// what it acknowledged, and whether it was killed.
+fn life(path: &Path, first: u64, point: Option<&str>, patience: usize) -> (BTreeSet<u64>, bool) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "store::sqlite::kill::a_life", "--nocapture"])
+        .env("PEERLIGHT_TEST_STORE", path)
+        .env("PEERLIGHT_TEST_FIRST", first.to_string())
+        .env("PEERLIGHT_CRASH_AT", point.unwrap_or("nowhere"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut acknowledged = BTreeSet::new();
+    let mut killed = false;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        // The harness writes on the same line before the first.
+        let line = line.unwrap();
+        let Some((_harness, sequence)) = line.split_once("acked ") else { continue };
+        acknowledged.insert(sequence.parse().unwrap());
+        if point.is_none() && !killed && acknowledged.len() >= patience {
+            child.kill().unwrap();
+            killed = true;
+        }
+    }
+    let status = child.wait().unwrap();
+    assert!(status.success() || status.signal().is_some(), "the child failed by itself: {status}");
+    (acknowledged, status.signal().is_some())
+}
+
+/// Opens what the dead left, and counts it.
+async fn check(path: &Path, acknowledged: &BTreeSet<u64>, stored: &mut BTreeSet<u64>) {
+    let store = SqliteStore::open(path).unwrap();
+    let first = stored.last().map_or(0, |last| last + 1);
+    let mut beyond = BTreeSet::new();
+    for sequence in first..first + LIFE {
+        if store.ledgered(batch_of(sequence).number).await.unwrap().is_some() {
+            beyond.insert(sequence);
+        }
+    }
+    stored.extend(beyond);
+    assert!(acknowledged.is_subset(stored), "acknowledged but lost: {acknowledged:?}");
+    let mut expected = (0, Histogram::default());
+    for &sequence in stored.iter() {
+        for one in batch_of(sequence).measurements {
+            expected.0 += one.counters.scheduled;
+            expected.1.merge(&one.histogram);
+        }
+    }
+    let mut found = (0, Histogram::default());
+    let end = time_of(stored.last().copied().unwrap_or(0)).plus(DAY);
+    for row in store.scan(everything(1, MIDNIGHT, end)).await.unwrap() {
+        found.0 += row.counters.scheduled;
+        found.1.merge(&row.histogram);
+    }
+    assert_eq!(found, expected);
+    if let Some(&last) = stored.last() {
+        let again = store.put(admitted(&caller(1, 1), batch_of(last), time_of(last + 1))).await.unwrap();
+        assert_eq!(again, PutOutcome::Duplicate);
+    }
+}
+
+#[tokio::test]
+async fn killed_at_any_instant_it_loses_nothing_and_counts_nothing_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.sqlite");
+    let mut random = StdRng::seed_from_u64(7);
+    let mut stored = BTreeSet::new();
+    let mut died_at = BTreeSet::new();
+    let (mut kills, mut lives) = (0, 0);
+    while kills < KILLS {
+        lives += 1;
+        assert!(lives < KILLS * 2, "the child survives too often");
+        // Every other life ends at a point, each in its turn.
+        let name = CRASH_POINTS[(lives as usize / 2) % CRASH_POINTS.len()];
+        let point = (lives % 2 == 0).then(|| format!("{name}:{}", random.random_range(1..3)));
+        let first = stored.last().map_or(0, |last| last + 1);
+        let patience = random.random_range(0..LIFE as usize);
+        let (acknowledged, killed) = life(&path, first, point.as_deref(), patience);
+        if killed {
+            kills += 1;
+            died_at.extend(point.map(|_point| name));
+        }
+        check(&path, &acknowledged, &mut stored).await;
+    }
+    assert_eq!(died_at, BTreeSet::from(CRASH_POINTS), "it was killed at every point");
+    println!("{kills} kills in {lives} lives, {} batches, each counted once", stored.len());
+}
