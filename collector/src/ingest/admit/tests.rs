@@ -109,8 +109,11 @@ fn an_uplink_that_is_not_the_registrations_is_refused() {
     let caller = caller(1, 1);
     let mut foreign = batch(&caller, 0, vec![ago(MINUTE), measurement(1, NOW.minus(MINUTE), 60, &[])]);
     foreign.series[1].key.uplink = "paris-1".into();
-    let admitted = admit_at_now(&caller, decoded(foreign)).unwrap();
+    let admitted = admit_at_now(&caller, decoded(foreign.clone())).unwrap();
     assert_eq!(admitted.refused(), [Refusal { index: 1, code: RefusalCode::Uplink }]);
+    // Measured before the agent knew its site.
+    foreign.series[1].key.uplink.clear();
+    assert_eq!(admit_at_now(&caller, decoded(foreign)).unwrap().refused(), []);
 }
 
 #[test]

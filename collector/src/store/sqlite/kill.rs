@@ -22,7 +22,7 @@ use std::{
 };
 
 /// How often the store is killed.
-const KILLS: u32 = 120;
+const KILLS: usize = 120;
 /// How many batches one life of the child puts at most, this many at once.
 const LIFE: u64 = 48;
 const AT_ONCE: u64 = 4;
@@ -57,7 +57,7 @@ async fn live(store: &SqliteStore, first: u64) {
         };
         join_all(numbers.map(put)).await;
         store.roll_up(now).await.unwrap();
-        if group % 16 == 0 {
+        if (group - first).is_multiple_of(4 * AT_ONCE) {
             store.expire(now, KEPT).await.unwrap();
         }
     }
@@ -73,7 +73,7 @@ async fn a_life() {
 
 /// Lets a child live until it dies at `point`, is killed after it acknowledged `patience` batches, or is done. Returns
 /// what it acknowledged, and whether it was killed.
-fn life(path: &Path, first: u64, point: Option<&str>, patience: usize) -> (BTreeSet<u64>, bool) {
+fn life(path: &Path, first: u64, point: Option<&str>, patience: u64) -> (BTreeSet<u64>, bool) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "store::sqlite::kill::a_life", "--nocapture"])
         .env("PEERLIGHT_TEST_STORE", path)
@@ -90,7 +90,7 @@ fn life(path: &Path, first: u64, point: Option<&str>, patience: usize) -> (BTree
         let line = line.unwrap();
         let Some((_harness, sequence)) = line.split_once("acked ") else { continue };
         acknowledged.insert(sequence.parse().unwrap());
-        if point.is_none() && !killed && acknowledged.len() >= patience {
+        if point.is_none() && !killed && acknowledged.len() as u64 >= patience {
             child.kill().unwrap();
             killed = true;
         }
@@ -139,15 +139,15 @@ async fn killed_at_any_instant_it_loses_nothing_and_counts_nothing_twice() {
     let mut random = StdRng::seed_from_u64(7);
     let mut stored = BTreeSet::new();
     let mut died_at = BTreeSet::new();
-    let (mut kills, mut lives) = (0, 0);
+    let (mut kills, mut lives) = (0, 0_usize);
     while kills < KILLS {
         lives += 1;
         assert!(lives < KILLS * 2, "the child survives too often");
         // Every other life ends at a point, each in its turn.
-        let name = CRASH_POINTS[(lives as usize / 2) % CRASH_POINTS.len()];
+        let name = CRASH_POINTS[lives / 2 % CRASH_POINTS.len()];
         let point = (lives % 2 == 0).then(|| format!("{name}:{}", random.random_range(1..3)));
         let first = stored.last().map_or(0, |last| last + 1);
-        let patience = random.random_range(0..usize::try_from(LIFE).unwrap());
+        let patience = random.random_range(0..LIFE);
         let (acknowledged, killed) = life(&path, first, point.as_deref(), patience);
         if killed {
             kills += 1;
