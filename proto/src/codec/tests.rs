@@ -1,7 +1,16 @@
 //! Round trips, limits and hostile bytes.
 
 use super::*;
-use crate::target::Host;
+use crate::{
+    batch::Health,
+    histogram::Histogram,
+    id::{AgentId, BatchNumber, SessionId},
+    measurement::{Attribute, Counters, Measurement, Observed},
+    metric::Metric,
+    series::{Clock, Family, Path, Series, SeriesKey},
+    target::{Host, Target},
+    time::{Interval, IntervalLength},
+};
 use proptest::{collection::vec, prelude::*};
 
 fn example() -> Batch {

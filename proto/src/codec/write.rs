@@ -1,0 +1,107 @@
+//! From checked types to the messages of the wire.
+
+use crate::{
+    batch::Batch,
+    limits,
+    measurement::Measurement,
+    series::{Family, Handshake, HttpVersion, Series},
+    wire,
+};
+use std::net::IpAddr;
+
+/// A batch as prost writes it.
+pub(super) fn batch_to_wire(batch: &Batch) -> wire::Batch {
+    wire::Batch {
+        version: limits::PROTOCOL_VERSION,
+        agent: batch.number.agent.as_bytes().to_vec(),
+        session: batch.number.session.as_bytes().to_vec(),
+        sequence: batch.number.sequence,
+        created_us: batch.created.as_micros(),
+        clock_offset_us: batch.clock_offset_us,
+        series: batch.series.iter().map(series_to_wire).collect(),
+        measurements: batch.measurements.iter().map(measurement_to_wire).collect(),
+        part: batch.part.map(|part| wire::Part {
+            session: part.session.as_bytes().to_vec(),
+            sequence: part.sequence,
+            sha256: part.digest.as_bytes().to_vec(),
+            index: part.index,
+            count: part.count,
+        }),
+        health: Some(wire::Health {
+            spooled_batches: batch.health.spooled_batches,
+            spooled_bytes: batch.health.spooled_bytes,
+            dropped_batches: batch.health.dropped_batches,
+            corrupt_batches: batch.health.corrupt_batches,
+            refused_measurements: batch.health.refused_measurements,
+            rejected_batches: batch.health.rejected_batches,
+        }),
+        agent_version: batch.agent_version.clone(),
+    }
+}
+
+fn series_to_wire(series: &Series) -> wire::Series {
+    let key = &series.key;
+    wire::Series {
+        uplink: key.uplink.clone(),
+        target: Some(wire::Target {
+            name: series.target.name.clone(),
+            service: series.target.service.clone(),
+            address: series.target.address.to_string(),
+            probe: series.target.probe.to_string(),
+        }),
+        metric: key.metric.name().to_owned(),
+        family: match key.family {
+            Family::V4 => 4,
+            Family::V6 => 6,
+        },
+        path: key.path.as_str().to_owned(),
+        clock: key.clock.as_str().to_owned(),
+        http_version: key.http_version.map_or("", HttpVersion::as_str).to_owned(),
+        handshake: key.handshake.map_or("", Handshake::as_str).to_owned(),
+        probe_interval_ms: series.probe_interval_ms,
+    }
+}
+
+fn measurement_to_wire(measurement: &Measurement) -> wire::Measurement {
+    let (counters, histogram) = (&measurement.counters, &measurement.histogram);
+    wire::Measurement {
+        series: measurement.series,
+        interval_start: measurement.interval.start().as_secs(),
+        interval_seconds: measurement.interval.length().as_secs(),
+        counters: Some(wire::Counters {
+            scheduled: counters.scheduled,
+            skipped: counters.skipped,
+            voided: counters.voided,
+            dns_failed: counters.dns_failed,
+            send_failed: counters.send_failed,
+            answered: counters.answered,
+            retransmitted: counters.retransmitted,
+            late: counters.late,
+            lost: counters.lost,
+            refused: counters.refused,
+            duplicate: counters.duplicate,
+            foreign: counters.foreign,
+        }),
+        histogram: histogram.encode(),
+        sum_us: histogram.sum_us(),
+        min_us: histogram.min_us().unwrap_or(0),
+        max_us: histogram.max_us().unwrap_or(0),
+        overflow: histogram.overflow(),
+        attributes: measurement
+            .attributes
+            .iter()
+            .map(|attribute| wire::Attribute {
+                kind: attribute.kind.clone(),
+                value: attribute.value.clone(),
+                count: attribute.count,
+            })
+            .collect(),
+        observed: measurement.observed.map(|observed| wire::Observed {
+            address: match observed.address {
+                IpAddr::V4(address) => address.octets().to_vec(),
+                IpAddr::V6(address) => address.octets().to_vec(),
+            },
+            age_seconds: observed.age_seconds,
+        }),
+    }
+}
