@@ -37,3 +37,37 @@ pub async fn maintain(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        SqliteStore,
+        fixture::{
+            DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, everything, measurement, scheduled,
+        },
+    };
+
+    #[tokio::test]
+    async fn what_waits_is_rolled_up_and_what_is_old_goes_until_shutdown() {
+        let directory = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&directory.path().join("store.sqlite")).unwrap());
+        let caller = caller(1, 1);
+        let batch = batch(&caller, 0, vec![measurement(0, MIDNIGHT, 60, &[20_000])]);
+        store.put(admitted(&caller, batch, MIDNIGHT.plus(MINUTE))).await.unwrap();
+
+        let shutdown = CancellationToken::new();
+        let later = || MIDNIGHT.plus(DAY * 4);
+        let upkeep = maintain(Arc::clone(&store), later, RETENTION, shutdown.clone());
+        let watch = async {
+            while store.health().await.unwrap().ledger_entries > 0 {}
+            shutdown.cancel();
+        };
+        tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(upkeep, watch) }).await.unwrap();
+        let health = store.health().await.unwrap();
+        assert_eq!((health.batches, health.rollups, health.stale_rollups), (0, 2, 0));
+        let rows = store.scan(everything(1, MIDNIGHT, MIDNIGHT.plus(DAY))).await.unwrap();
+        assert_eq!(scheduled(&rows), 2);
+    }
+}
