@@ -39,7 +39,7 @@ use clock::Clock;
 use config::Config;
 use credential::CredentialError;
 use probe::{ProbeError, Prober};
-use spool::{Spool, SpoolError, shared::SharedSpool};
+use spool::{Spool, SpoolError, handle::SharedSpool};
 use status::{Board, Status};
 use std::sync::Arc;
 use targets::ScheduledTarget;

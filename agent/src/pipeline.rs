@@ -14,7 +14,7 @@ use crate::{
     push::{Patience, Push},
     sample::Stray,
     signature::AgentKey,
-    spool::{pack::pack, shared::SharedSpool},
+    spool::{handle::SharedSpool, pack::pack},
     status::{self, Board},
     targets::{ScheduledTarget, Selector},
 };

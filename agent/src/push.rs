@@ -7,7 +7,7 @@ use crate::{
     credential::Enrolment,
     exchange::{Exchange, ExchangeError, Question, Source},
     link::{Link, LinkError},
-    spool::{SpoolError, Waiting, shared::SharedSpool},
+    spool::{SpoolError, Waiting, handle::SharedSpool},
     status::{Board, PushState},
 };
 use http::{HeaderValue, header};

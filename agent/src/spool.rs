@@ -4,11 +4,11 @@
 //! goes only on the collector's signed word, or, oldest first and counted, when a bound is reached. Acknowledged batches
 //! are kept for a day, so that `resend` can restore what a collector lost. One process owns a spool.
 
+pub mod handle;
 mod key;
 pub mod pack;
 pub mod record;
 mod resend;
-pub mod shared;
 mod split;
 
 pub use key::Key;
@@ -119,7 +119,7 @@ pub struct Counts {
     pub refused_measurements: u64,
 }
 
-/// The batches that wait on disk. Its operations block on the disk: async code uses [`shared::SharedSpool`].
+/// The batches that wait on disk. Its operations block on the disk: async code uses [`handle::SharedSpool`].
 #[derive(Debug)]
 pub struct Spool {
     directory: PathBuf,

@@ -9,7 +9,7 @@ use peerlight_agent::{
     link::Link,
     paths::StateDir,
     push::{Patience, Push},
-    spool::{RESEND_REQUEST, Spool, SpoolSettings, pack::Draft, shared::SharedSpool},
+    spool::{RESEND_REQUEST, Spool, SpoolSettings, handle::SharedSpool, pack::Draft},
     status::Board,
     trust::CollectorTrust,
 };

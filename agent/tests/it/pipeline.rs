@@ -9,7 +9,7 @@ use peerlight_agent::{
     probe::Probe,
     push::Patience,
     sample::{Outcome, Reading, Sample},
-    spool::{Spool, SpoolSettings, shared::SharedSpool},
+    spool::{Spool, SpoolSettings, handle::SharedSpool},
     status::{Board, Status},
 };
 use peerlight_proto::{

@@ -6,7 +6,7 @@ use peerlight_agent::{
     link::Link,
     paths::StateDir,
     push::{Patience, Push},
-    spool::{Spool, SpoolSettings, pack::Draft, shared::SharedSpool},
+    spool::{Spool, SpoolSettings, handle::SharedSpool, pack::Draft},
     status::{Board, PushState, Status},
 };
 use peerlight_proto::{
