@@ -28,7 +28,7 @@ pub struct NamespaceError {
 
 impl NamespaceError {
     /// Says what was tried when it failed.
-    pub(crate) fn at(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub fn at(operation: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { operation, source }
     }
 }

@@ -2,7 +2,7 @@
 //! taken, too. How late the relay or this thread runs therefore makes no difference to the truth.
 
 use super::namespace::{Namespace, NamespaceError};
-use crate::truth::{Direction, Truth};
+use crate::truth::{Direction, Stamp, Truth};
 use nix::{
     cmsg_space,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -34,6 +34,25 @@ const PACKET_OUTGOING: u8 = 4;
 /// `ARPHRD_NONE` of `linux/if_arp.h`: a TUN device, as opposed to the loopback device.
 const ARPHRD_NONE: u16 = 0xfffe;
 
+/// Who is told of the packets.
+pub trait Witness: Send + 'static {
+    /// A packet that passed the end of `site`'s path at `at`.
+    fn observe(&mut self, site: usize, direction: Direction, at: Stamp, bytes: &[u8]);
+
+    /// Packets that passed without a stamp.
+    fn missed(&mut self, packets: u64);
+}
+
+impl Witness for Truth {
+    fn observe(&mut self, site: usize, direction: Direction, at: Stamp, bytes: &[u8]) {
+        Self::observe(self, site, direction, at, bytes);
+    }
+
+    fn missed(&mut self, packets: u64) {
+        Self::missed(self, packets);
+    }
+}
+
 /// The running taps; they end when this is dropped.
 #[derive(Debug)]
 pub struct Taps {
@@ -42,13 +61,13 @@ pub struct Taps {
 }
 
 impl Taps {
-    /// Begins to tell `truth` of every packet that passes `sites`, which are known by their number.
-    pub fn start(sites: &[Namespace], truth: Arc<Mutex<Truth>>) -> Result<Self, NamespaceError> {
+    /// Begins to tell `witness` of every packet that passes `sites`, which are known by their number.
+    pub fn start<W: Witness>(sites: &[Namespace], witness: Arc<Mutex<W>>) -> Result<Self, NamespaceError> {
         let sockets = sites.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let (stop, stopped) = UnixStream::pair().map_err(NamespaceError::at("make a pair of sockets"))?;
         let thread = thread::Builder::new()
             .name("lab-taps".into())
-            .spawn(move || listen(&sockets, &stopped, &truth))
+            .spawn(move || listen(&sockets, &stopped, &*witness))
             .map_err(NamespaceError::at("start the thread of the taps"))?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
@@ -78,7 +97,7 @@ fn open(site: &Namespace) -> Result<OwnedFd, NamespaceError> {
     site.within(|| tap().map_err(io::Error::from).map_err(NamespaceError::at("open a packet socket")))
 }
 
-fn listen(sockets: &[OwnedFd], stopped: &UnixStream, truth: &Mutex<Truth>) {
+fn listen(sockets: &[OwnedFd], stopped: &UnixStream, witness: &Mutex<impl Witness>) {
     let mut missed = vec![0_u32; sockets.len()];
     loop {
         let mut descriptors: Vec<_> = sockets
@@ -93,15 +112,15 @@ fn listen(sockets: &[OwnedFd], stopped: &UnixStream, truth: &Mutex<Truth>) {
         if ready.last() == Some(&true) {
             return;
         }
-        let mut truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut witness = witness.lock().unwrap_or_else(PoisonError::into_inner);
         for (site, socket) in sockets.iter().enumerate().filter(|&(site, _)| ready[site]) {
-            while take(site, socket, &mut truth, &mut missed[site]) {}
+            while take(site, socket, &mut *witness, &mut missed[site]) {}
         }
     }
 }
 
 /// Takes one packet in; false when there is none.
-fn take(site: usize, socket: &OwnedFd, truth: &mut Truth, missed: &mut u32) -> bool {
+fn take(site: usize, socket: &OwnedFd, witness: &mut impl Witness, missed: &mut u32) -> bool {
     let mut buffer = [0; SNAP_LENGTH];
     let mut control = cmsg_space!(TimeSpec, u32);
     let mut slices = [IoSliceMut::new(&mut buffer)];
@@ -115,7 +134,7 @@ fn take(site: usize, socket: &OwnedFd, truth: &mut Truth, missed: &mut u32) -> b
         if let ControlMessageOwned::ScmTimestampns(at) = part {
             stamp = Some(Duration::from(at));
         } else if let ControlMessageOwned::RxqOvfl(dropped) = part {
-            truth.missed(u64::from(dropped.wrapping_sub(*missed)));
+            witness.missed(u64::from(dropped.wrapping_sub(*missed)));
             *missed = dropped;
         }
     }
@@ -124,7 +143,7 @@ fn take(site: usize, socket: &OwnedFd, truth: &mut Truth, missed: &mut u32) -> b
         && link.hatype() == ARPHRD_NONE
     {
         let direction = if link.pkttype() == PACKET_OUTGOING { Direction::Out } else { Direction::In };
-        truth.observe(site, direction, at, &buffer[..length.min(SNAP_LENGTH)]);
+        witness.observe(site, direction, at, &buffer[..length.min(SNAP_LENGTH)]);
     }
     true
 }

@@ -1,0 +1,106 @@
+//! The tools that are libraries, each in a process of its own, so that its cost and its niceness are its own: Peerlight's
+//! prober, and surge-ping as its README shows it.
+
+use crate::{
+    course::{Course, Kind, address},
+    known_path::TCP_PORT,
+};
+use anyhow::Context as _;
+use peerlight_agent::{
+    probe::{IcmpEngine, Probe as _, ProbeSettings, Prober},
+    sample::Outcome,
+};
+use peerlight_proto::{
+    series::Family,
+    target::{ProbeKind, Target},
+};
+use std::{future::Future, io::Write as _, net::IpAddr, sync::Arc, time::Duration};
+use tokio::task::JoinSet;
+
+/// Runs `word`: the tool's name, a colon and the course.
+pub(crate) fn run(word: &str) -> anyhow::Result<()> {
+    let (tool, course) = word.split_once(':').context("a child needs a tool and a course")?;
+    let course = Course::read(course).context("a child needs a course")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let times = runtime.block_on(async {
+        match tool {
+            "peerlight" => peerlight(&course, IcmpEngine::Native).await,
+            "portable" => peerlight(&course, IcmpEngine::Portable).await,
+            "surge-ping" => surge_ping(&course).await,
+            other => anyhow::bail!("no such tool: {other}"),
+        }
+    })?;
+    let mut out = std::io::stdout().lock();
+    for (address, time) in times {
+        let time = time.map_or_else(|| "-".to_owned(), |time| time.as_nanos().to_string());
+        writeln!(out, "{address} {time}")?;
+    }
+    Ok(())
+}
+
+type Times = Vec<(IpAddr, Option<Duration>)>;
+
+async fn peerlight(course: &Course, icmp_engine: IcmpEngine) -> anyhow::Result<Times> {
+    let settings =
+        ProbeSettings { icmp_engine, allow: vec!["198.18.0.0/15".parse()?], ..ProbeSettings::default() };
+    let (prober, _strays) = Prober::open(settings)?;
+    let prober = Arc::new(prober);
+    let probe = match course.kind {
+        Kind::Icmp => ProbeKind::Icmp,
+        Kind::Tcp => ProbeKind::Tcp { port: TCP_PORT },
+    };
+    paced(course, move |to| {
+        let (prober, probe) = (Arc::clone(&prober), probe.clone());
+        async move {
+            let target = Target {
+                name: "target".into(),
+                service: "bench".into(),
+                address: to.to_string().parse().ok()?,
+                probe,
+            };
+            let sample = prober.probe(&target, Family::V4).await?;
+            match sample.readings.first()?.outcome {
+                Outcome::Answered { latency, .. } => Some(latency),
+                Outcome::Failed(_) => None,
+            }
+        }
+    })
+    .await
+}
+
+async fn surge_ping(course: &Course) -> anyhow::Result<Times> {
+    let client = surge_ping::Client::new(&surge_ping::Config::default())?;
+    let mut identifiers = 0_u16;
+    paced(course, move |to| {
+        let client = client.clone();
+        identifiers = identifiers.wrapping_add(1);
+        let number = identifiers;
+        async move {
+            let mut pinger = client.pinger(to, surge_ping::PingIdentifier(number)).await;
+            pinger.timeout(ProbeSettings::DEFAULT_DEADLINE);
+            pinger.ping(surge_ping::PingSequence(number), &[0; 56]).await.ok().map(|(_, took)| took)
+        }
+    })
+    .await
+}
+
+/// Sends every probe when it is due, whatever became of those before.
+async fn paced<F>(course: &Course, mut probe: impl FnMut(IpAddr) -> F) -> anyhow::Result<Times>
+where
+    F: Future<Output = Option<Duration>> + Send + 'static,
+{
+    let start = tokio::time::Instant::now();
+    let mut probes = JoinSet::new();
+    for (number, (due, target)) in course.due().enumerate() {
+        tokio::time::sleep_until(start + due).await;
+        let to = address(target);
+        let probe = probe(to);
+        probes.spawn(async move { (number, to, probe.await) });
+    }
+    let mut times = Vec::new();
+    while let Some(done) = probes.join_next().await {
+        times.push(done?);
+    }
+    times.sort_unstable_by_key(|&(number, _, _)| number);
+    Ok(times.into_iter().map(|(_, to, time)| (to, time)).collect())
+}

@@ -1,0 +1,116 @@
+//! Courses: what is probed, how often and under which condition; the same for every tool.
+
+use std::{
+    fmt::{self, Display},
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
+/// What is probed how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Course {
+    /// By which probe.
+    pub(crate) kind: Kind,
+    /// How many targets there are.
+    pub(crate) targets: u16,
+    /// How often each is probed.
+    pub(crate) rounds: u32,
+    /// The time between two probes of one target.
+    pub(crate) period: Duration,
+    /// What else the machine does.
+    pub(crate) condition: Condition,
+}
+
+/// The kind of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// ICMP echo.
+    Icmp,
+    /// TCP connect.
+    Tcp,
+}
+
+/// What else the machine does, and how the tool stands to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Condition {
+    /// Whatever it does anyway.
+    Idle,
+    /// Four threads that never wait.
+    Load,
+    /// The same, and the tool gives way to them (nice 19).
+    Nice,
+}
+
+impl Course {
+    /// A course of at least so many probes: 1 target every 20 ms (ICMP) or 50 ms (TCP), or many once a second (ICMP) or
+    /// every five (TCP).
+    pub(crate) fn new(kind: Kind, targets: u16, condition: Condition, probes: u32) -> Self {
+        let many = targets > 1;
+        let period = match (kind, many) {
+            (Kind::Icmp, false) => Duration::from_millis(20),
+            (Kind::Tcp, false) => Duration::from_millis(50),
+            (Kind::Icmp, true) => Duration::from_secs(1),
+            (Kind::Tcp, true) => Duration::from_secs(5),
+        };
+        // One target at a time takes its time; a fifth of the probes says enough of it.
+        let probes = if many { probes } else { probes.div_ceil(5) };
+        Self { kind, targets, rounds: probes.div_ceil(u32::from(targets)), period, condition }
+    }
+
+    /// The targets' addresses.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        (0..self.targets).map(address)
+    }
+
+    /// All probes in the order in which they are due: since when, which target.
+    pub(crate) fn due(&self) -> impl Iterator<Item = (Duration, u16)> + use<> {
+        let (period, targets) = (self.period, self.targets);
+        (0..self.rounds).flat_map(move |round| {
+            (0..targets)
+                .map(move |target| (period * round + period * u32::from(target) / u32::from(targets), target))
+        })
+    }
+
+    /// As one word, for a child process.
+    pub(crate) fn word(&self) -> String {
+        let kind = match self.kind {
+            Kind::Icmp => "icmp",
+            Kind::Tcp => "tcp",
+        };
+        format!("{kind},{},{},{}", self.targets, self.rounds, self.period.as_micros())
+    }
+
+    /// Reads [`Course::word`] again. The condition is the parent's affair.
+    pub(crate) fn read(word: &str) -> Option<Self> {
+        let parts: Vec<&str> = word.split(',').collect();
+        let &[kind, targets, rounds, period] = parts.as_slice() else { return None };
+        Some(Self {
+            kind: <Kind as clap::ValueEnum>::from_str(kind, false).ok()?,
+            targets: targets.parse().ok()?,
+            rounds: rounds.parse().ok()?,
+            period: Duration::from_micros(period.parse().ok()?),
+            condition: Condition::Idle,
+        })
+    }
+}
+
+impl Display for Course {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Icmp => "ICMP",
+            Kind::Tcp => "TCP connect",
+        };
+        let condition = match self.condition {
+            Condition::Idle => "otherwise idle",
+            Condition::Load => "4 busy threads",
+            Condition::Nice => "4 busy threads, tool at nice 19",
+        };
+        let Self { targets, rounds, period, .. } = self;
+        write!(f, "{kind}, {targets} × {rounds} probes, one each {period:?}; {condition}")
+    }
+}
+
+/// The address of a target: within the networks for tests of networks (RFC 2544).
+pub(crate) fn address(target: u16) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(Ipv4Addr::new(198, 19, 0, 1).to_bits() + u32::from(target)))
+}

@@ -1,0 +1,110 @@
+//! The known path: a namespace for the tools, one for the targets, the lab's relay between them, and the wire's stamps at
+//! the tools' end.
+
+use crate::{
+    course::{Kind, address},
+    wire::{Flight, Wire},
+};
+use ipnet::{IpNet, Ipv4Net};
+use peerlight_lab::{
+    network::{
+        link::{self, Addressing},
+        namespace::{Namespace, NamespaceError},
+        path::Path,
+        relay::{Relay, SiteLink},
+        tap::Taps,
+    },
+    scenario::Conditions,
+};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, TcpListener},
+    process::{Child, Command},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// The port that takes connections.
+pub(crate) const TCP_PORT: u16 = 80;
+/// The networks for tests of networks (RFC 2544): the tools live in the first half, the targets in the second.
+const TOOLS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 16);
+const TARGETS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 19, 0, 0), 16);
+
+/// The path, as long as it lives.
+pub(crate) struct KnownPath {
+    tools: Namespace,
+    wire: Arc<Mutex<Wire>>,
+    _taps: Taps,
+    _relay: Relay,
+}
+
+impl KnownPath {
+    /// Builds it to so many targets, with `delay` for a round trip.
+    pub(crate) fn build(targets: u16, delay: Duration) -> Result<Self, NamespaceError> {
+        let (tools, core) = (Namespace::create()?, Namespace::create()?);
+        let conditions = Conditions { delay, jitter: Duration::ZERO, loss: 0.0 };
+        let device = link::create(
+            &tools,
+            &Addressing {
+                addresses: vec![IpNet::new_assert(Ipv4Addr::new(198, 18, 0, 10).into(), 16)],
+                routes: vec![TARGETS.into()],
+            },
+        )?;
+        let core_device = link::create(
+            &core,
+            &Addressing {
+                addresses: (0..targets).map(|target| IpNet::from(address(target))).collect(),
+                routes: vec![TOOLS.into()],
+            },
+        )?;
+        let site = SiteLink {
+            device,
+            prefixes: vec![TOOLS.into()],
+            outbound: Path::half_of(conditions, 1),
+            inbound: Path::half_of(conditions, 2),
+        };
+        let relay = Relay::start(core_device, vec![site]).map_err(NamespaceError::at("start the relay"))?;
+        let wire = Arc::new(Mutex::new(Wire::default()));
+        let taps = Taps::start(std::slice::from_ref(&tools), Arc::clone(&wire))?;
+        accept(&core)?;
+        Ok(Self { tools, wire, _taps: taps, _relay: relay })
+    }
+
+    /// Starts a tool at its end of the path.
+    pub(crate) fn spawn(&self, command: &mut Command) -> Result<Child, NamespaceError> {
+        self.within(|| command.spawn().map_err(NamespaceError::at("start a tool")))
+    }
+
+    /// Does `work` at the tools' end of the path.
+    pub(crate) fn within<T: Send>(
+        &self,
+        work: impl FnOnce() -> Result<T, NamespaceError> + Send,
+    ) -> Result<T, NamespaceError> {
+        self.tools.within(work)
+    }
+
+    /// Forgets what the wire carried so far.
+    pub(crate) fn forget(&self) {
+        *self.wire() = Wire::default();
+    }
+
+    /// What the wire carried: each target's probes in the order in which they were sent.
+    pub(crate) fn flights(&self, kind: Kind) -> HashMap<IpAddr, Vec<Flight>> {
+        self.wire().flights(kind)
+    }
+
+    fn wire(&self) -> MutexGuard<'_, Wire> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Accepts and closes connections at every target, for as long as the process lives.
+fn accept(core: &Namespace) -> Result<(), NamespaceError> {
+    let listener = core.within(|| {
+        TcpListener::bind((Ipv4Addr::UNSPECIFIED, TCP_PORT))
+            .map_err(NamespaceError::at("bind the targets' port"))
+    })?;
+    thread::spawn(move || listener.incoming().for_each(drop));
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! How true the times are that Peerlight and its peers report: the same known path, the same run, each probe compared with
+//! what its own packets took on the wire by the kernel's stamps. Needs root, for network namespaces and TUN:
+//!
+//! `cargo bench --bench accuracy`
+//!
+//! Peers that are not installed are left out by name (Debian: `fping iputils-ping prometheus-blackbox-exporter curl`).
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its table, and its progress beside it"
+)]
+
+mod child;
+mod course;
+mod hogs;
+mod known_path;
+mod score;
+mod tools;
+mod wire;
+
+use anyhow::Context as _;
+use clap::Parser;
+use course::{Condition, Course, Kind};
+use known_path::KnownPath;
+use score::Score;
+use std::{fs, time::Duration};
+use tools::Tool;
+
+/// Compares measured times with the wire's.
+#[derive(Debug, Parser)]
+#[command(name = "accuracy")]
+struct Arguments {
+    /// The conditions to measure under.
+    #[arg(long, value_delimiter = ',', default_values = ["idle", "load", "nice"])]
+    conditions: Vec<Condition>,
+    /// The kinds of probes.
+    #[arg(long, value_delimiter = ',', default_values = ["icmp", "tcp"])]
+    kinds: Vec<Kind>,
+    /// The tools, all that can probe the kind when left out.
+    #[arg(long, value_delimiter = ',')]
+    tools: Vec<Tool>,
+    /// How many targets there are in the courses with many.
+    #[arg(long, default_value_t = 1_000)]
+    targets: u16,
+    /// How many probes a course has at least.
+    #[arg(long, default_value_t = 5_000)]
+    probes: u32,
+    /// The path's round trip.
+    #[arg(long, default_value = "10ms", value_parser = humantime::parse_duration)]
+    delay: Duration,
+    /// Given by `cargo bench`, without meaning here.
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// Probes the course instead, in the process's own network namespace, and prints each time.
+    #[arg(long, hide = true, value_name = "COURSE")]
+    child: Option<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(child) = &arguments.child {
+        return child::run(child);
+    }
+    // Of the process, as reqwest wants it; another one cannot have been installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let path = KnownPath::build(arguments.targets, arguments.delay)
+        .context("the known path needs root and /dev/net/tun")?;
+    println!("{}", Score::HEADER);
+    for &kind in &arguments.kinds {
+        for targets in [1, arguments.targets] {
+            for &condition in &arguments.conditions {
+                let course = Course::new(kind, targets, condition, arguments.probes);
+                measure(&arguments, &path, &course)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One course with every tool, one after another, and their rows beside Peerlight's.
+fn measure(arguments: &Arguments, path: &KnownPath, course: &Course) -> anyhow::Result<()> {
+    println!("\n{course}; load average {}", load_average());
+    let mut ours = None;
+    for tool in Tool::all().filter(|tool| arguments.tools.is_empty() || arguments.tools.contains(tool)) {
+        if !tool.can(course) {
+            continue;
+        }
+        if !tool.is_installed() {
+            println!("{tool:<22} not installed");
+            continue;
+        }
+        eprintln!("… {tool}");
+        let _hogs = hogs::start(course.condition);
+        path.forget();
+        let run = tool.run(path, course).with_context(|| format!("{tool} in {course}"))?;
+        let score = Score::new(&path.flights(course.kind), &run);
+        println!("{}", score.row(&tool.to_string(), ours.as_ref()));
+        ours = ours.or(Some(score));
+    }
+    Ok(())
+}
+
+fn load_average() -> String {
+    let all = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    all.split(' ').next().unwrap_or_default().to_owned()
+}
