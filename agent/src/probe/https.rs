@@ -7,10 +7,10 @@ mod watched;
 
 use super::{
     addressing::{Addressing, Choice},
-    exchange::{clip, judge, now},
+    exchange::{Exchange, clip, judge, now},
     prober::ProbeError,
     settings::ProbeSettings,
-    tcp,
+    stamped, tcp,
 };
 use crate::sample::{Outcome, Reading, Sample};
 use peerlight_proto::{
@@ -19,7 +19,7 @@ use peerlight_proto::{
     series::{Clock, Family, Handshake, HttpVersion, Path},
     target::{ProbeKind, Target},
 };
-use phases::{Phase, Timeline};
+use phases::{Phase, Timeline, stamped_first_byte, stamped_handshake};
 use request::{Question, ask};
 use rustls::HandshakeKind;
 use rustls_pki_types::ServerName;
@@ -48,6 +48,8 @@ pub(crate) struct Https {
 /// An exchange as far as it has come.
 struct Progress {
     timeline: Timeline,
+    /// The phases that a better clock than this process's timed, and their nanoseconds by it.
+    stamped: Vec<(Phase, Clock, i64)>,
     /// The phase that is under way.
     phase: Phase,
     looked_up: bool,
@@ -82,6 +84,7 @@ impl Https {
         let start = now();
         let mut progress = Progress {
             timeline: Timeline::new(start),
+            stamped: Vec::new(),
             phase: Phase::Dns,
             looked_up: target.address.ip().is_none(),
             address: None,
@@ -142,7 +145,9 @@ impl Https {
         let name = ServerName::try_from(target.address.as_str().to_owned())
             .map_err(|error| unsendable(error.to_string()))?;
         let shaken = connector.connect(name, stream).await;
-        progress.timeline.mark_handshake(&notes.take(), now());
+        let passages = notes.take();
+        progress.timeline.mark_handshake(&passages, now());
+        progress.stamp(Phase::Tls, Clock::Kernel, stamped_handshake(&passages));
         progress.attributes.extend(witness.issuer().map(|issuer| ("issuer", issuer)));
         let stream = shaken.map_err(|error| Stop::Failed(Ending::Refused, tls::describe(&error)))?;
         let (_, connection) = stream.get_ref();
@@ -196,6 +201,7 @@ impl Progress {
         if connected.facts.is_some_and(|facts| facts.retransmitted) {
             return Err(Stop::Failed(Ending::Retransmitted, "the SYN was sent again".to_owned()));
         }
+        self.stamp(Phase::Tcp, Clock::TcpInfo, connected.round_trip_nanos());
         Ok(connected.stream)
     }
 
@@ -209,28 +215,54 @@ impl Progress {
         let refused = |error: request::RequestError| Stop::Failed(Ending::Refused, describe(&error));
         let version = self.http_version.unwrap_or(HttpVersion::Http1);
         let mut answer = ask(stream, version, question, notes).await.map_err(refused)?;
-        self.timeline.mark_first_byte(&notes.take(), answer.head_at.unwrap_or_else(now));
+        let passages = notes.take();
+        self.timeline.mark_first_byte(&passages, answer.head.map_or_else(now, |head| head.at));
+        self.stamp(Phase::Ttfb, Clock::Kernel, stamped_first_byte(&passages, answer.head));
         self.attributes.push(("status", answer.status.as_u16().to_string()));
         self.phase = Phase::Transfer;
         answer.read_body().await.map_err(refused)?;
-        self.timeline.mark(Phase::Transfer, notes.last_in().unwrap_or_else(now));
+        // By this process's clock: read late, an answer's first and last byte lie closer together than they came.
+        self.timeline.mark(Phase::Transfer, notes.last_in().map_or_else(now, |last| last.at));
         self.timeline.mark(Phase::Local, now());
         Ok(())
+    }
+
+    fn stamp(&mut self, phase: Phase, clock: Clock, nanos: Option<i64>) {
+        self.stamped.extend(nanos.map(|nanos| (phase, clock, nanos)));
+    }
+
+    /// What a phase that was gone through took.
+    fn timed(&self, phase: Phase, timeout: Duration) -> Exchange {
+        let user = self.timeline.spent(phase);
+        let stamped = self.stamped.iter().find(|&&(of, _, _)| of == phase);
+        let mut exchange = Exchange::timed(stamped.map(|&(_, clock, nanos)| (clock, nanos)), user, timeout);
+        // The clocks may disagree a little; the phases shall add up all the same.
+        if let Outcome::Answered { latency, user_latency } = &mut exchange.outcome {
+            *latency = (*latency).min(*user_latency);
+        }
+        exchange
     }
 
     /// A reading for every metric of the kind, whatever happened.
     fn readings(&self, failure: Option<Ending>, timeout: Duration) -> Vec<Reading> {
         let failed_at = STEPS.iter().position(|&(phase, _)| phase == self.phase).unwrap_or(0);
         let mut readings = Vec::with_capacity(STEPS.len() + 2);
+        let mut waited = Duration::ZERO;
         for (step, &(phase, metric)) in STEPS.iter().enumerate() {
-            let outcome = match failure {
-                Some(Ending::DnsFailed) => Outcome::Failed(Ending::DnsFailed),
-                Some(ending) if step == failed_at => Outcome::Failed(ending),
-                Some(_) if step > failed_at => Outcome::Failed(Ending::Skipped),
-                _ if phase == Phase::Dns && !self.looked_up => Outcome::Failed(Ending::Skipped),
-                Some(_) | None => spent(self.timeline.spent(phase), timeout),
+            let (clock, outcome) = match failure {
+                Some(Ending::DnsFailed) => (clock_of(phase), Outcome::Failed(Ending::DnsFailed)),
+                Some(ending) if step == failed_at => (clock_of(phase), Outcome::Failed(ending)),
+                Some(_) if step > failed_at => (clock_of(phase), Outcome::Failed(Ending::Skipped)),
+                _ if phase == Phase::Dns && !self.looked_up => {
+                    (clock_of(phase), Outcome::Failed(Ending::Skipped))
+                }
+                Some(_) | None => {
+                    let exchange = self.timed(phase, timeout);
+                    (exchange.clock, exchange.outcome)
+                }
             };
-            readings.push(self.reading(metric, outcome));
+            waited += latency(outcome).unwrap_or_else(|| self.timeline.spent(phase));
+            readings.push(self.reading(metric, clock, outcome));
         }
         let (local, total) = match failure {
             Some(Ending::DnsFailed) => {
@@ -238,26 +270,44 @@ impl Progress {
             }
             Some(ending) => (Outcome::Failed(Ending::Skipped), Outcome::Failed(ending)),
             None => {
-                (spent(self.timeline.spent(Phase::Local), timeout), spent(self.timeline.total(), timeout))
+                // Whatever no phase of the network took was this machine's own, and so the phases add up.
+                let total = self.timeline.total();
+                (spent(total.saturating_sub(waited), timeout), spent(total, timeout))
             }
         };
-        readings.push(self.reading(Metric::HttpsLocal, local));
-        readings.push(self.reading(Metric::HttpsTotal, total));
+        readings.push(self.reading(Metric::HttpsLocal, Clock::User, local));
+        readings.push(self.reading(Metric::HttpsTotal, Clock::User, total));
         readings
     }
 
     /// Only what was answered bears what was agreed on; lookup and connect come before any agreement.
-    fn reading(&self, metric: Metric, outcome: Outcome) -> Reading {
+    fn reading(&self, metric: Metric, clock: Clock, outcome: Outcome) -> Reading {
         let answered = matches!(outcome, Outcome::Answered { .. });
         let agreed = answered && !matches!(metric, Metric::HttpsDns | Metric::HttpsTcp);
         let version = agreed && metric != Metric::HttpsTls;
         Reading {
             metric,
-            clock: Clock::User,
+            clock,
             outcome,
             http_version: self.http_version.filter(|_| version),
             handshake: self.handshake.filter(|_| agreed),
         }
+    }
+}
+
+/// The clock that a phase is timed by, or would have been.
+const fn clock_of(phase: Phase) -> Clock {
+    match phase {
+        Phase::Dns | Phase::Transfer | Phase::Local => Clock::User,
+        Phase::Tcp => tcp::CLOCK,
+        Phase::Tls | Phase::Ttfb => stamped::CLOCK,
+    }
+}
+
+const fn latency(outcome: Outcome) -> Option<Duration> {
+    match outcome {
+        Outcome::Answered { latency, .. } => Some(latency),
+        Outcome::Failed(_) => None,
     }
 }
 

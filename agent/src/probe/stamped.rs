@@ -10,7 +10,7 @@ use peerlight_proto::series::Clock;
 use std::{net::SocketAddr, time::Instant};
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::StampedSocket;
+pub(crate) use linux::{StampedSocket, notice, receive, stamp_stream};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::StampedSocket;
 

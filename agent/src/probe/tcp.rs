@@ -41,6 +41,13 @@ pub(crate) struct Connected {
     pub(crate) facts: Option<Facts>,
 }
 
+impl Connected {
+    /// The kernel's estimate of the round trip, in nanoseconds.
+    pub(crate) fn round_trip_nanos(&self) -> Option<i64> {
+        i64::try_from(self.facts?.round_trip?.as_nanos()).ok()
+    }
+}
+
 /// What the kernel knows about a fresh connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
@@ -86,11 +93,7 @@ fn judge(connected: &Connected, timeout: Duration) -> Exchange {
     if connected.facts.is_some_and(|facts| facts.retransmitted) {
         return Exchange::failed(CLOCK, Ending::Retransmitted, "the SYN was sent again");
     }
-    let stamped = connected
-        .facts
-        .and_then(|facts| facts.round_trip)
-        .and_then(|rtt| i64::try_from(rtt.as_nanos()).ok())
-        .map(|nanos| (Clock::TcpInfo, nanos));
+    let stamped = connected.round_trip_nanos().map(|nanos| (Clock::TcpInfo, nanos));
     Exchange::timed(stamped, connected.done - connected.began, timeout)
 }
 

@@ -51,14 +51,9 @@ impl Timeline {
         self.mark(Phase::Local, done);
     }
 
-    /// Ends the wait for the first byte. HTTP/2 writes more than the request: its preface before, acknowledgements after.
-    /// The request went out with the last write before anything came back.
+    /// Ends the wait for the first byte, which began when the request went out.
     pub(super) fn mark_first_byte(&mut self, passages: &[Passage], head: Instant) {
-        let came_back = passages.iter().position(|passage| passage.direction == Direction::In);
-        let before = &passages[..came_back.unwrap_or(passages.len())];
-        let is_out = |passage: &&Passage| passage.direction == Direction::Out;
-        let request = before.iter().rfind(is_out).or_else(|| passages.iter().find(is_out));
-        if let Some(request) = request {
+        if let Some(request) = request(passages) {
             self.mark(Phase::Local, request.at.min(head));
         }
         self.mark(Phase::Ttfb, head);
@@ -85,6 +80,33 @@ impl Timeline {
     }
 }
 
+/// The passage of the request. HTTP/2 writes more than that: its preface before, acknowledgements after. The request went
+/// out with the last write before anything came back.
+fn request(passages: &[Passage]) -> Option<&Passage> {
+    let came_back = passages.iter().position(|passage| passage.direction == Direction::In);
+    let before = &passages[..came_back.unwrap_or(passages.len())];
+    let is_out = |passage: &&Passage| passage.direction == Direction::Out;
+    before.iter().rfind(is_out).or_else(|| passages.iter().find(is_out))
+}
+
+/// How long a TLS handshake waited for the server, in nanoseconds by the kernel's stamps: each time from the last byte out to
+/// the last byte in before more went out. None without a stamp for each.
+pub(super) fn stamped_handshake(passages: &[Passage]) -> Option<i64> {
+    let mut waited = 0;
+    for pair in passages.windows(2) {
+        let stretch = pair[1].kernel.zip(pair[0].kernel).map(|(end, start)| end - start);
+        if pair[1].direction == Direction::In {
+            waited += stretch?;
+        }
+    }
+    Some(waited)
+}
+
+/// How long the first byte took from the request, in nanoseconds by the kernel's stamps. None without both.
+pub(super) fn stamped_first_byte(passages: &[Passage], head: Option<Passage>) -> Option<i64> {
+    Some(head?.kernel? - request(passages)?.kernel?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +115,8 @@ mod tests {
     const ALL: [Phase; 6] = [Phase::Dns, Phase::Tcp, Phase::Tls, Phase::Ttfb, Phase::Transfer, Phase::Local];
 
     fn passage(start: Instant, direction: Direction, ms: u64) -> Passage {
-        Passage { direction, at: start + Duration::from_millis(ms) }
+        let stamp = i64::try_from(ms).unwrap() * 1_000_000 - 1_000;
+        Passage::new(direction, start + Duration::from_millis(ms), Some(stamp))
     }
 
     proptest! {
@@ -117,6 +140,19 @@ mod tests {
         timeline.mark_handshake(&passages, start + Duration::from_millis(26));
         assert_eq!(timeline.spent(Phase::Tls), Duration::from_millis(21));
         assert_eq!(timeline.spent(Phase::Local), Duration::from_millis(5));
+        assert_eq!(stamped_handshake(&passages), Some(21_000_000));
+    }
+
+    #[test]
+    fn a_handshake_that_lacks_a_stamp_has_no_time_by_the_kernel() {
+        let start = crate::probe::exchange::now();
+        let mut passages = [(Direction::Out, 1), (Direction::In, 21), (Direction::Out, 25)]
+            .map(|(direction, ms)| passage(start, direction, ms));
+        // What follows the last answer is waited for by nobody.
+        passages[2].kernel = None;
+        assert_eq!(stamped_handshake(&passages), Some(20_000_000));
+        passages[0].kernel = None;
+        assert_eq!(stamped_handshake(&passages), None);
     }
 
     #[test]
@@ -128,6 +164,8 @@ mod tests {
         timeline.mark_first_byte(&passages, start + Duration::from_millis(42));
         assert_eq!(timeline.spent(Phase::Local), Duration::from_millis(2));
         assert_eq!(timeline.spent(Phase::Ttfb), Duration::from_millis(40));
+        let head = passage(start, Direction::In, 42);
+        assert_eq!(stamped_first_byte(&passages, Some(head)), Some(40_000_000));
     }
 
     #[test]

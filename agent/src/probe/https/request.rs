@@ -1,16 +1,13 @@
 //! One GET on a fresh connection, by HTTP/1.1 or 2 as the handshake agreed.
 
-use super::watched::Notes;
+use super::watched::{Notes, Passage};
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn};
 use hyper_util::rt::TokioIo;
 use peerlight_proto::{series::HttpVersion, target::Host};
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::JoinSet,
@@ -34,7 +31,7 @@ pub(super) struct Answer {
     /// The status code.
     pub(super) status: StatusCode,
     /// When the bytes of its head came in.
-    pub(super) head_at: Option<Instant>,
+    pub(super) head: Option<Passage>,
     body: Incoming,
     _tasks: Tasks,
 }
@@ -74,8 +71,8 @@ where
             sender.send_request(question.http2()?).await?
         }
     };
-    let head_at = notes.last_in();
-    Ok(Answer { status: response.status(), head_at, body: response.into_body(), _tasks: tasks })
+    let head = notes.last_in();
+    Ok(Answer { status: response.status(), head, body: response.into_body(), _tasks: tasks })
 }
 
 impl Answer {

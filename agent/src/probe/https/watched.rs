@@ -1,5 +1,15 @@
-//! A TCP stream that notes when bytes went out and came in: what tells the network's time from this machine's. Kernel
-//! stamps of received bytes will come in here.
+//! A TCP stream that notes when bytes went out and came in, by this process's clock and, where the platform can, by the
+//! kernel's: what tells the network's time from this machine's.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod portable;
+
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(not(target_os = "linux"))]
+use portable as platform;
 
 use crate::probe::exchange::now;
 use std::{
@@ -33,6 +43,17 @@ pub(super) struct Passage {
     pub(super) direction: Direction,
     /// When.
     pub(super) at: Instant,
+    /// When the last of them crossed between the kernel and the network, in nanoseconds of the kernel's clock.
+    pub(super) kernel: Option<i64>,
+    /// The offset in the stream of the last of them, modulo 2³²; of bytes that went out.
+    last_byte: u32,
+}
+
+impl Passage {
+    /// Bytes that crossed at `at`, and on the network at `kernel`.
+    pub(super) const fn new(direction: Direction, at: Instant, kernel: Option<i64>) -> Self {
+        Self { direction, at, kernel, last_byte: 0 }
+    }
 }
 
 /// What a watched stream noted; shared with it.
@@ -42,7 +63,8 @@ pub(super) struct Notes(Arc<Mutex<Noted>>);
 #[derive(Debug, Default)]
 struct Noted {
     passages: Vec<Passage>,
-    last_in: Option<Instant>,
+    last_in: Option<Passage>,
+    bytes_out: u32,
 }
 
 impl Notes {
@@ -51,19 +73,36 @@ impl Notes {
         std::mem::take(&mut self.lock().passages)
     }
 
-    /// When bytes came in last.
-    pub(super) fn last_in(&self) -> Option<Instant> {
+    /// The last bytes that came in.
+    pub(super) fn last_in(&self) -> Option<Passage> {
         self.lock().last_in
     }
 
-    fn note(&self, direction: Direction) {
-        let at = now();
+    fn came_in(&self, kernel: Option<i64>) {
+        let passage = Passage::new(Direction::In, now(), kernel);
         let mut noted = self.lock();
-        if direction == Direction::In {
-            noted.last_in = Some(at);
-        }
-        if noted.passages.len() < MAX_PASSAGES {
-            noted.passages.push(Passage { direction, at });
+        noted.last_in = Some(passage);
+        noted.keep(passage);
+    }
+
+    fn went_out(&self, at: Instant, bytes: usize) {
+        let mut noted = self.lock();
+        // The kernel counts modulo 2³², too.
+        #[expect(clippy::cast_possible_truncation, reason = "modulo 2³² is meant")]
+        let end = noted.bytes_out.wrapping_add(bytes as u32);
+        noted.bytes_out = end;
+        noted.keep(Passage { last_byte: end.wrapping_sub(1), ..Passage::new(Direction::Out, at, None) });
+    }
+
+    /// The kernel says when the byte at this offset left.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only this kernel says it"))]
+    fn left(&self, last_byte: u32, kernel: i64) {
+        let mut noted = self.lock();
+        let is_it =
+            |passage: &&mut Passage| passage.direction == Direction::Out && passage.last_byte == last_byte;
+        // What was sent again is told again; the first time counts.
+        if let Some(passage) = noted.passages.iter_mut().find(is_it) {
+            passage.kernel.get_or_insert(kernel);
         }
     }
 
@@ -72,22 +111,37 @@ impl Notes {
     }
 }
 
+impl Noted {
+    fn keep(&mut self, passage: Passage) {
+        if self.passages.len() < MAX_PASSAGES {
+            self.passages.push(passage);
+        }
+    }
+}
+
 /// The stream.
-#[derive(Debug)]
 pub(super) struct Watched {
     stream: TcpStream,
+    reader: platform::Reader,
     notes: Notes,
 }
 
 impl Watched {
-    /// Watches `stream`.
+    /// Watches `stream` from its first byte.
     pub(super) fn new(stream: TcpStream, notes: Notes) -> Self {
-        Self { stream, notes }
+        let reader = platform::Reader::new(&stream);
+        Self { stream, reader, notes }
     }
 
-    fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(1..)) = written {
-            self.notes.note(Direction::Out);
+    /// Writes and notes it with the time before: the kernel's comes later.
+    fn noted(
+        &mut self,
+        write: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let at = now();
+        let written = write(Pin::new(&mut self.stream));
+        if let Poll::Ready(Ok(bytes @ 1..)) = written {
+            self.notes.went_out(at, bytes);
         }
         written
     }
@@ -95,16 +149,12 @@ impl Watched {
 
 impl AsyncRead for Watched {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.notes.note(Direction::In);
-        }
-        read
+        let Self { stream, reader, notes } = self.get_mut();
+        reader.poll_read(stream, context, buffer, notes)
     }
 }
 
@@ -114,8 +164,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.noted(written)
+        self.noted(|stream| stream.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -123,8 +172,7 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.noted(written)
+        self.noted(|stream| stream.poll_write_vectored(context, parts))
     }
 
     fn is_write_vectored(&self) -> bool {

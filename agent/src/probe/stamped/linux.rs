@@ -15,10 +15,13 @@ use socket2::Socket;
 use std::{
     io::{self, IoSliceMut},
     net::SocketAddr,
-    os::fd::AsRawFd as _,
+    os::fd::AsRawFd,
     sync::{Mutex, PoisonError},
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    net::TcpStream,
+};
 
 /// What the receive buffer should hold: the stamps of a burst of a thousand packets share it with their replies.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -93,76 +96,96 @@ impl StampedSocket {
 
     /// The next notice, or none for now.
     pub(crate) fn notice<'room>(&self, room: &'room mut Room) -> io::Result<Option<Notice<'room>>> {
-        let mut stamp = None;
-        let mut error = None;
-        let read = {
-            let mut parts = [IoSliceMut::new(&mut room.packet)];
-            let Some(message) =
-                self.receive_message(&mut parts, &mut room.control, MsgFlags::MSG_ERRQUEUE)?
-            else {
-                return Ok(None);
-            };
-            for control in message.cmsgs()? {
-                if let ControlMessageOwned::ScmTimestampsns(stamps) = control {
-                    stamp = nanos(stamps.system);
-                } else if let ControlMessageOwned::Ipv4RecvErr(said, _)
-                | ControlMessageOwned::Ipv6RecvErr(said, _) = control
-                {
-                    error = Some(said);
-                }
-            }
-            message.bytes.min(MAX_PACKET)
-        };
-        let Some(error) = error else { return Ok(Some(Notice::Other)) };
-        Ok(Some(match (error.ee_origin, error.ee_type, stamp) {
-            (libc::SO_EE_ORIGIN_TIMESTAMPING, _, Some(at)) => Notice::Sent { key: error.ee_data, at },
-            // A packet that was too large for some link (code 4) is none of ours.
-            (libc::SO_EE_ORIGIN_ICMP, 3, _) if error.ee_code != 4 => {
-                Notice::Unreachable { code: error.ee_code, quoted: &room.packet[..read] }
-            }
-            (libc::SO_EE_ORIGIN_ICMP6, 1, _) => {
-                Notice::Unreachable { code: error.ee_code, quoted: &room.packet[..read] }
-            }
-            _ => Notice::Other,
-        }))
+        notice(self.fd.get_ref(), room)
     }
 
     /// The next packet, or none for now.
     pub(crate) fn receive<'room>(&self, room: &'room mut Room) -> io::Result<Option<Received<'room>>> {
-        let mut kernel = None;
-        let (read, from, user) = {
-            let mut parts = [IoSliceMut::new(&mut room.packet)];
-            let Some(message) = self.receive_message(&mut parts, &mut room.control, MsgFlags::empty())?
-            else {
-                return Ok(None);
-            };
-            let user = crate::probe::exchange::now();
-            for control in message.cmsgs()? {
-                if let ControlMessageOwned::ScmTimestampsns(stamps) = control {
-                    kernel = nanos(stamps.system);
-                }
-            }
-            (message.bytes.min(MAX_PACKET), message.address.as_ref().and_then(socket_address), user)
-        };
-        Ok(Some(Received { packet: &room.packet[..read], from, kernel, user }))
+        receive(self.fd.get_ref(), room, MAX_PACKET)
     }
+}
 
-    fn receive_message<'outer, 'inner, 'control>(
-        &self,
-        parts: &'outer mut [IoSliceMut<'inner>],
-        control: &'control mut Vec<u8>,
-        flags: MsgFlags,
-    ) -> io::Result<Option<RecvMsg<'control, 'outer, SockaddrStorage>>>
-    where
-        'inner: 'outer,
-    {
-        control.resize(control.capacity(), 0);
-        let flags = flags | MsgFlags::MSG_DONTWAIT;
-        match recvmsg::<SockaddrStorage>(self.fd.get_ref().as_raw_fd(), parts, Some(control), flags) {
-            Ok(message) => Ok(Some(message)),
-            Err(Errno::EAGAIN) => Ok(None),
-            Err(errno) => Err(errno.into()),
+/// Has the kernel stamp what goes through a TCP connection, from its first byte.
+pub(crate) fn stamp_stream(stream: &TcpStream) -> io::Result<()> {
+    Ok(sockopt::Timestamping.set(stream, &stamps())?)
+}
+
+/// The next notice about a socket, or none for now. Of a stream, a packet's key is the offset of the last byte of the write.
+pub(crate) fn notice<'room>(
+    socket: &impl AsRawFd,
+    room: &'room mut Room,
+) -> io::Result<Option<Notice<'room>>> {
+    let mut stamp = None;
+    let mut error = None;
+    let read = {
+        let mut parts = [IoSliceMut::new(&mut room.packet)];
+        let Some(message) = receive_message(socket, &mut parts, &mut room.control, MsgFlags::MSG_ERRQUEUE)?
+        else {
+            return Ok(None);
+        };
+        for control in message.cmsgs()? {
+            if let ControlMessageOwned::ScmTimestampsns(stamps) = control {
+                stamp = nanos(stamps.system);
+            } else if let ControlMessageOwned::Ipv4RecvErr(said, _)
+            | ControlMessageOwned::Ipv6RecvErr(said, _) = control
+            {
+                error = Some(said);
+            }
         }
+        message.bytes.min(MAX_PACKET)
+    };
+    let Some(error) = error else { return Ok(Some(Notice::Other)) };
+    Ok(Some(match (error.ee_origin, error.ee_type, stamp) {
+        (libc::SO_EE_ORIGIN_TIMESTAMPING, _, Some(at)) => Notice::Sent { key: error.ee_data, at },
+        // A packet that was too large for some link (code 4) is none of ours.
+        (libc::SO_EE_ORIGIN_ICMP, 3, _) if error.ee_code != 4 => {
+            Notice::Unreachable { code: error.ee_code, quoted: &room.packet[..read] }
+        }
+        (libc::SO_EE_ORIGIN_ICMP6, 1, _) => {
+            Notice::Unreachable { code: error.ee_code, quoted: &room.packet[..read] }
+        }
+        _ => Notice::Other,
+    }))
+}
+
+/// The next packet of a socket, or up to `at_most` bytes of a stream with the stamp of the last of them; none for now.
+pub(crate) fn receive<'room>(
+    socket: &impl AsRawFd,
+    room: &'room mut Room,
+    at_most: usize,
+) -> io::Result<Option<Received<'room>>> {
+    let mut kernel = None;
+    let (read, from, user) = {
+        let mut parts = [IoSliceMut::new(&mut room.packet[..at_most.min(MAX_PACKET)])];
+        let Some(message) = receive_message(socket, &mut parts, &mut room.control, MsgFlags::empty())? else {
+            return Ok(None);
+        };
+        let user = crate::probe::exchange::now();
+        for control in message.cmsgs()? {
+            if let ControlMessageOwned::ScmTimestampsns(stamps) = control {
+                kernel = nanos(stamps.system);
+            }
+        }
+        (message.bytes.min(MAX_PACKET), message.address.as_ref().and_then(socket_address), user)
+    };
+    Ok(Some(Received { packet: &room.packet[..read], from, kernel, user }))
+}
+
+fn receive_message<'outer, 'inner, 'control>(
+    socket: &impl AsRawFd,
+    parts: &'outer mut [IoSliceMut<'inner>],
+    control: &'control mut Vec<u8>,
+    flags: MsgFlags,
+) -> io::Result<Option<RecvMsg<'control, 'outer, SockaddrStorage>>>
+where
+    'inner: 'outer,
+{
+    control.resize(control.capacity(), 0);
+    let flags = flags | MsgFlags::MSG_DONTWAIT;
+    match recvmsg::<SockaddrStorage>(socket.as_raw_fd(), parts, Some(control), flags) {
+        Ok(message) => Ok(Some(message)),
+        Err(Errno::EAGAIN) => Ok(None),
+        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -12,7 +12,7 @@ use peerlight_agent::{
 use peerlight_proto::{
     measurement::Ending::{self, Answered, DnsFailed, Lost, Refused, SendFailed, Skipped},
     metric::Metric,
-    series::{Family, Handshake, HttpVersion},
+    series::{Clock, Family, Handshake, HttpVersion},
 };
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -55,6 +55,11 @@ async fn phases_add_up_to_the_total_in_both_http_versions() {
             [Metric::HttpsDns, Metric::HttpsTcp, Metric::HttpsTls, Metric::HttpsTtfb, Metric::HttpsLocal]
         {
             latency(reading(&sample, metric));
+        }
+        if cfg!(target_os = "linux") {
+            let clocks = [Metric::HttpsTcp, Metric::HttpsTls, Metric::HttpsTtfb, Metric::HttpsTransfer]
+                .map(|metric| reading(&sample, metric).clock);
+            assert_eq!(clocks, [Clock::TcpInfo, Clock::Kernel, Clock::Kernel, Clock::User]);
         }
         assert_eq!((total.http_version, total.handshake), (Some(version), Some(Handshake::Full)));
         let early = reading(&sample, Metric::HttpsTcp);
