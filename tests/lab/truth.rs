@@ -68,7 +68,7 @@ pub struct TruthRow {
 }
 
 /// Which way a packet passed a site's end of its path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the site.
     Out,

@@ -3,51 +3,67 @@
 
 use crate::{
     course::{Course, Kind, address},
-    known_path::TCP_PORT,
+    known_path::{HTTPS_PORT, TCP_PORT},
 };
 use anyhow::Context as _;
 use peerlight_agent::{
-    probe::{IcmpEngine, Probe as _, ProbeSettings, Prober},
+    probe::{IcmpEngine, Probe as _, ProbeSettings, Prober, Trust},
     sample::Outcome,
 };
 use peerlight_proto::{
+    metric::Metric,
     series::Family,
     target::{ProbeKind, Target},
 };
-use std::{future::Future, io::Write as _, net::IpAddr, sync::Arc, time::Duration};
+use std::{future::Future, io::Write as _, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-/// Runs `word`: the tool's name, a colon and the course.
-pub(crate) fn run(word: &str) -> anyhow::Result<()> {
+/// Runs `word`: the tool's name, a colon and the course; `ca` is whom HTTPS servers are trusted by.
+pub(crate) fn run(word: &str, ca: PathBuf) -> anyhow::Result<()> {
     let (tool, course) = word.split_once(':').context("a child needs a tool and a course")?;
     let course = Course::read(course).context("a child needs a course")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let times = runtime.block_on(async {
         match tool {
-            "peerlight" => peerlight(&course, IcmpEngine::Native).await,
-            "portable" => peerlight(&course, IcmpEngine::Portable).await,
+            "peerlight" => peerlight(&course, IcmpEngine::Native, ca).await,
+            "portable" => peerlight(&course, IcmpEngine::Portable, ca).await,
             "surge-ping" => surge_ping(&course).await,
             other => anyhow::bail!("no such tool: {other}"),
         }
     })?;
     let mut out = std::io::stdout().lock();
-    for (address, time) in times {
-        let time = time.map_or_else(|| "-".to_owned(), |time| time.as_nanos().to_string());
-        writeln!(out, "{address} {time}")?;
+    for (address, times) in times {
+        write!(out, "{address}")?;
+        for time in times {
+            match time {
+                Some(time) => write!(out, " {}", time.as_nanos())?,
+                None => write!(out, " -")?,
+            }
+        }
+        writeln!(out)?;
     }
     Ok(())
 }
 
-type Times = Vec<(IpAddr, Option<Duration>)>;
+/// Each probe's times: one for each of its measures, none where nothing came back.
+type Times = Vec<(IpAddr, Vec<Option<Duration>>)>;
 
-async fn peerlight(course: &Course, icmp_engine: IcmpEngine) -> anyhow::Result<Times> {
-    let settings =
-        ProbeSettings { icmp_engine, allow: vec!["198.18.0.0/15".parse()?], ..ProbeSettings::default() };
+async fn peerlight(course: &Course, icmp_engine: IcmpEngine, ca: PathBuf) -> anyhow::Result<Times> {
+    let settings = ProbeSettings {
+        icmp_engine,
+        trust: Trust::File(ca),
+        allow: vec!["198.18.0.0/15".parse()?],
+        ..ProbeSettings::default()
+    };
     let (prober, _strays) = Prober::open(settings)?;
     let prober = Arc::new(prober);
-    let probe = match course.kind {
-        Kind::Icmp => ProbeKind::Icmp,
-        Kind::Tcp => ProbeKind::Tcp { port: TCP_PORT },
+    let (probe, metrics): (_, &'static [Metric]) = match course.kind {
+        Kind::Icmp => (ProbeKind::Icmp, &[Metric::IcmpRtt]),
+        Kind::Tcp => (ProbeKind::Tcp { port: TCP_PORT }, &[Metric::TcpConnect]),
+        Kind::Https => (
+            ProbeKind::Https { port: HTTPS_PORT, path: "/".into() },
+            &[Metric::HttpsTcp, Metric::HttpsTls, Metric::HttpsTtfb],
+        ),
     };
     paced(course, move |to| {
         let (prober, probe) = (Arc::clone(&prober), probe.clone());
@@ -59,10 +75,16 @@ async fn peerlight(course: &Course, icmp_engine: IcmpEngine) -> anyhow::Result<T
                 probe,
             };
             let sample = prober.probe(&target, Family::V4).await?;
-            match sample.readings.first()?.outcome {
+            let time = |metric: &Metric| match sample
+                .readings
+                .iter()
+                .find(|reading| reading.metric == *metric)?
+                .outcome
+            {
                 Outcome::Answered { latency, .. } => Some(latency),
                 Outcome::Failed(_) => None,
-            }
+            };
+            Some(metrics.iter().map(time).collect())
         }
     })
     .await
@@ -78,7 +100,8 @@ async fn surge_ping(course: &Course) -> anyhow::Result<Times> {
         async move {
             let mut pinger = client.pinger(to, surge_ping::PingIdentifier(number)).await;
             pinger.timeout(ProbeSettings::DEFAULT_DEADLINE);
-            pinger.ping(surge_ping::PingSequence(number), &[0; 56]).await.ok().map(|(_, took)| took)
+            let answer = pinger.ping(surge_ping::PingSequence(number), &[0; 56]).await;
+            Some(vec![answer.ok().map(|(_, took)| took)])
         }
     })
     .await
@@ -87,7 +110,7 @@ async fn surge_ping(course: &Course) -> anyhow::Result<Times> {
 /// Sends every probe when it is due, whatever became of those before.
 async fn paced<F>(course: &Course, mut probe: impl FnMut(IpAddr) -> F) -> anyhow::Result<Times>
 where
-    F: Future<Output = Option<Duration>> + Send + 'static,
+    F: Future<Output = Option<Vec<Option<Duration>>>> + Send + 'static,
 {
     let start = tokio::time::Instant::now();
     let mut probes = JoinSet::new();
@@ -99,8 +122,9 @@ where
     }
     let mut times = Vec::new();
     while let Some(done) = probes.join_next().await {
-        times.push(done?);
+        let (number, to, measured) = done?;
+        times.push((number, to, measured.context("a probe that cannot be sent")?));
     }
     times.sort_unstable_by_key(|&(number, _, _)| number);
-    Ok(times.into_iter().map(|(_, to, time)| (to, time)).collect())
+    Ok(times.into_iter().map(|(_, to, measured)| (to, measured)).collect())
 }

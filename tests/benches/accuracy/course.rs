@@ -28,6 +28,43 @@ pub(crate) enum Kind {
     Icmp,
     /// TCP connect.
     Tcp,
+    /// HTTPS on a connection of its own.
+    Https,
+}
+
+/// What is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Measure {
+    /// Echo request to reply.
+    Echo,
+    /// SYN to SYN-ACK.
+    Connect,
+    /// Client hello to the last byte of the server's answer.
+    Handshake,
+    /// Request to first byte.
+    FirstByte,
+}
+
+impl Kind {
+    /// What one probe times.
+    pub(crate) const fn measures(self) -> &'static [Measure] {
+        match self {
+            Self::Icmp => &[Measure::Echo],
+            Self::Tcp => &[Measure::Connect],
+            Self::Https => &[Measure::Connect, Measure::Handshake, Measure::FirstByte],
+        }
+    }
+}
+
+impl Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Echo => "echo",
+            Self::Connect => "connect",
+            Self::Handshake => "tls",
+            Self::FirstByte => "ttfb",
+        })
+    }
 }
 
 /// What else the machine does, and how the tool stands to it.
@@ -42,18 +79,19 @@ pub(crate) enum Condition {
 }
 
 impl Course {
-    /// A course of at least so many probes: 1 target every 20 ms (ICMP) or 50 ms (TCP), or many once a second (ICMP) or
-    /// every five (TCP).
+    /// A course of at least so many probes: 1 target every 20 ms (ICMP) or 50 ms, or so many that 1,000 make 1,000 ICMP, 200
+    /// TCP and 20 HTTPS probes a second.
     pub(crate) fn new(kind: Kind, targets: u16, condition: Condition, probes: u32) -> Self {
         let many = targets > 1;
         let period = match (kind, many) {
             (Kind::Icmp, false) => Duration::from_millis(20),
-            (Kind::Tcp, false) => Duration::from_millis(50),
-            (Kind::Icmp, true) => Duration::from_secs(1),
-            (Kind::Tcp, true) => Duration::from_secs(5),
+            (Kind::Tcp | Kind::Https, false) => Duration::from_millis(50),
+            (Kind::Icmp, true) => Duration::from_millis(targets.into()),
+            (Kind::Tcp, true) => Duration::from_millis(5) * targets.into(),
+            (Kind::Https, true) => Duration::from_millis(50) * targets.into(),
         };
-        // One target at a time takes its time; a fifth of the probes says enough of it.
-        let probes = if many { probes } else { probes.div_ceil(5) };
+        // One target at a time takes its time, and so does HTTPS; a fifth of the probes says enough of it.
+        let probes = if many && kind != Kind::Https { probes } else { probes.div_ceil(5) };
         Self { kind, targets, rounds: probes.div_ceil(u32::from(targets)), period, condition }
     }
 
@@ -76,6 +114,7 @@ impl Course {
         let kind = match self.kind {
             Kind::Icmp => "icmp",
             Kind::Tcp => "tcp",
+            Kind::Https => "https",
         };
         format!("{kind},{},{},{}", self.targets, self.rounds, self.period.as_micros())
     }
@@ -99,6 +138,7 @@ impl Display for Course {
         let kind = match self.kind {
             Kind::Icmp => "ICMP",
             Kind::Tcp => "TCP connect",
+            Kind::Https => "HTTPS",
         };
         let condition = match self.condition {
             Condition::Idle => "otherwise idle",

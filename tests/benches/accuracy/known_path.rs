@@ -2,11 +2,12 @@
 //! the tools' end.
 
 use crate::{
-    course::{Kind, address},
+    course::{Measure, address},
     wire::{Flight, Wire},
 };
 use ipnet::{IpNet, Ipv4Net};
 use peerlight_lab::{
+    echo::{authority::Authority, https},
     network::{
         link::{self, Addressing},
         namespace::{Namespace, NamespaceError},
@@ -18,15 +19,22 @@ use peerlight_lab::{
 };
 use std::{
     collections::HashMap,
+    fs,
     net::{IpAddr, Ipv4Addr, TcpListener},
     process::{Child, Command},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
+use tempfile::NamedTempFile;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The port that takes connections.
 pub(crate) const TCP_PORT: u16 = 80;
+/// The port that answers HTTPS.
+pub(crate) const HTTPS_PORT: u16 = 443;
+/// How many targets answer HTTPS.
+pub(crate) const HTTPS_TARGETS: u16 = 100;
 /// The networks for tests of networks (RFC 2544): the tools live in the first half, the targets in the second.
 const TOOLS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 16);
 const TARGETS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 19, 0, 0), 16);
@@ -35,13 +43,14 @@ const TARGETS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 19, 0, 0), 16);
 pub(crate) struct KnownPath {
     tools: Namespace,
     wire: Arc<Mutex<Wire>>,
+    ca: NamedTempFile,
     _taps: Taps,
     _relay: Relay,
 }
 
 impl KnownPath {
     /// Builds it to so many targets, with `delay` for a round trip.
-    pub(crate) fn build(targets: u16, delay: Duration) -> Result<Self, NamespaceError> {
+    pub(crate) fn build(targets: u16, delay: Duration) -> anyhow::Result<Self> {
         let (tools, core) = (Namespace::create()?, Namespace::create()?);
         let conditions = Conditions { delay, jitter: Duration::ZERO, loss: 0.0 };
         let device = link::create(
@@ -68,7 +77,14 @@ impl KnownPath {
         let wire = Arc::new(Mutex::new(Wire::default()));
         let taps = Taps::start(std::slice::from_ref(&tools), Arc::clone(&wire))?;
         accept(&core)?;
-        Ok(Self { tools, wire, _taps: taps, _relay: relay })
+        let ca = NamedTempFile::new()?;
+        fs::write(ca.path(), serve(&core)?)?;
+        Ok(Self { tools, wire, ca, _taps: taps, _relay: relay })
+    }
+
+    /// The PEM file with the certificate of the authority that the HTTPS servers' own is from.
+    pub(crate) fn ca(&self) -> &std::path::Path {
+        self.ca.path()
     }
 
     /// Starts a tool at its end of the path.
@@ -90,8 +106,8 @@ impl KnownPath {
     }
 
     /// What the wire carried: each target's probes in the order in which they were sent.
-    pub(crate) fn flights(&self, kind: Kind) -> HashMap<IpAddr, Vec<Flight>> {
-        self.wire().flights(kind)
+    pub(crate) fn flights(&self, measure: Measure) -> HashMap<IpAddr, Vec<Flight>> {
+        self.wire().flights(measure)
     }
 
     fn wire(&self) -> MutexGuard<'_, Wire> {
@@ -107,4 +123,30 @@ fn accept(core: &Namespace) -> Result<(), NamespaceError> {
     })?;
     thread::spawn(move || listener.incoming().for_each(drop));
     Ok(())
+}
+
+/// Answers HTTPS at the first targets, for as long as the process lives; returns the authority's certificate. Without session
+/// tickets, so that what follows the request on the wire is its answer.
+fn serve(core: &Namespace) -> anyhow::Result<String> {
+    let names = (0..HTTPS_TARGETS).map(|target| address(target).to_string()).collect();
+    let authority = Authority::create(names)?;
+    let mut tls = Arc::unwrap_or_clone(authority.server_config());
+    tls.send_tls13_tickets = 0;
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let server = https::Server { tls: Arc::new(tls), delay: Duration::ZERO, hold: None };
+    let listener = core.within(|| {
+        let bind = || {
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, HTTPS_PORT))?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        bind().map_err(NamespaceError::at("bind the HTTPS port"))
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    {
+        let _within = runtime.enter();
+        https::serve(listener, server, &TaskTracker::new(), &CancellationToken::new())?;
+    }
+    thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+    Ok(authority.pem().to_owned())
 }

@@ -22,9 +22,9 @@ mod wire;
 use anyhow::Context as _;
 use clap::Parser;
 use course::{Condition, Course, Kind};
-use known_path::KnownPath;
+use known_path::{HTTPS_TARGETS, KnownPath};
 use score::Score;
-use std::{fs, time::Duration};
+use std::{collections::HashMap, fs, path::PathBuf, time::Duration};
 use tools::Tool;
 
 /// Compares measured times with the wire's.
@@ -35,7 +35,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_values = ["idle", "load", "nice"])]
     conditions: Vec<Condition>,
     /// The kinds of probes.
-    #[arg(long, value_delimiter = ',', default_values = ["icmp", "tcp"])]
+    #[arg(long, value_delimiter = ',', default_values = ["icmp", "tcp", "https"])]
     kinds: Vec<Kind>,
     /// The tools, all that can probe the kind when left out.
     #[arg(long, value_delimiter = ',')]
@@ -55,12 +55,15 @@ struct Arguments {
     /// Probes the course instead, in the process's own network namespace, and prints each time.
     #[arg(long, hide = true, value_name = "COURSE")]
     child: Option<String>,
+    /// Whom the child trusts.
+    #[arg(long, hide = true, requires = "child")]
+    ca: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if let Some(child) = &arguments.child {
-        return child::run(child);
+        return child::run(child, arguments.ca.unwrap_or_default());
     }
     // Of the process, as reqwest wants it; another one cannot have been installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -68,7 +71,9 @@ fn main() -> anyhow::Result<()> {
         .context("the known path needs root and /dev/net/tun")?;
     println!("{}", Score::HEADER);
     for &kind in &arguments.kinds {
-        for targets in [1, arguments.targets] {
+        // The servers' certificate names each of the HTTPS targets.
+        let most = if kind == Kind::Https { arguments.targets.min(HTTPS_TARGETS) } else { arguments.targets };
+        for targets in [1, most] {
             for &condition in &arguments.conditions {
                 let course = Course::new(kind, targets, condition, arguments.probes);
                 measure(&arguments, &path, &course)?;
@@ -81,22 +86,25 @@ fn main() -> anyhow::Result<()> {
 /// One course with every tool, one after another, and their rows beside Peerlight's.
 fn measure(arguments: &Arguments, path: &KnownPath, course: &Course) -> anyhow::Result<()> {
     println!("\n{course}; load average {}", load_average());
-    let mut ours = None;
+    let mut ours = HashMap::new();
     for tool in Tool::all().filter(|tool| arguments.tools.is_empty() || arguments.tools.contains(tool)) {
         if !tool.can(course) {
             continue;
         }
         if !tool.is_installed() {
-            println!("{tool:<22} not installed");
+            println!("{tool:<21} not installed");
             continue;
         }
         eprintln!("… {tool}");
-        let _hogs = hogs::start(course.condition);
+        let hogs = hogs::start(course.condition);
         path.forget();
         let run = tool.run(path, course).with_context(|| format!("{tool} in {course}"))?;
-        let score = Score::new(&path.flights(course.kind), &run);
-        println!("{}", score.row(&tool.to_string(), ours.as_ref()));
-        ours = ours.or(Some(score));
+        drop(hogs);
+        for &measure in course.kind.measures() {
+            let score = Score::new(&path.flights(measure), &run, measure);
+            println!("{}", score.row(tool, measure, ours.get(&measure)));
+            ours.entry(measure).or_insert(score);
+        }
     }
     Ok(())
 }

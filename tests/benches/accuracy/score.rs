@@ -1,7 +1,11 @@
 //! The score: each measured time against the wire's time of the same probe. A tool probes a target once at a time, so the
 //! nth time that it reports for a target is that of the nth request on the wire.
 
-use crate::{tools::Run, wire::Flight};
+use crate::{
+    course::Measure,
+    tools::{Run, Tool},
+    wire::Flight,
+};
 use std::{collections::HashMap, fmt::Write as _, net::IpAddr, time::Duration};
 
 /// A tool's errors, in microseconds.
@@ -22,14 +26,14 @@ impl Score {
     /// The table's head.
     pub(crate) const HEADER: &str = "\
         error against the wire in µs: signed median, then 50th, 99th and 99.9th percentile and maximum of its size\n\
-        tool                        n    median      |50|      |99|    |99.9|     |max|  false loss  CPU µs/probe  \
+        tool                  of            n    median      |50|      |99|    |99.9|     |max|  false loss  CPU µs/probe  \
         |99| and CPU against ours";
 
     /// Compares.
-    pub(crate) fn new(wire: &HashMap<IpAddr, Vec<Flight>>, run: &Run) -> Self {
+    pub(crate) fn new(wire: &HashMap<IpAddr, Vec<Flight>>, run: &Run, measure: Measure) -> Self {
         let (mut signed, mut false_losses, mut unmatched) = (Vec::new(), 0, 0);
         for (address, flights) in wire {
-            let times = run.times.get(address).map_or(&[][..], Vec::as_slice);
+            let times = run.times.get(&(measure, *address)).map_or(&[][..], Vec::as_slice);
             unmatched += flights.len().abs_diff(times.len());
             for (flight, time) in flights.iter().zip(times).filter(|(flight, _)| !flight.again) {
                 match (flight.took, time) {
@@ -47,9 +51,9 @@ impl Score {
     }
 
     /// One line of the table; `ours` is what to compare with.
-    pub(crate) fn row(&self, tool: &str, ours: Option<&Self>) -> String {
+    pub(crate) fn row(&self, tool: Tool, measure: Measure, ours: Option<&Self>) -> String {
         let mut row = format!(
-            "{tool:<22} {:>6} {:>9.0} {:>9.0} {:>9.0} {} {:>9.0} {:>11} {:>13.1}",
+            "{tool:<21} {measure:<8} {:>6} {:>9.0} {:>9.0} {:>9.0} {} {:>9.0} {:>11} {:>13.1}",
             self.signed.len(),
             rank(&self.signed, 0.5),
             rank(&self.absolute, 0.5),

@@ -4,7 +4,7 @@ mod blackbox;
 mod command_line;
 
 use crate::{
-    course::{Condition, Course, Kind},
+    course::{Condition, Course, Kind, Measure},
     known_path::KnownPath,
 };
 use nix::sys::resource::{UsageWho, getrusage};
@@ -30,7 +30,7 @@ pub(crate) enum Tool {
     Fping,
     /// ping of iputils.
     Ping,
-    /// curl's `time_connect`.
+    /// curl's times (`--write-out`).
     Curl,
     /// Prometheus' `blackbox_exporter`.
     Blackbox,
@@ -40,7 +40,7 @@ pub(crate) enum Tool {
 #[derive(Debug, Default)]
 pub(crate) struct Run {
     /// Each target's times in the order of its probes; none where the tool says that nothing came back.
-    pub(crate) times: HashMap<IpAddr, Vec<Option<Duration>>>,
+    pub(crate) times: HashMap<(Measure, IpAddr), Vec<Option<Duration>>>,
     /// The tool's CPU time, with its start and end.
     pub(crate) cpu: Duration,
 }
@@ -57,7 +57,7 @@ impl Tool {
             Self::Peerlight | Self::Blackbox => true,
             Self::PeerlightPortable | Self::SurgePing | Self::Fping => matches!(course.kind, Kind::Icmp),
             Self::Ping => matches!(course.kind, Kind::Icmp) && course.targets == 1,
-            Self::Curl => matches!(course.kind, Kind::Tcp) && course.targets == 1,
+            Self::Curl => !matches!(course.kind, Kind::Icmp) && course.targets == 1,
         }
     }
 
@@ -91,11 +91,13 @@ impl Tool {
             Self::Curl => command_line::curl(path, course),
             Self::Blackbox => blackbox::run(path, course),
         }?;
-        let mut by_address = HashMap::<_, Vec<_>>::new();
-        for (address, time) in times {
-            by_address.entry(address).or_default().push(time);
+        let mut sorted = HashMap::<_, Vec<_>>::new();
+        for (address, times) in times {
+            for (&measure, time) in course.kind.measures().iter().zip(times) {
+                sorted.entry((measure, address)).or_default().push(time);
+            }
         }
-        Ok(Run { times: by_address, cpu: cpu_of_children()?.saturating_sub(before) })
+        Ok(Run { times: sorted, cpu: cpu_of_children()?.saturating_sub(before) })
     }
 }
 
@@ -113,8 +115,8 @@ impl Display for Tool {
     }
 }
 
-/// Times in the order of the probes, each with its target.
-type Times = Vec<(IpAddr, Option<Duration>)>;
+/// Each probe's target and times, one for each measure, in the order in which they were sent.
+type Times = Vec<(IpAddr, Vec<Option<Duration>>)>;
 
 /// `program`, as nice as the course asks for.
 fn command(program: impl AsRef<Path>, course: &Course) -> Command {

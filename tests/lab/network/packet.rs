@@ -76,6 +76,17 @@ pub enum Signal {
     },
 }
 
+/// A TCP segment that carries data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// The sender's port.
+    pub from: u16,
+    /// The receiver's port.
+    pub to: u16,
+    /// The number of its first byte.
+    pub sequence: u32,
+}
+
 impl<'a> Packet<'a> {
     /// Reads a packet's IP header; none if it is not one, or a fragment, or has IPv6 extension headers.
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
@@ -144,6 +155,16 @@ impl<'a> Packet<'a> {
             (ICMP, 0, 0) | (ICMPV6, 129, 0) => Some(Signal::EchoReply { id, sequence }),
             _ => None,
         }
+    }
+
+    /// The TCP segment with data that it is, if it is one.
+    pub fn segment(&self) -> Option<Segment> {
+        let header = self.payload.first_chunk::<20>().filter(|_| self.protocol == TCP)?;
+        let data = self.payload.get(usize::from(header[12] >> 4) * 4..)?;
+        let (from, to) =
+            (u16::from_be_bytes([header[0], header[1]]), u16::from_be_bytes([header[2], header[3]]));
+        let sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+        (!data.is_empty()).then_some(Segment { from, to, sequence })
     }
 
     fn handshake(&self) -> Option<Signal> {

@@ -90,16 +90,17 @@ fn request(passages: &[Passage]) -> Option<&Passage> {
 }
 
 /// How long a TLS handshake waited for the server, in nanoseconds by the kernel's stamps: each time from the last byte out to
-/// the last byte in before more went out. None without a stamp for each.
+/// the last byte in before more went out. None without a stamp for each passage up to the last byte in.
 pub(super) fn stamped_handshake(passages: &[Passage]) -> Option<i64> {
-    let mut waited = 0;
-    for pair in passages.windows(2) {
-        let stretch = pair[1].kernel.zip(pair[0].kernel).map(|(end, start)| end - start);
-        if pair[1].direction == Direction::In {
-            waited += stretch?;
-        }
-    }
-    Some(waited)
+    let last_in = passages.iter().rposition(|passage| passage.direction == Direction::In)?;
+    let mut stamps = passages[..=last_in]
+        .iter()
+        .map(|passage| Some((passage.kernel?, passage.direction)))
+        .collect::<Option<Vec<_>>>()?;
+    // As the network saw them: this process may write between two reads of what had come at once.
+    stamps.sort_by_key(|&(at, _)| at);
+    let waits = stamps.windows(2).filter(|pair| pair[1].1 == Direction::In);
+    Some(waits.map(|pair| pair[1].0 - pair[0].0).sum())
 }
 
 /// How long the first byte took from the request, in nanoseconds by the kernel's stamps. None without both.
@@ -148,11 +149,21 @@ mod tests {
         let start = crate::probe::exchange::now();
         let mut passages = [(Direction::Out, 1), (Direction::In, 21), (Direction::Out, 25)]
             .map(|(direction, ms)| passage(start, direction, ms));
-        // What follows the last answer is waited for by nobody.
+        // Nobody waits for what follows the last answer.
         passages[2].kernel = None;
         assert_eq!(stamped_handshake(&passages), Some(20_000_000));
         passages[0].kernel = None;
         assert_eq!(stamped_handshake(&passages), None);
+    }
+
+    #[test]
+    fn what_came_before_a_write_was_waited_for_however_late_it_was_read() {
+        let start = crate::probe::exchange::now();
+        let mut passages =
+            [(Direction::Out, 1), (Direction::In, 21), (Direction::Out, 30), (Direction::In, 31)]
+                .map(|(direction, ms)| passage(start, direction, ms));
+        passages[3].kernel = Some(22_000_000);
+        assert_eq!(stamped_handshake(&passages), Some(21_001_000));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Times, command};
 use crate::{
     course::{Course, Kind, address},
-    known_path::{KnownPath, TCP_PORT},
+    known_path::{HTTPS_PORT, KnownPath, TCP_PORT},
 };
 use anyhow::Context as _;
 use peerlight_lab::network::namespace::NamespaceError;
@@ -19,12 +19,13 @@ const LISTEN: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 9_115);
 const MODULES: &str = "modules:
   icmp: {prober: icmp, timeout: 3s, icmp: {preferred_ip_protocol: ip4}}
   tcp: {prober: tcp, timeout: 3s, tcp: {preferred_ip_protocol: ip4}}
+  https: {prober: http, timeout: 3s, http: {preferred_ip_protocol: ip4, tls_config: {ca_file: \"CA\"}}}
 ";
 
 /// Runs the course.
 pub(super) fn run(path: &KnownPath, course: &Course) -> anyhow::Result<Times> {
     let mut modules = tempfile::NamedTempFile::new()?;
-    modules.write_all(MODULES.as_bytes())?;
+    modules.write_all(MODULES.replace("CA", &path.ca().display().to_string()).as_bytes())?;
     let mut command = command("prometheus-blackbox-exporter", course);
     command
         .arg(format!("--config.file={}", modules.path().display()))
@@ -92,15 +93,24 @@ async fn ready(client: &reqwest::Client) -> anyhow::Result<()> {
     anyhow::bail!("it does not answer at {url}")
 }
 
-async fn probe(client: &reqwest::Client, kind: Kind, to: &str) -> anyhow::Result<Option<Duration>> {
-    let (query, metric) = match kind {
-        Kind::Icmp => (format!("module=icmp&target={to}"), "probe_icmp_duration_seconds{phase=\"rtt\"} "),
-        Kind::Tcp => (format!("module=tcp&target={to}:{TCP_PORT}"), "probe_duration_seconds "),
+async fn probe(client: &reqwest::Client, kind: Kind, to: &str) -> anyhow::Result<Vec<Option<Duration>>> {
+    let (query, metrics): (_, &[&str]) = match kind {
+        Kind::Icmp => (format!("module=icmp&target={to}"), &["probe_icmp_duration_seconds{phase=\"rtt\"} "]),
+        Kind::Tcp => (format!("module=tcp&target={to}:{TCP_PORT}"), &["probe_duration_seconds "]),
+        Kind::Https => (
+            format!("module=https&target=https://{to}:{HTTPS_PORT}/"),
+            &[
+                "probe_http_duration_seconds{phase=\"connect\"} ",
+                "probe_http_duration_seconds{phase=\"tls\"} ",
+                "probe_http_duration_seconds{phase=\"processing\"} ",
+            ],
+        ),
     };
     let url = format!("http://{}:{}/probe?{query}", LISTEN.0, LISTEN.1);
     let text = client.get(url).send().await?.text().await?;
     let value =
         |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
     let succeeded = value("probe_success ").context("it did not answer as an exporter")? > 0.0;
-    Ok(succeeded.then(|| value(metric)).flatten().map(Duration::from_secs_f64))
+    let time = |metric: &&str| value(metric).filter(|_| succeeded).map(Duration::from_secs_f64);
+    Ok(metrics.iter().map(time).collect())
 }

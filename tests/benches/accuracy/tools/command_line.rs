@@ -2,8 +2,8 @@
 
 use super::{Times, command};
 use crate::{
-    course::{Course, address},
-    known_path::{KnownPath, TCP_PORT},
+    course::{Course, Kind, address},
+    known_path::{HTTPS_PORT, KnownPath, TCP_PORT},
 };
 use anyhow::Context as _;
 use std::{
@@ -17,10 +17,11 @@ use std::{
 /// A tool that is a library, in a process of this program.
 pub(super) fn child(tool: &str, path: &KnownPath, course: &Course) -> anyhow::Result<Times> {
     let mut command = command(std::env::current_exe()?, course);
-    command.arg("--child").arg(format!("{tool}:{}", course.word()));
+    command.arg("--child").arg(format!("{tool}:{}", course.word())).arg("--ca").arg(path.ca());
     let read = |line: &str| {
-        let (address, nanos) = line.split_once(' ')?;
-        Some((address.parse().ok()?, nanos.parse().ok().map(Duration::from_nanos)))
+        let mut words = line.split(' ');
+        let address = words.next()?.parse().ok()?;
+        Some((address, words.map(|nanos| nanos.parse().ok().map(Duration::from_nanos)).collect()))
     };
     Ok(output(path, &mut command)?.lines().filter_map(read).collect())
 }
@@ -45,7 +46,7 @@ pub(super) fn fping(path: &KnownPath, course: &Course) -> anyhow::Result<Times> 
     for line in output(path, &mut command)?.lines() {
         let Some((address, all)) = line.split_once(':') else { continue };
         let Ok(address) = address.trim().parse::<IpAddr>() else { continue };
-        times.extend(all.split_whitespace().map(|ms| (address, milliseconds(ms))));
+        times.extend(all.split_whitespace().map(|ms| (address, vec![milliseconds(ms)])));
     }
     Ok(times)
 }
@@ -67,7 +68,7 @@ pub(super) fn ping(path: &KnownPath, course: &Course) -> anyhow::Result<Times> {
             by_sequence.insert(sequence, time);
         }
     }
-    Ok((1..=course.rounds).map(|sequence| (address(0), by_sequence.get(&sequence).copied())).collect())
+    Ok((1..=course.rounds).map(|sequence| (address(0), vec![by_sequence.get(&sequence).copied()])).collect())
 }
 
 /// curl: one process for each probe, as scripts use it.
@@ -77,20 +78,22 @@ pub(super) fn curl(path: &KnownPath, course: &Course) -> anyhow::Result<Times> {
     for (due, target) in course.due() {
         thread::sleep((start + due).saturating_duration_since(now()));
         let to = address(target);
+        let url = match course.kind {
+            Kind::Https => format!("https://{to}:{HTTPS_PORT}/"),
+            Kind::Icmp | Kind::Tcp => format!("http://{to}:{TCP_PORT}/"),
+        };
         let mut command = command("curl", course);
-        // The target closes at once, so that curl fails; the time to connect stands all the same.
-        command.args([
-            "-s",
-            "-o",
-            "/dev/null",
-            "-m",
-            "3",
-            "-w",
-            "%{time_connect}",
-            &format!("http://{to}:{TCP_PORT}/"),
-        ]);
-        let seconds: f64 = output(path, &mut command)?.trim().parse().unwrap_or(0.0);
-        times.push((to, (seconds > 0.0).then(|| Duration::from_secs_f64(seconds))));
+        // Where the target closes at once curl fails; the time to connect stands all the same.
+        command.args(["-s", "-o", "/dev/null", "-m", "3", "--cacert"]).arg(path.ca()).arg(url);
+        command.args(["-w", "%{time_connect} %{time_appconnect} %{time_pretransfer} %{time_starttransfer}"]);
+        let printed = output(path, &mut command)?;
+        let at: Vec<f64> = printed.split_whitespace().filter_map(|seconds| seconds.parse().ok()).collect();
+        let &[connect, tls, request, first_byte] = at.as_slice() else {
+            anyhow::bail!("it printed {printed:?}");
+        };
+        let phases = [(0.0, connect), (connect, tls), (request, first_byte)];
+        let time = |(start, end): (f64, f64)| (end > start).then(|| Duration::from_secs_f64(end - start));
+        times.push((to, phases.map(time).to_vec()));
     }
     Ok(times)
 }
