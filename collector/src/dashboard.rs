@@ -3,6 +3,7 @@
 mod assets;
 mod chart;
 mod page;
+mod sign_in;
 mod table;
 mod view;
 
@@ -26,6 +27,8 @@ use http::StatusCode;
 use page::{Answer, Content, Empty};
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use std::{collections::BTreeSet, sync::Arc};
+
+pub(crate) use sign_in::sign_in;
 
 /// The page; operators only.
 pub fn pages() -> Router<App> {

@@ -134,7 +134,7 @@ async fn measure(settings: ProbeSettings, targets: &[Target]) -> BTreeMap<Metric
 async fn whole_truth(truth: &Mutex<Truth>) -> Vec<TruthRow> {
     let look = async || {
         let truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
-        let rows = truth.rows(&(Duration::ZERO..Duration::MAX), TIMEOUT);
+        let rows = truth.rows(&(Duration::ZERO..Duration::MAX), TIMEOUT, DEADLINE);
         let whole = rows.len() == 3 && rows.iter().all(|row| row.n == 2 * ROUNDS as u64);
         if whole { Look::Holds(rows) } else { Look::NotYet(format!("{rows:?}")) }
     };

@@ -199,6 +199,7 @@ fn percent(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use peerlight_proto::measurement::Counters;
     use serde_json::json;
 
     fn answer() -> Answer {
@@ -219,6 +220,7 @@ mod tests {
             p50_ms: Some(8.141),
             p95_ms: Some(8.9),
             loss: Some(0.05),
+            counters: Counters::default(),
         };
         let rows = [row("GB-LND", 38, Some(8.127)), row("DE-HE", 0, None)];
         Answer { report: json!({"rows": rows}), truth: vec![truth] }

@@ -114,9 +114,8 @@ async fn wait_until(end: Timestamp, lab: &Lab, progress: &Progress, stop: &mut S
             format!("{} s left", left.as_secs())
         };
         progress.now(format!("measuring, {time}{carried}"));
-        tokio::select! {
-            () = tokio::time::sleep(left.min(TELL)) => {}
-            () = stop.asked() => return Ok(false),
+        if tokio::time::timeout(left.min(TELL), stop.asked()).await.is_ok() {
+            return Ok(false);
         }
     }
 }

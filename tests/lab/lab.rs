@@ -3,18 +3,22 @@
 use crate::{
     answer::Answer,
     collector::Collector,
-    echo::{self, hold::Holds},
+    echo::{
+        self,
+        hold::{Holds, stamp},
+    },
     eventually::{Look, eventually},
     microsoft,
     network::{Ground, Network, Place, tap::Taps},
     scenario::Scenario,
     site::{AgentSettings, DEADLINE, LabSite, TIMEOUT},
     site_agent::SiteAgent,
-    truth::{self, Stamp, Truth},
+    truth::{self, Truth},
 };
 use anyhow::Context as _;
 use peerlight_proto::time::{Interval, IntervalLength, Timestamp};
 use std::{
+    io,
     net::SocketAddr,
     ops::Range,
     path::PathBuf,
@@ -26,10 +30,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long agents may take to enrol and to be heard of.
 const ENROLMENT: Duration = Duration::from_secs(30);
-/// How long a report may take to be complete, beyond the probes' deadline.
-const SETTLEMENT: Duration = Duration::from_secs(20);
-/// Two reports this far apart that are the same: nothing more is on its way.
-const STILL: Duration = Duration::from_secs(1);
+/// How long the collector may take to have signed for all that was measured, even if agents rested or paths were dark.
+const SETTLEMENT: Duration = Duration::from_secs(40);
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +113,10 @@ impl Lab {
         let mut agents = Vec::new();
         for (site, token) in sites.iter().zip(&tokens) {
             let state = directory.path().join(&site.site.name);
-            agents.push(SiteAgent::start(site, &agent_settings, token, &state)?);
+            let agent = SiteAgent::start(site, &agent_settings, token, &state)?;
+            let mut truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
+            truth.expect(agents.len(), agent.turns(now()));
+            agents.push(agent);
         }
         let interval = settings.interval;
         let lab = Self { collector, agents, truth, interval, servers, taps, network, directory };
@@ -150,26 +155,11 @@ impl Lab {
         Interval::containing(now(), self.interval).start()
     }
 
-    /// The report of the whole intervals in `span`, once it is complete, and the truth about the same probes.
+    /// The report of the whole intervals in `span`, once the collector has signed for all that was measured in it, and
+    /// the truth about the same probes.
     pub async fn answer(&self, span: Range<Timestamp>) -> anyhow::Result<Answer> {
-        let closed = span.end.plus(DEADLINE);
-        tokio::time::sleep(closed.since(now())).await;
-        let mut earlier = None;
-        let report = eventually("a complete report", SETTLEMENT, async || {
-            match self.collector.report(span.start.as_secs(), span.end.as_secs()).await {
-                Ok(report) => {
-                    let rows = report.get("rows").cloned();
-                    if rows.is_some() && rows == earlier {
-                        return Look::Holds(report);
-                    }
-                    earlier = rows;
-                    tokio::time::sleep(STILL).await;
-                    Look::NotYet("a report that still changed".to_owned())
-                }
-                Err(error) => Look::NotYet(format!("{error:#}")),
-            }
-        })
-        .await?;
+        self.delivered(span.end).await?;
+        let report = self.collector.report(span.start.as_secs(), span.end.as_secs()).await?;
         let truth = self.truth.lock().unwrap_or_else(PoisonError::into_inner);
         if truth.missed_so_far() > 0 {
             tracing::warn!(
@@ -177,7 +167,26 @@ impl Lab {
                 "the taps missed packets; the truth is not whole"
             );
         }
-        Ok(Answer { report, truth: truth.rows(&(stamp(span.start)..stamp(span.end)), TIMEOUT) })
+        let span = stamp(span.start)..stamp(span.end);
+        Ok(Answer { report, truth: truth.rows(&span, TIMEOUT, DEADLINE) })
+    }
+
+    /// Waits until the collector has signed for every interval that ends by `instant`, of every agent.
+    async fn delivered(&self, instant: Timestamp) -> anyhow::Result<()> {
+        let patience = instant.since(now()) + DEADLINE + SETTLEMENT;
+        let settled = eventually("the acknowledgement of every closed interval", patience, async || {
+            if self.has_failed() {
+                return Look::Holds(Err(anyhow::anyhow!("an agent has ended")));
+            }
+            let missing: io::Result<Vec<_>> =
+                self.agents.iter().filter_map(|agent| agent.undelivered(instant).transpose()).collect();
+            match missing {
+                Ok(missing) if missing.is_empty() => Look::Holds(Ok(())),
+                Ok(missing) => Look::NotYet(missing.join(", ")),
+                Err(error) => Look::NotYet(error.to_string()),
+            }
+        });
+        settled.await?
     }
 
     /// Now, by the clock of the kernel's stamps.
@@ -274,8 +283,4 @@ fn start_servers(
 fn now() -> Timestamp {
     let micros = i64::try_from(echo::hold::wall_clock().as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(micros)
-}
-
-fn stamp(instant: Timestamp) -> Stamp {
-    instant.since(Timestamp::from_micros(0))
 }

@@ -15,6 +15,7 @@ pub fn this_machine(seed: u64) -> Scenario {
             location: "US-WA".to_owned(),
             time_zone: "America/Los_Angeles".to_owned(),
             conditions: Conditions::default(),
+            rest: None,
         }],
         targets: Vec::new(),
     }

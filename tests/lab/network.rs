@@ -7,6 +7,7 @@ pub mod packet;
 pub mod path;
 pub mod plan;
 pub mod priority;
+pub mod refusal;
 pub mod relay;
 pub mod tap;
 pub mod user_namespace;
@@ -162,12 +163,13 @@ impl Network {
             links.push(SiteLink {
                 device,
                 prefixes: plan.sites[number].prefixes.clone(),
-                outbound: Path::half_of(site.conditions, seed),
-                inbound: Path::half_of(site.conditions, seed.wrapping_add(1)),
+                outbound: Path::outbound(site.conditions, seed),
+                inbound: Path::inbound(site.conditions, seed.wrapping_add(1)),
             });
             namespaces.push(namespace);
         }
-        let relay = Relay::start(core_device, links).map_err(NamespaceError::at("start the relay"))?;
+        let relay = Relay::start(core_device, links, plan.targets.concat())
+            .map_err(NamespaceError::at("start the relay"))?;
         Ok(Self {
             plan,
             core: Place::Within(core),

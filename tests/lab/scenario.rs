@@ -41,20 +41,74 @@ pub struct Site {
     /// What its path to the echo servers is like.
     #[serde(flatten)]
     pub conditions: Conditions,
+    /// When its agent is not running.
+    #[serde(default)]
+    pub rest: Option<Recurring>,
 }
 
 /// What a path is like, there and back together.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(default)]
 pub struct Conditions {
     /// The round trip's delay.
     #[serde(deserialize_with = "duration")]
     pub delay: Duration,
     /// The most that is added at random to the round trip's delay.
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration")]
     pub jitter: Duration,
     /// The probability that a round trip is lost.
-    #[serde(default)]
     pub loss: f64,
+    /// The share of delay, jitter, loss and duplication that the way out has; the way back has the rest.
+    pub outbound_share: f64,
+    /// The probability that a round trip is answered twice.
+    pub duplication: f64,
+    /// The probability that a packet keeps to no order: it may overtake others and be overtaken, as far as the jitter
+    /// lets it.
+    pub reordering: f64,
+    /// The probability that a router refuses a request to an echo server: it says by ICMP that it must not pass.
+    pub refusal: f64,
+    /// When the path is dark, and nothing passes it.
+    pub outage: Option<Recurring>,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Self {
+            delay: Duration::ZERO,
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            outbound_share: 0.5,
+            duplication: 0.0,
+            reordering: 0.0,
+            refusal: 0.0,
+            outage: None,
+        }
+    }
+}
+
+/// Something that comes again and again: it takes up the end of each period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recurring {
+    /// The period, counted from the first packet of a path and from the start of an agent.
+    #[serde(deserialize_with = "duration")]
+    pub every: Duration,
+    /// How long it lasts at the end of each period.
+    #[serde(deserialize_with = "duration")]
+    pub lasts: Duration,
+}
+
+impl Recurring {
+    /// How long each period is free of it.
+    pub const fn free(self) -> Duration {
+        self.every.saturating_sub(self.lasts)
+    }
+
+    /// Whether it is on at this time since it began.
+    pub const fn is_on(self, since: Duration) -> bool {
+        let period = self.every.as_nanos();
+        period > 0 && since.as_nanos() % period >= self.free().as_nanos()
+    }
 }
 
 /// An echo server and how it is probed.
@@ -161,13 +215,7 @@ impl Scenario {
             if !names.insert(&site.name) {
                 faults.push(format!("the site `{}` stands there twice", site.name));
             }
-            let Conditions { delay, jitter, loss } = site.conditions;
-            if delay + jitter > MAX_DELAY {
-                faults.push(format!("site `{}`: delay and jitter exceed {MAX_DELAY:?} together", site.name));
-            }
-            if !(0.0..=1.0).contains(&loss) {
-                faults.push(format!("site `{}`: loss {loss} is not between 0 and 1", site.name));
-            }
+            site.faults(&mut faults);
         }
         let mut hosts = BTreeSet::new();
         for target in &self.targets {
@@ -180,6 +228,32 @@ impl Scenario {
             }
         }
         faults
+    }
+}
+
+impl Site {
+    fn faults(&self, faults: &mut Vec<String>) {
+        let Conditions { delay, jitter, loss, outbound_share, duplication, reordering, refusal, outage } =
+            self.conditions;
+        let name = &self.name;
+        if delay + jitter > MAX_DELAY {
+            faults.push(format!("site `{name}`: delay and jitter exceed {MAX_DELAY:?} together"));
+        }
+        let shares = [
+            ("loss", loss),
+            ("outbound_share", outbound_share),
+            ("duplication", duplication),
+            ("reordering", reordering),
+            ("refusal", refusal),
+        ];
+        for (what, share) in shares.into_iter().filter(|(_, share)| !(0.0..=1.0).contains(share)) {
+            faults.push(format!("site `{name}`: {what} {share} is not between 0 and 1"));
+        }
+        for (what, recurring) in [("outage", outage), ("rest", self.rest)] {
+            if recurring.is_some_and(|recurring| recurring.lasts >= recurring.every) {
+                faults.push(format!("site `{name}`: its {what} must last less than its period"));
+            }
+        }
     }
 }
 
@@ -201,6 +275,27 @@ mod tests {
     }
 
     #[test]
+    fn every_scenario_that_ships_can_run() {
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios")).unwrap();
+        let read = files.map(|file| Scenario::read(&file.unwrap().path()).unwrap()).collect::<Vec<_>>();
+        assert!(read.len() >= 5, "{} scenarios", read.len());
+    }
+
+    #[test]
+    fn a_condition_that_does_not_exist_is_an_error_that_names_it() {
+        let text = SIX_SITES.replacen("loss =", "losses =", 1);
+        let error = Scenario::parse("bad", &text).unwrap_err().to_string();
+        assert!(error.contains("unknown field `losses`"), "{error}");
+    }
+
+    #[test]
+    fn what_recurs_takes_up_the_end_of_each_period() {
+        let recurring = Recurring { every: Duration::from_secs(10), lasts: Duration::from_secs(3) };
+        let on: Vec<u64> = (0..20).filter(|&at| recurring.is_on(Duration::from_secs(at))).collect();
+        assert_eq!(on, [7, 8, 9, 17, 18, 19]);
+    }
+
+    #[test]
     fn everything_that_is_wrong_is_told_at_once() {
         let text = r#"
             seed = 1
@@ -211,6 +306,8 @@ mod tests {
             time_zone = "Europe/London"
             delay = "2s"
             loss = 1.5
+            refusal = -0.5
+            outage = { every = "5s", lasts = "5s" }
             [[target]]
             name = "t"
             service = "s"
@@ -223,6 +320,8 @@ mod tests {
         the scenario bad cannot run:
           site `a`: delay and jitter exceed 800ms together
           site `a`: loss 1.5 is not between 0 and 1
+          site `a`: refusal -0.5 is not between 0 and 1
+          site `a`: its outage must last less than its period
           target `t` needs a probe and an interval of 10ms or more
         ");
     }

@@ -1,15 +1,27 @@
 //! A site's agent: the real one, on a thread of its own that lives where the site does.
 
-use crate::site::{AgentSettings, LabSite};
+use crate::{
+    echo::hold::stamp,
+    scenario::Recurring,
+    site::{AgentSettings, LabSite},
+    truth::Turns,
+};
 use anyhow::Context as _;
 use peerlight_agent::{
     clock::Clock,
     config::Config,
     credential,
     enrol::{Applicant, enrol},
+    paths::StateDir,
+    schedule::{Entry, Schedule},
+    targets::ScheduledTarget,
 };
-use peerlight_proto::enrolment::EnrolmentToken;
+use peerlight_proto::{
+    enrolment::EnrolmentToken, id::AgentId, metric::Metric, series::Family, target::ProbeKind,
+    time::Timestamp,
+};
 use std::{
+    fs, io,
     path::Path,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -20,6 +32,9 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub struct SiteAgent {
     site: String,
+    agent: AgentId,
+    targets: Vec<ScheduledTarget>,
+    state: StateDir,
     shutdown: CancellationToken,
     thread: JoinHandle<anyhow::Result<()>>,
 }
@@ -37,17 +52,56 @@ impl SiteAgent {
         let config =
             Config::parse(&text).with_context(|| format!("the configuration of the agent at {name}"))?;
         let token: EnrolmentToken = token.parse()?;
+        let agent = credential::load_or_create(&config.state)?.agent();
+        let (targets, state) = (config.targets.clone(), config.state.clone());
         let shutdown = CancellationToken::new();
-        let (place, stop) = (site.place.clone(), shutdown.clone());
+        let (place, rest, stop) = (site.place.clone(), site.site.rest, shutdown.clone());
         let thread = thread::Builder::new().name(format!("agent-{name}")).spawn(move || {
             // All that the agent opens from here on, its runtime's sockets too, lives where the site does.
             place.enter()?;
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?
-                .block_on(live(config, token, stop))
+                .block_on(live(config, token, rest, stop))
         })?;
-        Ok(Self { site: name, shutdown, thread })
+        Ok(Self { site: name, agent, targets, state, shutdown, thread })
+    }
+
+    /// The turns of its schedule, from `now` on.
+    pub fn turns(&self, now: Timestamp) -> Vec<Turns> {
+        let families = [Family::V4, Family::V6];
+        let entries = self.targets.iter().flat_map(|scheduled| families.map(|family| (scheduled, family)));
+        entries
+            .filter_map(|(ScheduledTarget { target, interval }, family)| {
+                let mut schedule = Schedule::new(self.agent);
+                schedule.replace([Entry::new(target.clone(), family, *interval)], now);
+                Some(Turns {
+                    target: target.name.clone(),
+                    metric: metric_of(&target.probe),
+                    family,
+                    first: stamp(schedule.next()?),
+                    step: *interval,
+                })
+            })
+            .collect()
+    }
+
+    /// What is still missing until the collector has signed for all that the agent measured before `instant`; nothing
+    /// if it has. Intervals close, are spooled and numbered in their order, so that one of a later end that was
+    /// acknowledged, and none of an earlier that waits, is proof.
+    pub fn undelivered(&self, instant: Timestamp) -> io::Result<Option<String>> {
+        let spool = self.state.spool();
+        // In this order: a batch may move from the second place to the first, never back.
+        let acknowledged = newest_ends(&spool.join("acknowledged"))?;
+        let waiting = newest_ends(&spool)?;
+        let early = waiting.iter().filter(|&&end| end <= instant).count();
+        Ok(if early > 0 {
+            Some(format!("{early} batches wait at {}", self.site))
+        } else if acknowledged.iter().all(|&end| end < instant) {
+            Some(format!("the last interval is open at {}", self.site))
+        } else {
+            None
+        })
     }
 
     /// Whether it ended although nobody asked it to.
@@ -69,7 +123,35 @@ impl SiteAgent {
     }
 }
 
-async fn live(config: Config, token: EnrolmentToken, shutdown: CancellationToken) -> anyhow::Result<()> {
+/// The ends of the newest intervals of the batches in `directory`: what the names of their files begin with.
+fn newest_ends(directory: &Path) -> io::Result<Vec<Timestamp>> {
+    let mut ends = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let is_batch = Path::new(&name).extension().is_some_and(|extension| extension == "batch");
+        let end = name.to_str().filter(|_| is_batch).and_then(|name| name.split('-').next()?.parse().ok());
+        ends.extend(end.map(Timestamp::from_micros));
+    }
+    Ok(ends)
+}
+
+/// The metric by which the truth knows a probe.
+const fn metric_of(probe: &ProbeKind) -> Metric {
+    match probe {
+        ProbeKind::Icmp => Metric::IcmpRtt,
+        ProbeKind::Tcp { .. } => Metric::TcpConnect,
+        ProbeKind::Udp { .. } => Metric::UdpRtt,
+        ProbeKind::Dns => Metric::DnsLookup,
+        ProbeKind::Https { .. } => Metric::HttpsTtfb,
+    }
+}
+
+async fn live(
+    config: Config,
+    token: EnrolmentToken,
+    rest: Option<Recurring>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let applicant = Applicant {
         state: config.state.clone(),
         key: Arc::new(credential::load_or_create(&config.state)?),
@@ -78,6 +160,19 @@ async fn live(config: Config, token: EnrolmentToken, shutdown: CancellationToken
         clock: Clock::system(),
     };
     enrol(&applicant, &token, None).await?;
-    peerlight_agent::run(config, shutdown).await?;
+    let Some(rest) = rest else {
+        peerlight_agent::run(config, shutdown).await?;
+        return Ok(());
+    };
+    while !shutdown.is_cancelled() {
+        let awake = shutdown.child_token();
+        let bedtime = awake.clone();
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(async move {
+            tokio::time::sleep(rest.free()).await;
+            bedtime.cancel();
+        }));
+        peerlight_agent::run(config.clone(), awake).await?;
+        shutdown.run_until_cancelled(tokio::time::sleep(rest.lasts)).await;
+    }
     Ok(())
 }

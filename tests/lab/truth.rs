@@ -4,7 +4,11 @@
 //! echo servers' own of what they held back or dropped. Pure: it takes stamps and answers with rows.
 
 use crate::network::packet::{Packet, Signal};
-use peerlight_proto::metric::Metric;
+use peerlight_proto::{
+    measurement::{Counters, Ending},
+    metric::Metric,
+    series::Family,
+};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -23,6 +27,8 @@ pub type Stamp = Duration;
 const KEPT: Duration = Duration::from_hours(1);
 /// A request that comes again within this time is a retransmission; later, its identifiers are in use anew.
 const REUSED_AFTER: Duration = Duration::from_secs(20);
+/// No probe is sent before its turn, but the clock of the stamps may be this much behind the agent's.
+const CLOCKS_APART: Duration = Duration::from_millis(2);
 
 /// A site, as the truth's rows name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +71,44 @@ pub struct TruthRow {
     pub p95_ms: Option<f64>,
     /// Which share was lost, answered late or answered only after the SYN was sent again.
     pub loss: Option<f64>,
+    /// What an agent's counters must be, if it sent all that it had scheduled.
+    #[serde(skip)]
+    pub counters: Counters,
+}
+
+/// The turns at which an agent has a target probed. A probe belongs to its turn, however late it is sent, so that the
+/// truth of a span is about the very probes that the report of this span counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turns {
+    /// The target's name.
+    pub target: String,
+    /// What is measured.
+    pub metric: Metric,
+    /// Over which family.
+    pub family: Family,
+    /// One of the turns.
+    pub first: Stamp,
+    /// The time between two.
+    pub step: Duration,
+}
+
+/// An answer that an echo server held back, or dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// For which site.
+    pub site: usize,
+    /// By which echo server.
+    pub target: usize,
+    /// What the site measures by it.
+    pub metric: Metric,
+    /// Over which family.
+    pub family: Family,
+    /// When the site asked.
+    pub asked: Stamp,
+    /// For how long it was held back; none if it was never given.
+    pub held: Option<Duration>,
+    /// How often it was given again.
+    pub copies: u64,
 }
 
 /// Which way a packet passed a site's end of its path.
@@ -98,20 +142,24 @@ struct Cell {
     metric: Metric,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Pending,
-    Answered(Duration),
-    Retransmitted,
-    Refused,
-    Lost,
-}
-
+/// A probe.
 #[derive(Debug, Clone, Copy)]
 struct Flight {
     cell: Cell,
     sent: Stamp,
-    outcome: Outcome,
+    /// The turn that it was sent for.
+    turn: Stamp,
+    /// Whether its request was sent again.
+    again: bool,
+    end: Option<End>,
+    copies: u64,
+}
+
+/// What ended a probe, and when after it was sent.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    after: Duration,
+    refused: bool,
 }
 
 /// Collects stamps and matches answers to requests.
@@ -120,6 +168,7 @@ pub struct Truth {
     places: Vec<Place>,
     endpoints: Vec<Endpoint>,
     by_address: HashMap<IpAddr, usize>,
+    turns: HashMap<(Cell, Family), (Stamp, Duration)>,
     open: HashMap<Request, Flight>,
     closed: VecDeque<Flight>,
     pruned: Stamp,
@@ -138,6 +187,7 @@ impl Truth {
             places,
             endpoints,
             by_address,
+            turns: HashMap::new(),
             open: HashMap::new(),
             closed: VecDeque::new(),
             pruned: Stamp::ZERO,
@@ -145,27 +195,39 @@ impl Truth {
         }
     }
 
-    /// A packet that passed the end of `site`'s path at `at`.
-    pub fn observe(&mut self, site: usize, direction: Direction, at: Stamp, bytes: &[u8]) {
-        let Some(packet) = Packet::read(bytes) else { return };
-        let Some(signal) = packet.signal() else { return };
-        match direction {
-            Direction::Out => self.sent(site, at, &packet, signal),
-            Direction::In => self.received(at, &packet, signal),
+    /// The agent at `site` measures at these turns. What is not said here is taken for punctual.
+    pub fn expect(&mut self, site: usize, turns: impl IntoIterator<Item = Turns>) {
+        for Turns { target, metric, family, first, step } in turns {
+            let target = self.endpoints.iter().position(|endpoint| endpoint.name == target);
+            if let Some(target) = target.filter(|_| !step.is_zero()) {
+                self.turns.insert((Cell { site, target, metric }, family), (first, step));
+            }
         }
     }
 
-    /// A probe that an echo server held back for `held`, or dropped.
-    pub fn record(
-        &mut self,
-        site: usize,
-        target: usize,
-        metric: Metric,
-        sent: Stamp,
-        held: Option<Duration>,
-    ) {
-        let outcome = held.map_or(Outcome::Lost, Outcome::Answered);
-        self.close(Flight { cell: Cell { site, target, metric }, sent, outcome });
+    /// A packet that passed the end of `site`'s path at `at`.
+    pub fn observe(&mut self, site: usize, direction: Direction, at: Stamp, bytes: &[u8]) {
+        let Some(packet) = Packet::read(bytes) else { return };
+        match (direction, packet.quoted(), packet.signal()) {
+            (Direction::Out, _, Some(signal)) => self.sent(site, at, &packet, signal),
+            (Direction::In, Some(quoted), _) => self.refused(at, &quoted),
+            (Direction::In, None, Some(signal)) => self.received(at, &packet, signal),
+            (Direction::Out | Direction::In, _, None) => {}
+        }
+    }
+
+    /// An answer that an echo server held back, or dropped.
+    pub fn record(&mut self, held: Held) {
+        let Held { site, target, metric, family, asked, held, copies } = held;
+        let mut flight = self.flight(Cell { site, target, metric }, family, asked);
+        flight.end = held.map(|after| End { after, refused: false });
+        flight.copies = copies;
+        self.close(flight);
+    }
+
+    fn flight(&self, cell: Cell, family: Family, sent: Stamp) -> Flight {
+        let turn = self.turns.get(&(cell, family)).map_or(sent, |&(first, step)| turn_of(sent, first, step));
+        Flight { cell, sent, turn, again: false, end: None, copies: 0 }
     }
 
     /// Packets that passed without a stamp: as long as there are none, the truth is whole.
@@ -196,9 +258,9 @@ impl Truth {
             | Signal::Reset { .. } => return,
         };
         let request = Request { site: packet.source, target: packet.destination, identity };
-        let flight = Flight { cell: Cell { site, target, metric }, sent: at, outcome: Outcome::Pending };
+        let flight = self.flight(Cell { site, target, metric }, Family::of(packet.source), at);
         match self.open.get_mut(&request) {
-            Some(earlier) if at < earlier.sent + REUSED_AFTER => earlier.outcome = Outcome::Retransmitted,
+            Some(earlier) if at < earlier.sent + REUSED_AFTER => earlier.again = true,
             _ => {
                 if let Some(earlier) = self.open.insert(request, flight) {
                     self.close(earlier);
@@ -222,13 +284,28 @@ impl Truth {
             }
             Signal::EchoRequest { .. } | Signal::Syn { .. } => return,
         };
-        let request = Request { site: packet.destination, target: packet.source, identity };
-        // Only the first answer counts; of a SYN sent twice nobody can tell which one was answered.
-        if let Some(flight) = self.open.get_mut(&request)
-            && flight.outcome == Outcome::Pending
-        {
-            let took = at.saturating_sub(flight.sent);
-            flight.outcome = if refused { Outcome::Refused } else { Outcome::Answered(took) };
+        self.ended(at, Request { site: packet.destination, target: packet.source, identity }, refused);
+    }
+
+    /// A router or the target said that `request` cannot be delivered.
+    fn refused(&mut self, at: Stamp, request: &Packet<'_>) {
+        let identity = match request.signal() {
+            Some(Signal::EchoRequest { id, sequence }) => Identity::Echo { id, sequence },
+            Some(Signal::Datagram { from, to, payload }) => Identity::Datagram { from, to, payload },
+            Some(Signal::Syn { from, to, sequence }) => Identity::Connect { from, to, sequence },
+            Some(Signal::EchoReply { .. } | Signal::SynAck { .. } | Signal::Reset { .. }) | None => return,
+        };
+        self.ended(at, Request { site: request.source, target: request.destination, identity }, true);
+    }
+
+    fn ended(&mut self, at: Stamp, request: Request, refused: bool) {
+        let Some(flight) = self.open.get_mut(&request) else { return };
+        let repeats = !refused && !matches!(request.identity, Identity::Connect { .. });
+        match flight.end {
+            None => flight.end = Some(End { after: at.saturating_sub(flight.sent), refused }),
+            // Only the first answer counts; TCP's own repetitions are nobody's concern.
+            Some(End { refused: false, .. }) if repeats => flight.copies += 1,
+            Some(_) => {}
         }
     }
 
@@ -248,50 +325,76 @@ impl Truth {
         self.closed.retain(|flight| flight.sent >= oldest);
     }
 
-    /// The rows of the probes that were sent in `span`: an answer counts that took at most `timeout`. Ask when the last
-    /// of them has had its time.
-    pub fn rows(&self, span: &Range<Stamp>, timeout: Duration) -> Vec<TruthRow> {
+    /// The rows of the probes whose turns lie in `span`: an answer counts that took at most `timeout`, and none is
+    /// awaited beyond `deadline`. Ask when the last of them has had its time.
+    pub fn rows(&self, span: &Range<Stamp>, timeout: Duration, deadline: Duration) -> Vec<TruthRow> {
         let mut tallies = BTreeMap::<_, Tally>::new();
-        for flight in self.open.values().chain(&self.closed).filter(|flight| span.contains(&flight.sent)) {
+        for flight in self.open.values().chain(&self.closed).filter(|flight| span.contains(&flight.turn)) {
             let place = &self.places[flight.cell.site];
             let key = (place, &self.endpoints[flight.cell.target].name, flight.cell.metric);
-            tallies.entry(key).or_default().count(flight.outcome, timeout);
+            tallies.entry(key).or_default().count(flight, timeout, deadline);
         }
         tallies.into_iter().map(|((place, target, metric), tally)| tally.row(place, target, metric)).collect()
     }
 }
 
+/// The last turn that was due when something was sent at `sent`.
+fn turn_of(sent: Stamp, first: Stamp, step: Duration) -> Stamp {
+    let (sent, first, step) = (nanos(sent + CLOCKS_APART), nanos(first), nanos(step));
+    let turn = sent - (sent - first).rem_euclid(step);
+    Duration::from_nanos(u64::try_from(turn).unwrap_or_default())
+}
+
+fn nanos(duration: Duration) -> i128 {
+    i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
+}
+
+impl Flight {
+    /// How an agent must see it end.
+    fn ending(&self, timeout: Duration, deadline: Duration) -> Ending {
+        match self.end.filter(|end| end.after <= deadline) {
+            None => Ending::Lost,
+            Some(End { refused: true, .. }) => Ending::Refused,
+            // Of a SYN sent twice nobody can tell which one was answered.
+            Some(_) if self.again => Ending::Retransmitted,
+            Some(End { after, .. }) if after > timeout => Ending::Late,
+            Some(_) => Ending::Answered,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Tally {
+    counters: Counters,
     answered: Vec<Duration>,
-    failed: u32,
 }
 
 impl Tally {
-    fn count(&mut self, outcome: Outcome, timeout: Duration) {
-        match outcome {
-            Outcome::Answered(took) if took <= timeout => self.answered.push(took),
-            // Late, lost, or sent again: what the agents count as loss.
-            Outcome::Answered(_) | Outcome::Pending | Outcome::Retransmitted | Outcome::Lost => {
-                self.failed += 1;
-            }
-            Outcome::Refused => {}
+    fn count(&mut self, flight: &Flight, timeout: Duration, deadline: Duration) {
+        let ending = flight.ending(timeout, deadline);
+        self.counters.count(ending);
+        self.counters.duplicate += flight.copies;
+        if let (Ending::Answered, Some(end)) = (ending, flight.end) {
+            self.answered.push(end.after);
         }
     }
 
     fn row(mut self, place: &Place, target: &str, metric: Metric) -> TruthRow {
         self.answered.sort_unstable();
-        let answered = u32::try_from(self.answered.len()).unwrap_or(u32::MAX);
-        let all = answered.saturating_add(self.failed);
+        let failed = self.counters.network_lost();
+        let all = failed + self.counters.answered;
+        #[expect(clippy::cast_precision_loss, reason = "a lab's counts are far below 2^53")]
+        let share = |part: u64, whole: u64| part as f64 / whole as f64;
         TruthRow {
             provider: place.provider.clone(),
             location: place.location.clone(),
             target: target.to_owned(),
             metric,
-            n: answered.into(),
+            n: self.counters.answered,
             p50_ms: self.percentile(50),
             p95_ms: self.percentile(95),
-            loss: (all > 0).then(|| f64::from(self.failed) / f64::from(all)),
+            loss: (all > 0).then(|| share(failed, all)),
+            counters: self.counters,
         }
     }
 

@@ -11,8 +11,8 @@ use crate::{
         operator::{cookie_name, session_cookie},
     },
     client_address::ClientAddress,
+    dashboard,
 };
-use askama::Template;
 use axum::{
     Extension,
     extract::State,
@@ -20,39 +20,6 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
-
-/// The form. The policy allows no style in a page, and it needs none.
-#[derive(Template)]
-#[template(
-    ext = "html",
-    source = r#"<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Sign in · Peerlight</title>
-</head>
-<body>
-<main>
-<h1>Peerlight</h1>
-{% if refused %}<p role="alert">This operator token does not hold. Make another on the collector's machine with <code>peerlight-collector operator add</code>.</p>{% endif %}
-<form method="post" action="/sign-in">
-<input type="hidden" name="next" value="{{ next }}">
-<p><label for="token">Operator token</label><br>
-<input id="token" name="token" type="password" autocomplete="current-password" size="60" required autofocus></p>
-<p><button type="submit">Sign in</button></p>
-</form>
-<p>The collector keeps a token for its own machine in <code>operator.token</code> in its state directory.</p>
-</main>
-</body>
-</html>
-"#
-)]
-struct Page<'a> {
-    next: &'a str,
-    refused: bool,
-}
 
 /// Where to go after signing in.
 #[derive(Debug, Deserialize)]
@@ -71,7 +38,7 @@ pub struct SignInForm {
 
 /// Shows the form.
 pub async fn page(Query(query): Query<SignInQuery>) -> Result<Response, ApiError> {
-    render(StatusCode::OK, &Page { next: local(&query.next), refused: false })
+    render(StatusCode::OK, local(&query.next), false)
 }
 
 /// Opens a session.
@@ -86,7 +53,7 @@ pub async fn create(
     let tried = token.clone();
     let Some(operator) = app.ask(move |registry, _now| registry.operator(&tried)).await? else {
         tracing::warn!(address = %address.nearest(), "a sign-in was refused");
-        return render(StatusCode::FORBIDDEN, &Page { next: &next, refused: true });
+        return render(StatusCode::FORBIDDEN, &next, true);
     };
     tracing::info!(operator = operator.name, address = %address.nearest(), "an operator signed in");
     let cookie = app.sessions.open(token, app.clock.now());
@@ -115,8 +82,8 @@ fn set_cookie(app: &App, response: &mut Response, value: &str, max_age: u64) -> 
     Ok(())
 }
 
-fn render(status: StatusCode, page: &Page<'_>) -> Result<Response, ApiError> {
-    let html = page.render().map_err(|error| {
+fn render(status: StatusCode, next: &str, refused: bool) -> Result<Response, ApiError> {
+    let html = dashboard::sign_in(next, refused).map_err(|error| {
         tracing::error!(%error, "the sign-in page could not be rendered");
         ApiError::internal()
     })?;

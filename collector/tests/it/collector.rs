@@ -118,6 +118,7 @@ pub(crate) async fn problem(response: Response) -> (u16, String) {
     (status, kind.to_owned())
 }
 
-fn plain_client() -> Client {
+/// A client that follows nobody anywhere.
+pub(crate) fn plain_client() -> Client {
     Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }

@@ -3,8 +3,13 @@
 mod chromium;
 
 use crate::{collector::Collector, seeded::seeded_collector};
-use chromium::{Chromium, FrontDoor};
+use chromium::{Chromium, FAULTY, FrontDoor};
+use peerlight_collector::{cli::Cli, report::render::figure};
 use reqwest::{Method, Response};
+use serde_json::Value;
+
+/// Ten minutes of which one agent measured nothing.
+const SILENCE: &str = "/?from=1789997600&to=1789998100&by=provider,location";
 
 async fn open(collector: &Collector, path: &str) -> Response {
     collector.operator(Method::GET, path).header("accept", "text/html").send().await.unwrap()
@@ -77,6 +82,80 @@ async fn an_empty_collector_says_what_to_do_first() {
     collector.stop().await;
 }
 
+/// What pages tell people to type.
+fn commands(html: &str) -> Vec<String> {
+    let codes = html.split("<code>").skip(1).filter_map(|rest| rest.split("</code>").next());
+    codes.map(|code| code.replace("&#34;", "\"")).collect()
+}
+
+#[tokio::test]
+async fn what_pages_tell_people_to_type_can_be_typed() {
+    let collector = Collector::start().await;
+    let mut told = commands(&open(&collector, "/").await.text().await.unwrap());
+    collector.token("london-1").await;
+    told.extend(commands(&open(&collector, "/").await.text().await.unwrap()));
+    let refused = collector
+        .anonymous(Method::POST, "/sign-in")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("origin", format!("http://{}", collector.operators))
+        .body("token=nonsense");
+    told.extend(commands(&refused.send().await.unwrap().text().await.unwrap()));
+    let ours: Vec<_> = told.iter().filter(|command| command.starts_with("peerlight-collector ")).collect();
+    assert!(ours.len() >= 7, "{told:?}");
+    for command in ours {
+        // Names in quotation marks are one word.
+        let words = command.split('"').enumerate().flat_map(|(at, part)| match at % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        });
+        let parsed = <Cli as clap::Parser>::try_parse_from(words);
+        assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
+    }
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn the_sign_in_page_is_dressed_and_says_what_is_wrong_and_where_a_token_is() {
+    let collector = Collector::start().await;
+    let html = collector.anonymous(Method::GET, "/sign-in").send().await.unwrap().text().await.unwrap();
+    let style = html.split('"').find(|part| part.starts_with("/assets/peerlight-")).unwrap();
+    assert_eq!(collector.anonymous(Method::GET, style).send().await.unwrap().status(), 200);
+    assert!(html.contains("<label for=\"token\">") && html.contains("operator.token"), "{html}");
+    assert!(!html.contains("role=\"alert\""), "{html}");
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn the_table_beside_a_chart_holds_every_figure_of_it() {
+    let collector = seeded_collector().await;
+    let html = open(&collector, "/?last=1h&by=provider").await.text().await.unwrap();
+    let path = "/api/v1/reports/latency?last=1h&by=provider&metric=tcp.connect&step=1m";
+    let report: Value = collector.operator(Method::GET, path).send().await.unwrap().json().await.unwrap();
+    let charts: Vec<&str> = html.split("<figure class=\"card chart\">").skip(1).collect();
+    assert_eq!(charts.len(), 2);
+    let mut compared = 0;
+    for chart in charts {
+        let provider = chart.split("-caption\">").nth(1).unwrap().split('<').next().unwrap();
+        let rows = report["rows"].as_array().unwrap().iter();
+        for row in rows.filter(|row| row["provider"] == provider) {
+            let slot = row["slot"].as_str().unwrap();
+            let line = chart.split("<tr>").find(|line| line.contains(&format!("datetime=\"{slot}"))).unwrap();
+            let told: Vec<&str> =
+                line.split("<td class=\"n\">").skip(1).map(|cell| cell.split('<').next().unwrap()).collect();
+            let latency = |name: &str| row["latency_ms"][name].as_f64().map_or("–".to_owned(), figure::ms);
+            let loss = row["loss"]["value"].as_f64().map_or("–".to_owned(), figure::percent);
+            assert_eq!(
+                told,
+                [latency("p50"), latency("p95"), loss, row["sent"].to_string()],
+                "{provider} {slot}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared >= 110, "{compared} slots");
+    collector.stop().await;
+}
+
 #[tokio::test]
 async fn assets_are_kept_for_ever_and_belong_to_nobody() {
     let collector = seeded_collector().await;
@@ -96,13 +175,15 @@ async fn assets_are_kept_for_ever_and_belong_to_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chromium_draws_the_page_renews_it_and_has_nothing_to_complain_of() {
+async fn chromium_loads_the_page_renews_it_and_has_nothing_to_complain_of() {
     let Some(chromium) = Chromium::find() else {
         eprintln!("skipped: no Chromium");
         return;
     };
     let collector = seeded_collector().await;
     let door = FrontDoor::open(collector.operators, collector.operator_token()).await;
+    let faulty = chromium.dump(&door.url(FAULTY), 1_000).await;
+    assert!(faulty.complaints.len() >= 2, "it must see what is wrong: {:?}", faulty.complaints);
     let visit = chromium.dump(&door.url("/?by=provider,location"), 25_000).await;
     for part in [
         "<table class=\"figures\">",
@@ -116,7 +197,18 @@ async fn chromium_draws_the_page_renews_it_and_has_nothing_to_complain_of() {
     assert!(visit.complaints.is_empty(), "{:?}", visit.complaints);
     assert!(door.renewals() >= 2, "the script renewed the page {} times", door.renewals());
     assert!(visit.document.contains("<p id=\"live-state\" role=\"status\"></p>"), "{}", visit.document);
+    let sign_in = chromium.dump(&door.url("/sign-in"), 1_000).await;
+    assert!(sign_in.complaints.is_empty(), "{:?}", sign_in.complaints);
     chromium.photograph_all(&door, "/?by=provider,location", "figures").await;
+    chromium.photograph_all(&door, "/?by=provider&provider=Borealis", "one-provider").await;
+    chromium.photograph_all(&door, SILENCE, "silent").await;
     chromium.photograph_all(&door, "/?by=city&last=ages", "problem").await;
+    chromium.photograph_all(&door, "/sign-in", "sign-in").await;
     collector.stop().await;
+    let empty = Collector::start().await;
+    let door = FrontDoor::open(empty.operators, empty.operator_token()).await;
+    chromium.photograph_all(&door, "/", "empty").await;
+    empty.token("london-1").await;
+    chromium.photograph_all(&door, "/", "unmeasured").await;
+    empty.stop().await;
 }

@@ -1,11 +1,6 @@
 //! The collector as its callers see it: HTTP in, documents out. Real ports, real TLS, real signatures, a real store.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says so by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by panicking")]
 
 mod agent;
 mod batches;

@@ -7,9 +7,9 @@ use crate::{
         plan::Plan,
     },
     scenario::Scenario,
-    truth::{Stamp, Truth},
+    truth::{Held, Stamp, Truth},
 };
-use peerlight_proto::metric::Metric;
+use peerlight_proto::{metric::Metric, series::Family, time::Timestamp};
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -35,8 +35,11 @@ pub struct Hold {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
     site: usize,
+    family: Family,
     /// For how long it is held back; none if it is never given.
     pub wait: Option<Duration>,
+    /// How long after the answer it is given once more, if it is.
+    pub again_after: Option<Duration>,
 }
 
 impl Holds {
@@ -60,18 +63,31 @@ impl Hold {
         let site = self.holds.plan.site_of(asker)?;
         let mut paths = self.holds.paths.lock().unwrap_or_else(PoisonError::into_inner);
         let now = monotonic();
-        let wait = match paths[site].decide(now) {
-            Fate::DeliverAt(at) => Some(at.saturating_duration_since(now)),
-            Fate::Drop => None,
+        let (first, second) = match paths[site].decide(now) {
+            Fate::Deliver { at, copy: Some(copy) } => (Some(at.min(copy)), Some(at.max(copy))),
+            Fate::Deliver { at, copy: None } => (Some(at), None),
+            Fate::Refuse { .. } | Fate::Drop => (None, None),
         };
-        Some(Verdict { site, wait })
+        Some(Verdict {
+            site,
+            family: Family::of(asker),
+            wait: first.map(|first| first.saturating_duration_since(now)),
+            again_after: first.zip(second).map(|(first, second)| second - first),
+        })
     }
 
     /// Tells the truth about it: what was asked at `asked` was answered at `answered`, or never.
     pub fn record(&self, verdict: Verdict, metric: Metric, asked: Stamp, answered: Option<Stamp>) {
-        let took = answered.map(|answered| answered.saturating_sub(asked));
         let mut truth = self.holds.truth.lock().unwrap_or_else(PoisonError::into_inner);
-        truth.record(verdict.site, self.target, metric, asked, took);
+        truth.record(Held {
+            site: verdict.site,
+            target: self.target,
+            metric,
+            family: verdict.family,
+            asked,
+            held: answered.map(|answered| answered.saturating_sub(asked)),
+            copies: u64::from(verdict.again_after.is_some()),
+        });
     }
 }
 
@@ -90,4 +106,9 @@ fn monotonic() -> Instant {
 )]
 pub(crate) fn wall_clock() -> Stamp {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// An instant as the kernel's stamps write it.
+pub(crate) fn stamp(instant: Timestamp) -> Stamp {
+    instant.since(Timestamp::from_micros(0))
 }

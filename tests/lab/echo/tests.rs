@@ -80,7 +80,8 @@ async fn a_datagram_is_held_back_as_the_sites_path_would_and_the_truth_knows() {
     let took = hold::wall_clock().saturating_sub(sent);
     assert_eq!(&answer[..length], b"marco");
     let truth = lab.truth.lock().unwrap_or_else(PoisonError::into_inner);
-    let row = &truth.rows(&(Duration::ZERO..Duration::MAX), Duration::from_secs(5))[0];
+    let row =
+        &truth.rows(&(Duration::ZERO..Duration::MAX), Duration::from_secs(5), Duration::from_secs(5))[0];
     assert_eq!((row.n, row.target.as_str(), row.provider.as_str()), (1, "teams-media", "Example Telecom"));
     let held = row.p50_ms.unwrap();
     assert!(held >= 8.0 && held <= took.as_secs_f64() * 1_000.0, "held {held} ms of {took:?}");

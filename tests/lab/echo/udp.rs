@@ -1,4 +1,4 @@
-//! A UDP echo server; on 127/8 it may hold back or drop what it echoes.
+//! A UDP echo server; on 127/8 it may hold back, drop or repeat what it echoes.
 
 use super::hold::{Hold, wall_clock};
 use crate::truth::Stamp;
@@ -72,6 +72,10 @@ async fn echo(
         tokio::time::sleep(wait).await;
         hold.record(verdict, Metric::UdpRtt, at, Some(wall_clock()));
         send(&socket, from, &datagram).await;
+        if let Some(later) = verdict.again_after {
+            tokio::time::sleep(later).await;
+            send(&socket, from, &datagram).await;
+        }
     });
 }
 

@@ -147,6 +147,15 @@ impl<'a> Packet<'a> {
         }
     }
 
+    /// The packet that it says cannot be delivered, if it is an ICMP message to that effect and quotes it whole.
+    pub fn quoted(&self) -> Option<Self> {
+        let (header, quote) = self.payload.split_first_chunk::<8>()?;
+        match (self.protocol, header[0]) {
+            (ICMP, 3) | (ICMPV6, 1) => Self::read(quote),
+            _ => None,
+        }
+    }
+
     fn echo(&self) -> Option<Signal> {
         let &[kind, code, _, _, i0, i1, s0, s1] = self.payload.first_chunk()?;
         let (id, sequence) = (u16::from_be_bytes([i0, i1]), u16::from_be_bytes([s0, s1]));

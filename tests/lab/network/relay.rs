@@ -4,6 +4,7 @@ use super::{
     packet::Packet,
     path::{Fate, Path},
     priority,
+    refusal::refuse,
 };
 use ipnet::IpNet;
 use nix::{
@@ -75,12 +76,20 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts carrying packets between `core` and `sites`.
-    pub fn start(core: SyncDevice, sites: Vec<SiteLink>) -> std::io::Result<Self> {
+    /// Starts carrying packets between `core` and `sites`. Only what is for `targets` is ever refused: agents shall enrol
+    /// and push whatever they measure.
+    pub fn start(core: SyncDevice, sites: Vec<SiteLink>, targets: Vec<IpAddr>) -> std::io::Result<Self> {
         let (stop, stopped) = UnixStream::pair()?;
         let carried = Arc::new(Carried::default());
-        let line =
-            Line { core, sites, stopped, queue: BinaryHeap::new(), number: 0, carried: Arc::clone(&carried) };
+        let line = Line {
+            core,
+            sites,
+            targets,
+            stopped,
+            queue: BinaryHeap::new(),
+            number: 0,
+            carried: Arc::clone(&carried),
+        };
         let thread = thread::Builder::new().name("lab-relay".into()).spawn(move || line.run())?;
         Ok(Self { stop: Some(stop), thread: Some(thread), carried })
     }
@@ -112,13 +121,23 @@ enum End {
 struct Arrival {
     at: Instant,
     number: u64,
-    end: End,
+    step: Step,
     packet: Vec<u8>,
+}
+
+/// What is to be done with a packet when its time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// It has arrived there.
+    Hand(End),
+    /// It sets out from the core's end of the path: a refusal of what had come so far.
+    Return,
 }
 
 struct Line {
     core: SyncDevice,
     sites: Vec<SiteLink>,
+    targets: Vec<IpAddr>,
     stopped: UnixStream,
     queue: BinaryHeap<Reverse<Arrival>>,
     number: u64,
@@ -141,7 +160,14 @@ impl Line {
     fn deliver(&mut self, now: Instant) {
         while self.queue.peek().is_some_and(|Reverse(arrival)| arrival.at <= now) {
             let Some(Reverse(arrival)) = self.queue.pop() else { return };
-            let sent = self.device(arrival.end).send(&arrival.packet);
+            let end = match arrival.step {
+                Step::Hand(end) => end,
+                Step::Return => {
+                    self.forward(End::Core, &arrival.packet, now);
+                    continue;
+                }
+            };
+            let sent = self.device(end).send(&arrival.packet);
             let counter = if sent.is_ok() { &self.carried.delivered } else { &self.carried.unroutable };
             counter.fetch_add(1, Ordering::Relaxed);
         }
@@ -190,12 +216,29 @@ impl Line {
             }
         });
         match fate {
-            Some((end, Fate::DeliverAt(at))) if self.queue.len() < MAX_IN_FLIGHT => {
-                self.number += 1;
-                self.queue.push(Reverse(Arrival { at, number: self.number, end, packet: packet.to_vec() }));
+            Some((end, Fate::Deliver { at, copy })) => {
+                for at in [Some(at), copy].into_iter().flatten() {
+                    self.send_off(at, Step::Hand(end), packet.to_vec());
+                }
             }
-            Some(_) => _ = self.carried.lost.fetch_add(1, Ordering::Relaxed),
+            Some((end, Fate::Refuse { at })) => {
+                let refusable = destination.is_some_and(|address| self.targets.contains(&address));
+                match refuse(packet).filter(|_| refusable) {
+                    Some(refusal) => self.send_off(at, Step::Return, refusal),
+                    None => self.send_off(at, Step::Hand(end), packet.to_vec()),
+                }
+            }
+            Some((_, Fate::Drop)) => _ = self.carried.lost.fetch_add(1, Ordering::Relaxed),
             None => _ = self.carried.unroutable.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    fn send_off(&mut self, at: Instant, step: Step, packet: Vec<u8>) {
+        if self.queue.len() < MAX_IN_FLIGHT {
+            self.number += 1;
+            self.queue.push(Reverse(Arrival { at, number: self.number, step, packet }));
+        } else {
+            self.carried.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -28,6 +28,7 @@ fn scenario(conditions: &[Conditions]) -> Scenario {
                 location: "GB-LND".into(),
                 time_zone: "Europe/London".into(),
                 conditions,
+                rest: None,
             })
             .collect(),
         targets: vec![EchoTarget {
@@ -96,7 +97,9 @@ fn echo(server: UdpSocket) {
 fn row_of(truth: &Mutex<Truth>, answered: u64) -> TruthRow {
     let look = async || {
         let truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
-        let row = truth.rows(&(Duration::ZERO..Duration::MAX), Duration::from_secs(1)).swap_remove(0);
+        let row = truth
+            .rows(&(Duration::ZERO..Duration::MAX), Duration::from_secs(1), Duration::from_secs(2))
+            .swap_remove(0);
         assert_eq!(truth.missed_so_far(), 0);
         if row.n == answered { Look::Holds(row) } else { Look::NotYet(format!("{row:?}")) }
     };

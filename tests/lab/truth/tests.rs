@@ -1,11 +1,13 @@
 //! The truth against packets written by hand.
 
 use super::*;
+use crate::network::refusal::refuse;
 use std::net::Ipv4Addr;
 
 const SITE: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 10);
 const TARGET: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 11);
 const TIMEOUT: Duration = Duration::from_secs(1);
+const DEADLINE: Duration = Duration::from_secs(2);
 
 fn truth() -> Truth {
     Truth::new(
@@ -46,7 +48,11 @@ fn ms(millis: u64) -> Stamp {
 }
 
 fn rows(truth: &Truth) -> Vec<TruthRow> {
-    truth.rows(&(ms(0)..ms(10_000)), TIMEOUT)
+    truth.rows(&(ms(0)..ms(10_000)), TIMEOUT, DEADLINE)
+}
+
+fn held(asked: Stamp, held: Option<Duration>) -> Held {
+    Held { site: 0, target: 0, metric: Metric::UdpRtt, family: Family::V4, asked, held, copies: 0 }
 }
 
 #[test]
@@ -65,7 +71,7 @@ fn echoes_are_matched_by_sequence_and_the_missing_one_is_loss() {
 }
 
 #[test]
-fn a_second_answer_changes_nothing_and_a_late_one_is_loss() {
+fn a_second_answer_is_a_duplicate_and_a_late_one_is_loss() {
     let mut truth = truth();
     truth.observe(0, Direction::Out, ms(0), &ask(1));
     truth.observe(0, Direction::In, ms(20), &answer(1));
@@ -74,6 +80,7 @@ fn a_second_answer_changes_nothing_and_a_late_one_is_loss() {
     truth.observe(0, Direction::In, ms(1_101), &answer(2));
     let row = &rows(&truth)[0];
     assert_eq!((row.n, row.p95_ms, row.loss), (1, Some(20.0), Some(0.5)));
+    assert_eq!((row.counters.late, row.counters.duplicate), (1, 1));
 }
 
 #[test]
@@ -94,7 +101,47 @@ fn a_refused_connect_is_no_loss() {
     truth.observe(0, Direction::Out, ms(0), &segment(site, target, (7, 0), 0x02));
     truth.observe(0, Direction::In, ms(5), &segment(target, site, (0, 8), 0x14));
     let row = &rows(&truth)[0];
-    assert_eq!((row.n, row.loss), (0, None));
+    assert_eq!((row.n, row.loss, row.counters.refused), (0, None, 1));
+}
+
+#[test]
+fn what_a_router_refuses_is_no_loss() {
+    let mut truth = truth();
+    truth.observe(0, Direction::Out, ms(0), &ask(1));
+    truth.observe(0, Direction::In, ms(5), &refuse(&ask(1)).unwrap());
+    let row = &rows(&truth)[0];
+    assert_eq!((row.n, row.loss, row.counters.refused), (0, None, 1));
+}
+
+#[test]
+fn an_answer_after_the_deadline_is_lost_and_a_syn_sent_again_in_vain_too() {
+    let mut truth = truth();
+    truth.observe(0, Direction::Out, ms(0), &ask(1));
+    truth.observe(0, Direction::In, ms(2_001), &answer(1));
+    let (site, target) = ((SITE, 40_000), (TARGET, 80));
+    truth.observe(0, Direction::Out, ms(0), &segment(site, target, (7, 0), 0x02));
+    truth.observe(0, Direction::Out, ms(1_000), &segment(site, target, (7, 0), 0x02));
+    assert!(rows(&truth).iter().all(|row| row.counters.lost == 1 && row.counters.scheduled == 1));
+}
+
+#[test]
+fn a_probe_belongs_to_its_turn_however_late_it_is_sent() {
+    let mut truth = truth();
+    let (target, step) = ("echo".to_owned(), Duration::from_millis(500));
+    let first = ms(490);
+    truth.expect(0, [Turns { target, metric: Metric::IcmpRtt, family: Family::V4, first, step }]);
+    // Two were sent behind the edges of the span that their turns lie before.
+    for (sequence, sent) in [(1, 505), (2, 991), (3, 1_495)] {
+        truth.observe(0, Direction::Out, ms(sent), &ask(sequence));
+        truth.observe(0, Direction::In, ms(sent + u64::from(sequence)), &answer(sequence));
+    }
+    let counted = |from, to| {
+        let rows = truth.rows(&(ms(from)..ms(to)), TIMEOUT, DEADLINE);
+        rows.first().map_or((0, None), |row| (row.n, row.p50_ms))
+    };
+    assert_eq!(counted(500, 1_500), (2, Some(2.0)));
+    assert_eq!(counted(0, 500), (1, Some(1.0)));
+    assert_eq!(counted(1_500, 2_000), (0, None));
 }
 
 #[test]
@@ -111,17 +158,17 @@ fn identifiers_in_use_anew_are_another_probe() {
         truth.observe(0, Direction::Out, ms(start), &ask(1));
         truth.observe(0, Direction::In, ms(start + 10), &answer(1));
     }
-    let row = &truth.rows(&(ms(0)..ms(60_000)), TIMEOUT)[0];
+    let row = &truth.rows(&(ms(0)..ms(60_000)), TIMEOUT, DEADLINE)[0];
     assert_eq!((row.n, row.loss), (2, Some(0.0)));
 }
 
 #[test]
 fn only_probes_sent_in_the_span_count_and_old_ones_are_forgotten() {
     let mut truth = truth();
-    truth.record(0, 0, Metric::UdpRtt, ms(0), Some(Duration::from_millis(3)));
-    truth.record(0, 0, Metric::UdpRtt, ms(20_000), None);
+    truth.record(held(ms(0), Some(Duration::from_millis(3))));
+    truth.record(held(ms(20_000), None));
     let row = &rows(&truth)[0];
     assert_eq!((row.n, row.loss), (1, Some(0.0)));
-    truth.record(0, 0, Metric::UdpRtt, ms(0) + KEPT + Duration::from_mins(2), None);
+    truth.record(held(ms(0) + KEPT + Duration::from_mins(2), None));
     assert_eq!(rows(&truth), []);
 }

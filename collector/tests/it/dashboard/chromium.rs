@@ -18,6 +18,8 @@ use std::{
 
 /// Where the photographs go, if anybody wants to look at them.
 const PHOTOGRAPHS: &str = "PEERLIGHT_PHOTOGRAPHS";
+/// A page of the door's own that breaks the collector's policy and loads what is not there.
+pub(crate) const FAULTY: &str = "/faulty";
 /// Colour scheme and width of each photograph; the scheme is Chromium's `preferredColorScheme`.
 const SHOTS: [(&str, u32, u32); 4] =
     [("light", 1, 1280), ("dark", 0, 1280), ("light", 1, 400), ("dark", 0, 400)];
@@ -130,6 +132,11 @@ impl FrontDoor {
 
 async fn pass_on(State(way): State<Way>, request: Request) -> Response {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    if path == FAULTY {
+        let page = "<!DOCTYPE html><p style=\"color:red\">x</p><script src=\"/assets/none.js\"></script>";
+        let policy = ("content-security-policy", "default-src 'none'; script-src 'self'");
+        return ([policy, ("content-type", "text/html")], page).into_response();
+    }
     if path.contains("fragment=1") {
         way.renewals.fetch_add(1, Ordering::Relaxed);
     }
