@@ -52,7 +52,7 @@ impl KnownPath {
     /// Builds it to so many targets, with `delay` for a round trip.
     pub(crate) fn build(targets: u16, delay: Duration) -> anyhow::Result<Self> {
         let (tools, core) = (Namespace::create()?, Namespace::create()?);
-        let conditions = Conditions { delay, jitter: Duration::ZERO, loss: 0.0 };
+        let conditions = Conditions { delay, ..Conditions::default() };
         let device = link::create(
             &tools,
             &Addressing {
@@ -70,10 +70,11 @@ impl KnownPath {
         let site = SiteLink {
             device,
             prefixes: vec![TOOLS.into()],
-            outbound: Path::half_of(conditions, 1),
-            inbound: Path::half_of(conditions, 2),
+            outbound: Path::outbound(conditions, 1),
+            inbound: Path::inbound(conditions, 2),
         };
-        let relay = Relay::start(core_device, vec![site]).map_err(NamespaceError::at("start the relay"))?;
+        let relay = Relay::start(core_device, vec![site], Vec::new())
+            .map_err(NamespaceError::at("start the relay"))?;
         let wire = Arc::new(Mutex::new(Wire::default()));
         let taps = Taps::start(std::slice::from_ref(&tools), Arc::clone(&wire))?;
         accept(&core)?;
