@@ -5,10 +5,10 @@ use anyhow::Context as _;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use peerlight_proto::metric::Metric;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
-/// The table's columns; the truth's come last.
-const HEADER: [&str; 13] = [
+/// The table's columns; the truth's come behind the report's, and last what is remarkable about a row.
+const HEADER: [&str; 14] = [
     "target",
     "metric",
     "location",
@@ -22,9 +22,12 @@ const HEADER: [&str; 13] = [
     "true loss",
     "true p50",
     "true p95",
+    "notes",
 ];
-/// The first column that holds numbers.
-const FIRST_NUMBER: usize = 4;
+/// The columns that hold numbers.
+const NUMBERS: Range<usize> = 4..13;
+/// Less coverage than this is remarkable: somewhere turns of the schedule are missing altogether.
+const FULL_COVERAGE: f64 = 0.995;
 /// Parts of other metrics: the table leaves them to the document and the dashboard.
 const PHASES: [&str; 6] =
     ["https.dns", "https.proxy", "https.tcp", "https.tls", "https.transfer", "https.local"];
@@ -60,6 +63,10 @@ pub struct ReportRow {
     pub dns_failed: u64,
     /// How many this machine could not send.
     pub send_failed: u64,
+    /// How many the target or a router refused.
+    pub refused: u64,
+    /// The share of scheduled probes that agents accounted for.
+    pub coverage: Option<f64>,
     /// Which share was lost.
     pub loss: Option<Loss>,
     /// The times of the answered ones.
@@ -133,12 +140,12 @@ impl Answer {
             table.add_row(cells(row, truth.get(&key).copied(), above == Some(group)));
             above = Some(group);
         }
-        for number in FIRST_NUMBER..HEADER.len() {
+        for number in NUMBERS {
             if let Some(column) = table.column_mut(number) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        Ok(table.to_string())
+        Ok(table.trim_fmt())
     }
 
     /// How many probes reached their target, and how many did not know where it is.
@@ -185,7 +192,16 @@ fn cells(row: &ReportRow, truth: Option<&TruthRow>, repeats: bool) -> [String; H
         percent(truth.and_then(|row| row.loss)),
         millis(truth.and_then(|row| row.p50_ms)),
         millis(truth.and_then(|row| row.p95_ms)),
+        notes(row),
     ]
+}
+
+/// What the figures of a row do not say: that there should be more of them.
+fn notes(row: &ReportRow) -> String {
+    let gap = row.coverage.filter(|coverage| *coverage < FULL_COVERAGE);
+    let gap = gap.map(|coverage| format!("coverage {:.0} %", coverage * 100.0));
+    let refused = (row.refused > 0).then(|| format!("{} refused", row.refused));
+    [gap, refused].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn millis(value: Option<f64>) -> String {
@@ -203,10 +219,11 @@ mod tests {
     use serde_json::json;
 
     fn answer() -> Answer {
-        let row = |location: &str, answered: u64, p50: Option<f64>| {
+        let row = |location: &str, answered: u64, refused: u64, p50: Option<f64>| {
             json!({
                 "provider": "Example Telecom", "location": location, "target": "exchange-online",
                 "metric": "icmp.rtt", "sent": 40, "answered": answered, "dns_failed": 1, "send_failed": 0,
+                "refused": refused, "coverage": if refused == 0 { 1.0 } else { 0.625 },
                 "loss": {"value": 0.05, "low": 0.01, "high": 0.2},
                 "latency_ms": {"min": 8.0, "p50": p50, "p95": null, "p99": null},
             })
@@ -222,7 +239,7 @@ mod tests {
             loss: Some(0.05),
             counters: Counters::default(),
         };
-        let rows = [row("GB-LND", 38, Some(8.127)), row("DE-HE", 0, None)];
+        let rows = [row("GB-LND", 38, 0, Some(8.127)), row("DE-HE", 0, 7, None)];
         Answer { report: json!({"rows": rows}), truth: vec![truth] }
     }
 

@@ -61,7 +61,15 @@ pub async fn run(arguments: &Arguments, ground: &Ground, scenario: Scenario) -> 
         ended = lab.stop() => ended,
         () = stop.asked() => anyhow::bail!("stopped while ending"),
     };
-    done.and(ended)
+    both(done, ended)
+}
+
+/// How the lab ended: what went wrong while it measured, and because of what.
+fn both(done: anyhow::Result<()>, ended: anyhow::Result<()>) -> anyhow::Result<()> {
+    match (done, ended) {
+        (Err(done), Err(ended)) => Err(ended.context(format!("{done:#}"))),
+        (done, ended) => done.and(ended),
+    }
 }
 
 /// Measures, prints what came of it, and stays until it is time to end.
@@ -194,5 +202,22 @@ impl Stop {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_ended_says_why() {
+        let done = || Err(anyhow::anyhow!("an agent has ended"));
+        let ended = || Err(anyhow::anyhow!("its key is damaged").context("the agent at london-1 ended"));
+        let told = |outcome: anyhow::Result<()>| format!("{:#}", outcome.unwrap_err());
+        let whole = "an agent has ended: the agent at london-1 ended: its key is damaged";
+        assert_eq!(told(both(done(), ended())), whole);
+        assert_eq!(told(both(done(), Ok(()))), "an agent has ended");
+        assert_eq!(told(both(Ok(()), ended())), "the agent at london-1 ended: its key is damaged");
+        assert!(both(Ok(()), Ok(())).is_ok());
     }
 }

@@ -122,7 +122,10 @@ impl Lab {
         let lab = Self { collector, agents, truth, interval, servers, taps, network, directory };
         match lab.agents_heard_of().await {
             Ok(()) => Ok(lab),
-            Err(error) => Err(lab.stop().await.err().map_or(error.into(), |ended| ended)),
+            Err(late) => Err(match lab.stop().await {
+                Ok(()) => late.into(),
+                Err(ended) => ended.context(late),
+            }),
         }
     }
 

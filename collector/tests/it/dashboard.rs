@@ -85,7 +85,7 @@ async fn an_empty_collector_says_what_to_do_first() {
 /// What pages tell people to type.
 fn commands(html: &str) -> Vec<String> {
     let codes = html.split("<code>").skip(1).filter_map(|rest| rest.split("</code>").next());
-    codes.map(|code| code.replace("&#34;", "\"")).collect()
+    codes.map(|code| code.replace("<span>", "").replace("</span>", "")).collect()
 }
 
 #[tokio::test]
