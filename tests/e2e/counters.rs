@@ -9,7 +9,7 @@ use peerlight_agent::{
     spool::{Spool, SpoolSettings},
 };
 use peerlight_lab::{
-    echo::{self, hold::Holds},
+    echo::{self, Sockets, hold::Holds},
     network::{Choice, Ground, Network, namespace::NamespaceError, prepare},
     scenario::{Conditions, EchoProbe, EchoTarget, Recurring, Scenario, Site},
     site::{AgentSettings, DEADLINE, LabSite, TIMEOUT},
@@ -135,26 +135,13 @@ fn run(ground: &Ground, probes: &[EchoProbe], margins: &Margins) -> Counters {
     let private = network.plan.private;
     let holds = (!private).then(|| Holds::new(network.plan.clone(), &scenario, Arc::clone(&truth)));
     let closed = ClosedPorts::bind(&network);
-    let (target, probes) = sockets.probes().swap_remove(0);
-    let named = |name: &str, address: IpAddr| EchoTarget {
-        name: name.to_owned(),
-        host: address.to_string(),
-        ..target.clone()
-    };
-    // By address: looking names up is no part of this, and would cross the paths.
-    let addresses = &network.plan.targets[0];
-    let mut targets: Vec<_> =
-        addresses.iter().map(|&address| (named(&address.to_string(), address), probes.clone())).collect();
-    if !private {
-        targets.push((named(CLOSED, addresses[0]), closed.probes.clone()));
-    }
     let settings = AgentSettings {
         collector: "https://collector.lab.example:8443".to_owned(),
         interval: IntervalLength::from_secs(1).unwrap(),
         dns: None,
         ca_file: None,
         allow: network.plan.all.clone(),
-        targets,
+        targets: targets(&network, &sockets, &closed),
     };
     let guard = runtime.enter();
     sockets.serve(&[], holds.as_ref(), &tasks, &shutdown).unwrap();
@@ -173,9 +160,9 @@ fn run(ground: &Ground, probes: &[EchoProbe], margins: &Margins) -> Counters {
     });
     shutdown.cancel();
 
-    let mut total = Counters::default();
     let truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(truth.missed_so_far(), 0, "the truth is whole");
+    let mut total = Counters::default();
     for (site, counted) in sites.iter().zip(&counted) {
         for (&(is_closed, metric), counters) in counted {
             let expected = if is_closed {
@@ -191,6 +178,21 @@ fn run(ground: &Ground, probes: &[EchoProbe], margins: &Margins) -> Counters {
         }
     }
     total
+}
+
+/// What the agents measure, by address: looking names up is no part of this, and would cross the paths.
+fn targets(network: &Network, sockets: &Sockets, closed: &ClosedPorts) -> Vec<(EchoTarget, Vec<String>)> {
+    let (target, probes) = sockets.probes().swap_remove(0);
+    let named = |name: &str, address: IpAddr| EchoTarget {
+        name: name.to_owned(),
+        host: address.to_string(),
+        ..target.clone()
+    };
+    let addresses = &network.plan.targets[0];
+    let open = addresses.iter().map(|&address| (named(&address.to_string(), address), probes.clone()));
+    // Behind a path a closed port would not be all that refuses.
+    let closed = (!network.plan.private).then(|| (named(CLOSED, addresses[0]), closed.probes.clone()));
+    open.chain(closed).collect()
 }
 
 /// Ports that nobody listens on, and that nobody else can take meanwhile.

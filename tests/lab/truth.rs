@@ -4,12 +4,7 @@
 //! echo servers' own of what they held back or dropped. Pure: it takes stamps and answers with rows.
 
 use crate::network::packet::{Packet, Signal};
-use peerlight_proto::{
-    measurement::{Counters, Ending},
-    metric::Metric,
-    series::Family,
-};
-use serde::Serialize;
+use peerlight_proto::{measurement::Ending, metric::Metric, series::Family};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     net::IpAddr,
@@ -17,8 +12,12 @@ use std::{
     time::Duration,
 };
 
+mod row;
 #[cfg(test)]
 mod tests;
+
+use row::Tally;
+pub use row::TruthRow;
 
 /// An instant: the time since 1970-01-01T00:00:00Z.
 pub type Stamp = Duration;
@@ -50,30 +49,6 @@ pub struct Endpoint {
     pub tcp_port: u16,
     /// Where it echoes.
     pub udp_port: u16,
-}
-
-/// One row of the truth.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TruthRow {
-    /// The site's provider.
-    pub provider: String,
-    /// The site's location.
-    pub location: String,
-    /// The target.
-    pub target: String,
-    /// The metric.
-    pub metric: Metric,
-    /// How many probes were answered.
-    pub n: u64,
-    /// Their median by nearest rank.
-    pub p50_ms: Option<f64>,
-    /// Their 95th percentile by nearest rank.
-    pub p95_ms: Option<f64>,
-    /// Which share was lost, answered late or answered only after the SYN was sent again.
-    pub loss: Option<f64>,
-    /// What an agent's counters must be, if it sent all that it had scheduled.
-    #[serde(skip)]
-    pub counters: Counters,
 }
 
 /// The turns at which an agent has a target probed. A probe belongs to its turn, however late it is sent, so that the
@@ -360,47 +335,5 @@ impl Flight {
             Some(End { after, .. }) if after > timeout => Ending::Late,
             Some(_) => Ending::Answered,
         }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Tally {
-    counters: Counters,
-    answered: Vec<Duration>,
-}
-
-impl Tally {
-    fn count(&mut self, flight: &Flight, timeout: Duration, deadline: Duration) {
-        let ending = flight.ending(timeout, deadline);
-        self.counters.count(ending);
-        self.counters.duplicate += flight.copies;
-        if let (Ending::Answered, Some(end)) = (ending, flight.end) {
-            self.answered.push(end.after);
-        }
-    }
-
-    fn row(mut self, place: &Place, target: &str, metric: Metric) -> TruthRow {
-        self.answered.sort_unstable();
-        let failed = self.counters.network_lost();
-        let all = failed + self.counters.answered;
-        #[expect(clippy::cast_precision_loss, reason = "a lab's counts are far below 2^53")]
-        let share = |part: u64, whole: u64| part as f64 / whole as f64;
-        TruthRow {
-            provider: place.provider.clone(),
-            location: place.location.clone(),
-            target: target.to_owned(),
-            metric,
-            n: self.counters.answered,
-            p50_ms: self.percentile(50),
-            p95_ms: self.percentile(95),
-            loss: (all > 0).then(|| share(failed, all)),
-            counters: self.counters,
-        }
-    }
-
-    /// The nearest rank: the smallest value that at least `percent` of the values do not exceed.
-    fn percentile(&self, percent: usize) -> Option<f64> {
-        let rank = (self.answered.len() * percent).div_ceil(100);
-        self.answered.get(rank.checked_sub(1)?).map(|took| took.as_secs_f64() * 1_000.0)
     }
 }
