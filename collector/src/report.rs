@@ -28,7 +28,7 @@ use crate::{
     store::{Presence, Row},
 };
 use group::{GroupKey, Names};
-use peerlight_proto::{id::AgentId, metric::Metric, series::Series, time::Timestamp};
+use peerlight_proto::{metric::Metric, series::Series, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 use tally::Tally;
@@ -161,7 +161,8 @@ pub struct ReportRow {
     pub declared_uncounted: u64,
     /// Sent probes whose public address was seen outside the registration, not counted.
     pub off_prefix: u64,
-    /// The largest offset of an agent's clock, collector minus agent, in milliseconds.
+    /// The largest offset of an agent's clock, collector minus agent, in milliseconds, that travelled with what is counted
+    /// here; null where no agent knew its own.
     pub max_clock_offset_ms: Option<f64>,
 }
 
@@ -202,8 +203,6 @@ pub fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> R
         }
     }
     let measured_until = expect(question, evidence, &registrations, &names, &mut tallies, now);
-    let offsets: BTreeMap<AgentId, i64> =
-        evidence.agents.iter().filter_map(|entry| Some((entry.agent, entry.clock_offset_us?))).collect();
     Report {
         generated_at: now,
         from: question.from,
@@ -213,7 +212,7 @@ pub fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> R
         intervals: INTERVALS.to_owned(),
         rows: tallies
             .into_iter()
-            .map(|((group, metric, slot), tally)| tally.into_row(slot, names.group(&group), metric, &offsets))
+            .map(|((group, metric, slot), tally)| tally.into_row(slot, names.group(&group), metric))
             .collect(),
     }
 }

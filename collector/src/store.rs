@@ -13,16 +13,17 @@ pub(crate) mod fixture;
 mod memory;
 mod merge;
 mod sqlite;
+mod totals;
 
 pub use sqlite::SqliteStore;
+pub(crate) use totals::joined;
+pub use totals::{ClockOffsets, Totals};
 
 use crate::{ingest::Admitted, organisation::OrganisationId, registry::RegistrationId};
 use futures::future::BoxFuture;
 use ipnet::IpNet;
 use peerlight_proto::{
-    histogram::Histogram,
     id::{AgentId, BatchDigest, BatchNumber},
-    measurement::{Attribute, Counters},
     metric::Metric,
     series::Series,
     time::{IntervalLength, Timestamp},
@@ -131,12 +132,8 @@ pub struct Row {
     pub series: Arc<Series>,
     /// The first instant of the slot, or of the query's span.
     pub slot: Timestamp,
-    /// What became of the probes.
-    pub counters: Counters,
-    /// The times of the answered ones.
-    pub histogram: Histogram,
-    /// What was seen with them.
-    pub attributes: Vec<Attribute>,
+    /// What was measured.
+    pub totals: Totals,
 }
 
 /// When an agent measured a target: the bounds of what coverage expects.

@@ -162,7 +162,7 @@ mod tests {
         let registrations = BTreeMap::from([(entry.id, &entry)]);
         let ended = schedules(&seen, &registrations, &[], at(HOUR));
         assert_eq!(ended[0].turns(at(0), at(HOUR)), 90);
-        let revoked = AgentEntry { revoked: Some(at(700)), ..agent_entry(AGENT, None) };
+        let revoked = AgentEntry { revoked: Some(at(700)), ..agent_entry(AGENT) };
         let ended = schedules(&seen, &registrations, &[revoked], at(HOUR));
         assert_eq!(ended[0].turns(at(0), at(HOUR)), 70);
     }

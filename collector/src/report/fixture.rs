@@ -3,7 +3,7 @@
 use crate::{
     organisation::OrganisationId,
     registry::{AgentEntry, Registration, RegistrationId},
-    store::{Attribution, Presence, Row, RowKey},
+    store::{Attribution, Presence, Row, RowKey, Totals},
 };
 use peerlight_proto::{
     histogram::Histogram,
@@ -67,7 +67,7 @@ pub(crate) fn registration(id: i64, provider: &str, location: &str) -> Registrat
 }
 
 /// An agent of registration 1.
-pub(crate) fn agent_entry(agent: AgentId, clock_offset_us: Option<i64>) -> AgentEntry {
+pub(crate) fn agent_entry(agent: AgentId) -> AgentEntry {
     AgentEntry {
         agent,
         registration: RegistrationId(1),
@@ -80,7 +80,7 @@ pub(crate) fn agent_entry(agent: AgentId, clock_offset_us: Option<i64>) -> Agent
         enrolled_from: "192.0.2.1".to_owned(),
         last_seen: None,
         address: None,
-        clock_offset_us,
+        clock_offset_us: None,
         session: None,
         health: None,
         cloned_since: None,
@@ -102,8 +102,10 @@ pub(crate) fn row(registration: i64, series: &Series, values_us: &[u64], lost: u
         },
         series: Arc::new(series.clone()),
         slot: Timestamp::from_secs(0),
-        counters: Counters { scheduled: answered + lost, answered, lost, ..Counters::default() },
-        histogram: Histogram::from_values(values_us.iter().copied()),
-        attributes: Vec::new(),
+        totals: Totals {
+            counters: Counters { scheduled: answered + lost, answered, lost, ..Counters::default() },
+            histogram: Histogram::from_values(values_us.iter().copied()),
+            ..Totals::default()
+        },
     }
 }

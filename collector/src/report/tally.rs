@@ -6,11 +6,11 @@ use super::{
     latency::{including_loss, intervals, jitter, ms, of_answered},
     loss::loss,
 };
-use crate::store::{Attribution, Row};
+use crate::store::{Attribution, ClockOffsets, Row, joined};
 use peerlight_proto::{
     histogram::Histogram, id::AgentId, measurement::Counters, metric::Metric, series::Clock, time::Timestamp,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What has been added up so far. The order in which rows are added does not matter.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,7 @@ pub(super) struct Tally {
     counters: Counters,
     histogram: Histogram,
     jitter: Histogram,
+    clock_offsets: Option<ClockOffsets>,
     clocks: Clocks,
     expected: Option<u64>,
     verified: u64,
@@ -30,7 +31,7 @@ pub(super) struct Tally {
 impl Tally {
     /// Adds a row; `count_declared` is what its registration allows.
     pub(super) fn add(&mut self, row: &Row, count_declared: bool) {
-        let sent = row.counters.sent();
+        let sent = row.totals.counters.sent();
         let column = match row.key.attribution {
             Attribution::Verified => &mut self.verified,
             Attribution::Declared if count_declared => &mut self.declared,
@@ -46,16 +47,17 @@ impl Tally {
             Clock::TcpInfo => &mut self.clocks.tcp_info,
             Clock::User => &mut self.clocks.user,
         };
-        *clock = clock.saturating_add(row.counters.answered);
+        *clock = clock.saturating_add(row.totals.counters.answered);
         self.agents.insert(row.key.agent);
-        self.counters.merge(&row.counters);
-        self.histogram.merge(&row.histogram);
+        self.counters.merge(&row.totals.counters);
+        self.histogram.merge(&row.totals.histogram);
+        self.clock_offsets = joined(self.clock_offsets, row.totals.clock_offsets);
     }
 
     /// Adds a row of the metric's jitter.
     pub(super) fn add_jitter(&mut self, row: &Row, count_declared: bool) {
         if counts(row.key.attribution, count_declared) {
-            self.jitter.merge(&row.histogram);
+            self.jitter.merge(&row.totals.histogram);
         }
     }
 
@@ -64,16 +66,9 @@ impl Tally {
         self.expected = Some(self.expected.unwrap_or(0).saturating_add(turns));
     }
 
-    pub(super) fn into_row(
-        self,
-        slot: Option<Timestamp>,
-        group: Group,
-        metric: Metric,
-        offsets: &BTreeMap<AgentId, i64>,
-    ) -> ReportRow {
+    pub(super) fn into_row(self, slot: Option<Timestamp>, group: Group, metric: Metric) -> ReportRow {
         let counters = self.counters;
-        let offset =
-            self.agents.iter().filter_map(|agent| offsets.get(agent)).max_by_key(|us| us.unsigned_abs());
+        let offset = self.clock_offsets.map(ClockOffsets::furthest_us);
         ReportRow {
             slot,
             group,
@@ -104,7 +99,7 @@ impl Tally {
             declared_uncounted: self.declared_uncounted,
             off_prefix: self.off_prefix,
             max_clock_offset_ms: offset
-                .map(|us| ms(us.unsigned_abs()).copysign(if *us < 0 { -1.0 } else { 1.0 })),
+                .map(|us| ms(us.unsigned_abs()).copysign(if us < 0 { -1.0 } else { 1.0 })),
         }
     }
 }

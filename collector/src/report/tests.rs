@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     organisation::OrganisationId,
-    store::{Attribution, RowKey},
+    store::{Attribution, ClockOffsets, RowKey},
 };
 use peerlight_proto::{
     metric::NetworkMetric,
@@ -126,12 +126,25 @@ fn a_target_has_one_name_and_filters_choose_it() {
 
 #[test]
 fn the_largest_clock_offset_of_either_sign_is_shown() {
-    let rows = [row(1, &series(Metric::TcpConnect, "edge"), &[1_000; 10], 0)];
-    let registrations = [registration(1, "Aurora", "GB-LND")];
-    let agents = [agent_entry(AGENT, Some(-2_500))];
+    let tcp = series(Metric::TcpConnect, "edge");
+    let off = |registration, attribution, min_us, max_us| {
+        let mut row = attributed(row(registration, &tcp, &[1_000; 10], 0), attribution);
+        row.totals.clock_offsets = Some(ClockOffsets { min_us, max_us });
+        row
+    };
+    let rows = [
+        off(1, Attribution::Verified, -2_500, 0),
+        off(1, Attribution::Verified, 1_000, 2_000),
+        off(1, Attribution::OffPrefix, 9_000, 9_000),
+        row(2, &tcp, &[1_000; 10], 0),
+    ];
+    let registrations = [registration(1, "Aurora", "GB-LND"), registration(2, "Borealis", "GB-LND")];
+    // What the agent knows by now says nothing of the span.
+    let agents = [AgentEntry { clock_offset_us: Some(77_000), ..agent_entry(AGENT) }];
     let evidence = Evidence { rows: &rows, registrations: &registrations, agents: &agents, presence: &[] };
     let report = answer(&question(&[Dimension::Provider]), &evidence, NOW);
-    assert_eq!(report.rows[0].max_clock_offset_ms, Some(-2.5));
+    assert_eq!(report.rows[0].max_clock_offset_ms, Some(-2.5), "of what is counted");
+    assert_eq!(report.rows[1].max_clock_offset_ms, None);
 }
 
 proptest! {
@@ -181,9 +194,11 @@ fn full() -> Report {
     let (tcp, jitter) = (series(Metric::TcpConnect, "edge"), series(JITTER, "edge"));
     let times = |base: u64| (0..200).map(|i| base + i * i / 4).collect::<Vec<_>>();
     let mut refused = row(3, &tcp, &[], 0);
-    (refused.counters.scheduled, refused.counters.refused) = (5, 5);
+    (refused.totals.counters.scheduled, refused.totals.counters.refused) = (5, 5);
+    let mut off_clock = row(1, &tcp, &times(8_000), 3);
+    off_clock.totals.clock_offsets = Some(ClockOffsets::of(1_250));
     let rows = [
-        row(1, &tcp, &times(8_000), 3),
+        off_clock,
         row(1, &jitter, &[340; 199], 0),
         row(2, &tcp, &times(21_000), 0),
         attributed(row(2, &tcp, &[9_000; 12], 0), Attribution::OffPrefix),
@@ -197,7 +212,7 @@ fn full() -> Report {
     ];
     let seen: Vec<_> =
         (1..=3).map(|id| Presence { registration: RegistrationId(id), ..presence(&tcp, 0, 3_600) }).collect();
-    let agents = [agent_entry(AGENT, Some(1_250))];
+    let agents = [agent_entry(AGENT)];
     let evidence = Evidence { rows: &rows, registrations: &registrations, agents: &agents, presence: &seen };
     answer(&question(&[Dimension::Provider, Dimension::Location]), &evidence, NOW)
 }

@@ -2,7 +2,7 @@
 //!
 //! Agents and series stand in a block by their numbers in the store's dictionaries.
 
-use super::{Attribution, StoreError};
+use super::{Attribution, ClockOffsets, StoreError, Totals};
 use crate::registry::RegistrationId;
 use ipnet::IpNet;
 use peerlight_proto::{
@@ -30,9 +30,7 @@ pub(super) struct Entry {
     pub(super) prefix: Option<IpNet>,
     /// The start of its interval.
     pub(super) start: Timestamp,
-    pub(super) counters: Counters,
-    pub(super) histogram: Histogram,
-    pub(super) attributes: Vec<Attribute>,
+    pub(super) totals: Totals,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -72,6 +70,11 @@ struct StoredEntry {
     overflow: u64,
     #[prost(message, repeated, tag = "13")]
     attributes: Vec<StoredAttribute>,
+    /// The offsets of clocks; both or neither.
+    #[prost(sint64, optional, tag = "14")]
+    min_offset_us: Option<i64>,
+    #[prost(sint64, optional, tag = "15")]
+    max_offset_us: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -108,6 +111,7 @@ fn damaged(error: impl std::fmt::Display) -> StoreError {
 }
 
 fn to_stored(entry: &Entry) -> StoredEntry {
+    let Totals { counters, histogram, attributes, clock_offsets } = &entry.totals;
     StoredEntry {
         agent: entry.agent,
         series: entry.series,
@@ -126,14 +130,13 @@ fn to_stored(entry: &Entry) -> StoredEntry {
             bytes
         }),
         start_secs: entry.start.as_secs(),
-        counters: counters_to_numbers(&entry.counters).to_vec(),
-        histogram: entry.histogram.encode(),
-        sum_us: entry.histogram.sum_us(),
-        min_us: entry.histogram.min_us().unwrap_or(0),
-        max_us: entry.histogram.max_us().unwrap_or(0),
-        overflow: entry.histogram.overflow(),
-        attributes: entry
-            .attributes
+        counters: counters_to_numbers(counters).to_vec(),
+        histogram: histogram.encode(),
+        sum_us: histogram.sum_us(),
+        min_us: histogram.min_us().unwrap_or(0),
+        max_us: histogram.max_us().unwrap_or(0),
+        overflow: histogram.overflow(),
+        attributes: attributes
             .iter()
             .map(|attribute| StoredAttribute {
                 kind: attribute.kind.clone(),
@@ -141,6 +144,8 @@ fn to_stored(entry: &Entry) -> StoredEntry {
                 count: attribute.count,
             })
             .collect(),
+        min_offset_us: clock_offsets.map(|offsets| offsets.min_us),
+        max_offset_us: clock_offsets.map(|offsets| offsets.max_us),
     }
 }
 
@@ -157,24 +162,30 @@ fn from_stored(entry: StoredEntry) -> Result<Entry, StoreError> {
         },
         prefix: prefix_from(&entry.prefix)?,
         start: Timestamp::from_secs(entry.start_secs),
-        counters: numbers_to_counters(&entry.counters)?,
-        histogram: Histogram::decode(
-            &entry.histogram,
-            entry.sum_us,
-            entry.min_us,
-            entry.max_us,
-            entry.overflow,
-        )
-        .map_err(damaged)?,
-        attributes: entry
-            .attributes
-            .into_iter()
-            .map(|attribute| Attribute {
-                kind: attribute.kind,
-                value: attribute.value,
-                count: attribute.count,
-            })
-            .collect(),
+        totals: Totals {
+            counters: numbers_to_counters(&entry.counters)?,
+            histogram: Histogram::decode(
+                &entry.histogram,
+                entry.sum_us,
+                entry.min_us,
+                entry.max_us,
+                entry.overflow,
+            )
+            .map_err(damaged)?,
+            attributes: entry
+                .attributes
+                .into_iter()
+                .map(|attribute| Attribute {
+                    kind: attribute.kind,
+                    value: attribute.value,
+                    count: attribute.count,
+                })
+                .collect(),
+            clock_offsets: entry
+                .min_offset_us
+                .zip(entry.max_offset_us)
+                .map(|(min_us, max_us)| ClockOffsets { min_us, max_us }),
+        },
     })
 }
 
@@ -252,23 +263,26 @@ mod tests {
             prop::sample::select(vec![Attribution::Verified, Attribution::Declared, Attribution::OffPrefix]),
             prop::sample::select(vec![None, Some("192.0.2.0/24"), Some("2001:db8:7::/48")]),
             prop::collection::vec(0..100_000_u64, 0..9),
-            -5_000..5_000_i64,
+            (-5_000..5_000_i64, prop::option::of((any::<i64>(), any::<i64>()))),
         );
         prop::collection::vec(
-            entry.prop_map(|(number, attribution, prefix, values, start)| Entry {
+            entry.prop_map(|(number, attribution, prefix, values, (start, offsets))| Entry {
                 agent: number,
                 series: number * 3,
                 registration: RegistrationId(number),
                 attribution,
                 prefix: prefix.map(|text| text.parse().unwrap()),
                 start: Timestamp::from_secs(start),
-                counters: Counters {
-                    scheduled: values.len() as u64,
-                    answered: values.len() as u64,
-                    ..Counters::default()
+                totals: Totals {
+                    counters: Counters {
+                        scheduled: values.len() as u64,
+                        answered: values.len() as u64,
+                        ..Counters::default()
+                    },
+                    attributes: vec![Attribute { kind: "status".into(), value: "200".into(), count: 1 }],
+                    histogram: Histogram::from_values(values),
+                    clock_offsets: offsets.map(|(min_us, max_us)| ClockOffsets { min_us, max_us }),
                 },
-                attributes: vec![Attribute { kind: "status".into(), value: "200".into(), count: 1 }],
-                histogram: Histogram::from_values(values),
             }),
             0..20,
         )

@@ -2,7 +2,7 @@
 //! model in [`super::memory`].
 
 use super::{
-    PutOutcome, Query, Row, Store,
+    ClockOffsets, PutOutcome, Query, Row, Store,
     fixture::{
         DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, digest, everything, measurement, part_of,
         scheduled, series,
@@ -27,6 +27,7 @@ async fn suite<S: Store>(mut open: impl FnMut() -> S) {
     what_was_not_admitted_leaves_no_trace(&open()).await;
     presence_reaches_from_the_first_interval_to_the_last(&open()).await;
     slots_and_filters_select(&open()).await;
+    the_offset_of_a_clock_travels_with_its_batch(&open()).await;
     retention_coarsens_answers_and_loses_no_probe_before_its_time(&open()).await;
     a_batch_that_nobody_can_tell_from_a_replay_is_refused(&open()).await;
 }
@@ -193,11 +194,39 @@ async fn slots_and_filters_select(store: &dyn Store) {
     for _folded in 0..2 {
         let rows = store.scan(hours.clone()).await.unwrap();
         let slots: Vec<(Timestamp, u64)> =
-            rows.iter().map(|row| (row.slot, row.counters.scheduled)).collect();
+            rows.iter().map(|row| (row.slot, row.totals.counters.scheduled)).collect();
         assert_eq!(slots, [(MIDNIGHT, 4), (MIDNIGHT.plus(Duration::from_hours(1)), 4)]);
         assert!(rows.iter().all(|row| row.key.agent == other.agent && row.key.metric == Metric::TcpConnect));
         store.roll_up(now.plus(DAY)).await.unwrap();
     }
+}
+
+async fn the_offset_of_a_clock_travels_with_its_batch(store: &dyn Store) {
+    let caller = caller(1, 1);
+    for (sequence, minutes, offset) in
+        [(0, 0, Some(2_500_000)), (1, 30, Some(-4_000)), (2, 31, None), (3, 60, None)]
+    {
+        let batch = Batch { clock_offset_us: offset, ..minutes_of(&caller, sequence, minutes) };
+        put(store, &caller, &batch, MIDNIGHT.plus(DAY)).await;
+    }
+    let of_span = async |from: u32, to: u32| {
+        let span = everything(1, MIDNIGHT.plus(MINUTE * from), MIDNIGHT.plus(MINUTE * to));
+        let rows = store.scan(span).await.unwrap();
+        let offsets: Vec<_> = rows.iter().map(|row| row.totals.clock_offsets).collect();
+        assert_eq!(offsets.len(), 2, "one row for each series");
+        assert_eq!(offsets[0], offsets[1]);
+        offsets[0]
+    };
+    let range = |min_us, max_us| Some(ClockOffsets { min_us, max_us });
+    for folded in [MIDNIGHT, MIDNIGHT.plus(DAY * 2)] {
+        store.roll_up(folded).await.unwrap();
+        assert_eq!(of_span(0, 15).await, range(2_500_000, 2_500_000));
+        assert_eq!(of_span(30, 45).await, range(-4_000, -4_000), "a batch that knows none changes nothing");
+        assert_eq!(of_span(0, 45).await, range(-4_000, 2_500_000));
+        assert_eq!(of_span(60, 75).await, None, "what was true at another time says nothing of now");
+    }
+    store.expire(MIDNIGHT.plus(DAY * 7), RETENTION).await.unwrap();
+    assert_eq!(of_span(0, 24 * 60).await, range(-4_000, 2_500_000), "whole days are left");
 }
 
 async fn retention_coarsens_answers_and_loses_no_probe_before_its_time(store: &dyn Store) {

@@ -154,5 +154,5 @@ pub(crate) fn everything(organisation: i64, from: Timestamp, to: Timestamp) -> Q
 
 /// The probes that rows count.
 pub(crate) fn scheduled(rows: &[Row]) -> u64 {
-    rows.iter().map(|row| row.counters.scheduled).sum()
+    rows.iter().map(|row| row.totals.counters.scheduled).sum()
 }

@@ -2,15 +2,13 @@
 //! The model that the conformance suite compares backends with; it forgets all when it is dropped.
 
 use super::{
-    Expired, Health, LEDGER_MARGIN, Presence, PutOutcome, Query, Retention, Row, RowKey, Store, StoreError,
-    merge::Merge,
+    ClockOffsets, Expired, Health, LEDGER_MARGIN, Presence, PutOutcome, Query, Retention, Row, RowKey, Store,
+    StoreError, Totals, merge::Merge,
 };
 use crate::{ingest::Admitted, organisation::OrganisationId, registry::RegistrationId};
 use futures::future::{BoxFuture, FutureExt as _};
 use peerlight_proto::{
-    histogram::Histogram,
     id::{AgentId, BatchDigest, BatchNumber, SeriesId},
-    measurement::{Attribute, Counters},
     series::Series,
     time::{Interval, IntervalLength, Timestamp},
 };
@@ -40,9 +38,7 @@ struct Stored {
     organisation: OrganisationId,
     key: RowKey,
     start: Timestamp,
-    counters: Counters,
-    histogram: Histogram,
-    attributes: Vec<Attribute>,
+    totals: Totals,
 }
 
 impl MemoryStore {
@@ -92,9 +88,12 @@ impl Kept {
                     series: id,
                 },
                 start: interval.start(),
-                counters: one.measurement.counters,
-                histogram: one.measurement.histogram.clone(),
-                attributes: one.measurement.attributes.clone(),
+                totals: Totals {
+                    counters: one.measurement.counters,
+                    histogram: one.measurement.histogram.clone(),
+                    attributes: one.measurement.attributes.clone(),
+                    clock_offsets: admitted.batch.clock_offset_us.map(ClockOffsets::of),
+                },
             });
         }
         PutOutcome::Stored
@@ -109,7 +108,7 @@ impl Kept {
                 && query.registrations.as_ref().is_none_or(|wanted| wanted.contains(&one.key.registration));
             if asked {
                 let series = &self.series[&(one.organisation, one.key.series)];
-                merge.add(&one.key, series, one.start, (&one.counters, &one.histogram, &one.attributes));
+                merge.add(&one.key, series, one.start, &one.totals);
             }
         }
         merge.finish()

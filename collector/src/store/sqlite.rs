@@ -31,7 +31,8 @@ use std::{
 
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
 const OLDEST_SQLITE: i32 = 3_051_003;
-const SCHEMA_VERSION: i64 = 1;
+/// 2: entries of blocks carry the offsets of clocks. The tables are those of 1.
+const SCHEMA_VERSION: i64 = 2;
 const SCHEMA: &str = include_str!("sqlite/schema.sql");
 /// Readers that are kept for the next question.
 const IDLE_READERS: usize = 4;
@@ -195,6 +196,9 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&database)?;
     match version {
         SCHEMA_VERSION => Ok(()),
+        // Its blocks read as they are, with no offset known. From now on older collectors must leave the file alone: they
+        // would drop the offsets whenever they roll up.
+        1 => db.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(&database),
         0 => {
             let transaction = db.transaction().map_err(&database)?;
             transaction.execute_batch(SCHEMA).map_err(&database)?;

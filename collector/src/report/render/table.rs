@@ -125,6 +125,14 @@ fn notes(report: &Report) -> String {
             "\nNot counted: {declared} probes whose public address could not be seen (declared)."
         );
     }
+    let offsets = report.rows.iter().filter_map(|row| row.max_clock_offset_ms);
+    if let Some(furthest) = offsets.max_by(|a, b| a.abs().total_cmp(&b.abs())) {
+        let (off, side) = (figure::ms(furthest.abs()), if furthest > 0.0 { "behind" } else { "ahead" });
+        let _ = write!(
+            notes,
+            "\nThe clock of an agent that was furthest off the collector's was {off} ms {side}."
+        );
+    }
     let null = |latency: &Latency| latency.p50.is_none() || latency.p95.is_none() || latency.p99.is_none();
     if report.rows.iter().any(|row| null(&row.latency_ms)) {
         let _ = write!(notes, "\n`{NONE}`: too few answered probes (p50 needs 10, p95 20, p99 100).");

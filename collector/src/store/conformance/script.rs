@@ -24,6 +24,7 @@ enum Step {
         values: Vec<u64>,
         observed: u8,
         name: bool,
+        offset: Option<i64>,
     },
     /// A batch that was pushed before comes again.
     Replay(prop::sample::Index),
@@ -46,16 +47,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..3_u8, 0..1_400_u32, 1..4_u32),
         prop::sample::select(vec![10_u32, 60, 300, 900]),
         prop::collection::vec(0..200_000_u64, 0..6),
-        (0..3_u8, any::<bool>()),
+        (0..3_u8, any::<bool>(), prop::option::of(-9_000_000..9_000_000_i64)),
     );
-    let put = put.prop_map(|((site, minutes_ago, minutes), length, values, (observed, name))| Step::Put {
-        site,
-        minutes_ago,
-        minutes,
-        length,
-        values,
-        observed,
-        name,
+    let put = put.prop_map(|((site, minutes_ago, minutes), length, values, (observed, name, offset))| {
+        Step::Put { site, minutes_ago, minutes, length, values, observed, name, offset }
     });
     let step = prop::sample::select(vec![None, Some(60), Some(900), Some(3_600), Some(86_400)]);
     let scan = (0..15_000_u32, 0..15_000_u32, step, any::<bool>(), prop::option::of(0..3_u8)).prop_map(
@@ -83,7 +78,7 @@ struct Trial<S> {
 impl<S: Store> Trial<S> {
     async fn take(&mut self, step: Step) {
         match step {
-            Step::Put { site, minutes_ago, minutes, length, values, observed, name } => {
+            Step::Put { site, minutes_ago, minutes, length, values, observed, name, offset } => {
                 let start = self.now.minus(MINUTE * minutes_ago);
                 let intervals = (0..minutes).map(|minute| {
                     let mut measured = measurement(
@@ -99,6 +94,7 @@ impl<S: Store> Trial<S> {
                 });
                 let caller = caller_of(site);
                 let mut batch = batch(&caller, self.pushed.len() as u64, intervals.collect());
+                batch.clock_offset_us = offset;
                 if name {
                     batch.series[0] = series(Metric::TcpConnect, "mail");
                 }

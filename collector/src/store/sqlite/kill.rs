@@ -122,8 +122,8 @@ async fn check(path: &Path, acknowledged: &BTreeSet<u64>, stored: &mut BTreeSet<
     let mut found = (0, Histogram::default());
     let end = time_of(stored.last().copied().unwrap_or(0)).plus(DAY);
     for row in store.scan(everything(1, MIDNIGHT, end)).await.unwrap() {
-        found.0 += row.counters.scheduled;
-        found.1.merge(&row.histogram);
+        found.0 += row.totals.counters.scheduled;
+        found.1.merge(&row.totals.histogram);
     }
     assert_eq!(found, expected);
     if let Some(&last) = stored.last() {

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     ingest::{Admitted, AdmittedMeasurement},
-    store::{PutOutcome, ROLLUPS, StoreError, coding, coding::Entry, crash_point::crash_point},
+    store::{
+        ClockOffsets, PutOutcome, ROLLUPS, StoreError, Totals, coding, coding::Entry,
+        crash_point::crash_point,
+    },
 };
 use peerlight_proto::{
     id::{BatchDigest, BatchNumber},
@@ -120,6 +123,7 @@ fn numbers(
 
 /// Admission lets no measurement in whose series is not in its batch's dictionary.
 fn entries(agent: i64, numbers: &BTreeMap<u32, i64>, admitted: &Admitted) -> Vec<Entry> {
+    let clock_offsets = admitted.batch.clock_offset_us.map(ClockOffsets::of);
     let entry = |one: &AdmittedMeasurement| {
         let measurement = &one.measurement;
         Some(Entry {
@@ -129,9 +133,12 @@ fn entries(agent: i64, numbers: &BTreeMap<u32, i64>, admitted: &Admitted) -> Vec
             attribution: one.attribution,
             prefix: one.prefix,
             start: measurement.interval.start(),
-            counters: measurement.counters,
-            histogram: measurement.histogram.clone(),
-            attributes: measurement.attributes.clone(),
+            totals: Totals {
+                counters: measurement.counters,
+                histogram: measurement.histogram.clone(),
+                attributes: measurement.attributes.clone(),
+                clock_offsets,
+            },
         })
     };
     admitted.measurements.iter().filter_map(entry).collect()

@@ -158,7 +158,7 @@ fn add(
         prefix: entry.prefix,
         series: id,
     };
-    merge.add(&key, &series, entry.start, (&entry.counters, &entry.histogram, &entry.attributes));
+    merge.add(&key, &series, entry.start, &entry.totals);
     Ok(())
 }
 

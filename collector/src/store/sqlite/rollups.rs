@@ -4,14 +4,12 @@ use super::{
     Reader,
     reader::{each_of_batches, each_of_rollups},
 };
-use crate::store::{
-    Attribution, StoreError, coding, coding::Entry, crash_point::crash_point, merge::merge_attributes,
-};
+use crate::store::{Attribution, StoreError, Totals, coding, coding::Entry, crash_point::crash_point};
 use ipnet::IpNet;
 use peerlight_proto::time::{IntervalLength, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -64,8 +62,8 @@ pub(super) fn recompute(reader: &mut Reader, stale: Stale) -> Result<Recomputed,
     let Reader { db, dictionary } = reader;
     let end = stale.start + i64::from(stale.resolution.as_secs());
     let mut merged = BTreeMap::new();
-    let each = |entry| {
-        merge(&mut merged, stale.start, entry);
+    let each = |entry: Entry| {
+        merge(&mut merged, stale.start, &entry);
         Ok(())
     };
     if stale.resolution == IntervalLength::QUARTER_HOUR {
@@ -125,19 +123,8 @@ pub(super) fn replace(db: &mut Connection, recomputed: &Recomputed) -> rusqlite:
 
 type Key = (i64, i64, i64, Attribution, Option<IpNet>);
 
-fn merge(into: &mut BTreeMap<Key, Entry>, start: i64, entry: Entry) {
+fn merge(into: &mut BTreeMap<Key, Entry>, start: i64, entry: &Entry) {
     let key = (entry.registration.0, entry.agent, entry.series, entry.attribution, entry.prefix);
-    match into.entry(key) {
-        btree_map::Entry::Vacant(vacant) => {
-            let mut attributes = Vec::with_capacity(entry.attributes.len());
-            merge_attributes(&mut attributes, &entry.attributes);
-            vacant.insert(Entry { start: Timestamp::from_secs(start), attributes, ..entry });
-        }
-        btree_map::Entry::Occupied(mut there) => {
-            let there = there.get_mut();
-            there.counters.merge(&entry.counters);
-            there.histogram.merge(&entry.histogram);
-            merge_attributes(&mut there.attributes, &entry.attributes);
-        }
-    }
+    let empty = || Entry { start: Timestamp::from_secs(start), totals: Totals::default(), ..*entry };
+    into.entry(key).or_insert_with(empty).totals.merge(&entry.totals);
 }

@@ -84,6 +84,23 @@ fn a_file_of_a_newer_collector_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_first_version_is_taken_over_with_no_offset_known() {
+    let Opened { store, directory } = open();
+    put(&store, minute(0, 0)).await.unwrap();
+    let rows = answer(&store).await.unwrap();
+    drop(store);
+    let version = || {
+        Connection::open(path(&directory)).unwrap().pragma_query_value(None, "user_version", |row| row.get(0))
+    };
+    // What version 1 wrote is what version 2 writes of a batch without an offset.
+    Connection::open(path(&directory)).unwrap().pragma_update(None, "user_version", 1).unwrap();
+    let store = SqliteStore::open(&path(&directory)).unwrap();
+    assert_eq!(answer(&store).await.unwrap(), rows);
+    assert_eq!(rows[0].totals.clock_offsets, None);
+    assert_eq!(version(), Ok(2), "an older collector refuses it from now on");
+}
+
+#[tokio::test]
 async fn a_crowd_of_batches_is_stored_in_few_transactions_and_each_is_answered() {
     let Opened { store, directory: _directory } = open();
     let puts = (0..300).map(|sequence| put(&store, minute(sequence / 2, 0)));
