@@ -1,14 +1,26 @@
-//! Where a request came from: the connection's peer, or what a trusted proxy says in `Forwarded` (RFC 7239).
-//!
-//! Nobody else's word is taken. PROXY protocol v2 is not spoken yet.
+//! Where a request came from: the connection's peer, or what a trusted proxy says, in the connection's PROXY header or in
+//! `Forwarded` (RFC 7239). Nobody else's word is taken.
 
 use http::{HeaderMap, header};
 use ipnet::IpNet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// The other end of the connection; every request carries it as an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// Whom it speaks for: itself, or who stands in its PROXY header; none if the header does not say.
+    pub source: Option<IpAddr>,
+}
+
+impl Peer {
+    /// One that speaks for itself.
+    pub fn direct(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self { address, source: Some(address) }
+    }
+}
 
 /// Where a request came from; handlers find it as an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +34,11 @@ pub struct ClientAddress {
 impl ClientAddress {
     /// The address of a request from `peer` with these headers.
     pub fn of(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
-        let peer = peer.0.ip().to_canonical();
+        let Peer { address: peer, source } = peer;
         let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
-        if !is_trusted(&peer) {
-            return Self { peer, client: Some(peer) };
+        // A proxy that speaks the PROXY protocol does not look into requests: what they say is its client's word.
+        if !source.as_ref().is_some_and(is_trusted) {
+            return Self { peer, client: source };
         }
         // Each proxy appends whom it heard from: from the last entry back, the first that is no trusted proxy.
         let mut entries: Vec<Option<IpAddr>> = Vec::new();
@@ -69,7 +82,7 @@ mod tests {
             headers.append(header::FORWARDED, http::HeaderValue::from_static(value));
         }
         let trusted = ["192.0.2.0/24".parse().unwrap()];
-        ClientAddress::of(Peer(SocketAddr::new(peer.parse().unwrap(), 1)), &headers, &trusted).client
+        ClientAddress::of(Peer::direct(peer.parse().unwrap()), &headers, &trusted).client
     }
 
     #[test]
@@ -86,6 +99,21 @@ mod tests {
         assert_eq!(client("192.0.2.1", &forged), Some("203.0.113.7".parse().unwrap()));
         assert_eq!(client("192.0.2.1", &["for=10.0.0.1", "for=_hidden"]), None);
         assert_eq!(client("192.0.2.1", &[]), None);
+    }
+
+    #[test]
+    fn what_stands_in_a_proxy_header_is_the_client_unless_it_is_a_proxy_too() {
+        let client = |source: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.append(header::FORWARDED, http::HeaderValue::from_static("for=203.0.113.7"));
+            let source = source.map(|text| text.parse().unwrap());
+            let peer = Peer { address: "192.0.2.1".parse().unwrap(), source };
+            ClientAddress::of(peer, &headers, &["192.0.2.0/24".parse().unwrap()])
+        };
+        assert_eq!(client(Some("198.51.100.1")).client, Some("198.51.100.1".parse().unwrap()));
+        assert_eq!(client(Some("192.0.2.9")).client, Some("203.0.113.7".parse().unwrap()));
+        let silent = client(None);
+        assert_eq!((silent.client, silent.nearest()), (None, "192.0.2.1".parse().unwrap()));
     }
 
     #[test]

@@ -59,8 +59,18 @@ pub struct Agents {
     pub url: Option<url::Url>,
     /// Further names and addresses that the listener's certificate is for.
     pub names: Vec<String>,
-    /// Proxies whose `Forwarded` header tells where a request came from. Anyone else's is ignored.
+    /// Proxies whose word tells where a request came from. Anyone else's is ignored.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether each connection of a trusted proxy begins with a PROXY protocol v2 header; without, proxies tell by the
+    /// `Forwarded` header. Connections from other addresses are agents' own and have none.
+    pub proxy_protocol: bool,
+}
+
+impl Agents {
+    /// The proxies whose connections begin with a PROXY header.
+    pub fn proxies(&self) -> Vec<IpNet> {
+        if self.proxy_protocol { self.trusted_proxies.clone() } else { Vec::new() }
+    }
 }
 
 /// `[operators]`: the listener that people and their tools talk to.
@@ -126,7 +136,13 @@ pub struct Limits {
 
 impl Default for Agents {
     fn default() -> Self {
-        Self { listen: DEFAULT_AGENTS_LISTEN, url: None, names: Vec::new(), trusted_proxies: Vec::new() }
+        Self {
+            listen: DEFAULT_AGENTS_LISTEN,
+            url: None,
+            names: Vec::new(),
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+        }
     }
 }
 

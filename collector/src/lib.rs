@@ -39,7 +39,7 @@ use config::Config;
 use first_run::FirstRunError;
 use identity::{Identity, IdentityError, private_file::PrivateFileError};
 use registry::{Registry, RegistryError};
-use server::{AgentsCertificate, Service, TlsError, operators_acceptor, serve};
+use server::{AgentsCertificate, Deadlines, Service, TlsError, operators_acceptor, serve};
 use signature::SignatureError;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use store::{SqliteStore, Store, StoreError};
@@ -137,23 +137,27 @@ pub async fn run_over(
     tracing::info!(agents = %agents_at, %url, operators = %operators_at, ca_sha256 = identity.ca_sha256(), "the collector runs");
 
     let app = App::new(config, registry, store, clock, (&identity, url))?;
-    let agents = Service {
+    let for_agents = Service {
         name: "agents",
-        listener: agents,
         tls: Some(Arc::clone(&certificate).acceptor()?),
         router: router::for_agents(&app),
+        proxies: app.config.agents.proxies(),
         connections,
+        deadlines: Deadlines::default(),
+        faults: app.metrics.connection_faults(),
     };
-    let operators = Service {
+    let for_operators = Service {
         name: "operators",
-        listener: operators,
         tls: operators_tls,
         router: router::for_operators(&app),
+        proxies: Vec::new(),
         connections,
+        deadlines: Deadlines::default(),
+        faults: app.metrics.connection_faults(),
     };
     tokio::join!(
-        serve(agents, shutdown.clone()),
-        serve(operators, shutdown.clone()),
+        serve(agents, for_agents, shutdown.clone()),
+        serve(operators, for_operators, shutdown.clone()),
         keep_house(&app, &certificate, shutdown),
     );
     tracing::info!("the collector has stopped");

@@ -12,7 +12,13 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use std::{fmt, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// One label with a value of a closed set.
 type Label = [(&'static str, &'static str); 1];
@@ -30,6 +36,7 @@ pub struct Metrics {
     stale_rollups: Gauge,
     store_bytes: Gauge,
     agents_seen: Gauge,
+    connection_faults: ConnectionFaults,
 }
 
 impl fmt::Debug for Metrics {
@@ -77,6 +84,7 @@ impl Default for Metrics {
             stale_rollups: Gauge::default(),
             store_bytes: Gauge::default(),
             agents_seen: Gauge::default(),
+            connection_faults: ConnectionFaults::default(),
         };
         metrics.register();
         metrics
@@ -96,8 +104,18 @@ impl Metrics {
         registry.register("stale_rollups", "Spans whose rollup waits", self.stale_rollups.clone());
         registry.register("store_bytes", "Bytes of the store on disk", self.store_bytes.clone());
         registry.register("agents_seen", "Agents heard of within ten minutes", self.agents_seen.clone());
+        registry.register(
+            "connection_faults",
+            "Connections that ended badly, by listener and reason",
+            self.connection_faults.counters.clone(),
+        );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", build);
+    }
+
+    /// What counts the connections that end badly.
+    pub fn connection_faults(&self) -> ConnectionFaults {
+        self.connection_faults.clone()
     }
 
     /// Counts a push.
@@ -153,6 +171,53 @@ impl Metrics {
     }
 }
 
+/// Why a connection ended badly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConnectionFault {
+    /// A trusted proxy sent no usable PROXY header.
+    ProxyHeader,
+    /// The TLS handshake failed.
+    Tls,
+    /// PROXY header and TLS handshake took too long.
+    SlowHandshake,
+    /// A request was open, or its answer not taken, when a deadline came.
+    Cut,
+    /// The peer broke the connection or HTTP, or took too long for the head of a request.
+    Http,
+}
+
+impl ConnectionFault {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::ProxyHeader => "proxy-header",
+            Self::Tls => "tls",
+            Self::SlowHandshake => "slow-handshake",
+            Self::Cut => "cut",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// How many peers are remembered, so that each is told of once for each reason.
+const MAX_TOLD: usize = 1_024;
+
+/// Counts connections that ended badly; clones share their counts.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionFaults {
+    counters: Family<[(&'static str, &'static str); 2], Counter>,
+    told: Arc<Mutex<BTreeSet<(IpAddr, ConnectionFault)>>>,
+}
+
+impl ConnectionFaults {
+    /// Counts one, and says whether it is the first of this peer for this reason. Beyond a bound every further peer is
+    /// one of many.
+    pub fn count(&self, listener: &'static str, fault: ConnectionFault, peer: IpAddr) -> bool {
+        self.counters.get_or_create(&[("listener", listener), ("reason", fault.word())]).inc();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < MAX_TOLD && told.insert((peer, fault))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,12 +231,17 @@ mod tests {
         metrics.problem("urn:peerlight:problem:too-old");
         metrics.put_begins();
         metrics.put_ends(Duration::from_millis(5));
+        let peer = IpAddr::from([192, 0, 2, 1]);
+        let firsts = [ConnectionFault::Tls, ConnectionFault::Tls, ConnectionFault::ProxyHeader]
+            .map(|fault| metrics.connection_faults().count("agents", fault, peer));
+        assert_eq!(firsts, [true, false, true]);
         let text = metrics.render(Levels { agents_seen: 6, ..Levels::default() });
         for line in [
             r#"peerlight_collector_batches_total{outcome="stored"} 1"#,
             "peerlight_collector_measurements_admitted_total 3",
             r#"peerlight_collector_measurements_refused_total{code="future"} 1"#,
             r#"peerlight_collector_problems_total{type="too-old"} 1"#,
+            r#"peerlight_collector_connection_faults_total{listener="agents",reason="tls"} 2"#,
             "peerlight_collector_put_seconds_count 1",
             "peerlight_collector_puts_waiting 0",
             "peerlight_collector_agents_seen 6",

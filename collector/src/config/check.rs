@@ -27,6 +27,12 @@ fn agents(agents: &Agents, faults: &mut Vec<String>) {
             faults.push(format!("[agents] url `{url}` has a path; give scheme, host and port only"));
         }
     }
+    if agents.proxy_protocol && agents.trusted_proxies.is_empty() {
+        faults.push(
+            "[agents] proxy_protocol is on and trusted_proxies is empty; name the proxies' addresses there"
+                .into(),
+        );
+    }
 }
 
 fn operators(operators: &Operators, faults: &mut Vec<String>) {

@@ -5,7 +5,7 @@ const SIMILAR: f64 = 0.75;
 
 /// Every section and its keys.
 const SECTIONS: [(&str, &[&str]); 5] = [
-    ("agents", &["listen", "url", "names", "trusted_proxies"]),
+    ("agents", &["listen", "url", "names", "trusted_proxies", "proxy_protocol"]),
     ("operators", &["listen", "hosts", "tls"]),
     ("store", &["directory"]),
     ("retention", &["minute", "quarter_hour", "day", "acceptance_horizon"]),

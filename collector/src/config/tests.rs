@@ -16,6 +16,7 @@ fn every_key_is_read() {
         url = "https://collector.example.com:9443"
         names = ["192.0.2.1"]
         trusted_proxies = ["192.0.2.0/24"]
+        proxy_protocol = true
         [operators]
         listen = "192.0.2.1:8080"
         hosts = ["peerlight.example.com"]
@@ -36,6 +37,7 @@ fn every_key_is_read() {
     )
     .unwrap();
     assert_eq!(config.agents.trusted_proxies, ["192.0.2.0/24".parse().unwrap()]);
+    assert_eq!(config.agents.proxies(), config.agents.trusted_proxies);
     assert_eq!(config.operators.tls.unwrap().key, PathBuf::from("/etc/key.pem"));
     assert_eq!(config.retention.acceptance_horizon, Duration::from_hours(7 * 24));
     assert_eq!(config.limits.connections, 4);
@@ -48,6 +50,7 @@ fn every_fault_is_reported_at_once() {
         [agent]
         [agents]
         lisen = "0.0.0.0:1"
+        proxy_protocol = true
         url = "http://collector.example.com/path"
         [operators]
         listen = "0.0.0.0:8080"

@@ -1,5 +1,8 @@
 //! Sightings: when, from where and in which state an agent was last heard of, and whether two machines use its key.
 
+mod overlap;
+
+use self::overlap::Measured;
 use super::{AgentHealth, Fault, Registry, RegistryError, row, rows, to_json};
 use peerlight_proto::{
     batch::Batch,
@@ -9,9 +12,6 @@ use peerlight_proto::{
 use rusqlite::{Connection, params};
 use std::{net::IpAddr, time::Duration};
 
-/// How far two sessions of one agent may overlap before it counts as two machines: clocks are corrected by an offset
-/// that was measured over a network.
-const OVERLAP_TOLERANCE: Duration = Duration::from_mins(2);
 /// The most sessions that are remembered of an agent.
 const MAX_SESSIONS: u32 = 16;
 
@@ -33,6 +33,8 @@ pub struct BatchSighting {
     pub session: SessionId,
     /// The start of its oldest interval and the end of its newest, by the agent's clock.
     pub span: Option<(Timestamp, Timestamp)>,
+    /// The length of its longest interval.
+    pub interval: Duration,
     /// When the batch was made, by the agent's clock.
     pub created: Timestamp,
     /// Collector time minus agent time in microseconds, if the agent has measured it.
@@ -49,37 +51,17 @@ impl BatchSighting {
         Self {
             session: batch.number.session,
             span: batch.oldest_start().zip(batch.newest_end()),
+            interval: batch
+                .measurements
+                .iter()
+                .map(|one| one.interval.length().as_duration())
+                .max()
+                .unwrap_or_default(),
             created: batch.created,
             clock_offset_us: batch.clock_offset_us,
             version: batch.agent_version.clone(),
             health: batch.health.into(),
         }
-    }
-
-    /// The time that it measured, on the collector's clock; none where the agent does not know its offset.
-    fn corrected(&self) -> Option<Measured> {
-        let offset = self.clock_offset_us?;
-        let (first, last) = self.span?;
-        let correct = |instant: Timestamp| Timestamp::from_micros(instant.as_micros().saturating_add(offset));
-        Some(Measured { first: correct(first), last: correct(last) })
-    }
-}
-
-/// The span of time that a session measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Measured {
-    first: Timestamp,
-    last: Timestamp,
-}
-
-impl Measured {
-    fn widened(self, other: Self) -> Self {
-        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
-    }
-
-    /// Whether both were measuring at once, for longer than clocks can explain.
-    fn overlaps(self, other: Self) -> bool {
-        self.last.min(other.last).since(self.first.max(other.first)) > OVERLAP_TOLERANCE
     }
 }
 
@@ -99,8 +81,8 @@ impl Registry {
                 ])?;
             if let Some(batch) = &sighting.batch {
                 note_batch(transaction, agent, batch)?;
-                if let Some(measured) = batch.corrected()
-                    && note_session(transaction, agent, batch.session, measured)?
+                if let Some(measured) = overlap::live(batch, sighting.at)
+                    && note_session(transaction, agent, batch, measured)?
                 {
                     transaction.execute(
                         "UPDATE agent SET cloned_since = ifnull(cloned_since, ?2) WHERE id = ?1",
@@ -131,13 +113,14 @@ fn note_batch(connection: &Connection, agent: AgentId, batch: &BatchSighting) ->
     Ok(())
 }
 
-/// Widens what is known of the session; true if another session of this agent measured at the same time.
+/// Widens what is known of the batch's session; true if another session of this agent measured at the same time.
 fn note_session(
     connection: &Connection,
     agent: AgentId,
-    session: SessionId,
+    batch: &BatchSighting,
     measured: Measured,
 ) -> Result<bool, Fault> {
+    let session = batch.session;
     let known = row(
         connection,
         "SELECT first, last FROM agent_session WHERE agent = ?1 AND session = ?2",
@@ -171,7 +154,7 @@ fn note_session(
         params![agent.as_bytes(), session.as_bytes()],
         |row| Ok(read_measured(row.get(0)?, row.get(1)?)),
     )?;
-    Ok(others.into_iter().any(|other| other.overlaps(widened)))
+    Ok(others.into_iter().any(|other| widened.overlaps(other, batch.interval)))
 }
 
 fn read_measured(first: i64, last: i64) -> Measured {

@@ -86,6 +86,11 @@ impl Agent {
         agent
     }
 
+    /// The same agent, which reaches the collector through a proxy.
+    pub(crate) fn through(self, proxy: std::net::SocketAddr) -> Self {
+        Self { authority: proxy.to_string(), ..self }
+    }
+
     pub(crate) fn public_key(&self) -> [u8; 32] {
         use ring::signature::KeyPair as _;
         let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&self.seed).unwrap();

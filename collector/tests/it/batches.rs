@@ -22,10 +22,10 @@ use peerlight_proto::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::time::Duration;
 
-const SITE: &str = "london-1";
+pub(crate) const SITE: &str = "london-1";
 
 /// A batch of one measurement that the collector admits at noon.
-fn batch(agent: AgentId, sequence: u64) -> Batch {
+pub(crate) fn batch(agent: AgentId, sequence: u64) -> Batch {
     let target = Target {
         name: "exchange-online".into(),
         service: "Microsoft 365".into(),
@@ -66,7 +66,7 @@ fn push(agent: &Agent, body: Vec<u8>) -> Plan {
     agent.plan(Method::POST, BATCHES_PATH, BATCH_MEDIA_TYPE, body)
 }
 
-async fn acknowledged(agent: &Agent, body: Vec<u8>) -> Ack {
+pub(crate) async fn acknowledged(agent: &Agent, body: Vec<u8>) -> Ack {
     let answer = agent.send(&push(agent, body)).await;
     assert_eq!(
         (answer.status.as_u16(), answer.signed),

@@ -8,6 +8,7 @@ mod collector;
 mod dashboard;
 mod enrolments;
 mod operators;
+mod proxies;
 mod registry;
 mod reports;
 mod requests;

@@ -1,5 +1,7 @@
 //! The operators' listener: who may ask, from where, and what the answers carry.
 
+mod tls;
+
 use crate::collector::{Collector, problem};
 use peerlight_collector::router;
 use reqwest::Method;

@@ -227,7 +227,7 @@ fn two_machines_with_one_key_are_noticed() {
         see(&fixture, later(end.unsigned_abs() + 1), &batch(1, start, end));
         see(&fixture, later(end.unsigned_abs() + 2), &batch(2, start, end));
     }
-    assert_eq!(cloned(&fixture), Some(later(182)), "once they overlap by more than two minutes");
+    assert_eq!(cloned(&fixture), Some(later(122)), "by the second minute that both measured");
 }
 
 #[test]
@@ -254,6 +254,7 @@ fn batch(session: u8, start: i64, end: i64) -> BatchSighting {
     BatchSighting {
         session: SessionId::new([session; 16]),
         span: Some((instant(start), instant(end))),
+        interval: Duration::from_mins(1),
         created: instant(end),
         clock_offset_us: Some(0),
         version: "0.2.0".to_owned(),
