@@ -36,7 +36,7 @@ use serde::Deserialize;
 <body>
 <main>
 <h1>Peerlight</h1>
-{% if refused %}<p role="alert">This operator token does not hold. Make another on the collector's machine with <code>peerlight-collector operator add</code>.</p>{% endif %}
+{% if refused %}<p role="alert">This operator token does not hold. Make another on the collector's machine with <code>peerlight-collector operator create NAME</code>.</p>{% endif %}
 <form method="post" action="/sign-in">
 <input type="hidden" name="next" value="{{ next }}">
 <p><label for="token">Operator token</label><br>
