@@ -97,14 +97,7 @@ impl Registry {
         operation: &'static str,
         act: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, RegistryError> {
-        let mut connection = self.connection();
-        let transact = || {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = act(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        };
-        transact().map_err(|fault: Fault| fault.during(operation))
+        transact(&mut self.connection(), act).map_err(|fault| fault.during(operation))
     }
 
     /// Like `change`, but a power cut may lose it: for what the next request of an agent tells again.
@@ -114,17 +107,23 @@ impl Registry {
         act: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, RegistryError> {
         let mut connection = self.connection();
-        let transact = || {
-            connection.pragma_update(None, "synchronous", "NORMAL")?;
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let done = act(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        };
-        let done = transact();
-        let durable_again = connection.pragma_update(None, "synchronous", "FULL").map_err(Fault::Sql);
-        done.and_then(|done| durable_again.map(|()| done)).map_err(|fault: Fault| fault.during(operation))
+        let failed = |source| Fault::Sql(source).during(operation);
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
+        let done = transact(&mut connection, act).map_err(|fault| fault.during(operation));
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        done
     }
+}
+
+/// Runs `act` in one transaction: all of it happens, or nothing.
+fn transact<T>(
+    connection: &mut Connection,
+    act: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let done = act(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
 }
 
 /// Every row of a question, read by `read`.

@@ -3,7 +3,7 @@
 use super::{
     Fault, Registry, RegistryError,
     audit::{self, Change},
-    names, rows, time_zones,
+    names, registrations, rows, time_zones,
 };
 use crate::{organisation::OrganisationId, registry::Operator, rfc3339};
 use peerlight_proto::time::Timestamp;
@@ -117,21 +117,8 @@ impl Registry {
                 .into_iter()
                 .find(|location| location.id == id)
                 .ok_or_else(|| Fault::not_found("location", &id))?;
-            let sites = rows(
-                transaction,
-                "SELECT site FROM registration WHERE location = ?1 AND (valid_to IS NULL OR valid_to > ?2) ORDER BY site",
-                params![id, now.as_micros()],
-                |row| Ok(row.get::<_, String>(0)?),
-            )?;
-            if !sites.is_empty() {
-                return Err(Fault::conflict(format!(
-                    "{} still holds {}; end those registrations first",
-                    before.code,
-                    sites.join(", ")
-                )));
-            }
-            transaction
-                .execute("UPDATE location SET ended = ?2 WHERE id = ?1", params![id, now.as_micros()])?;
+            let in_use = format!("{} still holds", before.code);
+            registrations::end_unnamed(transaction, "location", id, &in_use, now)?;
             let after = Location { ended: Some(now), ..before.clone() };
             let change = Change::changed("location end", &after.code, &before, &after);
             audit::record(transaction, by, now, &change)?;

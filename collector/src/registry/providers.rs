@@ -3,7 +3,7 @@
 use super::{
     Fault, Registry, RegistryError,
     audit::{self, Change},
-    json, names, rows, to_json,
+    json, names, registrations, rows, to_json,
 };
 use crate::{organisation::OrganisationId, registry::Operator, rfc3339};
 use peerlight_proto::time::Timestamp;
@@ -176,21 +176,8 @@ impl Registry {
                 .into_iter()
                 .find(|provider| provider.id == id)
                 .ok_or_else(|| Fault::not_found("provider", &id))?;
-            let sites = rows(
-                transaction,
-                "SELECT site FROM registration WHERE provider = ?1 AND (valid_to IS NULL OR valid_to > ?2) ORDER BY site",
-                params![id, now.as_micros()],
-                |row| Ok(row.get::<_, String>(0)?),
-            )?;
-            if !sites.is_empty() {
-                return Err(Fault::conflict(format!(
-                    "`{}` still serves {}; end those registrations first",
-                    before.name,
-                    sites.join(", ")
-                )));
-            }
-            transaction
-                .execute("UPDATE provider SET ended = ?2 WHERE id = ?1", params![id, now.as_micros()])?;
+            let in_use = format!("`{}` still serves", before.name);
+            registrations::end_unnamed(transaction, "provider", id, &in_use, now)?;
             let after = Provider { ended: Some(now), ..before.clone() };
             let change = Change::changed("provider end", &after.name, &before, &after);
             audit::record(transaction, by, now, &change)?;

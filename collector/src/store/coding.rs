@@ -55,7 +55,7 @@ struct StoredEntry {
     prefix: Vec<u8>,
     #[prost(sint64, tag = "6")]
     start_secs: i64,
-    /// In the order of `counters_to_numbers`.
+    /// In the order of `fields`.
     #[prost(uint64, repeated, tag = "7")]
     counters: Vec<u64>,
     #[prost(bytes = "vec", tag = "8")]
@@ -130,7 +130,7 @@ fn to_stored(entry: &Entry) -> StoredEntry {
             bytes
         }),
         start_secs: entry.start.as_secs(),
-        counters: counters_to_numbers(counters).to_vec(),
+        counters: counters_to_numbers(*counters),
         histogram: histogram.encode(),
         sum_us: histogram.sum_us(),
         min_us: histogram.min_us().unwrap_or(0),
@@ -201,55 +201,52 @@ fn prefix_from(bytes: &[u8]) -> Result<Option<IpNet>, StoreError> {
     IpNet::new(address, length).map(Some).map_err(damaged)
 }
 
-fn counters_to_numbers(counters: &Counters) -> [u64; 12] {
+/// The counters in the order in which they are stored.
+fn fields(counters: &mut Counters) -> [&mut u64; 12] {
+    let Counters {
+        scheduled,
+        skipped,
+        voided,
+        dns_failed,
+        send_failed,
+        answered,
+        retransmitted,
+        late,
+        lost,
+        refused,
+        duplicate,
+        foreign,
+    } = counters;
     [
-        counters.scheduled,
-        counters.skipped,
-        counters.voided,
-        counters.dns_failed,
-        counters.send_failed,
-        counters.answered,
-        counters.retransmitted,
-        counters.late,
-        counters.lost,
-        counters.refused,
-        counters.duplicate,
-        counters.foreign,
+        scheduled,
+        skipped,
+        voided,
+        dns_failed,
+        send_failed,
+        answered,
+        retransmitted,
+        late,
+        lost,
+        refused,
+        duplicate,
+        foreign,
     ]
 }
 
+fn counters_to_numbers(mut counters: Counters) -> Vec<u64> {
+    fields(&mut counters).map(|field| *field).to_vec()
+}
+
 fn numbers_to_counters(numbers: &[u64]) -> Result<Counters, StoreError> {
-    let &[
-        scheduled,
-        skipped,
-        voided,
-        dns_failed,
-        send_failed,
-        answered,
-        retransmitted,
-        late,
-        lost,
-        refused,
-        duplicate,
-        foreign,
-    ] = numbers
-    else {
+    let mut counters = Counters::default();
+    let fields = fields(&mut counters);
+    if numbers.len() != fields.len() {
         return Err(damaged(format!("{} counters", numbers.len())));
-    };
-    Ok(Counters {
-        scheduled,
-        skipped,
-        voided,
-        dns_failed,
-        send_failed,
-        answered,
-        retransmitted,
-        late,
-        lost,
-        refused,
-        duplicate,
-        foreign,
-    })
+    }
+    for (field, number) in fields.into_iter().zip(numbers) {
+        *field = *number;
+    }
+    Ok(counters)
 }
 
 #[cfg(test)]
