@@ -1,6 +1,7 @@
 //! The assignment: the targets that the collector hands out, fetched now and then and cached on disk.
 
 use crate::{
+    cadence::Cadence,
     durable,
     exchange::{Answer, Exchange, ExchangeError, Question, Source},
     link::Link,
@@ -8,13 +9,8 @@ use crate::{
 };
 use http::{HeaderValue, header};
 use peerlight_proto::{assignment::Assignment, http::ASSIGNMENT_PATH};
-use std::{fs, time::Duration};
+use std::fs;
 use tokio::sync::watch;
-
-/// How often the assignment is asked for.
-pub const PERIOD: Duration = Duration::from_mins(5);
-/// The wait after a failure, or while the agent is not enrolled.
-const RETRY: Duration = Duration::from_mins(1);
 
 /// What was fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,14 +64,14 @@ fn judge(answer: &Answer) -> Result<Fetched, AssignmentError> {
 }
 
 /// Keeps `current` up to date for ever.
-pub async fn follow(link: Link, current: watch::Sender<Option<Assignment>>) {
+pub async fn follow(link: Link, current: watch::Sender<Option<Assignment>>, cadence: Cadence) {
     loop {
         let wait = match refresh(&link, &current).await {
-            Ok(true) => PERIOD,
-            Ok(false) => RETRY,
+            Ok(true) => cadence.period,
+            Ok(false) => cadence.retry,
             Err(error) => {
                 tracing::warn!(%error, "the assignment could not be fetched; the last one stays in force");
-                RETRY
+                cadence.retry
             }
         };
         tokio::time::sleep(wait).await;

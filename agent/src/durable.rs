@@ -6,11 +6,14 @@ use std::{
     path::Path,
 };
 
+/// Before the names of files that are being written.
+const UNFINISHED: &str = ".new-";
+
 /// Replaces `path` with `bytes`, readable by the owner alone. After a crash at any point either the old file or the new
 /// one is there.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = directory_of(path);
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(directory)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|failed| failed.error)?;
@@ -20,11 +23,22 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Creates `path` with `bytes`, readable by the owner alone; never replaces a file that is there.
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = directory_of(path);
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(directory)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path).map_err(|failed| failed.error)?;
     sync_directory(directory)
+}
+
+/// Removes the files that a killed process left half-written in `directory`. Nobody else may be writing there.
+pub fn remove_unfinished(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes renames and removals in `directory` durable.
@@ -58,6 +72,18 @@ mod tests {
         replace(&path, b"three").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"three");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays behind");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_half_written_is_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at(".new-AbCdEf"), b"half").unwrap();
+        create(&at("whole"), b"one").unwrap();
+        remove_unfinished(directory.path()).unwrap();
+        let left: Vec<_> =
+            fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, [at("whole")]);
     }
 
     #[cfg(unix)]

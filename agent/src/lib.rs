@@ -9,6 +9,7 @@
 pub mod aggregate;
 pub mod assignment;
 pub mod backoff;
+pub mod cadence;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;

@@ -1,22 +1,28 @@
-//! Which public address the probes are seen from: asked of the collector from the probes' own source, without a proxy.
+//! Which public address the probes are seen from: asked of the collector from the probes' own source, without a proxy,
+//! every few minutes and as soon as the kernel would send probes from another address.
+
+mod vigil;
 
 use crate::{
-    exchange::{Exchange, Question, Source},
+    cadence::Cadence,
+    credential::Enrolment,
+    exchange::{Exchange, Question, Source, parse_address},
     link::Link,
     status::Board,
 };
 use peerlight_proto::{http::WHOAMI_PATH, series::Family, time::Timestamp, whoami::WhoAmI};
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use url::{Host, Url};
+use vigil::{Duty, Vigil};
 
-/// How often the address is asked for.
-pub const PERIOD: Duration = Duration::from_mins(5);
-/// The wait after a failure, or while the agent is not enrolled.
-const RETRY: Duration = Duration::from_mins(1);
+/// An observation is forgotten when the collector could not be asked for this many periods.
+const PERIODS_KEPT: u32 = 3;
 
 /// The public address of each family and the monotonic instant of its observation. A cheap shared handle.
 #[derive(Debug, Clone, Default)]
@@ -46,42 +52,116 @@ pub fn probe_source(family: Family, v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) 
     }
 }
 
-/// Observes the address of `family` from `source` for ever.
-pub async fn follow(link: Link, family: Family, source: IpAddr, observations: Observations, board: Board) {
-    loop {
-        let wait = match observe(&link, family, source).await {
-            Ok(Some((address, at))) => {
-                observations.set(family, address, at);
-                board.update(|status| {
-                    status.observed.insert(family.to_string(), address);
-                });
-                PERIOD
+/// Observes the public address of one family.
+#[derive(Debug)]
+pub struct Observer {
+    /// The way to the collector.
+    pub link: Link,
+    /// Which family.
+    pub family: Family,
+    /// From where its probes are sent; unspecified where the kernel chooses.
+    pub source: IpAddr,
+    /// Where observations are kept.
+    pub observations: Observations,
+    /// Where they are shown.
+    pub board: Board,
+    /// How often to ask and to look.
+    pub cadence: Cadence,
+}
+
+impl Observer {
+    /// Observes for ever.
+    pub async fn run(self) {
+        let mut vigil = Vigil::new(self.cadence);
+        let mut collector = None;
+        let mut looks = tokio::time::interval(self.cadence.look);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let now = self.link.clock.read().monotonic;
+            if vigil.is_due(now) {
+                // An outage must not make us forget where the collector is.
+                collector = self.find_collector().await.or(collector);
             }
-            Ok(None) => RETRY,
+            self.forget_older_than(now.saturating_sub(self.cadence.period * PERIODS_KEPT));
+            match vigil.look(collector.and_then(|to| local_address(self.source, to).ok()), now) {
+                Duty::Rest => continue,
+                Duty::Ask => {}
+                Duty::AskAnew => {
+                    tracing::info!(family = %self.family, "probes leave from another address");
+                    self.forget();
+                }
+            }
+            let succeeded = self.ask().await;
+            vigil.asked(succeeded, self.link.clock.read().monotonic);
+        }
+    }
+
+    /// False if the address is not known now.
+    async fn ask(&self) -> bool {
+        match self.observe().await {
+            Ok(Some(address)) => {
+                self.observations.set(self.family, address, self.link.clock.read().monotonic);
+                self.board.update(|status| {
+                    status.observed.insert(self.family.to_string(), address);
+                });
+                true
+            }
+            Ok(None) => false,
             Err(error) => {
                 // Not every site has both families, so this is no news.
-                tracing::debug!(%family, %error, "the public address could not be observed");
-                RETRY
+                tracing::debug!(family = %self.family, %error, "the public address could not be observed");
+                false
             }
-        };
-        tokio::time::sleep(wait).await;
-        let too_old = link.clock.read().monotonic.saturating_sub(PERIOD * 3);
-        if observations.get().get(&family).is_some_and(|(_, at)| *at < too_old) {
-            observations.forget(family);
-            board.update(|status| {
-                status.observed.remove(family.as_str());
-            });
         }
+    }
+
+    /// None while the agent is not enrolled, or if the collector cannot know the address.
+    async fn observe(&self) -> anyhow::Result<Option<IpAddr>> {
+        let Some(enrolment) = self.link.enrolment()? else { return Ok(None) };
+        let exchange = self.link.open(&enrolment, Source::Bound(self.source))?;
+        let Some(address) = who_am_i(&exchange).await? else { return Ok(None) };
+        let seen = Family::of(address);
+        anyhow::ensure!(seen == self.family, "the collector saw {address}, which is not {}", self.family);
+        Ok(Some(address))
+    }
+
+    /// The collector's address of this family, as far as it is known and resolves.
+    async fn find_collector(&self) -> Option<SocketAddr> {
+        let Enrolment { collector, .. } = self.link.enrolment().ok()??;
+        let addresses = resolve(&parse_address(&collector).ok()?).await.ok()?;
+        addresses.into_iter().find(|address| Family::of(address.ip()) == self.family)
+    }
+
+    fn forget_older_than(&self, oldest: Duration) {
+        if self.observations.get().get(&self.family).is_some_and(|(_, at)| *at < oldest) {
+            self.forget();
+        }
+    }
+
+    fn forget(&self) {
+        self.observations.forget(self.family);
+        self.board.update(|status| {
+            status.observed.remove(self.family.as_str());
+        });
     }
 }
 
-/// None while the agent is not enrolled, or if the collector cannot know the address.
-async fn observe(link: &Link, family: Family, source: IpAddr) -> anyhow::Result<Option<(IpAddr, Duration)>> {
-    let Some(enrolment) = link.enrolment()? else { return Ok(None) };
-    let exchange = link.open(&enrolment, Source::Bound(source))?;
-    let Some(address) = who_am_i(&exchange).await? else { return Ok(None) };
-    anyhow::ensure!(Family::of(address) == family, "the collector saw {address}, which is not {family}");
-    Ok(Some((address, link.clock.read().monotonic)))
+async fn resolve(collector: &Url) -> io::Result<Vec<SocketAddr>> {
+    let port = collector.port_or_known_default().unwrap_or_default();
+    Ok(match collector.host() {
+        Some(Host::Ipv4(address)) => vec![(address, port).into()],
+        Some(Host::Ipv6(address)) => vec![(address, port).into()],
+        Some(Host::Domain(name)) => tokio::net::lookup_host((name, port)).await?.collect(),
+        None => Vec::new(),
+    })
+}
+
+/// The address that the kernel would send from on the way from `source` to `to`. Sends nothing.
+fn local_address(source: IpAddr, to: SocketAddr) -> io::Result<IpAddr> {
+    let socket = UdpSocket::bind((source, 0))?;
+    socket.connect(to)?;
+    Ok(socket.local_addr()?.ip())
 }
 
 /// Asks once; believes only a signed answer.
@@ -94,4 +174,26 @@ async fn who_am_i(exchange: &Exchange) -> anyhow::Result<Option<IpAddr>> {
     let seen: WhoAmI = serde_json::from_slice(&answer.body)?;
     exchange.learn_time(Timestamp::from_micros(seen.collector_time_us), answer.at);
     Ok(seen.address.map(|address| address.to_canonical()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_says_from_where_it_would_send() {
+        let towards = |source: [u8; 4]| local_address(source.into(), ([127, 0, 0, 1], 443).into());
+        assert_eq!(towards([0; 4]).unwrap(), IpAddr::from([127, 0, 0, 1]));
+        assert!(towards([192, 0, 2, 1]).is_err(), "an address that this machine does not have");
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_is_named_by_its_address_needs_no_lookup() {
+        for (url, expected) in
+            [("https://192.0.2.1", "192.0.2.1:443"), ("https://[2001:db8::1]:8443", "[2001:db8::1]:8443")]
+        {
+            let found = resolve(&parse_address(url).unwrap()).await.unwrap();
+            assert_eq!(found, [expected.parse().unwrap()]);
+        }
+    }
 }

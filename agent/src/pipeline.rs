@@ -4,11 +4,12 @@ mod measure;
 
 use crate::{
     assignment,
+    cadence::Cadence,
     clock::{Clock, Offset},
     config::Config,
     credential::Enrolment,
     link::Link,
-    observe::{self, Observations},
+    observe::{self, Observations, Observer},
     paths::StateDir,
     probe::Probe,
     push::{Patience, Push},
@@ -73,14 +74,21 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
     let observations = Observations::default();
     let mut background = JoinSet::new();
     background.spawn(Push::new(spool.clone(), link.clone(), board.clone(), patience).run());
-    background.spawn(assignment::follow(link.clone(), assigned));
+    background.spawn(assignment::follow(link.clone(), assigned, Cadence::default()));
     background.spawn(report_status(config.state.clone(), board.clone(), spool.clone(), link.clone()));
     background.spawn(tidy(spool.clone(), link.clone()));
     for &family in &config.probing.families {
         let settings = &config.probing.settings;
         let source = observe::probe_source(family, settings.source_v4, settings.source_v6);
-        let (link, observations, board) = (link.clone(), observations.clone(), board.clone());
-        background.spawn(observe::follow(link, family, source, observations, board));
+        let observer = Observer {
+            link: link.clone(),
+            family,
+            source,
+            observations: observations.clone(),
+            board: board.clone(),
+            cadence: Cadence::default(),
+        };
+        background.spawn(observer.run());
     }
     let (closed, to_spool) = mpsc::channel(MAX_CLOSED);
     let measure = Measure::new(measure::Parts {

@@ -4,6 +4,7 @@
 //! goes only on the collector's signed word, or, oldest first and counted, when a bound is reached. Acknowledged batches
 //! are kept for a day, so that `resend` can restore what a collector lost. One process owns a spool.
 
+mod directory;
 pub mod handle;
 mod key;
 pub mod pack;
@@ -14,8 +15,8 @@ mod split;
 pub use key::Key;
 pub use resend::RESEND_REQUEST;
 
-use crate::durable;
-use key::{file_name, parse_file_name};
+use directory::Directory;
+use key::file_name;
 use pack::Draft;
 use peerlight_proto::{
     batch::{Batch, Health},
@@ -27,7 +28,6 @@ use peerlight_proto::{
 use record::{Record, RecordError};
 use std::{
     collections::BTreeMap,
-    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -122,7 +122,7 @@ pub struct Counts {
 /// The batches that wait on disk. Its operations block on the disk: async code uses [`handle::SharedSpool`].
 #[derive(Debug)]
 pub struct Spool {
-    directory: PathBuf,
+    directory: Directory,
     settings: SpoolSettings,
     agent: AgentId,
     waiting: BTreeMap<Key, u64>,
@@ -131,34 +131,13 @@ pub struct Spool {
     next_sequence: u64,
     /// The newest interval that was acknowledged as the newest.
     freshest_acknowledged: Option<Timestamp>,
-    /// Held while this process owns the spool.
-    lock: Option<File>,
 }
-
-const ACKNOWLEDGED: &str = "acknowledged";
-const CORRUPT: &str = "corrupt";
-const LOCK: &str = "lock";
 
 impl Spool {
     /// Opens the spool in `directory` for this process alone, and finishes what a crash interrupted.
     pub fn open(directory: &Path, agent: AgentId, settings: SpoolSettings) -> Result<Self, SpoolError> {
-        for path in [directory.to_owned(), directory.join(ACKNOWLEDGED), directory.join(CORRUPT)] {
-            durable::create_private_directory(&path).map_err(disk("create", &path))?;
-        }
-        let lock_path = directory.join(LOCK);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(disk("open", &lock_path))?;
-        lock.try_lock().map_err(|refused| match refused {
-            TryLockError::WouldBlock => SpoolError::InUse(directory.to_owned()),
-            TryLockError::Error(error) => disk("lock", &lock_path)(error),
-        })?;
-        split::recover(directory)?;
         let mut spool = Self {
-            directory: directory.to_owned(),
+            directory: Directory::open(directory)?,
             settings,
             agent,
             waiting: BTreeMap::new(),
@@ -166,7 +145,6 @@ impl Spool {
             session: None,
             next_sequence: 0,
             freshest_acknowledged: None,
-            lock: Some(lock),
         };
         spool.scan()?;
         Ok(spool)
@@ -216,15 +194,10 @@ impl Spool {
 
     /// Reads a waiting batch. None if it was torn or corrupt: then it is set aside and counted.
     pub fn read(&mut self, key: Key) -> Result<Option<Waiting>, SpoolError> {
-        let path = self.path(key);
-        let file = match fs::read(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.forget(key);
-                self.counts.corrupt += 1;
-                return Ok(None);
-            }
-            Err(error) => return Err(disk("read", &path)(error)),
+        let Some(file) = self.directory.read(key)? else {
+            self.forget(key);
+            self.counts.corrupt += 1;
+            return Ok(None);
         };
         match Record::parse(&file) {
             Ok(record) if record.key() == key && record.number.agent == self.agent => Ok(Some(Waiting {
@@ -243,9 +216,7 @@ impl Spool {
         if self.waiting.last_key_value().is_some_and(|(newest, _)| *newest == key) {
             self.freshest_acknowledged = self.freshest_acknowledged.max(Some(key.newest_end));
         }
-        let path = self.path(key);
-        resend::keep(&path, &self.directory.join(ACKNOWLEDGED).join(file_name(key)), now)?;
-        durable::sync_directory(&self.directory).map_err(disk("sync", &self.directory))?;
+        resend::keep(&self.directory, key, now)?;
         self.forget(key);
         self.counts.acknowledged += 1;
         self.counts.refused_measurements += refused;
@@ -264,7 +235,7 @@ impl Spool {
         split::split(self, waiting, created)
     }
 
-    /// Drops what is older than the bound at `now`, oldest first, and acknowledged batches that were kept for a day.
+    /// Drops what is older than the bound at `now`, oldest first, and counts it.
     pub fn expire(&mut self, now: Timestamp) -> Result<(), SpoolError> {
         let horizon = now.minus(self.settings.max_age);
         while let Some((&oldest, _)) = self.waiting.first_key_value()
@@ -285,16 +256,12 @@ impl Spool {
 
     /// Removes acknowledged batches that are past their day or beyond half of the spool's bound.
     pub fn prune_acknowledged(&mut self, now: Timestamp) -> Result<(), SpoolError> {
-        resend::prune(
-            &self.directory.join(ACKNOWLEDGED),
-            now.minus(KEEP_ACKNOWLEDGED),
-            self.settings.max_bytes / 2,
-        )
+        resend::prune(&self.directory, now.minus(KEEP_ACKNOWLEDGED), self.settings.max_bytes / 2)
     }
 
     /// Gives the spool up, so that another process may open it.
     pub fn close(&mut self) {
-        self.lock = None;
+        self.directory.close();
     }
 
     /// What it holds and gave up.
@@ -333,10 +300,9 @@ impl Spool {
 
     fn write(&mut self, batch: &Batch, bytes: &[u8]) -> Result<Key, SpoolError> {
         let record = Record::new(batch, bytes);
-        let (key, file) = (record.key(), record.to_file());
-        let path = self.path(key);
-        durable::create(&path, &file).map_err(disk("write", &path))?;
-        self.remember(key, file.len() as u64);
+        let key = record.key();
+        let length = self.directory.write(&file_name(key), &record)?;
+        self.remember(key, length);
         Ok(key)
     }
 
@@ -351,36 +317,23 @@ impl Spool {
     }
 
     fn delete(&mut self, key: Key) -> Result<(), SpoolError> {
-        let path = self.path(key);
-        match fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(disk("remove", &path)(error)),
-        }
-        durable::sync_directory(&self.directory).map_err(disk("sync", &self.directory))?;
+        self.directory.remove(key)?;
         self.forget(key);
         Ok(())
     }
 
     fn set_aside(&mut self, key: Key, why: RecordError) -> Result<(), SpoolError> {
-        let (from, to) = (self.path(key), self.directory.join(CORRUPT).join(file_name(key)));
-        tracing::warn!(file = %from.display(), error = %why, "a spooled batch is damaged and was set aside");
-        fs::rename(&from, &to).map_err(disk("set aside", &from))?;
+        self.directory.set_aside(key, why)?;
         self.forget(key);
         self.counts.corrupt += 1;
         Ok(())
     }
 
-    /// Reads the directory: names alone, contents are checked when they are read.
+    /// Takes in what is in the directory and was not known yet.
     fn scan(&mut self) -> Result<(), SpoolError> {
-        let entries = fs::read_dir(&self.directory).map_err(disk("list", &self.directory))?;
-        for entry in entries {
-            let entry = entry.map_err(disk("list", &self.directory))?;
-            if let Some(key) = entry.file_name().to_str().and_then(parse_file_name)
-                && !self.waiting.contains_key(&key)
-            {
-                let length = entry.metadata().map_err(disk("inspect", &entry.path()))?.len();
-                self.remember(key, length);
+        for (key, bytes) in self.directory.batches()? {
+            if !self.waiting.contains_key(&key) {
+                self.remember(key, bytes);
             }
         }
         self.keep_within_bytes()
@@ -397,10 +350,6 @@ impl Spool {
             self.counts.batches -= 1;
             self.counts.bytes -= bytes;
         }
-    }
-
-    fn path(&self, key: Key) -> PathBuf {
-        self.directory.join(file_name(key))
     }
 }
 

@@ -96,7 +96,7 @@ impl SharedSpool {
     pub async fn honour_resend_request(&self) -> Result<Option<u64>, SpoolError> {
         let again = self
             .run(|spool| {
-                let path = spool.directory.join(RESEND_REQUEST);
+                let path = spool.directory.file(RESEND_REQUEST);
                 let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
                 fs::remove_file(&path).map_err(super::disk("remove", &path))?;
                 let Ok(since) = text.trim().parse() else { return Ok(None) };
@@ -130,7 +130,7 @@ impl SharedSpool {
         let shared = self.clone();
         match tokio::task::spawn_blocking(move || {
             let mut spool = shared.lock();
-            if spool.lock.is_none() { Err(SpoolError::Closed) } else { operation(&mut spool) }
+            if spool.directory.is_closed() { Err(SpoolError::Closed) } else { operation(&mut spool) }
         })
         .await
         {

@@ -1,7 +1,11 @@
 //! Acknowledged batches: kept for a day, so that a collector that was restored from a backup can be told again.
 
-use super::{ACKNOWLEDGED, SpoolError, disk, key::parse_file_name};
-use crate::durable;
+use super::{
+    SpoolError,
+    directory::Directory,
+    disk,
+    key::{Key, file_name, parse_file_name},
+};
 use peerlight_proto::time::Timestamp;
 use std::{
     fs::{self, File},
@@ -13,30 +17,33 @@ use std::{
 pub const RESEND_REQUEST: &str = "resend.request";
 
 /// Moves a batch that was acknowledged at `now`; its modification time says when.
-pub(super) fn keep(from: &Path, to: &Path, now: Timestamp) -> Result<(), SpoolError> {
-    let file = File::options().write(true).open(from).map_err(disk("open", from))?;
+pub(super) fn keep(directory: &Directory, key: Key, now: Timestamp) -> Result<(), SpoolError> {
+    let from = directory.batch(key);
+    let file = File::options().write(true).open(&from).map_err(disk("open", &from))?;
     let since_epoch = Duration::from_micros(u64::try_from(now.as_micros()).unwrap_or(0));
-    file.set_modified(SystemTime::UNIX_EPOCH + since_epoch).map_err(disk("date", from))?;
-    fs::rename(from, to).map_err(disk("keep", from))
+    file.set_modified(SystemTime::UNIX_EPOCH + since_epoch).map_err(disk("date", &from))?;
+    fs::rename(&from, directory.acknowledged().join(file_name(key))).map_err(disk("keep", &from))?;
+    directory.sync()
 }
 
 /// Moves the batches back that were acknowledged since `since`.
-pub(super) fn restore(directory: &Path, since: Timestamp) -> Result<u64, SpoolError> {
+pub(super) fn restore(directory: &Directory, since: Timestamp) -> Result<u64, SpoolError> {
     let mut again = 0;
-    for kept in list(&directory.join(ACKNOWLEDGED))? {
+    for kept in list(&directory.acknowledged())? {
         if kept.acknowledged >= since {
-            let from = directory.join(ACKNOWLEDGED).join(&kept.name);
-            fs::rename(&from, directory.join(&kept.name)).map_err(disk("restore", &from))?;
+            let from = directory.acknowledged().join(&kept.name);
+            fs::rename(&from, directory.file(&kept.name)).map_err(disk("restore", &from))?;
             again += 1;
         }
     }
-    durable::sync_directory(directory).map_err(disk("sync", directory))?;
+    directory.sync()?;
     Ok(again)
 }
 
 /// Removes the batches that were acknowledged before `before`, and the oldest beyond `max_bytes`.
-pub(super) fn prune(directory: &Path, before: Timestamp, max_bytes: u64) -> Result<(), SpoolError> {
-    let mut kept = list(directory)?;
+pub(super) fn prune(directory: &Directory, before: Timestamp, max_bytes: u64) -> Result<(), SpoolError> {
+    let acknowledged = directory.acknowledged();
+    let mut kept = list(&acknowledged)?;
     kept.sort_unstable_by_key(|kept| kept.acknowledged);
     let mut bytes: u64 = kept.iter().map(|kept| kept.bytes).sum();
     for kept in kept {
@@ -44,7 +51,7 @@ pub(super) fn prune(directory: &Path, before: Timestamp, max_bytes: u64) -> Resu
             break;
         }
         bytes -= kept.bytes;
-        let path = directory.join(&kept.name);
+        let path = acknowledged.join(&kept.name);
         fs::remove_file(&path).map_err(disk("remove", &path))?;
     }
     Ok(())

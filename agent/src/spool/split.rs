@@ -3,14 +3,15 @@
 //! The parts are written under pending names, then the parent is renamed (from here on the split has happened), then
 //! the parts take their names, then the parent goes. Recovery finishes or undoes by looking at the parent's name.
 
-use super::{Draft, Key, Spool, SpoolError, Waiting, disk, key::file_name, record::Record};
-use crate::durable;
+use super::{
+    Draft, Key, Spool, SpoolError, Waiting, directory::Directory, disk, key::file_name, record::Record,
+};
 use peerlight_proto::{
     batch::Part,
     codec::{decode_batch, encode_batch},
     time::Timestamp,
 };
-use std::{fs, path::Path};
+use std::fs;
 
 /// Behind the name of a parent whose parts are all on disk.
 const DONE: &str = ".split";
@@ -38,14 +39,13 @@ pub(super) fn split(spool: &mut Spool, waiting: &Waiting, created: Timestamp) ->
         spool.next_sequence += 1;
         let bytes = encode_batch(&batch).map_err(SpoolError::Encode)?;
         let record = Record::new(&batch, &bytes);
-        let (key, file) = (record.key(), record.to_file());
-        let path = spool.directory.join(format!("{parent}+{}{PENDING}", file_name(key)));
-        durable::create(&path, &file).map_err(disk("write", &path))?;
-        parts.push((key, file.len() as u64));
+        let key = record.key();
+        let name = format!("{parent}+{}{PENDING}", file_name(key));
+        parts.push((key, spool.directory.write(&name, &record)?));
     }
-    let (path, done) = (spool.path(waiting.key), spool.directory.join(format!("{parent}{DONE}")));
-    fs::rename(&path, done).map_err(disk("rename", &path))?;
-    durable::sync_directory(&spool.directory).map_err(disk("sync", &spool.directory))?;
+    let path = spool.directory.batch(waiting.key);
+    fs::rename(&path, spool.directory.file(&format!("{parent}{DONE}"))).map_err(disk("rename", &path))?;
+    spool.directory.sync()?;
     recover(&spool.directory)?;
     spool.forget(waiting.key);
     for (key, bytes) in parts {
@@ -55,27 +55,23 @@ pub(super) fn split(spool: &mut Spool, waiting: &Waiting, created: Timestamp) ->
 }
 
 /// Finishes splits whose parent was renamed and undoes the others.
-pub(super) fn recover(directory: &Path) -> Result<(), SpoolError> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory).map_err(disk("list", directory))? {
-        let entry = entry.map_err(disk("list", directory))?;
-        names.extend(entry.file_name().into_string().ok());
-    }
+pub(super) fn recover(directory: &Directory) -> Result<(), SpoolError> {
+    let names = directory.names()?;
     let done: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(DONE)).collect();
     for name in &names {
         let Some((parent, part)) = name.strip_suffix(PENDING).and_then(|name| name.split_once('+')) else {
             continue;
         };
-        let path = directory.join(name);
+        let path = directory.file(name);
         if done.contains(&parent) {
-            fs::rename(&path, directory.join(part)).map_err(disk("rename", &path))?;
+            fs::rename(&path, directory.file(part)).map_err(disk("rename", &path))?;
         } else {
             fs::remove_file(&path).map_err(disk("remove", &path))?;
         }
     }
-    durable::sync_directory(directory).map_err(disk("sync", directory))?;
+    directory.sync()?;
     for parent in done {
-        let path = directory.join(format!("{parent}{DONE}"));
+        let path = directory.file(&format!("{parent}{DONE}"));
         fs::remove_file(&path).map_err(disk("remove", &path))?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The spool against a model, with crashes and damage.
 
 use super::{key::SUFFIX, *};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use peerlight_proto::{
     codec::decode_batch,
     histogram::Histogram,
@@ -11,7 +12,7 @@ use peerlight_proto::{
     time::{Interval, IntervalLength},
 };
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 use tempfile::TempDir;
 
 const AGENT: AgentId = AgentId::new([1; 16]);
@@ -140,10 +141,10 @@ fn a_foreign_or_misnamed_file_is_set_aside() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = open(&directory, SpoolSettings::default());
     let (a, b) = (append(&mut spool, 1), append(&mut spool, 2));
-    fs::copy(spool.path(a), spool.path(b)).unwrap();
+    fs::copy(spool.directory.batch(a), spool.directory.batch(b)).unwrap();
     assert_eq!(spool.read(b).unwrap(), None);
     assert_eq!((spool.counts().corrupt, spool.counts().batches), (1, 1));
-    assert_eq!(listing(&directory.path().join(CORRUPT)).len(), 1);
+    assert_eq!(listing(&directory.path().join("corrupt")).len(), 1);
     assert!(spool.read(a).unwrap().is_some());
 }
 
@@ -167,6 +168,63 @@ fn a_split_names_its_parent_and_keeps_every_measurement() {
     let single = spool.append(draft(2, 1), CREATED, None).unwrap()[0];
     let single = spool.read(single).unwrap().unwrap();
     assert!(!spool.split(&single, CREATED).unwrap(), "one measurement cannot be split");
+}
+
+#[test]
+fn a_batch_that_is_too_large_for_one_push_is_spooled_as_two() {
+    let mut large = draft(1, 4_000);
+    for (number, series) in (0_u16..).zip(&mut large.series) {
+        // Texts that do not compress below their 192 bytes.
+        let text = |field: u8| {
+            let digest =
+                |part: u8| *BatchDigest::of(&[number.to_le_bytes(), [field, part]].concat()).as_bytes();
+            STANDARD.encode([0, 1, 2, 3, 4, 5].map(digest).concat())
+        };
+        (series.key.uplink, series.target.name) = (text(0), text(1));
+    }
+    let expected: BTreeSet<_> = large.series.iter().map(|series| series.key.uplink.clone()).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    let keys = spool.append(large, CREATED, None).unwrap();
+    assert_eq!(keys.len(), 2);
+    let mut uplinks = BTreeSet::new();
+    for key in keys {
+        let waiting = spool.read(key).unwrap().unwrap();
+        assert!(waiting.bytes.len() <= limits::MAX_BODY_BYTES);
+        let batch = decode_batch(&waiting.bytes).unwrap().batch;
+        assert_eq!((batch.part, batch.measurements.len()), (None, 2_000));
+        uplinks.extend(batch.measurements.iter().map(|m| batch.series[m.series as usize].key.uplink.clone()));
+    }
+    assert_eq!(uplinks, expected, "each measurement once, with its own series");
+}
+
+#[test]
+fn a_batch_torn_at_any_byte_is_set_aside_and_costs_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    let (torn, whole) = (append(&mut spool, 1), append(&mut spool, 2));
+    let file = fs::read(spool.directory.batch(torn)).unwrap();
+    drop(spool);
+    for length in 0..file.len() {
+        fs::write(directory.path().join(file_name(torn)), &file[..length]).unwrap();
+        let mut spool = open(&directory, SpoolSettings::default());
+        assert_eq!(spool.read(torn).unwrap(), None, "torn at byte {length}");
+        assert_eq!(spool.counts().corrupt, 1);
+        assert_eq!(spool.next(), Some(whole));
+        assert!(spool.read(whole).unwrap().is_some());
+    }
+}
+
+#[test]
+fn what_a_crash_left_half_written_does_not_pile_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    let key = append(&mut spool, 1);
+    drop(spool);
+    let half_written = directory.path().join(".new-AbCdEf");
+    fs::write(&half_written, b"PLSPOOL").unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    assert!(!half_written.exists() && spool.read(key).unwrap().is_some());
 }
 
 #[test]
@@ -294,7 +352,7 @@ proptest! {
                 Action::Truncate(at) | Action::Flip(at) => {
                     if let Some((key, whole)) = model.first_key_value() && *whole {
                         let key = *key;
-                        damage(&live.path(key), at, matches!(action, Action::Flip(_)));
+                        damage(&live.directory.batch(key), at, matches!(action, Action::Flip(_)));
                         model.insert(key, false);
                     }
                 }

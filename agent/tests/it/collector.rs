@@ -23,20 +23,24 @@ use peerlight_agent::{
 };
 use peerlight_proto::{
     ack::Ack,
+    assignment::Assignment,
     batch::Batch,
     codec::{decode_batch, encode_ack},
     enrolment::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken, SiteAssertion},
     http::{
-        ACK_MEDIA_TYPE, BATCHES_PATH, ENROLMENTS_PATH, PROBLEM_MEDIA_TYPE, RESPONSE_COMPONENTS, RESPONSE_TAG,
+        ACK_MEDIA_TYPE, ASSIGNMENT_PATH, BATCHES_PATH, ENROLMENTS_PATH, PROBLEM_MEDIA_TYPE,
+        RESPONSE_COMPONENTS, RESPONSE_TAG, WHOAMI_PATH,
     },
     id::BatchDigest,
     problem::{Problem, ProblemType},
     time::Timestamp,
+    whoami::WhoAmI,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls_pki_types::PrivateKeyDer;
 use sha2::{Digest as _, Sha256};
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -74,6 +78,10 @@ pub(crate) struct Seen {
     pub(crate) requests: usize,
     /// Batches that it signed for, in their order.
     pub(crate) stored: Vec<Batch>,
+    /// From where `whoami` was asked.
+    pub(crate) callers: Vec<IpAddr>,
+    /// How often the assignment was asked for by an agent that had the newest.
+    pub(crate) unchanged: usize,
 }
 
 /// A running collector; ends with the test.
@@ -81,6 +89,43 @@ pub(crate) struct Collector {
     pub(crate) token: EnrolmentToken,
     pub(crate) seen: watch::Receiver<Seen>,
     mood: Arc<Mutex<Mood>>,
+    assignment: Arc<Mutex<Assignment>>,
+    authority: Authority,
+    /// Shows the certificate of the day.
+    tls: Arc<Mutex<TlsAcceptor>>,
+}
+
+/// A certification authority for collectors.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// TLS with a new certificate, which is shown with that of its issuer.
+    fn acceptor(&self) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let leaf =
+            CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
+        let chain = vec![leaf.der().clone(), self.0.der().clone()];
+        let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, private)
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
 }
 
 /// Whether an answer bears the collector's signature.
@@ -94,44 +139,58 @@ struct Server {
     stranger: SecretKey,
     clock: Clock,
     mood: Arc<Mutex<Mood>>,
+    assignment: Arc<Mutex<Assignment>>,
     seen: watch::Sender<Seen>,
 }
 
 impl Collector {
     /// A collector whose time is that of `clock`.
     pub(crate) async fn start(clock: Clock) -> Self {
-        let ca_key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = CertifiedIssuer::self_signed(params, ca_key).unwrap();
-        let leaf_key = KeyPair::generate().unwrap();
-        let leaf =
-            CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&leaf_key, &ca).unwrap();
-        let chain = vec![leaf.der().clone(), ca.der().clone()];
-        let private = PrivateKeyDer::try_from(leaf_key.serialize_der()).unwrap();
-        let tls =
-            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(chain, private)
-                .unwrap();
+        let authority = Authority::new("Peerlight collector");
+        let tls = Arc::new(Mutex::new(authority.acceptor()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let secret = |byte| SecretKey::from_bytes(&AlgorithmName::Ed25519, &[byte; 32]).unwrap();
         let (sender, seen) = watch::channel(Seen::default());
         let mood = Arc::new(Mutex::new(Mood::Accept));
         let public = ring::signature::Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
-        let server =
-            Server { key: secret(1), stranger: secret(2), clock, mood: Arc::clone(&mood), seen: sender };
-        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), Arc::new(server)));
+        let assignment = Arc::new(Mutex::new(Assignment::default()));
+        let server = Server {
+            key: secret(1),
+            stranger: secret(2),
+            clock,
+            mood: Arc::clone(&mood),
+            assignment: Arc::clone(&assignment),
+            seen: sender,
+        };
+        tokio::spawn(serve(listener, Arc::clone(&tls), Arc::new(server)));
         let token = EnrolmentToken {
             collector: format!("https://localhost:{}", address.port()),
-            ca_sha256: hex::encode(Sha256::digest(ca.der())),
+            ca_sha256: hex::encode(Sha256::digest(authority.0.der())),
             response_key: hex::encode(ring::signature::KeyPair::public_key(&public)),
             secret: "5e".repeat(32),
         };
-        Self { token, seen, mood }
+        Self { token, seen, mood, assignment, authority, tls }
+    }
+
+    /// Its certification authority's certificate.
+    pub(crate) fn ca_pem(&self) -> String {
+        self.authority.pem()
+    }
+
+    /// From now on it shows a new certificate of its own authority.
+    pub(crate) fn renew_certificate(&self) {
+        *self.tls.lock().unwrap() = self.authority.acceptor();
+    }
+
+    /// From now on it shows a certificate of another authority.
+    pub(crate) fn change_authority(&self, other: &Authority) {
+        *self.tls.lock().unwrap() = other.acceptor();
+    }
+
+    /// From now on it assigns this.
+    pub(crate) fn assign(&self, assignment: Assignment) {
+        *self.assignment.lock().unwrap() = assignment;
     }
 
     /// From now on it answers so.
@@ -182,14 +241,14 @@ pub(crate) fn site() -> SiteAssertion {
     }
 }
 
-async fn serve(listener: TcpListener, tls: TlsAcceptor, server: Arc<Server>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let (tls, server) = (tls.clone(), Arc::clone(&server));
+async fn serve(listener: TcpListener, tls: Arc<Mutex<TlsAcceptor>>, server: Arc<Server>) {
+    while let Ok((stream, peer)) = listener.accept().await {
+        let (tls, server) = (tls.lock().unwrap().clone(), Arc::clone(&server));
         tokio::spawn(async move {
             let Ok(stream) = tls.accept(stream).await else { return };
             let service = service_fn(move |request| {
                 let server = Arc::clone(&server);
-                async move { Ok::<_, std::convert::Infallible>(server.answer(request).await) }
+                async move { Ok::<_, std::convert::Infallible>(server.answer(request, peer.ip()).await) }
             });
             // A client may go at any time.
             let _gone = auto::Builder::new(TokioExecutor::new())
@@ -200,7 +259,7 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, server: Arc<Server>) {
 }
 
 impl Server {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>, caller: IpAddr) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         self.seen.send_modify(|seen| seen.requests += 1);
@@ -219,6 +278,11 @@ impl Server {
                 (answer, Signing::Signed) => answer,
                 (answer, Signing::Unsigned) => return answer,
             },
+            ASSIGNMENT_PATH => self.assign(parts.headers.get("if-none-match")),
+            WHOAMI_PATH => {
+                self.seen.send_modify(|seen| seen.callers.push(caller));
+                json(200, &WhoAmI { address: Some(caller), collector_time_us: now.as_micros() })
+            }
             _ => response(404, "text/plain", "no"),
         };
         let key = if mood == Mood::Forge { &self.stranger } else { &self.key };
@@ -232,7 +296,16 @@ impl Server {
         }
         let collector_time_us = self.clock.wall().as_micros();
         let answer = EnrolmentResponse { agent: request.agent, site: site(), collector_time_us };
-        response(201, "application/json", serde_json::to_vec(&answer).unwrap())
+        json(201, &answer)
+    }
+
+    fn assign(&self, known: Option<&HeaderValue>) -> Response<Full<Bytes>> {
+        let assignment = self.assignment.lock().unwrap();
+        if known.is_some_and(|known| known == format!("\"{}\"", assignment.version).as_str()) {
+            self.seen.send_modify(|seen| seen.unchanged += 1);
+            return response(304, "application/json", "");
+        }
+        json(200, &*assignment)
     }
 
     /// The answer to a batch, and whether to sign it.
@@ -286,6 +359,10 @@ fn response(status: u16, media_type: &str, body: impl Into<Bytes>) -> Response<F
         .header("content-type", media_type)
         .body(Full::new(body.into()))
         .unwrap()
+}
+
+fn json(status: u16, body: &impl serde::Serialize) -> Response<Full<Bytes>> {
+    response(status, "application/json", serde_json::to_vec(body).unwrap())
 }
 
 fn problem(kind: ProblemType, status: u16, now: Option<Timestamp>) -> Response<Full<Bytes>> {

@@ -1,9 +1,13 @@
 //! The agent's integration tests, one binary.
 
 #[cfg(test)]
+mod assignment;
+#[cfg(test)]
 mod collector;
 #[cfg(test)]
 mod enrolment;
+#[cfg(test)]
+mod observe;
 #[cfg(test)]
 mod pipeline;
 mod probe;
@@ -11,3 +15,5 @@ mod probe;
 mod process;
 #[cfg(test)]
 mod push;
+#[cfg(test)]
+mod trust;

@@ -32,16 +32,16 @@ const PATIENCE: Patience = Patience {
 };
 
 /// An enrolled agent's spool and what pushes it.
-struct Agent {
+pub(crate) struct Agent {
     directory: TempDir,
     link: Link,
-    spool: SharedSpool,
+    pub(crate) spool: SharedSpool,
     board: Board,
     pushing: JoinHandle<()>,
 }
 
 impl Agent {
-    async fn start(collector: &Collector, clock: Clock) -> Self {
+    pub(crate) async fn start(collector: &Collector, clock: Clock) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let link = collector.enrol(&StateDir::new(directory.path()), clock).await;
         let (spool, board) = (open(&link), Board::default());
@@ -49,16 +49,24 @@ impl Agent {
         Self { directory, link, spool, board, pushing }
     }
 
-    async fn append(&self, second: i64, measurements: u32) {
+    /// As it is after a restart: with new connections.
+    pub(crate) fn restarted(self) -> Self {
+        self.pushing.abort();
+        let board = Board::default();
+        let push = Push::new(self.spool.clone(), self.link.clone(), board.clone(), PATIENCE);
+        Self { board, pushing: tokio::spawn(push.run()), ..self }
+    }
+
+    pub(crate) async fn append(&self, second: i64, measurements: u32) {
         let created = Timestamp::from_secs(START);
         self.spool.append(SESSION, vec![draft(second, measurements)], created, None).await.unwrap();
     }
 
-    async fn until(&self, what: &str, enough: impl Fn(&Status) -> bool) {
+    pub(crate) async fn until(&self, what: &str, enough: impl Fn(&Status) -> bool) {
         eventually(what, || enough(&self.board.get())).await;
     }
 
-    async fn until_empty(&self) {
+    pub(crate) async fn until_empty(&self) {
         eventually("an empty spool", || self.spool.counts().batches == 0).await;
     }
 }
@@ -68,7 +76,7 @@ fn open(link: &Link) -> SharedSpool {
 }
 
 /// Waits for a condition, with a deadline.
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let waiting = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(5));
         while !condition() {

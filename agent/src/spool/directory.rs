@@ -1,0 +1,132 @@
+//! The spool's directory: batches as files, each whole or absent. It knows neither order nor bounds.
+
+use super::{
+    SpoolError, disk,
+    key::{Key, file_name, parse_file_name},
+    record::{Record, RecordError},
+    split,
+};
+use crate::durable;
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+const ACKNOWLEDGED: &str = "acknowledged";
+const CORRUPT: &str = "corrupt";
+const LOCK: &str = "lock";
+
+/// The directory, while this process owns it.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Held while this process owns the spool.
+    lock: Option<File>,
+}
+
+impl Directory {
+    /// Takes the directory at `path` for this process alone and finishes what a crash interrupted.
+    pub(super) fn open(path: &Path) -> Result<Self, SpoolError> {
+        for part in [path.to_owned(), path.join(ACKNOWLEDGED), path.join(CORRUPT)] {
+            durable::create_private_directory(&part).map_err(disk("create", &part))?;
+        }
+        let lock_path = path.join(LOCK);
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(disk("open", &lock_path))?;
+        lock.try_lock().map_err(|refused| match refused {
+            TryLockError::WouldBlock => SpoolError::InUse(path.to_owned()),
+            TryLockError::Error(error) => disk("lock", &lock_path)(error),
+        })?;
+        durable::remove_unfinished(path).map_err(disk("tidy", path))?;
+        let directory = Self { path: path.to_owned(), lock: Some(lock) };
+        split::recover(&directory)?;
+        Ok(directory)
+    }
+
+    /// Gives the directory up, so that another process may open it.
+    pub(super) fn close(&mut self) {
+        self.lock = None;
+    }
+
+    /// Whether this process has given it up.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock.is_none()
+    }
+
+    /// The file of this name.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The file of the waiting batch with this key.
+    pub(super) fn batch(&self, key: Key) -> PathBuf {
+        self.file(&file_name(key))
+    }
+
+    /// Where acknowledged batches are.
+    pub(super) fn acknowledged(&self) -> PathBuf {
+        self.file(ACKNOWLEDGED)
+    }
+
+    /// The names of all files.
+    pub(super) fn names(&self) -> Result<Vec<String>, SpoolError> {
+        let entries = fs::read_dir(&self.path).map_err(disk("list", &self.path))?;
+        let name = |entry: io::Result<fs::DirEntry>| {
+            entry.map(|entry| entry.file_name().into_string().ok()).map_err(disk("list", &self.path))
+        };
+        entries.filter_map(|entry| name(entry).transpose()).collect()
+    }
+
+    /// The waiting batches with their lengths, by name alone: contents are checked when they are read.
+    pub(super) fn batches(&self) -> Result<Vec<(Key, u64)>, SpoolError> {
+        let keys = self.names()?.into_iter().filter_map(|name| parse_file_name(&name));
+        keys.map(|key| {
+            let path = self.batch(key);
+            Ok((key, fs::metadata(&path).map_err(disk("inspect", &path))?.len()))
+        })
+        .collect()
+    }
+
+    /// Writes a batch durably under `name`; says how long the file is.
+    pub(super) fn write(&self, name: &str, record: &Record) -> Result<u64, SpoolError> {
+        let (path, file) = (self.file(name), record.to_file());
+        durable::create(&path, &file).map_err(disk("write", &path))?;
+        Ok(file.len() as u64)
+    }
+
+    /// What is in the file of a batch; none if there is no file.
+    pub(super) fn read(&self, key: Key) -> Result<Option<Vec<u8>>, SpoolError> {
+        let path = self.batch(key);
+        match fs::read(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(disk("read", &path)(error)),
+        }
+    }
+
+    /// Removes a batch durably.
+    pub(super) fn remove(&self, key: Key) -> Result<(), SpoolError> {
+        let path = self.batch(key);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk("remove", &path)(error)),
+            Ok(()) | Err(_) => self.sync(),
+        }
+    }
+
+    /// Puts a damaged batch where it does no harm.
+    pub(super) fn set_aside(&self, key: Key, why: RecordError) -> Result<(), SpoolError> {
+        let from = self.batch(key);
+        tracing::warn!(file = %from.display(), error = %why, "a spooled batch is damaged and was set aside");
+        fs::rename(&from, self.file(CORRUPT).join(file_name(key))).map_err(disk("set aside", &from))
+    }
+
+    /// Makes renames and removals durable.
+    pub(super) fn sync(&self) -> Result<(), SpoolError> {
+        durable::sync_directory(&self.path).map_err(disk("sync", &self.path))
+    }
+}
