@@ -47,8 +47,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Send acknowledged batches again, for a collector that lost them
     ///
-    /// Batches are kept for 24 hours after their acknowledgement. The collector counts each only once, so sending too
-    /// many does no harm.
+    /// Batches are kept for 24 hours after their acknowledgement, in up to half of the spool's bound. The collector counts
+    /// each only once, so sending too many does no harm.
     Resend(ResendArgs),
 }
 

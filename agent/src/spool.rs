@@ -5,6 +5,7 @@
 //! are kept for a day, so that `resend` can restore what a collector lost. One process owns a spool.
 
 mod directory;
+mod given_up;
 pub mod handle;
 mod key;
 pub mod pack;
@@ -100,7 +101,7 @@ pub struct Waiting {
     pub bytes: Vec<u8>,
 }
 
-/// What the spool holds and what it had to give up since it was opened.
+/// What the spool holds, what was acknowledged since it was opened, and what it had to give up since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Batches waiting.
@@ -136,12 +137,13 @@ pub struct Spool {
 impl Spool {
     /// Opens the spool in `directory` for this process alone, and finishes what a crash interrupted.
     pub fn open(directory: &Path, agent: AgentId, settings: SpoolSettings) -> Result<Self, SpoolError> {
+        let directory = Directory::open(directory)?;
         let mut spool = Self {
-            directory: Directory::open(directory)?,
+            counts: given_up::read(&directory)?,
+            directory,
             settings,
             agent,
             waiting: BTreeMap::new(),
-            counts: Counts::default(),
             session: None,
             next_sequence: 0,
             freshest_acknowledged: None,
@@ -196,7 +198,7 @@ impl Spool {
     pub fn read(&mut self, key: Key) -> Result<Option<Waiting>, SpoolError> {
         let Some(file) = self.directory.read(key)? else {
             self.forget(key);
-            self.counts.corrupt += 1;
+            self.give_up(|counts| counts.corrupt += 1)?;
             return Ok(None);
         };
         match Record::parse(&file) {
@@ -216,18 +218,19 @@ impl Spool {
         if self.waiting.last_key_value().is_some_and(|(newest, _)| *newest == key) {
             self.freshest_acknowledged = self.freshest_acknowledged.max(Some(key.newest_end));
         }
+        if refused > 0 {
+            self.give_up(|counts| counts.refused_measurements += refused)?;
+        }
         resend::keep(&self.directory, key, now)?;
         self.forget(key);
         self.counts.acknowledged += 1;
-        self.counts.refused_measurements += refused;
         Ok(())
     }
 
     /// The collector's signed word is that the batch can never be stored: it is deleted and counted.
     pub fn reject(&mut self, key: Key) -> Result<(), SpoolError> {
-        self.delete(key)?;
-        self.counts.rejected += 1;
-        Ok(())
+        self.give_up(|counts| counts.rejected += 1)?;
+        self.delete(key)
     }
 
     /// Replaces a batch by two smaller ones, each saying which part of it it is. False if it has one measurement.
@@ -238,13 +241,8 @@ impl Spool {
     /// Drops what is older than the bound at `now`, oldest first, and counts it.
     pub fn expire(&mut self, now: Timestamp) -> Result<(), SpoolError> {
         let horizon = now.minus(self.settings.max_age);
-        while let Some((&oldest, _)) = self.waiting.first_key_value()
-            && oldest.newest_end < horizon
-        {
-            self.delete(oldest)?;
-            self.counts.dropped += 1;
-        }
-        Ok(())
+        let old = self.waiting.keys().copied().take_while(|key| key.newest_end < horizon).collect();
+        self.drop_oldest(old)
     }
 
     /// Makes the batches that were acknowledged since `since` wait again; says how many.
@@ -307,13 +305,29 @@ impl Spool {
     }
 
     fn keep_within_bytes(&mut self) -> Result<(), SpoolError> {
-        while self.counts.bytes > self.settings.max_bytes
-            && let Some((&oldest, _)) = self.waiting.first_key_value()
-        {
-            self.delete(oldest)?;
-            self.counts.dropped += 1;
+        let mut excess = self.counts.bytes.saturating_sub(self.settings.max_bytes);
+        let mut old = Vec::new();
+        for (&key, &bytes) in &self.waiting {
+            if excess == 0 {
+                break;
+            }
+            excess = excess.saturating_sub(bytes);
+            old.push(key);
         }
-        Ok(())
+        self.drop_oldest(old)
+    }
+
+    fn drop_oldest(&mut self, old: Vec<Key>) -> Result<(), SpoolError> {
+        if !old.is_empty() {
+            self.give_up(|counts| counts.dropped += old.len() as u64)?;
+        }
+        old.into_iter().try_for_each(|key| self.delete(key))
+    }
+
+    /// Counts durably what is about to be given up: a crash in between counts too much, never too little.
+    fn give_up(&mut self, count: impl FnOnce(&mut Counts)) -> Result<(), SpoolError> {
+        count(&mut self.counts);
+        given_up::write(&self.directory, &self.counts)
     }
 
     fn delete(&mut self, key: Key) -> Result<(), SpoolError> {
@@ -323,9 +337,9 @@ impl Spool {
     }
 
     fn set_aside(&mut self, key: Key, why: RecordError) -> Result<(), SpoolError> {
+        self.give_up(|counts| counts.corrupt += 1)?;
         self.directory.set_aside(key, why)?;
         self.forget(key);
-        self.counts.corrupt += 1;
         Ok(())
     }
 

@@ -55,7 +55,7 @@ pub struct Part {
     pub count: u32,
 }
 
-/// What the agent had to give up since its session began, and what waits on its disk.
+/// What waits in the agent's spool, and what it had to give up since its spool was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Health {
     /// Batches waiting now.

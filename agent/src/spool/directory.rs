@@ -16,6 +16,8 @@ use std::{
 const ACKNOWLEDGED: &str = "acknowledged";
 const CORRUPT: &str = "corrupt";
 const LOCK: &str = "lock";
+/// How much of damaged batches is kept for whoever wants to know what happened to them.
+const MAX_CORRUPT_BYTES: u64 = 16 << 20;
 
 /// The directory, while this process owns it.
 #[derive(Debug)]
@@ -122,7 +124,26 @@ impl Directory {
     pub(super) fn set_aside(&self, key: Key, why: RecordError) -> Result<(), SpoolError> {
         let from = self.batch(key);
         tracing::warn!(file = %from.display(), error = %why, "a spooled batch is damaged and was set aside");
-        fs::rename(&from, self.file(CORRUPT).join(file_name(key))).map_err(disk("set aside", &from))
+        fs::rename(&from, self.file(CORRUPT).join(file_name(key))).map_err(disk("set aside", &from))?;
+        self.bound_corrupt()
+    }
+
+    /// Removes the oldest damaged batches beyond the bound.
+    fn bound_corrupt(&self) -> Result<(), SpoolError> {
+        let corrupt = self.file(CORRUPT);
+        let entries = fs::read_dir(&corrupt).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let mut paths: Vec<_> =
+            entries.map_err(disk("list", &corrupt))?.iter().map(fs::DirEntry::path).collect();
+        // Names sort by age.
+        paths.sort_unstable();
+        let mut bytes = 0;
+        for path in paths.iter().rev() {
+            bytes += fs::metadata(path).map_err(disk("inspect", path))?.len();
+            if bytes > MAX_CORRUPT_BYTES {
+                fs::remove_file(path).map_err(disk("remove", path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes renames and removals durable.

@@ -137,6 +137,38 @@ fn the_oldest_batches_are_dropped_and_counted_when_a_bound_is_reached() {
 }
 
 #[test]
+fn what_was_given_up_is_known_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    let keys = [1, 2, 3, 4].map(|second| append(&mut spool, second));
+    damage(&spool.directory.batch(keys[0]), 0, true);
+    assert_eq!(spool.read(keys[0]).unwrap(), None);
+    spool.reject(keys[1]).unwrap();
+    spool.acknowledge(keys[2], 5, CREATED).unwrap();
+    spool.expire(Timestamp::from_secs(START).plus(SpoolSettings::DEFAULT_MAX_AGE * 2)).unwrap();
+    let given_up = |counts: Counts| {
+        (counts.dropped, counts.corrupt, counts.rejected, counts.refused_measurements, counts.batches)
+    };
+    assert_eq!(given_up(spool.counts()), (1, 1, 1, 5, 0));
+    drop(spool);
+    assert_eq!(given_up(open(&directory, SpoolSettings::default()).counts()), (1, 1, 1, 5, 0));
+}
+
+#[test]
+fn damaged_batches_are_kept_up_to_a_bound() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings::default());
+    for second in 1..=3 {
+        let key = append(&mut spool, second);
+        fs::write(spool.directory.batch(key), vec![0; 7 << 20]).unwrap();
+        assert_eq!(spool.read(key).unwrap(), None);
+    }
+    let kept = listing(&directory.path().join("corrupt"));
+    assert_eq!(kept.len(), 2, "the newest: {kept:?}");
+    assert_eq!(spool.counts().corrupt, 3);
+}
+
+#[test]
 fn a_foreign_or_misnamed_file_is_set_aside() {
     let directory = tempfile::tempdir().unwrap();
     let mut spool = open(&directory, SpoolSettings::default());
@@ -205,11 +237,11 @@ fn a_batch_torn_at_any_byte_is_set_aside_and_costs_nothing_else() {
     let (torn, whole) = (append(&mut spool, 1), append(&mut spool, 2));
     let file = fs::read(spool.directory.batch(torn)).unwrap();
     drop(spool);
-    for length in 0..file.len() {
+    for (corrupt, length) in (1..).zip(0..file.len()) {
         fs::write(directory.path().join(file_name(torn)), &file[..length]).unwrap();
         let mut spool = open(&directory, SpoolSettings::default());
         assert_eq!(spool.read(torn).unwrap(), None, "torn at byte {length}");
-        assert_eq!(spool.counts().corrupt, 1);
+        assert_eq!(spool.counts().corrupt, corrupt);
         assert_eq!(spool.next(), Some(whole));
         assert!(spool.read(whole).unwrap().is_some());
     }
@@ -347,7 +379,6 @@ proptest! {
                     runs += 1;
                     reopened.begin_session(SessionId::new([runs; 16]));
                     spool = Some(reopened);
-                    corrupt = 0;
                 }
                 Action::Truncate(at) | Action::Flip(at) => {
                     if let Some((key, whole)) = model.first_key_value() && *whole {
