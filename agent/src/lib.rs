@@ -33,6 +33,7 @@ pub mod signature;
 pub mod spool;
 pub mod status;
 pub mod targets;
+mod tls;
 pub mod trust;
 
 use catalogue::{default_interval, microsoft};
