@@ -33,6 +33,11 @@ pub enum TrustError {
     /// The stored CA is damaged.
     #[error("the stored CA certificate is damaged; enrol again")]
     Ca,
+    /// There is none.
+    #[error(
+        "this agent enrolled with trust = \"platform\", so that no CA is pinned; enrol again, or set that again"
+    )]
+    NothingPinned,
 }
 
 /// Trusts the certificates under this CA.
