@@ -12,7 +12,10 @@ use super::{
     settings::ProbeSettings,
     tcp,
 };
-use crate::sample::{Outcome, Reading, Sample};
+use crate::{
+    causes::with_causes,
+    sample::{Outcome, Reading, Sample},
+};
 use peerlight_proto::{
     measurement::Ending,
     metric::Metric,
@@ -206,7 +209,7 @@ impl Progress {
         notes: &Notes,
     ) -> Result<(), Stop> {
         self.phase = Phase::Ttfb;
-        let refused = |error: request::RequestError| Stop::Failed(Ending::Refused, describe(&error));
+        let refused = |error: request::RequestError| Stop::Failed(Ending::Refused, with_causes(&error));
         let version = self.http_version.unwrap_or(HttpVersion::Http1);
         let mut answer = ask(stream, version, question, notes).await.map_err(refused)?;
         self.timeline.mark_first_byte(&notes.take(), answer.head_at.unwrap_or_else(now));
@@ -263,16 +266,4 @@ impl Progress {
 
 fn spent(time: Duration, timeout: Duration) -> Outcome {
     judge(time, time, timeout)
-}
-
-/// hyper says what, its source says why.
-fn describe(error: &request::RequestError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error).and_then(std::error::Error::source);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -53,6 +53,10 @@ impl Probe for Echo {
         }
         .boxed()
     }
+
+    fn dropped_strays(&self) -> u64 {
+        0
+    }
 }
 
 fn config(state: &path::Path) -> Config {
