@@ -16,7 +16,7 @@ use lane::{Lane, Progress};
 use peerlight_proto::{
     histogram::{Histogram, Recorder},
     id::TargetId,
-    measurement::{Attribute, Counters, Ending, Observed},
+    measurement::{Attribute, Counters, Observed},
     series::{Family, Series},
     time::{Interval, IntervalLength, Timestamp},
 };
@@ -144,7 +144,7 @@ impl Aggregate {
             } else {
                 let open = self.intervals.entry(interval).or_default();
                 for slot in &slots {
-                    open.series(*slot, entry).count(Ending::Skipped, here);
+                    open.series(*slot, entry).skip(here);
                 }
             }
             left -= here;

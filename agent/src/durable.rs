@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::Path,
+    time::Duration,
 };
 
 /// Before the names of files that are being written.
@@ -30,11 +31,13 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(directory)
 }
 
-/// Removes the files that a killed process left half-written in `directory`. Nobody else may be writing there.
-pub fn remove_unfinished(directory: &Path) -> io::Result<()> {
+/// Removes what killed processes left half-written in `directory` so long ago. Whoever writes there now must be faster.
+pub fn remove_unfinished(directory: &Path, age: Duration) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED)
+            && entry.metadata()?.modified()?.elapsed().unwrap_or_default() >= age
+        {
             fs::remove_file(entry.path())?;
         }
     }
@@ -80,7 +83,9 @@ mod tests {
         let at = |name: &str| directory.path().join(name);
         fs::write(at(".new-AbCdEf"), b"half").unwrap();
         create(&at("whole"), b"one").unwrap();
-        remove_unfinished(directory.path()).unwrap();
+        remove_unfinished(directory.path(), Duration::from_hours(1)).unwrap();
+        assert!(at(".new-AbCdEf").exists(), "somebody may still be writing it");
+        remove_unfinished(directory.path(), Duration::ZERO).unwrap();
         let left: Vec<_> =
             fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(left, [at("whole")]);

@@ -92,10 +92,10 @@ pub async fn enrol(
     }
     let mut fingerprint = [0; 32];
     hex::decode_to_slice(&token.ca_sha256, &mut fingerprint).map_err(|_not_hex| EnrolError::Fingerprint)?;
-    let (tls, seen) = match applicant.trust {
+    let (tls, pinned) = match applicant.trust {
         CollectorTrust::Pinned => {
-            let (tls, seen) = trust::by_fingerprint(fingerprint)?;
-            (tls, Some(seen))
+            let (tls, pinned) = trust::by_fingerprint(fingerprint)?;
+            (tls, Some(pinned))
         }
         CollectorTrust::Platform => (trust::platform()?, None),
     };
@@ -105,7 +105,7 @@ pub async fn enrol(
     let response = apply(applicant, token, &exchange).await?;
     let enrolment = Enrolment {
         collector: token.collector.clone(),
-        ca_pem: seen.and_then(|seen| seen.pem()),
+        ca_pem: pinned.and_then(|pinned| pinned.ca_pem()),
         response_key: token.response_key.clone(),
         site: response.site,
     };

@@ -1,6 +1,7 @@
 //! One signed request to the collector and its checked answer: what enrolment, push, assignment and whoami share.
 
 use crate::{
+    causes::with_causes,
     clock::{Clock, Offset},
     signature::{AgentKey, Body, ResponseKey, SignatureError, content_digest},
 };
@@ -31,22 +32,11 @@ pub enum ExchangeError {
     #[error(transparent)]
     Sign(#[from] SignatureError),
     /// No connection, no TLS, or no whole answer.
-    #[error("no answer from the collector: {}", chain(.0))]
+    #[error("no answer from the collector: {}", with_causes(.0))]
     Transport(#[source] reqwest::Error),
     /// The answer is too large to be the collector's.
     #[error("the answer is over {0} bytes")]
     TooLarge(usize),
-}
-
-/// reqwest says the reason only in its sources.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// What is asked.

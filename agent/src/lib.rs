@@ -11,6 +11,7 @@ pub mod assignment;
 pub mod backoff;
 pub mod cadence;
 pub mod catalogue;
+pub mod causes;
 pub mod cli;
 pub mod clock;
 pub mod command;
@@ -33,6 +34,7 @@ pub mod signature;
 pub mod spool;
 pub mod status;
 pub mod targets;
+mod tls;
 pub mod trust;
 
 use catalogue::{default_interval, microsoft};
@@ -42,9 +44,12 @@ use credential::CredentialError;
 use probe::{ProbeError, Prober};
 use spool::{Spool, SpoolError, handle::SharedSpool};
 use status::{Board, Status};
-use std::sync::Arc;
+use std::{io, sync::Arc, time::Duration};
 use targets::ScheduledTarget;
 use tokio_util::sync::CancellationToken;
+
+/// A file that is still being written after so long never will be finished.
+const LEFTOVER_AGE: Duration = Duration::from_mins(1);
 
 /// Why the agent cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +60,9 @@ pub enum RunError {
     /// Its spool cannot be opened.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// What a killed agent left half-written cannot be removed.
+    #[error("cannot tidy the state directory: {0}")]
+    Tidy(#[source] io::Error),
     /// Probes cannot be sent.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -64,6 +72,8 @@ pub enum RunError {
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
     let key = Arc::new(credential::load_or_create(&config.state)?);
     let spool = SharedSpool::new(Spool::open(&config.state.spool(), key.agent(), config.spool)?);
+    // What another process is writing now, such as `enrol`, is younger.
+    durable::remove_unfinished(config.state.path(), LEFTOVER_AGE).map_err(RunError::Tidy)?;
     let (prober, strays) = Prober::open(config.probing.settings.clone())?;
     let clock = Clock::system();
     let board = Board::default();

@@ -52,7 +52,7 @@ impl Link {
     pub fn open(&self, enrolment: &Enrolment, source: Source) -> Result<Exchange, LinkError> {
         let tls = match (self.trust, &enrolment.ca_pem) {
             (CollectorTrust::Pinned, Some(ca)) => trust::under_ca(ca)?,
-            (CollectorTrust::Pinned, None) => return Err(TrustError::Ca.into()),
+            (CollectorTrust::Pinned, None) => return Err(TrustError::NothingPinned.into()),
             (CollectorTrust::Platform, _) => trust::platform()?,
         };
         let response_key = ResponseKey::from_hex(&enrolment.response_key)?;

@@ -1,7 +1,7 @@
 //! The agent's life: read the command line, start to log, do what was asked, end when told to.
 
 use clap::Parser as _;
-use peerlight_agent::{cli::Cli, command, logging};
+use peerlight_agent::{causes::with_causes, cli::Cli, command, logging};
 use std::{io::Write as _, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // With standard error gone there is nobody left to tell.
-            let _told = writeln!(std::io::stderr(), "peerlight-agent: {error:#}");
+            let _told = writeln!(std::io::stderr(), "peerlight-agent: {}", with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -77,17 +77,7 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
     background.spawn(assignment::follow(link.clone(), assigned, Cadence::default()));
     background.spawn(report_status(config.state.clone(), board.clone(), spool.clone(), link.clone()));
     background.spawn(tidy(spool.clone(), link.clone()));
-    for &family in &config.probing.families {
-        let settings = &config.probing.settings;
-        let source = observe::probe_source(family, settings.source_v4, settings.source_v6);
-        let observer = Observer {
-            link: link.clone(),
-            family,
-            source,
-            observations: observations.clone(),
-            board: board.clone(),
-            cadence: Cadence::default(),
-        };
+    for observer in observers(config, &link, &observations, &board) {
         background.spawn(observer.run());
     }
     let (closed, to_spool) = mpsc::channel(MAX_CLOSED);
@@ -115,6 +105,24 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
     spool.close();
     board.update(|status| status.pid = None);
     write_status(&config.state, &board, &spool, &link);
+}
+
+/// One for each family that is probed.
+fn observers(
+    config: &Config,
+    link: &Link,
+    observations: &Observations,
+    board: &Board,
+) -> impl Iterator<Item = Observer> {
+    let settings = &config.probing.settings;
+    config.probing.families.iter().map(move |&family| Observer {
+        link: link.clone(),
+        family,
+        source: observe::probe_source(family, settings.source_v4, settings.source_v6),
+        observations: observations.clone(),
+        board: board.clone(),
+        cadence: Cadence::default(),
+    })
 }
 
 /// Spools what is closed, until measuring has ended.

@@ -31,4 +31,7 @@ pub use settings::{IcmpEngine, ProbeSettings, Trust};
 pub trait Probe: Send + Sync {
     /// Sends one probe.
     fn probe<'a>(&'a self, target: &'a Target, family: Family) -> BoxFuture<'a, Option<Sample>>;
+
+    /// How many strays found their channel full.
+    fn dropped_strays(&self) -> u64;
 }

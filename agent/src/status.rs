@@ -106,6 +106,8 @@ pub struct Measuring {
     pub forgotten: u64,
     /// Samples that came after their interval was closed.
     pub stale_samples: u64,
+    /// Stray replies that came faster than they were counted.
+    pub dropped_strays: u64,
     /// Sessions, each ended by a clock step or a suspend.
     pub sessions: u64,
     /// Intervals that could not be written to the spool.
@@ -184,6 +186,7 @@ impl Status {
                 ),
             ),
         ];
+        lines.extend(measuring.losses().map(|losses| ("not measured", losses)));
         if let Some(offset) = self.clock_offset_us {
             lines.push(("clock offset", format!("{}.{:03} ms", offset / 1_000, (offset % 1_000).abs())));
         }
@@ -201,6 +204,21 @@ impl Status {
             || "no; run `peerlight-agent enrol`".to_owned(),
             |to| format!("{} at {} for {} in {}", to.collector, to.site, to.provider, to.location),
         )
+    }
+}
+
+impl Measuring {
+    /// What should never happen, if it did.
+    fn losses(&self) -> Option<String> {
+        let losses = [
+            (self.lost_intervals, "intervals could not be spooled"),
+            (self.stale_samples, "samples came after their interval was closed"),
+            (self.dropped_strays, "stray replies came too fast to be counted"),
+            (self.forgotten, "turns were missed too long ago to be accounted for"),
+        ];
+        let told = losses.into_iter().filter(|(count, _)| *count > 0);
+        let told: Vec<_> = told.map(|(count, what)| format!("{count} {what}")).collect();
+        (!told.is_empty()).then(|| told.join(", "))
     }
 }
 
@@ -235,6 +253,17 @@ mod tests {
             ..Status::default()
         };
         insta::assert_snapshot!(status.table(Timestamp::from_secs(60)));
+    }
+
+    #[test]
+    fn every_loss_is_told() {
+        let measuring = Measuring { lost_intervals: 2, dropped_strays: 7, ..Measuring::default() };
+        let table = Status { measuring, ..Status::default() }.table(Timestamp::default());
+        assert!(
+            table.contains("2 intervals could not be spooled, 7 stray replies came too fast to be counted"),
+            "{table}"
+        );
+        assert!(!Status::default().table(Timestamp::default()).contains("not measured"));
     }
 
     #[test]

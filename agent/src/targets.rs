@@ -1,6 +1,6 @@
 //! What is measured: the configured targets, those that the collector assigns, and the ceilings over both. Pure.
 
-use crate::{catalogue::default_interval, schedule::Entry};
+use crate::{catalogue::default_interval, probe, schedule::Entry};
 use ipnet::IpNet;
 use peerlight_proto::{
     assignment::Assignment,
@@ -60,7 +60,7 @@ impl Ceilings {
 
     /// Whether a port may be probed; which addresses is checked after each resolution.
     pub fn may_reach(&self, port: u16) -> bool {
-        self.widened() || matches!(port, 443 | 80 | 53 | 3478..=3481)
+        self.widened() || probe::Ceilings::check_port(Some(port)).is_ok()
     }
 
     /// About how many packets a second these targets send over so many families.

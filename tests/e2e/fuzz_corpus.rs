@@ -35,3 +35,8 @@ fn the_corpus_of_histograms_holds() {
 fn the_corpus_of_acknowledgements_holds() {
     replay("ack", laws::ack);
 }
+
+#[test]
+fn the_corpus_of_spool_records_holds() {
+    replay("spool_record", laws::spool_record);
+}

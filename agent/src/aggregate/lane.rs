@@ -137,7 +137,7 @@ impl Lane {
                 Progress::Ended(None) => self.template = Template::NoAddress,
                 Progress::Open | Progress::Voided => {
                     for slot in self.expected_slots() {
-                        open.series(slot, &self.entry).count(Ending::Voided, 1);
+                        open.series(slot, &self.entry).count(Ending::Voided);
                     }
                 }
             }
@@ -188,7 +188,7 @@ impl Lane {
             let series = open.series(slot, &self.entry);
             match ending {
                 Ok(latency_us) => series.answer(latency_us, recorder),
-                Err(failed) => series.count(failed, 1),
+                Err(failed) => series.count(failed),
             }
             for (kind, value) in &attributes {
                 series.note(kind, value);
@@ -197,8 +197,8 @@ impl Lane {
                 let series = open.series(Slot { metric: jitter, ..slot }, &self.entry);
                 match ending.map(|latency_us| self.step_from_neighbour(slot, scheduled, latency_us)) {
                     Ok(Some(step_us)) => series.answer(step_us, recorder),
-                    Ok(None) => series.count(Ending::Skipped, 1),
-                    Err(failed) => series.count(failed, 1),
+                    Ok(None) => series.count(Ending::Skipped),
+                    Err(failed) => series.count(failed),
                 }
             }
         }

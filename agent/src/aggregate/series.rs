@@ -84,27 +84,14 @@ impl OpenSeries {
         }
     }
 
-    /// Counts `turns` turns that ended so, without a latency.
-    pub(super) fn count(&mut self, ending: Ending, turns: u64) {
-        if turns == 1 {
-            self.counters.count(ending);
-        } else {
-            let mut one = Counters::default();
-            one.count(ending);
-            let of = |ending| one.of(ending) * turns;
-            self.counters.merge(&Counters {
-                scheduled: turns,
-                skipped: of(Ending::Skipped),
-                voided: of(Ending::Voided),
-                dns_failed: of(Ending::DnsFailed),
-                send_failed: of(Ending::SendFailed),
-                retransmitted: of(Ending::Retransmitted),
-                late: of(Ending::Late),
-                lost: of(Ending::Lost),
-                refused: of(Ending::Refused),
-                ..Counters::default()
-            });
-        }
+    /// Counts a turn that ended so, without a latency.
+    pub(super) fn count(&mut self, ending: Ending) {
+        self.counters.count(ending);
+    }
+
+    /// Counts turns that were not taken.
+    pub(super) fn skip(&mut self, turns: u64) {
+        self.counters.merge(&Counters { scheduled: turns, skipped: turns, ..Counters::default() });
     }
 
     /// Counts an answered turn with its latency.

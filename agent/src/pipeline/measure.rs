@@ -173,6 +173,7 @@ impl Measure {
             status.measuring.skipped += skipped;
             status.measuring.forgotten += due.forgotten;
             status.measuring.stale_samples = self.aggregate.stale();
+            status.measuring.dropped_strays = self.parts.probe.dropped_strays();
         });
     }
 

@@ -12,7 +12,10 @@ use super::{
     settings::ProbeSettings,
     stamped, tcp,
 };
-use crate::sample::{Outcome, Reading, Sample};
+use crate::{
+    causes::with_causes,
+    sample::{Outcome, Reading, Sample},
+};
 use peerlight_proto::{
     measurement::Ending,
     metric::Metric,
@@ -212,7 +215,7 @@ impl Progress {
         notes: &Notes,
     ) -> Result<(), Stop> {
         self.phase = Phase::Ttfb;
-        let refused = |error: request::RequestError| Stop::Failed(Ending::Refused, describe(&error));
+        let refused = |error: request::RequestError| Stop::Failed(Ending::Refused, with_causes(&error));
         let version = self.http_version.unwrap_or(HttpVersion::Http1);
         let mut answer = ask(stream, version, question, notes).await.map_err(refused)?;
         let passages = notes.take();
@@ -313,16 +316,4 @@ const fn latency(outcome: Outcome) -> Option<Duration> {
 
 fn spent(time: Duration, timeout: Duration) -> Outcome {
     judge(time, time, timeout)
-}
-
-/// hyper says what, its source says why.
-fn describe(error: &request::RequestError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error).and_then(std::error::Error::source);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -103,11 +103,6 @@ impl Prober {
         self.icmp.problem()
     }
 
-    /// How many strays found the channel full.
-    pub fn dropped_strays(&self) -> u64 {
-        self.strays.dropped()
-    }
-
     async fn send(&self, target: &Target, family: Family) -> Option<Sample> {
         let settings = &self.settings;
         match &target.probe {
@@ -170,6 +165,10 @@ impl Probe for Prober {
             Some(sample)
         }
         .boxed()
+    }
+
+    fn dropped_strays(&self) -> u64 {
+        self.strays.dropped()
     }
 }
 

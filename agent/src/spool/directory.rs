@@ -11,6 +11,7 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 const ACKNOWLEDGED: &str = "acknowledged";
@@ -44,7 +45,8 @@ impl Directory {
             TryLockError::WouldBlock => SpoolError::InUse(path.to_owned()),
             TryLockError::Error(error) => disk("lock", &lock_path)(error),
         })?;
-        durable::remove_unfinished(path).map_err(disk("tidy", path))?;
+        // The lock says that nobody is writing.
+        durable::remove_unfinished(path, Duration::ZERO).map_err(disk("tidy", path))?;
         let directory = Self { path: path.to_owned(), lock: Some(lock) };
         split::recover(&directory)?;
         Ok(directory)

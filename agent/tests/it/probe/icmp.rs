@@ -1,7 +1,7 @@
 //! ICMP echo over loopback, in both engines and families.
 
 use super::{attribute, ending, latency, only, probe_with, settings, target};
-use peerlight_agent::probe::{IcmpEngine, ProbeSettings, Prober};
+use peerlight_agent::probe::{IcmpEngine, Probe as _, ProbeSettings, Prober};
 use peerlight_proto::{
     measurement::Ending,
     series::{Clock, Family},
