@@ -169,27 +169,6 @@ impl Anchor {
     }
 }
 
-/// Collector time minus this machine's wall clock, as it was last measured. A cheap shared handle.
-#[derive(Debug, Clone, Default)]
-pub struct Offset(Arc<Mutex<Option<i64>>>);
-
-impl Offset {
-    /// The offset in microseconds, once it was measured.
-    pub fn micros(&self) -> Option<i64> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps that the collector's clock showed `collector` when ours showed `wall`.
-    pub fn measured(&self, collector: Timestamp, wall: Timestamp) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(collector.micros_after(wall));
-    }
-
-    /// What the collector's clock shows when ours shows `wall`; ours where nothing was measured.
-    pub fn correct(&self, wall: Timestamp) -> Timestamp {
-        Timestamp::from_micros(wall.as_micros().saturating_add(self.micros().unwrap_or(0)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,13 +210,5 @@ mod tests {
         let clock = Clock::system();
         let anchor = Anchor::new(&clock.read());
         assert_eq!(anchor.discontinuity(&clock.read()), None);
-    }
-
-    #[test]
-    fn the_offset_corrects_the_wall_clock() {
-        let offset = Offset::default();
-        assert_eq!(offset.correct(NOON), NOON);
-        offset.measured(NOON.plus(Duration::from_hours(1)), NOON);
-        assert_eq!(offset.correct(NOON), NOON.plus(Duration::from_hours(1)));
     }
 }

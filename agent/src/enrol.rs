@@ -1,9 +1,10 @@
 //! Enrolment: the one-time exchange of an operator's token for a place in the collector's registry.
 
 use crate::{
-    clock::{Clock, Offset},
+    clock::Clock,
     credential::{CredentialError, Enrolment},
     exchange::{Answer, Exchange, ExchangeError, Question, Source, parse_address},
+    offset::Offset,
     paths::StateDir,
     signature::{AgentKey, ResponseKey, SignatureError},
     trust::{self, CollectorTrust, TrustError},
@@ -130,7 +131,7 @@ async fn apply(
     let question = Question::post(ENROLMENTS_PATH, "application/json", body.into());
     let answer = exchange.ask(&question).await?;
     let Some(collector) = skew_of(&answer) else { return read(&answer, applicant) };
-    exchange.learn_time(collector, answer.at);
+    exchange.learn_time(collector, answer.window);
     read(&exchange.ask(&question).await?, applicant)
 }
 

@@ -2,7 +2,8 @@
 
 use crate::{
     causes::with_causes,
-    clock::{Clock, Offset},
+    clock::Clock,
+    offset::{Offset, Window},
     signature::{AgentKey, Body, ResponseKey, SignatureError, content_digest},
 };
 use bytes::{Bytes, BytesMut};
@@ -83,8 +84,8 @@ pub struct Answer {
     pub body: Bytes,
     /// Whether the collector signed it for this question.
     pub signed: Result<(), SignatureError>,
-    /// Our wall clock in the middle between question and answer.
-    pub at: Timestamp,
+    /// Between which instants the collector answered.
+    pub window: Window,
 }
 
 impl Answer {
@@ -150,9 +151,10 @@ impl Exchange {
     /// Asks; what came back is checked but not judged.
     pub async fn ask(&self, question: &Question) -> Result<Answer, ExchangeError> {
         let request = self.signed(question).await?;
-        let sent = self.clock.wall();
+        let asked = self.clock.wall();
         let outgoing = self.to_reqwest(&request, question);
         let mut incoming = outgoing.send().await.map_err(ExchangeError::Transport)?;
+        let window = Window { asked, answered: self.clock.wall() };
         let (status, headers) = (incoming.status(), incoming.headers().clone());
         let mut body = BytesMut::new();
         while let Some(chunk) = incoming.chunk().await.map_err(ExchangeError::Transport)? {
@@ -166,19 +168,18 @@ impl Exchange {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         let signed = self.response_key.verify(&response, &body, &request);
-        let half = self.clock.wall().micros_after(sent) / 2;
         Ok(Answer {
             status: status.as_u16(),
             headers: std::mem::take(response.headers_mut()),
             body,
             signed,
-            at: Timestamp::from_micros(sent.as_micros() + half),
+            window,
         })
     }
 
     /// Keeps what a signed answer said of the collector's clock.
-    pub fn learn_time(&self, collector: Timestamp, answer_at: Timestamp) {
-        self.offset.measured(collector, answer_at);
+    pub fn learn_time(&self, collector: Timestamp, window: Window) {
+        self.offset.measured(collector, window);
     }
 
     async fn signed(&self, question: &Question) -> Result<Request<Body>, ExchangeError> {

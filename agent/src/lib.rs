@@ -23,6 +23,7 @@ pub mod exchange;
 pub mod link;
 pub mod logging;
 pub mod observe;
+pub mod offset;
 pub mod oneshot;
 pub mod paths;
 pub mod pipeline;

@@ -1,9 +1,10 @@
 //! The way to the collector that enrolment opened.
 
 use crate::{
-    clock::{Clock, Offset},
+    clock::Clock,
     credential::{CredentialError, Enrolment},
     exchange::{Exchange, ExchangeError, Source},
+    offset::Offset,
     paths::StateDir,
     signature::{AgentKey, ResponseKey, SignatureError},
     trust::{self, CollectorTrust, TrustError},

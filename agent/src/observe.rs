@@ -172,7 +172,7 @@ async fn who_am_i(exchange: &Exchange) -> anyhow::Result<Option<IpAddr>> {
     }
     answer.signed?;
     let seen: WhoAmI = serde_json::from_slice(&answer.body)?;
-    exchange.learn_time(Timestamp::from_micros(seen.collector_time_us), answer.at);
+    exchange.learn_time(Timestamp::from_micros(seen.collector_time_us), answer.window);
     Ok(seen.address.map(|address| address.to_canonical()))
 }
 

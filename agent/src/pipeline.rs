@@ -5,11 +5,12 @@ mod measure;
 use crate::{
     assignment,
     cadence::Cadence,
-    clock::{Clock, Offset},
+    clock::Clock,
     config::Config,
     credential::Enrolment,
     link::Link,
     observe::{self, Observations, Observer},
+    offset::Offset,
     paths::StateDir,
     probe::Probe,
     push::{Patience, Push},
@@ -168,6 +169,7 @@ fn write_status(state: &StateDir, board: &Board, spool: &SharedSpool, link: &Lin
     board.update(|status| {
         status.written_us = link.clock.wall().as_micros();
         status.clock_offset_us = link.offset.micros();
+        status.clock_uncertainty_us = link.offset.uncertainty_micros();
         status.spool = spool.counts();
     });
     if let Err(error) = board.get().write(state) {

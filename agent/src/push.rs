@@ -7,6 +7,7 @@ use crate::{
     credential::Enrolment,
     exchange::{Exchange, ExchangeError, Question, Source},
     link::{Link, LinkError},
+    offset::Window,
     spool::{SpoolError, Waiting, handle::SharedSpool},
     status::{Board, PushState},
 };
@@ -14,7 +15,6 @@ use http::{HeaderValue, header};
 use peerlight_proto::{
     http::{BATCH_MEDIA_TYPE, BATCHES_PATH},
     id::SessionId,
-    time::Timestamp,
 };
 use std::time::Duration;
 use verdict::Verdict;
@@ -142,15 +142,15 @@ impl Push {
         let mut answer = exchange.ask(&question).await?;
         let mut verdict = verdict::judge(&answer, waiting.number, waiting.digest);
         if let Verdict::ClockSkew(collector) = verdict {
-            exchange.learn_time(collector, answer.at);
+            exchange.learn_time(collector, answer.window);
             tracing::warn!(
-                offset_us = collector.micros_after(answer.at),
+                offset_us = self.link.offset.micros(),
                 "this machine's clock is wrong; signing again with the collector's time"
             );
             answer = exchange.ask(&question).await?;
             verdict = verdict::judge(&answer, waiting.number, waiting.digest);
         }
-        self.obey(exchange, waiting, verdict, answer.at).await
+        self.obey(exchange, waiting, verdict, answer.window).await
     }
 
     async fn obey(
@@ -158,12 +158,12 @@ impl Push {
         exchange: &Exchange,
         waiting: Waiting,
         verdict: Verdict,
-        at: Timestamp,
+        window: Window,
     ) -> Result<Next, PushError> {
         let number = waiting.number;
         match verdict {
             Verdict::Acknowledged(ack) => {
-                exchange.learn_time(ack.collector_time, at);
+                exchange.learn_time(ack.collector_time, window);
                 if let Some(refusal) = ack.refused.first() {
                     tracing::warn!(%number, refused = ack.refused.len(), first = %refusal.code, "measurements were refused");
                 }
@@ -171,7 +171,7 @@ impl Push {
                 self.backoff.succeeded();
                 self.board.update(|status| {
                     status.push = PushState::Delivering;
-                    status.last_ack_us = Some(at.as_micros());
+                    status.last_ack_us = Some(window.answered.as_micros());
                 });
             }
             Verdict::Drop(reason) => {

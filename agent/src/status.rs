@@ -36,6 +36,9 @@ pub struct Status {
     pub last_ack_us: Option<i64>,
     /// Collector time minus this machine's, in microseconds.
     pub clock_offset_us: Option<i64>,
+    /// How far that may be off.
+    #[serde(default)]
+    pub clock_uncertainty_us: Option<i64>,
     /// The spool.
     pub spool: Counts,
     /// The measuring.
@@ -187,8 +190,9 @@ impl Status {
             ),
         ];
         lines.extend(measuring.losses().map(|losses| ("not measured", losses)));
-        if let Some(offset) = self.clock_offset_us {
-            lines.push(("clock offset", format!("{}.{:03} ms", offset / 1_000, (offset % 1_000).abs())));
+        if let Some((offset, uncertainty)) = self.clock_offset_us.zip(self.clock_uncertainty_us) {
+            let text = format!("{} ms, give or take {} ms", millis(offset), millis(uncertainty));
+            lines.push(("clock offset", text));
         }
         for (family, address) in &self.observed {
             lines.push(("observed address", format!("{address} ({family})")));
@@ -222,6 +226,13 @@ impl Measuring {
     }
 }
 
+/// Microseconds as milliseconds with three places.
+fn millis(micros: i64) -> String {
+    let sign = if micros < 0 { "-" } else { "" };
+    let magnitude = micros.unsigned_abs();
+    format!("{sign}{}.{:03}", magnitude / 1_000, magnitude % 1_000)
+}
+
 impl std::fmt::Display for PushState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -248,7 +259,8 @@ mod tests {
             written_us: 58_000_000,
             push: PushState::Stopped { reason: "the agent is revoked".to_owned() },
             last_ack_us: Some(30_000_000),
-            clock_offset_us: Some(-1_500),
+            clock_offset_us: Some(-500),
+            clock_uncertainty_us: Some(1_250),
             observed: BTreeMap::from([("v4".to_owned(), IpAddr::from([192, 0, 2, 1]))]),
             ..Status::default()
         };

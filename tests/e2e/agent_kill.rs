@@ -9,10 +9,11 @@ use nix::{
 };
 use peerlight_agent::{
     aggregate::GRACE,
-    clock::{Clock, Offset},
+    clock::Clock,
     credential::load_or_create,
     enrol::{Applicant, enrol},
     link::Link,
+    offset::Offset,
     paths::StateDir,
     push::{Patience, Push},
     spool::{Spool, SpoolSettings, handle::SharedSpool, record::Record},

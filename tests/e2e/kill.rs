@@ -116,7 +116,7 @@ impl Agent {
             trust,
             key,
             clock: Clock::system(),
-            offset: peerlight_agent::clock::Offset::default(),
+            offset: peerlight_agent::offset::Offset::default(),
         };
         tokio::spawn(Push::new(spool.clone(), link, Board::default(), PATIENCE).run());
         Self { spool, state, site, network, generated: 0, next: start }

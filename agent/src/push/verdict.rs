@@ -88,7 +88,7 @@ fn judge_problem(answer: &Answer) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::SignatureError;
+    use crate::{offset::Window, signature::SignatureError};
     use bytes::Bytes;
     use http::HeaderMap;
     use peerlight_proto::{
@@ -108,7 +108,7 @@ mod tests {
             headers,
             body: body.into(),
             signed: if signed { Ok(()) } else { Err(SignatureError::Unsigned) },
-            at: Timestamp::default(),
+            window: Window { asked: Timestamp::default(), answered: Timestamp::default() },
         }
     }
 

@@ -215,7 +215,7 @@ impl Collector {
             trust: CollectorTrust::Pinned,
             key: applicant.key,
             clock,
-            offset: peerlight_agent::clock::Offset::default(),
+            offset: peerlight_agent::offset::Offset::default(),
         }
     }
 }
