@@ -94,7 +94,7 @@ struct Ground {
 async fn evidence(app: &App, question: &Question) -> Result<Ground, &'static str> {
     let organisation = question.organisation;
     let snapshot = app
-        .ask(move |registry, _now| Snapshot::take(registry, organisation))
+        .ask(move |registry, now| Snapshot::take(registry, organisation, now))
         .await
         .map_err(|_logged| "The registry does not answer")?;
     let presence = app.store.presence(organisation).await.map_err(|error| {

@@ -1,6 +1,7 @@
 //! Ingest: a push becomes a batch on disk that is counted once.
 
 mod admit;
+mod choose;
 
 pub use admit::{AdmitError, Admitted, AdmittedMeasurement, Caller, admit};
 

@@ -42,6 +42,8 @@ pub enum ProblemType {
     Unauthenticated,
     /// The agent is known but may not do this: revoked, or enrolled for nothing.
     Forbidden,
+    /// No registration of the agent's site covers what it measured: the last one has ended, or the first has not begun.
+    RegistrationEnded,
     /// The enrolment token is wrong, used up or expired.
     TokenRefused,
     /// The agent's `[site]` contradicts the registration.
@@ -52,7 +54,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Malformed,
         Self::WrongAgent,
         Self::NumberReused,
@@ -64,6 +66,7 @@ impl ProblemType {
         Self::Unavailable,
         Self::Unauthenticated,
         Self::Forbidden,
+        Self::RegistrationEnded,
         Self::TokenRefused,
         Self::SiteMismatch,
         Self::AgentExists,
@@ -83,6 +86,7 @@ impl ProblemType {
             Self::Unavailable => "urn:peerlight:problem:unavailable",
             Self::Unauthenticated => "urn:peerlight:problem:unauthenticated",
             Self::Forbidden => "urn:peerlight:problem:forbidden",
+            Self::RegistrationEnded => "urn:peerlight:problem:registration-ended",
             Self::TokenRefused => "urn:peerlight:problem:token-refused",
             Self::SiteMismatch => "urn:peerlight:problem:site-mismatch",
             Self::AgentExists => "urn:peerlight:problem:agent-exists",
@@ -97,6 +101,7 @@ impl ProblemType {
             Self::ClockSkew | Self::RateLimited | Self::Unavailable => Class::Retry,
             Self::Unauthenticated
             | Self::Forbidden
+            | Self::RegistrationEnded
             | Self::TokenRefused
             | Self::SiteMismatch
             | Self::AgentExists => Class::Stop,

@@ -20,7 +20,7 @@ pub async fn list(
     Extension(operator): Extension<Operator>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<List<AgentEntry>>, ApiError> {
-    let mut agents = app.ask(move |registry, _now| registry.agents(operator.organisation)).await?;
+    let mut agents = app.ask(move |registry, now| registry.agents(operator.organisation, now)).await?;
     agents.retain(|agent| query.all || agent.revoked.is_none());
     Ok(Json(List::new(agents, query.limit)))
 }
@@ -33,7 +33,7 @@ pub async fn show(
     Extension(operator): Extension<Operator>,
     Path(agent): Path<AgentId>,
 ) -> Result<Json<AgentEntry>, ApiError> {
-    Ok(Json(app.ask(move |registry, _now| registry.agent(operator.organisation, agent)).await?))
+    Ok(Json(app.ask(move |registry, now| registry.agent(operator.organisation, agent, now)).await?))
 }
 
 /// Revokes an agent: its requests are refused from now on.

@@ -18,7 +18,7 @@ pub async fn show(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let assignment = app.ask_for_agent(move |registry, _now| registry.assignment(caller.agent)).await?;
+    let assignment = app.ask_for_agent(move |registry, now| registry.assignment(caller.agent, now)).await?;
     let tag = HeaderValue::try_from(format!("\"{}\"", assignment.version))
         .map_err(|_unprintable| ApiError::internal())?;
     let held = headers.get(header::IF_NONE_MATCH);

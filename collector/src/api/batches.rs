@@ -29,7 +29,7 @@ const CODING: &str = "zstd";
     request_body(content_type = "application/vnd.peerlight.batch+protobuf", description = "peerlight.v1.Batch in one zstd frame"),
     responses((status = 200, description = "peerlight.v1.Ack", content_type = "application/vnd.peerlight.ack+protobuf"),
         (status = 400, description = "Not a batch: drop"), (status = 401, description = "No valid signature: stop; or clock skew: retry"),
-        (status = 403, description = "Revoked: stop"), (status = 409, description = "Number reused: drop"),
+        (status = 403, description = "Revoked, or nothing registered covers it: stop"), (status = 409, description = "Number reused: drop"),
         (status = 410, description = "Too old: drop"), (status = 413, description = "Too large: split"),
         (status = 415, description = "Not this media type"), (status = 422, description = "Another agent's batch: drop"),
         (status = 429, description = "Too often: retry"), (status = 503, description = "Cannot store now: retry")))]

@@ -260,6 +260,9 @@ const fn agent_words(kind: ProblemType) -> (StatusCode, &'static str) {
             (StatusCode::UNAUTHORIZED, "No valid signature of an agent that the collector knows")
         }
         ProblemType::Forbidden => (StatusCode::FORBIDDEN, "The agent may not do this"),
+        ProblemType::RegistrationEnded => {
+            (StatusCode::FORBIDDEN, "No registration of the agent's site covers what it measured")
+        }
         ProblemType::TokenRefused => (StatusCode::FORBIDDEN, "The enrolment token is refused"),
         ProblemType::SiteMismatch => (StatusCode::CONFLICT, "The agent's site contradicts the registration"),
         ProblemType::AgentExists => (StatusCode::CONFLICT, "The agent is enrolled with another key"),

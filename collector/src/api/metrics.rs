@@ -18,7 +18,7 @@ const LATELY: Duration = Duration::from_mins(10);
 pub async fn show(State(app): State<App>) -> Result<Response, ApiError> {
     let health = app.store.health().await?;
     let now = app.clock.now();
-    let agents = app.ask(|registry, _now| registry.agents(OrganisationId::DEFAULT)).await?;
+    let agents = app.ask(|registry, now| registry.agents(OrganisationId::DEFAULT, now)).await?;
     let seen = agents.iter().filter(|agent| agent.last_seen.is_some_and(|seen| now.since(seen) <= LATELY));
     let levels = Levels {
         ledger_entries: health.ledger_entries,

@@ -74,10 +74,14 @@ pub enum ReportError {
 
 impl Snapshot {
     /// What the registry knows now.
-    pub fn take(registry: &Registry, organisation: OrganisationId) -> Result<Self, RegistryError> {
+    pub fn take(
+        registry: &Registry,
+        organisation: OrganisationId,
+        now: Timestamp,
+    ) -> Result<Self, RegistryError> {
         Ok(Self {
             registrations: registry.registrations(organisation)?,
-            agents: registry.agents(organisation)?,
+            agents: registry.agents(organisation, now)?,
         })
     }
 }
@@ -110,7 +114,7 @@ pub async fn show(
 /// Answers the question from the app's registry and store, now.
 async fn ask(app: &App, question: Question) -> Result<Report, ApiError> {
     let organisation = question.organisation;
-    let snapshot = app.ask(move |registry, _now| Snapshot::take(registry, organisation)).await?;
+    let snapshot = app.ask(move |registry, now| Snapshot::take(registry, organisation, now)).await?;
     Ok(latency(app.store.as_ref(), Arc::new(snapshot), question, app.clock.now()).await?)
 }
 

@@ -55,8 +55,8 @@ pub async fn show(
     let health = app.store.health().await?;
     let organisation = operator.organisation;
     let (registrations, agents) = app
-        .ask(move |registry, _now| {
-            Ok((registry.registrations(organisation)?, registry.agents(organisation)?))
+        .ask(move |registry, now| {
+            Ok((registry.registrations(organisation)?, registry.agents(organisation, now)?))
         })
         .await?;
     let now = app.clock.now();

@@ -52,7 +52,8 @@ async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, Enrolle
         )
     };
     let id: AgentId = signature.key_id().parse().map_err(|_reason| unknown())?;
-    let agent = app.ask_for_agent(move |registry, _now| registry.caller(id)).await?.ok_or_else(unknown)?;
+    let agent =
+        app.ask_for_agent(move |registry, now| registry.caller(id, now)).await?.ok_or_else(unknown)?;
     signature.verify(&agent.public_key).map_err(|error| unauthenticated(&error))?;
     Ok((signature, agent))
 }
@@ -79,7 +80,11 @@ async fn admit_request(
     let body = read_body(body, limit).await?;
     let digest = signature.covers(&body).map_err(|error| unauthenticated(&error))?;
     parts.extensions.insert(SignedDigest(BatchDigest::new(digest)));
-    parts.extensions.insert(Caller { agent: agent.agent, registration: agent.registration });
+    parts.extensions.insert(Caller {
+        agent: agent.agent,
+        registration: agent.registration,
+        others: agent.others,
+    });
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 

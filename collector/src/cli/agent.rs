@@ -80,6 +80,8 @@ fn state(entry: &AgentEntry) -> String {
         format!("revoked {}", rfc3339::seconds(revoked))
     } else if let Some(since) = entry.cloned_since {
         format!("KEY ON TWO MACHINES since {}", rfc3339::seconds(since))
+    } else if let Some(ended) = entry.registration_ended {
+        format!("registration ended {}", rfc3339::seconds(ended))
     } else if entry.last_seen.is_none() {
         "never seen".to_owned()
     } else {

@@ -1,5 +1,6 @@
 //! What may be stored, and whose it is: the pure checks between a decoded batch and the store.
 
+use super::choose::{Unregistered, choose, prefix_of};
 use crate::{
     organisation::OrganisationId,
     registry::{Registration, RegistrationId},
@@ -19,13 +20,15 @@ use peerlight_proto::{
 };
 use std::{collections::BTreeSet, time::Duration};
 
-/// Who pushed: an agent whose signature was verified, with the registration that it enrolled for.
+/// Who pushed: an agent whose signature was verified, with the registrations that it may speak for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The agent.
     pub agent: AgentId,
-    /// The registration that it measures for, as the registry holds it now.
+    /// Its site's registration now: the valid one, else the last that ended.
     pub registration: Registration,
+    /// Every other one of its site, and those of the sites that it enrolled for before.
+    pub others: Vec<Registration>,
 }
 
 /// A batch that may be stored. Only [`admit`] makes one.
@@ -81,6 +84,18 @@ pub enum AdmitError {
     /// Its intervals are older than the acceptance horizon, so that nobody can tell any more whether they were counted.
     #[error("the batch is too old: this collector takes only intervals that end after {}", rfc3339::seconds(*.0))]
     TooOld(Timestamp),
+    /// Nothing is registered that a measurement could count for. The agent keeps it until something is.
+    #[error(
+        "no registration of `{site}` covers what was measured at {}; register the site again (`peerlight-collector \
+         registration add`) or enrol the agent with a token of another (`peerlight-agent enrol`)",
+        rfc3339::seconds(*at)
+    )]
+    RegistrationEnded {
+        /// The agent's site.
+        site: String,
+        /// The start of the first measurement that no registration covers.
+        at: Timestamp,
+    },
     /// The batch covers more time than one may.
     #[error("the batch covers more than {} s; send it in parts", limits::MAX_BATCH_SPAN.as_secs())]
     TooLong,
@@ -92,6 +107,7 @@ impl AdmitError {
         match self {
             Self::WrongAgent { .. } => ProblemType::WrongAgent,
             Self::TooOld(_) => ProblemType::TooOld,
+            Self::RegistrationEnded { .. } => ProblemType::RegistrationEnded,
             Self::TooLong => ProblemType::TooMany,
         }
     }
@@ -125,17 +141,23 @@ pub fn admit(
             .and_then(|at| Some((&batch.series.get(at)?.key, *series.get(at)?)));
         let checked = match key {
             None => Err(RefusalCode::Series),
-            // What an agent measured before it enrolled, and without a `[site]`, names no uplink: it has but one.
-            Some((key, _)) if !key.uplink.is_empty() && key.uplink != caller.registration.site => {
-                Err(RefusalCode::Uplink)
-            }
-            Some((_, id)) => check_interval(measurement.interval, &caller.registration, oldest_end, now)
-                .and_then(|()| {
-                    if seen.insert((id, measurement.interval)) { Ok(()) } else { Err(RefusalCode::Repeated) }
-                }),
+            Some((key, id)) => check_interval(measurement.interval, oldest_end, now).and_then(|()| {
+                let chosen = choose(caller, &key.uplink, &measurement, now);
+                if chosen != Err(Unregistered::Foreign) && !seen.insert((id, measurement.interval)) {
+                    return Err(RefusalCode::Repeated);
+                }
+                Ok(chosen)
+            }),
         };
         match checked {
-            Ok(()) => measurements.push(attribute(measurement, &caller.registration)),
+            Ok(Ok(registration)) => measurements.push(attribute(measurement, registration)),
+            Ok(Err(Unregistered::Foreign)) => refused.push(Refusal { index, code: RefusalCode::Uplink }),
+            Ok(Err(Unregistered::NotCovered)) => {
+                return Err(AdmitError::RegistrationEnded {
+                    site: caller.registration.site.clone(),
+                    at: measurement.interval.start(),
+                });
+            }
             Err(code) => refused.push(Refusal { index, code }),
         }
     }
@@ -154,37 +176,24 @@ pub fn admit(
     })
 }
 
-fn check_interval(
-    interval: Interval,
-    registration: &Registration,
-    oldest_end: Timestamp,
-    now: Timestamp,
-) -> Result<(), RefusalCode> {
+fn check_interval(interval: Interval, oldest_end: Timestamp, now: Timestamp) -> Result<(), RefusalCode> {
     if interval.end() <= oldest_end {
         return Err(RefusalCode::TooOld);
     }
     if interval.end() > now.plus(limits::MAX_FUTURE) {
         return Err(RefusalCode::Future);
     }
-    // An interval belongs to the registration if any of it does: the first one of a site begins before its registration.
-    let begun = interval.end() > registration.valid_from;
-    let ended = registration.valid_to.is_some_and(|end| interval.start() >= end);
-    if begun && !ended { Ok(()) } else { Err(RefusalCode::Uplink) }
+    Ok(())
 }
 
 /// Verified if the public address that was observed lies in a prefix of the registration, the longest one; declared if
 /// none was observed; else off-prefix (rules, §7).
 fn attribute(measurement: Measurement, registration: &Registration) -> AdmittedMeasurement {
-    let (attribution, prefix) = match measurement.observed {
-        None => (Attribution::Declared, None),
-        Some(observed) => {
-            let address = observed.address.to_canonical();
-            let holds = |prefix: &&IpNet| prefix.contains(&address);
-            match registration.prefixes.iter().filter(holds).max_by_key(|prefix| prefix.prefix_len()) {
-                Some(prefix) => (Attribution::Verified, Some(*prefix)),
-                None => (Attribution::OffPrefix, None),
-            }
-        }
+    let prefix = prefix_of(registration, &measurement);
+    let attribution = match (measurement.observed, prefix) {
+        (None, _) => Attribution::Declared,
+        (Some(_), Some(_)) => Attribution::Verified,
+        (Some(_), None) => Attribution::OffPrefix,
     };
     AdmittedMeasurement { measurement, registration: registration.id, attribution, prefix }
 }

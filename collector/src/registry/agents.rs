@@ -22,8 +22,11 @@ pub struct EnrolledAgent {
     pub agent: AgentId,
     /// Its ed25519 public key.
     pub public_key: [u8; 32],
-    /// The registration that it measures for.
+    /// Its site's registration now: the valid one, else the last that ended.
     pub registration: Registration,
+    /// Every other registration that its measurements may count for: of its site, and of the sites that it enrolled for
+    /// before.
+    pub others: Vec<Registration>,
     /// Whether an operator has revoked it.
     pub revoked: bool,
 }
@@ -34,7 +37,7 @@ pub struct AgentEntry {
     /// The agent.
     #[schema(value_type = String)]
     pub agent: AgentId,
-    /// Its registration's number.
+    /// The number of its site's registration now: the valid one, else the last that ended.
     #[schema(value_type = i64)]
     pub registration: RegistrationId,
     /// Its site.
@@ -43,6 +46,10 @@ pub struct AgentEntry {
     pub provider: String,
     /// Its location.
     pub location: String,
+    /// When that registration ended. The agent keeps what it measures from then on until the site is registered again.
+    #[serde(default, with = "rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub registration_ended: Option<Timestamp>,
     /// The machine's name, as the agent gave it.
     pub host: String,
     /// The agent's version.
@@ -107,43 +114,65 @@ impl From<Health> for AgentHealth {
     }
 }
 
-const SELECT: &str = "SELECT a.id, a.registration, r.site, p.name, l.code, a.host, a.version, a.enrolled, \
+const SELECT: &str = "SELECT a.id, r.id, r.site, p.name, l.code, a.host, a.version, a.enrolled, \
                       a.enrolled_from, a.last_seen, a.address, a.clock_offset_us, a.session, a.health, \
-                      a.cloned_since, a.revoked FROM agent a JOIN registration r ON r.id = a.registration \
-                      JOIN provider p ON p.id = r.provider JOIN location l ON l.id = r.location";
+                      a.cloned_since, a.revoked, CASE WHEN r.valid_to <= ?1 THEN r.valid_to END";
+
+/// Agents `a`, each with its site's registration `r` at the instant `?1` (the valid one, else the last that ended), the
+/// provider `p` and the location `l`. A site has one registration at a time, so the last that has begun is the one.
+pub(super) const WITH_REGISTRATION: &str = "FROM agent a JOIN registration enrolled ON enrolled.id = a.registration \
+     JOIN registration r ON r.id = coalesce((SELECT one.id FROM registration one \
+       WHERE one.organisation = enrolled.organisation AND one.site = enrolled.site AND one.valid_from <= ?1 \
+       ORDER BY one.valid_from DESC, one.id DESC LIMIT 1), enrolled.id) \
+     JOIN provider p ON p.id = r.provider JOIN location l ON l.id = r.location";
 
 impl Registry {
     /// Who this agent is, if it has enrolled.
-    pub fn caller(&self, agent: AgentId) -> Result<Option<EnrolledAgent>, RegistryError> {
+    pub fn caller(&self, agent: AgentId, now: Timestamp) -> Result<Option<EnrolledAgent>, RegistryError> {
         self.read("look an agent up", |connection| {
             let found = row(
                 connection,
-                "SELECT public_key, registration, revoked IS NOT NULL FROM agent WHERE id = ?1",
-                params![agent.as_bytes()],
+                &format!(
+                    "SELECT a.public_key, r.id, a.revoked IS NOT NULL {WITH_REGISTRATION} WHERE a.id = ?2"
+                ),
+                params![now.as_micros(), agent.as_bytes()],
                 |row| Ok((row.get::<_, [u8; 32]>(0)?, RegistrationId(row.get(1)?), row.get::<_, bool>(2)?)),
             )?;
             let Some((public_key, id, revoked)) = found else { return Ok(None) };
-            let registration = registrations::by_id(connection, id)?
+            let (now, others): (Vec<_>, Vec<_>) =
+                registrations::of_agent(connection, agent)?.into_iter().partition(|one| one.id == id);
+            let registration = now
+                .into_iter()
+                .next()
                 .ok_or_else(|| Fault::damaged("agent", &format!("registration {} is missing", id.0)))?;
-            Ok(Some(EnrolledAgent { agent, public_key, registration, revoked }))
+            Ok(Some(EnrolledAgent { agent, public_key, registration, others, revoked }))
         })
     }
 
     /// Every agent in the order of sites, revoked ones too.
-    pub fn agents(&self, organisation: OrganisationId) -> Result<Vec<AgentEntry>, RegistryError> {
+    pub fn agents(
+        &self,
+        organisation: OrganisationId,
+        now: Timestamp,
+    ) -> Result<Vec<AgentEntry>, RegistryError> {
         self.read("list the agents", |connection| {
             rows(
                 connection,
-                &format!("{SELECT} WHERE a.organisation = ?1 ORDER BY r.site, a.id"),
-                params![organisation.0],
+                &format!("{SELECT} {WITH_REGISTRATION} WHERE a.organisation = ?2 ORDER BY r.site, a.id"),
+                params![now.as_micros(), organisation.0],
                 read,
             )
         })
     }
 
     /// One agent.
-    pub fn agent(&self, organisation: OrganisationId, agent: AgentId) -> Result<AgentEntry, RegistryError> {
-        self.read("show an agent", |connection| entry(connection, organisation, agent))
+    pub fn agent(
+        &self,
+        organisation: OrganisationId,
+        agent: AgentId,
+        now: Timestamp,
+    ) -> Result<AgentEntry, RegistryError> {
+        self.read("show an agent", |connection| entry(connection, organisation, agent, now))
     }
 
     /// Revokes an agent: from now on its requests are refused. Only a new token for the same key lets it in again.
@@ -154,7 +183,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<AgentEntry, RegistryError> {
         self.change("revoke an agent", |transaction| {
-            let before = entry(transaction, by.organisation, agent)?;
+            let before = entry(transaction, by.organisation, agent, now)?;
             if before.revoked.is_some() {
                 return Ok(before);
             }
@@ -175,11 +204,12 @@ pub(super) fn entry(
     connection: &Connection,
     organisation: OrganisationId,
     agent: AgentId,
+    now: Timestamp,
 ) -> Result<AgentEntry, Fault> {
     row(
         connection,
-        &format!("{SELECT} WHERE a.organisation = ?1 AND a.id = ?2"),
-        params![organisation.0, agent.as_bytes()],
+        &format!("{SELECT} {WITH_REGISTRATION} WHERE a.organisation = ?2 AND a.id = ?3"),
+        params![now.as_micros(), organisation.0, agent.as_bytes()],
         read,
     )?
     .ok_or_else(|| Fault::not_found("agent", &agent))
@@ -207,5 +237,6 @@ fn read(row: &Row<'_>) -> Result<AgentEntry, Fault> {
         health,
         cloned_since: instant(14)?,
         revoked: instant(15)?,
+        registration_ended: instant(16)?,
     })
 }

@@ -210,7 +210,7 @@ fn keep(
         params![token.id, newcomer.key, agent.as_bytes(), now.as_micros()],
     )?;
     connection.execute("UPDATE enrolment_token SET uses = uses + 1 WHERE id = ?1", params![token.id])?;
-    let entry = agents::entry(connection, token.organisation, agent)?;
+    let entry = agents::entry(connection, token.organisation, agent, now)?;
     let by = Operator { organisation: token.organisation, name: "agent".to_owned(), role: Role::Reader };
     audit::record(connection, &by, now, &Change::added("agent enrol", &entry.site, &entry))
 }

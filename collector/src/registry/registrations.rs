@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{organisation::OrganisationId, rfc3339};
 use ipnet::IpNet;
-use peerlight_proto::time::Timestamp;
+use peerlight_proto::{id::AgentId, time::Timestamp};
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +159,24 @@ pub(super) fn by_id(connection: &Connection, id: RegistrationId) -> Result<Optio
     row(connection, &format!("{SELECT} WHERE r.id = ?1"), params![id.0], read)
 }
 
+/// Every registration, in the order of time, of the sites that an agent has ever enrolled for in its organisation.
+pub(super) fn of_agent(connection: &Connection, agent: AgentId) -> Result<Vec<Registration>, Fault> {
+    rows(
+        connection,
+        &format!(
+            "{SELECT} WHERE (r.organisation, r.site) IN (
+                 SELECT one.organisation, one.site FROM agent a JOIN registration one ON one.id = a.registration
+                 WHERE a.id = ?1
+                 UNION SELECT one.organisation, one.site FROM enrolment e JOIN enrolment_token t ON t.id = e.token
+                 JOIN registration one ON one.id = t.registration JOIN agent a ON a.id = e.agent
+                 WHERE e.agent = ?1 AND one.organisation = a.organisation)
+             ORDER BY r.valid_from, r.id"
+        ),
+        params![agent.as_bytes()],
+        read,
+    )
+}
+
 /// A registration that passed every check, with the numbers of what it names; its own number is still 0.
 struct Checked {
     registration: Registration,
@@ -173,14 +191,14 @@ fn check(
     now: Timestamp,
 ) -> Result<Checked, Fault> {
     let mut errors = Vec::new();
-    let site = names::check("site", &new.site, &mut errors);
+    let there = all(connection, organisation)?;
+    let site = spelling(names::check("site", &new.site, &mut errors), &there);
     let known_providers = providers::present(connection, organisation)?;
     let provider = providers::named(&known_providers, &new.provider).map_err(|error| errors.push(error)).ok();
     let known_locations = locations::present(connection, organisation)?;
     let location = locations::coded(&known_locations, &new.location).map_err(|error| errors.push(error)).ok();
     let prefixes = check_prefixes(new, &mut errors);
     let validity = check_validity(new, now, &mut errors);
-    let there = all(connection, organisation)?;
     let candidate = Candidate {
         site: &site,
         provider: provider.map_or(new.provider.as_str(), |provider| provider.name.as_str()),
@@ -247,6 +265,11 @@ fn check_validity(new: &NewRegistration, now: Timestamp, errors: &mut Vec<String
         ));
     }
     validity
+}
+
+/// A site keeps the spelling of its first registration: by it, its registrations are one after another.
+fn spelling(site: String, there: &[Registration]) -> String {
+    there.iter().find(|known| known.is_site(&site)).map_or(site, |known| known.site.clone())
 }
 
 /// A site is one registration at a time.

@@ -2,6 +2,7 @@
 
 use super::{
     Fault, Operator, Registry, RegistryError,
+    agents::WITH_REGISTRATION,
     audit::{self, Change},
     locations, names, providers, row, rows, to_json,
 };
@@ -133,16 +134,13 @@ impl Registry {
     }
 
     /// What this agent is to measure. Its version changes whenever the list does.
-    pub fn assignment(&self, agent: AgentId) -> Result<Assignment, RegistryError> {
+    pub fn assignment(&self, agent: AgentId, now: Timestamp) -> Result<Assignment, RegistryError> {
         self.read("assign targets", |connection| {
             let (organisation, provider, location) = row(
                 connection,
-                "SELECT a.organisation, p.name, l.code FROM agent a JOIN registration r ON r.id = a.registration
-                 JOIN provider p ON p.id = r.provider JOIN location l ON l.id = r.location WHERE a.id = ?1",
-                params![agent.as_bytes()],
-                |row| {
-                    Ok((OrganisationId(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-                },
+                &format!("SELECT a.organisation, p.name, l.code {WITH_REGISTRATION} WHERE a.id = ?2"),
+                params![now.as_micros(), agent.as_bytes()],
+                |row| Ok((OrganisationId(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, String>(2)?)),
             )?
             .ok_or_else(|| Fault::not_found("agent", &agent))?;
             let mut entries = present(connection, organisation)?;

@@ -69,6 +69,7 @@ pub(crate) fn registration(id: i64, provider: &str, location: &str) -> Registrat
 /// An agent of registration 1.
 pub(crate) fn agent_entry(agent: AgentId) -> AgentEntry {
     AgentEntry {
+        registration_ended: None,
         agent,
         registration: RegistrationId(1),
         site: "site-1".to_owned(),

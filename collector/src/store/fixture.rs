@@ -51,6 +51,7 @@ pub(crate) fn caller(organisation: i64, number: u8) -> Caller {
             valid_from: Timestamp::from_secs(0),
             valid_to: None,
         },
+        others: Vec::new(),
     }
 }
 

@@ -13,3 +13,4 @@ mod registry;
 mod reports;
 mod requests;
 mod seeded;
+mod successors;

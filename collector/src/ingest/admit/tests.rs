@@ -117,21 +117,6 @@ fn an_uplink_that_is_not_the_registrations_is_refused() {
 }
 
 #[test]
-fn a_registration_counts_from_its_first_instant_to_its_last() {
-    let mut caller = caller(1, 1);
-    caller.registration.valid_from = NOW.minus(MINUTE * 30).plus(Duration::from_secs(10));
-    caller.registration.valid_to = Some(NOW.minus(MINUTE * 10));
-    let table = [(31, false), (30, true), (11, true), (10, false), (1, false)];
-    let measurements = table.iter().map(|(minutes, _counts)| ago(MINUTE * *minutes)).collect();
-    let refused: Vec<(u32, RefusalCode)> = (0..)
-        .zip(table)
-        .filter(|(_index, (_minutes, counts))| !counts)
-        .map(|(index, _row)| (index, RefusalCode::Uplink))
-        .collect();
-    assert_eq!(refusals(&caller, measurements), refused);
-}
-
-#[test]
 fn attribution_follows_the_observed_address_and_the_longest_prefix() {
     let caller = caller(1, 1);
     let table = [
@@ -206,7 +191,6 @@ proptest! {
         for AdmittedMeasurement { measurement, .. } in &admitted.measurements {
             prop_assert!(keys.insert((measurement.series, measurement.interval)));
             prop_assert!(measurement.interval.end() <= NOW.plus(limits::MAX_FUTURE));
-            prop_assert!(measurement.interval.end() > caller.registration.valid_from);
             prop_assert!(measurement.series < 2);
         }
     }

@@ -13,10 +13,10 @@ fn a_token_enrols_once_and_a_lost_answer_burns_nothing() {
     assert_eq!(registry.enrol(&request(&secret, 1, 1), SOURCE, later(9_999)).unwrap(), london, "asked again");
     let other = registry.enrol(&request(&secret, 2, 2), SOURCE, NOW).unwrap_err();
     assert!(matches!(&other, EnrolError::TokenRefused { reason } if reason == "is used up"), "{other}");
-    let caller = registry.caller(AgentId::new([1; 16])).unwrap().unwrap();
+    let caller = registry.caller(AgentId::new([1; 16]), NOW).unwrap().unwrap();
     assert_eq!((caller.public_key, caller.registration, caller.revoked), ([1; 32], london, false));
-    assert_eq!(registry.caller(AgentId::new([2; 16])).unwrap(), None);
-    let entry = registry.agent(ORGANISATION, AgentId::new([1; 16])).unwrap();
+    assert_eq!(registry.caller(AgentId::new([2; 16]), NOW).unwrap(), None);
+    let entry = registry.agent(ORGANISATION, AgentId::new([1; 16]), NOW).unwrap();
     assert_eq!((entry.host.as_str(), entry.enrolled), ("host1", NOW));
     assert_eq!(registry.tokens(ORGANISATION).unwrap()[0].uses, 1);
 }
@@ -35,7 +35,7 @@ fn of_many_that_come_at_once_a_token_enrols_one() {
             .collect();
         racers.into_iter().map(|racer| racer.join().unwrap()).filter(|won| *won).count()
     });
-    assert_eq!((enrolled, fixture.registry.agents(ORGANISATION).unwrap().len()), (1, 1));
+    assert_eq!((enrolled, fixture.registry.agents(ORGANISATION, NOW).unwrap().len()), (1, 1));
 }
 
 #[test]
@@ -110,11 +110,11 @@ fn a_revoked_agent_returns_only_with_a_new_token() {
     let secret = fixture.secret(london.id, None);
     fixture.registry.enrol(&request(&secret, 1, 1), SOURCE, NOW).unwrap();
     fixture.registry.revoke_agent(agent, &Operator::local(), NOW).unwrap();
-    assert!(fixture.registry.caller(agent).unwrap().unwrap().revoked);
+    assert!(fixture.registry.caller(agent, NOW).unwrap().unwrap().revoked);
     assert!(fixture.registry.enrol(&request(&secret, 1, 1), SOURCE, NOW).is_err());
     let secret = fixture.secret(london.id, None);
     fixture.registry.enrol(&request(&secret, 1, 1), SOURCE, NOW).unwrap();
-    assert!(!fixture.registry.caller(agent).unwrap().unwrap().revoked);
+    assert!(!fixture.registry.caller(agent, NOW).unwrap().unwrap().revoked);
 }
 
 #[test]
@@ -124,8 +124,36 @@ fn a_new_token_moves_an_agent_to_another_registration() {
     let leeds = fixture.register(&registration("leeds-1", "Sample Networks", &["198.51.100.0/24"])).unwrap();
     fixture.registry.enrol(&request(&fixture.secret(london.id, None), 1, 1), SOURCE, NOW).unwrap();
     fixture.registry.enrol(&request(&fixture.secret(leeds.id, None), 1, 1), SOURCE, NOW).unwrap();
-    let caller = fixture.registry.caller(AgentId::new([1; 16])).unwrap().unwrap();
+    let caller = fixture.registry.caller(AgentId::new([1; 16]), NOW).unwrap().unwrap();
     assert_eq!(caller.registration, leeds);
+}
+
+#[test]
+fn an_agent_follows_its_site_from_one_registration_to_the_next() {
+    let fixture = Fixture::new();
+    let london = fixture.london();
+    let agent = AgentId::new([1; 16]);
+    fixture.registry.enrol(&request(&fixture.secret(london.id, None), 1, 1), SOURCE, NOW).unwrap();
+    fixture.registry.end_registration(london.id, later(60), &Operator::local(), NOW).unwrap();
+    let entry = |now| fixture.registry.agent(ORGANISATION, agent, now).unwrap();
+    assert_eq!(entry(later(59)).registration_ended, None);
+    assert_eq!(entry(later(60)).registration_ended, Some(later(60)));
+
+    let mut successor = registration("LONDON-1", "Sample Networks", &["198.51.100.0/24"]);
+    successor.valid_from = Some("2026-09-21T14:15:20Z".to_owned());
+    let successor = fixture.register(&successor).unwrap();
+    assert_eq!(
+        (successor.site.as_str(), successor.valid_from),
+        ("london-1", later(120)),
+        "its first spelling"
+    );
+    assert_eq!(entry(later(119)).registration, london.id);
+    let then = entry(later(120));
+    assert_eq!((then.registration, then.provider.as_str()), (successor.id, "Sample Networks"));
+    assert_eq!(then.registration_ended, None);
+    let caller = fixture.registry.caller(agent, later(120)).unwrap().unwrap();
+    let others: Vec<RegistrationId> = caller.others.iter().map(|one| one.id).collect();
+    assert_eq!((caller.registration.id, others), (successor.id, vec![london.id]));
 }
 
 #[test]
@@ -135,7 +163,7 @@ fn an_assignment_holds_what_matches_and_its_version_says_so() {
     let london = fixture.london();
     fixture.registry.enrol(&request(&fixture.secret(london.id, None), 1, 1), SOURCE, NOW).unwrap();
     let agent = AgentId::new([1; 16]);
-    let assignment = || fixture.registry.assignment(agent).unwrap();
+    let assignment = || fixture.registry.assignment(agent, NOW).unwrap();
     let empty = assignment();
     assert_eq!(empty.targets, []);
     let everyone = NewTarget {
@@ -161,7 +189,7 @@ fn an_assignment_holds_what_matches_and_its_version_says_so() {
     assert_eq!(icmp.interval_ms, Some(1_000), "the closer scope wins");
     fixture.registry.remove_target(scoped[0].id, &operator, NOW).unwrap();
     assert!(assignment().targets.iter().all(|assigned| assigned.interval_ms.is_none()));
-    assert!(fixture.registry.assignment(AgentId::new([9; 16])).is_err());
+    assert!(fixture.registry.assignment(AgentId::new([9; 16]), NOW).is_err());
     let wrong = NewTarget {
         name: String::new(),
         address: "1.2.3".to_owned(),
@@ -190,7 +218,7 @@ fn a_sighting_tells_when_where_and_how() {
     see(&fixture, later(161), &newer);
     let backlog = BatchSighting { version: "0.0.9".to_owned(), ..batch(1, 0, 60) };
     see(&fixture, later(162), &backlog);
-    let entry = fixture.registry.agent(ORGANISATION, agent).unwrap();
+    let entry = fixture.registry.agent(ORGANISATION, agent, NOW).unwrap();
     assert_eq!(entry.last_seen, Some(later(162)));
     assert_eq!((entry.address, entry.version.as_str()), (Some(SOURCE), "0.2.0"));
     assert_eq!((entry.session, entry.clock_offset_us), (Some(newer.session), Some(0)));
@@ -198,7 +226,7 @@ fn a_sighting_tells_when_where_and_how() {
     assert_eq!(entry.cloned_since, None);
     let silent = Sighting { at: later(300), address: None, batch: None };
     fixture.registry.sighting(agent, &silent).unwrap();
-    let entry = fixture.registry.agent(ORGANISATION, agent).unwrap();
+    let entry = fixture.registry.agent(ORGANISATION, agent, NOW).unwrap();
     assert_eq!((entry.last_seen, entry.address), (Some(later(300)), Some(SOURCE)));
 }
 
@@ -268,5 +296,5 @@ fn see(fixture: &Fixture, at: Timestamp, batch: &BatchSighting) {
 }
 
 fn cloned(fixture: &Fixture) -> Option<Timestamp> {
-    fixture.registry.agent(ORGANISATION, AgentId::new([1; 16])).unwrap().cloned_since
+    fixture.registry.agent(ORGANISATION, AgentId::new([1; 16]), NOW).unwrap().cloned_since
 }

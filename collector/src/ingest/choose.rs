@@ -1,0 +1,86 @@
+//! Whose a measurement is: the registration of the site that measured it, at the time at which it did. Pure.
+
+use super::admit::Caller;
+use crate::registry::Registration;
+use ipnet::IpNet;
+use peerlight_proto::{
+    measurement::Measurement,
+    time::{Interval, Timestamp},
+};
+use std::cmp::Reverse;
+
+/// Why there is no registration for a measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unregistered {
+    /// It names an uplink that the agent never enrolled for.
+    Foreign,
+    /// No registration covers it yet: one may, once the site is registered again.
+    NotCovered,
+}
+
+/// The registration that a measurement of `uplink` counts for: of those of the site that the uplink names, else of the
+/// site that the agent is enrolled for now. What lies before a site's first registration, or between two, counts for
+/// the next one once that has begun (ARCHITECTURE.md, "An agent speaks for its site").
+pub(super) fn choose<'a>(
+    caller: &'a Caller,
+    uplink: &str,
+    measurement: &Measurement,
+    now: Timestamp,
+) -> Result<&'a Registration, Unregistered> {
+    let known = || std::iter::once(&caller.registration).chain(&caller.others);
+    // What an agent measured before it enrolled, and without a `[site]`, names no uplink.
+    let named = || known().filter(|one| uplink.is_empty() || one.is_site(uplink));
+    if named().next().is_none() {
+        return Err(Unregistered::Foreign);
+    }
+    let present = || known().filter(|one| one.is_site(&caller.registration.site));
+    covering(named(), measurement)
+        .or_else(|| following(named(), measurement.interval, now))
+        .or_else(|| covering(present(), measurement))
+        .or_else(|| following(present(), measurement.interval, now))
+        .ok_or(Unregistered::NotCovered)
+}
+
+/// Of those that cover any of the interval: the one of the observed address, else the one in which the interval began.
+fn covering<'a>(
+    registrations: impl Iterator<Item = &'a Registration>,
+    measurement: &Measurement,
+) -> Option<&'a Registration> {
+    let interval = measurement.interval;
+    registrations
+        .filter(|one| {
+            one.valid_from < interval.end() && one.valid_to.is_none_or(|end| interval.start() < end)
+        })
+        .min_by_key(|one| {
+            (
+                Reverse(prefix_of(one, measurement).is_some()),
+                Reverse(one.validity().contains(interval.start())),
+            )
+        })
+}
+
+/// The first that begins after the interval, and has begun by now.
+fn following<'a>(
+    registrations: impl Iterator<Item = &'a Registration>,
+    interval: Interval,
+    now: Timestamp,
+) -> Option<&'a Registration> {
+    registrations
+        .filter(|one| interval.end() <= one.valid_from && one.valid_from <= now)
+        .filter(|one| one.valid_to.is_none_or(|end| one.valid_from < end))
+        .min_by_key(|one| one.valid_from)
+}
+
+/// The longest prefix of the registration that the observed address lies in.
+pub(super) fn prefix_of(registration: &Registration, measurement: &Measurement) -> Option<IpNet> {
+    let address = measurement.observed?.address.to_canonical();
+    registration
+        .prefixes
+        .iter()
+        .filter(|prefix| prefix.contains(&address))
+        .max_by_key(|prefix| prefix.prefix_len())
+        .copied()
+}
+
+#[cfg(test)]
+mod tests;
