@@ -9,6 +9,7 @@ mod dns;
 mod exchange;
 mod https;
 mod icmp;
+mod pace;
 mod prober;
 mod resolver;
 mod routes;
@@ -23,6 +24,7 @@ use futures::future::BoxFuture;
 use peerlight_proto::{series::Family, target::Target};
 
 pub use ceilings::{Ceilings, OutsideCeilings};
+pub use pace::shortest_public_interval;
 pub use prober::{ProbeError, Prober};
 pub use settings::{IcmpEngine, ProbeSettings, Trust};
 

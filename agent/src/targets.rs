@@ -1,16 +1,22 @@
 //! What is measured: the configured targets, those that the collector assigns, and the ceilings over both. Pure.
 
-use crate::{catalogue::default_interval, probe, schedule::Entry};
+use crate::{
+    catalogue::default_interval,
+    probe::{self, shortest_public_interval},
+    schedule::Entry,
+};
 use ipnet::IpNet;
 use peerlight_proto::{
     assignment::Assignment,
     series::Family,
-    target::{ProbeKind, Target},
+    target::{Host, ProbeKind, Target},
 };
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 /// The most targets of an agent; each probe of an address is one.
 pub const MAX_TARGETS: usize = 200;
+/// The shortest interval in networks that the machine's owner allowed.
+const SHORTEST_ALLOWED: Duration = Duration::from_millis(10);
 
 /// A target and how often it is probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +30,7 @@ pub struct ScheduledTarget {
 /// What neither the configuration nor an assignment can exceed (rules, §9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ceilings {
-    /// Networks of this machine's owner: their mention widens the ceilings.
+    /// Networks of this machine's owner: the ceilings are widened there, and only there.
     pub allow: Vec<IpNet>,
     /// About how many packets all probes together may send.
     pub max_packets_per_second: u32,
@@ -42,25 +48,29 @@ impl Ceilings {
     /// The most packets a second that a configuration may say, unless networks are allowed.
     pub const MAX_PACKETS_PER_SECOND: u32 = 2_000;
 
-    /// Whether the owner allowed networks, and with them shorter intervals and any port.
+    /// Whether the owner allowed networks, and with them shorter intervals and any port there.
     pub fn widened(&self) -> bool {
         !self.allow.is_empty()
     }
 
-    /// The shortest interval for a kind of probe.
-    pub fn shortest_interval(&self, probe: &ProbeKind) -> Duration {
-        match probe {
-            _ if self.widened() => Duration::from_millis(10),
-            ProbeKind::Https { .. } => Duration::from_secs(30),
-            ProbeKind::Icmp | ProbeKind::Tcp { .. } | ProbeKind::Dns | ProbeKind::Udp { .. } => {
-                Duration::from_secs(1)
-            }
+    /// The shortest interval for a probe of `address`, if it is in the file rather than in an assignment. A name's is
+    /// short if it may lead into an allowed network; where it does not, the probe itself keeps to the ceiling.
+    pub fn shortest_interval(&self, address: &Host, probe: &ProbeKind) -> Duration {
+        match address.ip() {
+            Some(ip) if self.allows(ip) => SHORTEST_ALLOWED,
+            None if self.widened() => SHORTEST_ALLOWED,
+            Some(_) | None => shortest_public_interval(probe),
         }
     }
 
-    /// Whether a port may be probed; which addresses is checked after each resolution.
-    pub fn may_reach(&self, port: u16) -> bool {
-        self.widened() || probe::Ceilings::check_port(Some(port)).is_ok()
+    /// Whether a port may be probed; where a name leads is checked after each resolution.
+    pub fn may_reach(&self, address: &Host, port: u16) -> bool {
+        address.ip().map_or(self.widened(), |ip| self.allows(ip))
+            || probe::Ceilings::check_port(Some(port)).is_ok()
+    }
+
+    fn allows(&self, ip: IpAddr) -> bool {
+        self.allow.iter().any(|network| network.contains(&ip))
     }
 
     /// About how many packets a second these targets send over so many families.
@@ -98,31 +108,36 @@ pub fn select(
     families: usize,
 ) -> Selection {
     let mut selection = Selection::default();
-    let mut wanted = configured.to_vec();
+    let floor = |target: &Target| ceilings.shortest_interval(&target.address, &target.probe);
+    let mut wanted: Vec<_> =
+        configured.iter().map(|scheduled| (scheduled.clone(), floor(&scheduled.target))).collect();
     for assigned in assignment.iter().flat_map(|assignment| &assignment.targets) {
         let interval = assigned
             .interval_ms
             .map_or(default_interval(&assigned.target.probe), |ms| Duration::from_millis(ms.into()));
-        wanted.push(ScheduledTarget { target: assigned.target.clone(), interval });
+        let target = assigned.target.clone();
+        // What the collector names is public until its address says otherwise.
+        let named = target.address.ip().is_none();
+        let floor = if named { shortest_public_interval(&target.probe) } else { floor(&target) };
+        wanted.push((ScheduledTarget { target, interval }, floor));
     }
     if wanted.is_empty() {
-        wanted = builtin.to_vec();
+        wanted.extend(builtin.iter().map(|scheduled| (scheduled.clone(), floor(&scheduled.target))));
     }
     let (mut known, mut rate) = (HashSet::new(), 0.0);
-    for mut scheduled in wanted {
+    for (mut scheduled, shortest) in wanted {
         let probe = &scheduled.target.probe;
         let name = format!("{} {probe}", scheduled.target.address);
         if !known.insert(scheduled.target.id()) {
             continue;
         }
-        let shortest = ceilings.shortest_interval(probe);
         if scheduled.interval < shortest {
-            selection.notes.push(format!("{name}: every {shortest:?} at most"));
+            selection.notes.push(format!("{name}: probed every {shortest:?} at most"));
             scheduled.interval = shortest;
         }
         let families = f64::from(u32::try_from(families).unwrap_or(u32::MAX));
         let more = packets_per_second(&scheduled) * families;
-        if probe.port().is_some_and(|port| !ceilings.may_reach(port)) {
+        if probe.port().is_some_and(|port| !ceilings.may_reach(&scheduled.target.address, port)) {
             selection.notes.push(format!("{name}: this port may not be probed"));
         } else if selection.targets.len() == MAX_TARGETS {
             selection.notes.push(format!("{name}: beyond {MAX_TARGETS} targets"));
@@ -226,6 +241,35 @@ mod tests {
         let selection = select(&[], Some(&assignment(wanted)), &[], &few, 1);
         assert!(few.packets_per_second(&selection.targets, 1) <= 5.0);
         assert!(selection.notes.iter().any(|note| note.contains("too many packets")));
+    }
+
+    #[test]
+    fn one_allowed_network_leaves_every_public_target_under_its_ceilings() {
+        let ceilings = Ceilings { allow: vec!["10.0.0.0/8".parse().unwrap()], ..Ceilings::default() };
+        let assigned = assignment(vec![
+            (target("13.107.6.152", "https"), Some(1_000)),
+            (target("outlook.office365.com", "https"), Some(1_000)),
+            (target("13.107.6.152", "tcp:22"), None),
+            (target("10.1.2.3", "icmp"), Some(20)),
+            (target("10.1.2.3", "tcp:22"), Some(20)),
+        ]);
+        let in_the_file =
+            [ScheduledTarget { target: target("13.107.64.2", "icmp"), interval: Duration::from_millis(20) }];
+        let selection = select(&in_the_file, Some(&assigned), &[], &ceilings, 1);
+        let seen: Vec<_> = selection
+            .targets
+            .iter()
+            .map(|t| (t.target.address.as_str(), t.target.probe.to_string(), t.interval.as_millis()))
+            .collect();
+        let expected = [
+            ("13.107.64.2", "icmp", 1_000),
+            ("13.107.6.152", "https", 30_000),
+            ("outlook.office365.com", "https", 30_000),
+            ("10.1.2.3", "icmp", 20),
+            ("10.1.2.3", "tcp:22", 20),
+        ];
+        assert_eq!(seen, expected.map(|(address, probe, every)| (address, probe.to_owned(), every)));
+        assert!(selection.notes.iter().any(|note| note.contains("13.107.6.152 tcp:22")));
     }
 
     #[test]

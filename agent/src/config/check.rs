@@ -120,6 +120,7 @@ fn limits(raw: &raw::Limits, problems: &mut Problems) -> Ceilings {
         .collect();
     let rate = raw.max_packets_per_second.unwrap_or(Ceilings::DEFAULT_PACKETS_PER_SECOND);
     let ceilings = Ceilings { allow, max_packets_per_second: rate };
+    // More is for the allowed networks: what is sent elsewhere is bound by each target's own ceiling.
     if rate == 0 || (rate > Ceilings::MAX_PACKETS_PER_SECOND && !ceilings.widened()) {
         problems.add(
             "limits.max_packets_per_second",
@@ -226,7 +227,7 @@ fn one_target(raw: &raw::Target, limits: &Ceilings, problems: &mut Problems) -> 
     let Some(address) = address else { return Vec::new() };
     let wanted = raw.interval.map(|human| human.0);
     // One interval serves probes of several kinds; those that may not be so frequent are as frequent as they may.
-    let least = probes.iter().map(|probe| limits.shortest_interval(probe)).min();
+    let least = probes.iter().map(|probe| limits.shortest_interval(&address, probe)).min();
     if let (Some(wanted), Some(least)) = (wanted, least)
         && wanted < least
     {
@@ -236,7 +237,7 @@ fn one_target(raw: &raw::Target, limits: &Ceilings, problems: &mut Problems) -> 
     let mut targets = Vec::new();
     for probe in probes {
         if let Some(port) = probe.port()
-            && !limits.may_reach(port)
+            && !limits.may_reach(&address, port)
         {
             problems.add(
                 &key,
@@ -245,7 +246,8 @@ fn one_target(raw: &raw::Target, limits: &Ceilings, problems: &mut Problems) -> 
                 ),
             );
         }
-        let interval = wanted.unwrap_or(default_interval(&probe)).max(limits.shortest_interval(&probe));
+        let interval =
+            wanted.unwrap_or(default_interval(&probe)).max(limits.shortest_interval(&address, &probe));
         let target = Target {
             name: raw.name.clone(),
             service: raw.service.clone(),

@@ -46,7 +46,7 @@ pub fn describe(config: &Config) -> String {
     if config.limits.widened() {
         let nets: Vec<_> = config.limits.allow.iter().map(ToString::to_string).collect();
         line(format!(
-            "Because [limits] allow names {}, intervals may be as short as 10 ms and any port may be probed there.",
+            "Because [limits] allow names {}, intervals may be as short as 10 ms and any port may be probed there; elsewhere the ceilings stay.",
             nets.join(", ")
         ));
     }

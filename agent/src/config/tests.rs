@@ -37,7 +37,7 @@ trust = "platform"
 [[target]]
 name = "t"
 service = "s"
-address = "192.0.2.1"
+address = "127.0.0.9"
 probes = ["udp:7"]
 interval = "100ms"
 [probing]
@@ -149,6 +149,19 @@ allow = []
 max_packets_per_second = 0
 "#
     ));
+}
+
+#[test]
+fn an_allowed_network_lifts_no_ceiling_of_a_public_address() {
+    let target = |address: &str| {
+        format!(
+            "[limits]\nallow = [\"10.0.0.0/8\"]\n[[target]]\nname = \"t\"\naddress = \"{address}\"\nprobes = [\"tcp:22\"]\ninterval = \"20ms\"\n"
+        )
+    };
+    let refused = problems(&target("13.107.6.152"));
+    assert!(refused.contains("port 22") && refused.contains("at least 1s"), "{refused}");
+    let config = Config::parse(&target("10.1.2.3")).unwrap();
+    assert!(describe(&config).contains("elsewhere the ceilings stay"));
 }
 
 #[test]

@@ -2,12 +2,18 @@
 
 use super::{
     ceilings::Ceilings,
+    exchange::now,
+    pace::Pace,
     resolver::{Found, Freshness, Resolver},
     routes::Routes,
     settings::ProbeSettings,
 };
 use peerlight_proto::{measurement::Ending, series::Family, target::Target};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 /// The shortest time that a lookup is given.
 const MIN_PATIENCE: Duration = Duration::from_millis(500);
@@ -34,16 +40,26 @@ pub(crate) enum Choice {
 pub(crate) struct Addressing {
     resolver: Arc<Resolver>,
     ceilings: Ceilings,
+    /// Keeps names to the ceilings of public addresses, where their schedules may hope for more.
+    pace: Pace,
     routes: Routes,
     patience: Duration,
+    servers_allowed: bool,
 }
 
 impl Addressing {
     /// Addressing by these settings.
     pub(crate) fn new(settings: &ProbeSettings) -> Self {
+        let ceilings = Ceilings::new(settings.allow.clone());
+        // The system's own servers may be anywhere.
+        let anywhere = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        let servers: Vec<IpAddr> = settings.dns_servers.iter().map(SocketAddr::ip).collect();
+        let servers = if servers.is_empty() { anywhere.as_slice() } else { servers.as_slice() };
         Self {
+            servers_allowed: servers.iter().all(|&server| ceilings.allows(server)),
             resolver: Arc::new(Resolver::new(settings)),
-            ceilings: Ceilings::new(settings.allow.clone()),
+            ceilings,
+            pace: Pace::default(),
             routes: Routes::default(),
             // A lookup that takes longer would leave the probe itself less than its time-out before the deadline.
             patience: settings.deadline.saturating_sub(settings.timeout).max(MIN_PATIENCE),
@@ -53,6 +69,12 @@ impl Addressing {
     /// The resolver, for the probes that time it.
     pub(crate) fn resolver(&self) -> &Resolver {
         &self.resolver
+    }
+
+    /// Whether the DNS servers may be asked for `target` now: as often as it is scheduled if all of them lie in allowed
+    /// networks, else as often as its ceiling says.
+    pub(crate) fn may_ask(&self, target: &Target, family: Family) -> bool {
+        self.servers_allowed || self.pace.permits(target, family, now())
     }
 
     /// Chooses from cached answers; a lookup that is slow fails this probe but goes on, for the next.
@@ -98,7 +120,13 @@ impl Addressing {
 
     fn within_ceilings(&self, target: &Target, address: IpAddr) -> Choice {
         match self.ceilings.check(address, target.probe.port()) {
-            Ok(()) => Choice::At(address),
+            Ok(()) if self.ceilings.allows(address) => Choice::At(address),
+            Ok(()) if self.pace.permits(target, Family::of(address), now()) => Choice::At(address),
+            Ok(()) => Choice::Failed {
+                ending: Ending::Skipped,
+                address: Some(address),
+                error: format!("{address} is in no network of [limits] allow and may not be probed so often"),
+            },
             Err(outside) => Choice::Failed {
                 ending: Ending::SendFailed,
                 address: Some(address),

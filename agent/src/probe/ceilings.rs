@@ -67,13 +67,18 @@ impl Ceilings {
 
     /// Whether `address` may be probed, at `port` if the probe has one.
     pub fn check(&self, address: IpAddr, port: Option<u16>) -> Result<(), OutsideCeilings> {
-        if self.allow.iter().any(|network| network.contains(&address)) {
+        if self.allows(address) {
             return Ok(());
         }
         if !is_public_unicast(address) {
             return Err(OutsideCeilings::Address(address));
         }
         Self::check_port(port)
+    }
+
+    /// Whether `address` lies in a network that the machine's owner allowed.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.allow.iter().any(|network| network.contains(&address))
     }
 
     /// Whether a probe at `port` is within the ceilings wherever its target lies.

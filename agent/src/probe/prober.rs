@@ -16,6 +16,7 @@ use crate::sample::{Sample, Stray};
 use futures::future::{BoxFuture, FutureExt as _};
 use peerlight_proto::{
     limits::MAX_DEADLINE,
+    measurement::Ending,
     metric::Metric,
     series::{Clock, Family, Path},
     target::{ProbeKind, Target},
@@ -107,6 +108,12 @@ impl Prober {
         let settings = &self.settings;
         match &target.probe {
             ProbeKind::Https { .. } => self.https.probe(settings, &self.addressing, target, family).await,
+            ProbeKind::Dns if !self.addressing.may_ask(target, family) => {
+                let error =
+                    "the DNS servers are in no network of [limits] allow and may not be asked so often";
+                let exchange = Exchange::failed(Clock::User, Ending::Skipped, error);
+                Some(sample(Metric::DnsLookup, family, None, &exchange))
+            }
             ProbeKind::Dns => {
                 let (exchange, address, status) =
                     dns::probe(settings, self.addressing.resolver(), &target.address, family).await;
