@@ -45,8 +45,13 @@ pub enum DecodeError {
     /// Not a protobuf message of this contract.
     #[error("the body is not a batch: {0}")]
     Protobuf(String),
-    /// A version that this build does not speak.
-    #[error("the batch has version {0}, this collector speaks version {ours}", ours = limits::PROTOCOL_VERSION)]
+    /// A version that this build does not read: the agent keeps the batch for a collector that does.
+    #[error(
+        "the batch has version {0} of the wire, and this collector reads {readable}: upgrade {outdated}; until then the agent \
+         keeps its data and tries again",
+        readable = limits::SUPPORTED_VERSIONS.map(|version| version.to_string()).collect::<Vec<_>>().join(" and "),
+        outdated = if *.0 > limits::PROTOCOL_VERSION { "the collector" } else { "the agent" }
+    )]
     Version(u32),
     /// A field of the envelope is missing or malformed.
     #[error("the batch's {0} is missing or malformed")]
@@ -60,9 +65,8 @@ impl DecodeError {
         match self {
             Self::TooLarge(_) => ProblemType::TooLarge,
             Self::TooMany { .. } => ProblemType::TooMany,
-            Self::Zstd(_) | Self::Protobuf(_) | Self::Version(_) | Self::Envelope(_) => {
-                ProblemType::Malformed
-            }
+            Self::Version(_) => ProblemType::UnsupportedVersion,
+            Self::Zstd(_) | Self::Protobuf(_) | Self::Envelope(_) => ProblemType::Malformed,
         }
     }
 }
@@ -89,6 +93,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         return Err(DecodeError::TooLarge(limits::MAX_BODY_BYTES));
     }
     let inflated = inflate(bytes)?;
+    check_version(&inflated)?;
     bound_repeated_fields(&inflated)?;
     let message =
         wire::Batch::decode(inflated.as_slice()).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
@@ -148,6 +153,28 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
         Ok(inflated)
     } else {
         Err(DecodeError::Zstd("bytes follow the frame".into()))
+    }
+}
+
+/// Whether this build reads the batch. Comes first of all: nothing else of another version's batch is judged by this one's
+/// rules, so that no agent deletes what a newer collector could have read.
+fn check_version(batch: &[u8]) -> Result<(), DecodeError> {
+    let protobuf = |error: prost::DecodeError| DecodeError::Protobuf(error.to_string());
+    let mut rest = batch;
+    let mut version = 0;
+    while !rest.is_empty() {
+        let (tag, wire_type) = decode_key(&mut rest).map_err(protobuf)?;
+        if tag == 1 && wire_type == WireType::Varint {
+            version = decode_varint(&mut rest).map_err(protobuf)?;
+        } else {
+            skip_field(wire_type, tag, &mut rest, DecodeContext::default()).map_err(protobuf)?;
+        }
+    }
+    match u32::try_from(version).unwrap_or(u32::MAX) {
+        // No version is the mark of no batch at all, not of another version's.
+        0 => Err(DecodeError::Envelope("version")),
+        version if limits::SUPPORTED_VERSIONS.contains(&version) => Ok(()),
+        version => Err(DecodeError::Version(version)),
     }
 }
 

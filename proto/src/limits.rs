@@ -1,9 +1,11 @@
 //! The most that either end sends or accepts. The collector applies them before it decodes or allocates.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
-/// The version of the wire that this build speaks; the collector also accepts the one before it.
+/// The version of the wire that this build writes.
 pub const PROTOCOL_VERSION: u32 = 1;
+/// The versions of the wire that a collector of this build reads: its own and, once there is one, the one before it.
+pub const SUPPORTED_VERSIONS: RangeInclusive<u32> = 1..=PROTOCOL_VERSION;
 
 /// The largest body of a push, compressed.
 pub const MAX_BODY_BYTES: usize = 1 << 20;

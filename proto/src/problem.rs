@@ -20,8 +20,10 @@ pub enum Class {
 /// The kinds of problem that agents meet. URIs are stable; agents treat unknown ones as [`Class::Retry`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProblemType {
-    /// The body is not a batch of a version that the collector speaks.
+    /// The body is not a batch.
     Malformed,
+    /// The batch has a version of the wire that the collector does not read: most likely it is older than the agent.
+    UnsupportedVersion,
     /// The batch's number names another agent than the one that signed.
     WrongAgent,
     /// The number was used before for other bytes.
@@ -54,8 +56,9 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
+        Self::UnsupportedVersion,
         Self::WrongAgent,
         Self::NumberReused,
         Self::TooOld,
@@ -76,6 +79,7 @@ impl ProblemType {
     pub const fn uri(self) -> &'static str {
         match self {
             Self::Malformed => "urn:peerlight:problem:malformed",
+            Self::UnsupportedVersion => "urn:peerlight:problem:unsupported-version",
             Self::WrongAgent => "urn:peerlight:problem:wrong-agent",
             Self::NumberReused => "urn:peerlight:problem:number-reused",
             Self::TooOld => "urn:peerlight:problem:too-old",
@@ -98,7 +102,9 @@ impl ProblemType {
         match self {
             Self::Malformed | Self::WrongAgent | Self::NumberReused | Self::TooOld => Class::Drop,
             Self::TooLarge | Self::TooMany => Class::Split,
-            Self::ClockSkew | Self::RateLimited | Self::Unavailable => Class::Retry,
+            Self::UnsupportedVersion | Self::ClockSkew | Self::RateLimited | Self::Unavailable => {
+                Class::Retry
+            }
             Self::Unauthenticated
             | Self::Forbidden
             | Self::RegistrationEnded

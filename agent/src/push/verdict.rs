@@ -179,6 +179,7 @@ mod tests {
             (answer(413, json, of(ProblemType::TooLarge), true), "split"),
             (answer(413, json, of(ProblemType::TooMany), true), "split"),
             (answer(413, json, of(ProblemType::TooLarge), false), "retry"),
+            (answer(415, json, of(ProblemType::UnsupportedVersion), true), "retry"),
             (answer(429, json, of(ProblemType::RateLimited), true), "retry"),
             (answer(503, json, of(ProblemType::Unavailable), true), "retry"),
             (answer(400, json, of(ProblemType::ClockSkew), true), "clock skew"),

@@ -31,7 +31,7 @@ const CODING: &str = "zstd";
         (status = 400, description = "Not a batch: drop"), (status = 401, description = "No valid signature: stop; or clock skew: retry"),
         (status = 403, description = "Revoked, or nothing registered covers it: stop"), (status = 409, description = "Number reused: drop"),
         (status = 410, description = "Too old: drop"), (status = 413, description = "Too large: split"),
-        (status = 415, description = "Not this media type"), (status = 422, description = "Another agent's batch: drop"),
+        (status = 415, description = "A version of the wire that this collector does not read: retry; or not this media type"), (status = 422, description = "Another agent's batch: drop"),
         (status = 429, description = "Too often: retry"), (status = 503, description = "Cannot store now: retry")))]
 pub async fn create(
     State(app): State<App>,

@@ -244,6 +244,10 @@ impl Kind {
 const fn agent_words(kind: ProblemType) -> (StatusCode, &'static str) {
     match kind {
         ProblemType::Malformed => (StatusCode::BAD_REQUEST, "The body cannot be read"),
+        ProblemType::UnsupportedVersion => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "The batch has a version of the wire that this collector does not read",
+        ),
         ProblemType::WrongAgent => {
             (StatusCode::UNPROCESSABLE_ENTITY, "The batch names another agent than the one that signed")
         }

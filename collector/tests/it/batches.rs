@@ -5,6 +5,7 @@ use crate::{
     collector::{Collector, NOON},
 };
 use http::Method;
+use peerlight_collector::report::Report;
 use peerlight_proto::{
     ack::{Ack, RefusalCode},
     batch::{Batch, Health, Part},
@@ -15,6 +16,7 @@ use peerlight_proto::{
     limits::{MAX_BODY_BYTES, MAX_INFLATED_BYTES},
     measurement::{Counters, Measurement, Observed},
     metric::Metric,
+    problem::{Class, Problem},
     series::{Clock, Family, Path, Series, SeriesKey},
     target::Target,
     time::{Interval, IntervalLength},
@@ -106,6 +108,48 @@ async fn measurements_that_are_not_admitted_are_named_by_their_place() {
     let ack = acknowledged(&agent, encode_batch(&mixed).unwrap()).await;
     let refused: Vec<_> = ack.refused.iter().map(|refusal| (refusal.index, refusal.code)).collect();
     assert_eq!(refused, [(0, RefusalCode::Future)]);
+}
+
+#[tokio::test]
+async fn a_newer_agent_keeps_its_batches_until_the_collector_is_upgraded() {
+    let collector = Collector::start().await;
+    let agent = Agent::enrolled(&collector, SITE).await;
+    let mut newer = zstd::bulk::decompress(&encode_batch(&batch(agent.id, 0)).unwrap(), 1 << 20).unwrap();
+    assert_eq!(newer[..2], [0x08, 0x01], "the version comes first");
+    newer[1] = 2;
+    let answer = agent.send(&push(&agent, zstd::bulk::compress(&newer, 3).unwrap())).await;
+    assert!(answer.signed);
+    assert_eq!((answer.status.as_u16(), answer.problem()), (415, "unsupported-version".into()));
+    let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(problem.class, Some(Class::Retry));
+    insta::assert_snapshot!(
+        problem.detail,
+        @"the batch has version 2 of the wire, and this collector reads 1: upgrade the collector; until then the agent keeps its data and tries again"
+    );
+    assert_eq!(collector.store.health().await.unwrap().ledger_entries, 0);
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn a_metric_of_a_newer_agent_is_refused_by_code_and_the_rest_is_stored() {
+    let collector = Collector::start().await;
+    let agent = Agent::enrolled(&collector, SITE).await;
+    let mut both = batch(agent.id, 0);
+    let mut series = both.series[0].clone();
+    series.key.metric = Metric::UdpRtt;
+    both.series.insert(0, series);
+    both.measurements.push(Measurement { series: 1, ..both.measurements[0].clone() });
+    let mut newer = zstd::bulk::decompress(&encode_batch(&both).unwrap(), 1 << 20).unwrap();
+    let name = newer.windows(7).position(|bytes| bytes == b"udp.rtt").unwrap();
+    newer[name..name + 7].copy_from_slice(b"udp.owd");
+    let ack = acknowledged(&agent, zstd::bulk::compress(&newer, 3).unwrap()).await;
+    let refused: Vec<_> = ack.refused.iter().map(|refusal| (refusal.index, refusal.code)).collect();
+    assert_eq!(refused, [(0, RefusalCode::UnknownMetric)]);
+    let path = "/api/v1/reports/latency?last=1h&metric=tcp.connect";
+    let report: Report = collector.operator(Method::GET, path).send().await.unwrap().json().await.unwrap();
+    let rows: Vec<_> = report.rows.iter().map(|row| (row.scheduled, row.answered)).collect();
+    assert_eq!(rows, [(3, 3)]);
+    collector.stop().await;
 }
 
 #[tokio::test]

@@ -19,9 +19,6 @@ use std::net::IpAddr;
 
 /// A batch with its readable measurements; the others are refused by their place.
 pub(super) fn batch_from_wire(message: wire::Batch) -> Result<Decoded, DecodeError> {
-    if message.version != limits::PROTOCOL_VERSION {
-        return Err(DecodeError::Version(message.version));
-    }
     let mut decoded = Decoded {
         batch: Batch {
             number: number_from_wire(&message.agent, &message.session, message.sequence)?,

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::{
-    batch::Health,
+    batch::{Health, Part},
     histogram::Histogram,
     id::{AgentId, BatchNumber, SessionId},
     measurement::{Attribute, Counters, Measurement, Observed},
     metric::Metric,
+    problem::Class,
     series::{Clock, Family, Path, Series, SeriesKey},
     target::{Host, Target},
     time::{Interval, IntervalLength},
@@ -121,8 +122,8 @@ fn limits_stand_before_decoding() {
     );
     let bomb = zstd::bulk::compress(&vec![0; 64 << 20], ZSTD_LEVEL).unwrap();
     assert_eq!(decode_batch(&bomb), Err(DecodeError::TooLarge(limits::MAX_INFLATED_BYTES)));
-    let empty_measurements =
-        zstd::bulk::compress(&[0x42, 0].repeat(limits::MAX_MEASUREMENTS + 1), ZSTD_LEVEL).unwrap();
+    let empty_measurements = [&[0x08, 0x01][..], &[0x42, 0].repeat(limits::MAX_MEASUREMENTS + 1)].concat();
+    let empty_measurements = zstd::bulk::compress(&empty_measurements, ZSTD_LEVEL).unwrap();
     let too_many = DecodeError::TooMany { what: "measurements", limit: limits::MAX_MEASUREMENTS };
     assert_eq!(decode_batch(&empty_measurements), Err(too_many));
     let mut message = batch_to_wire(&example());
@@ -137,7 +138,7 @@ fn a_wrong_envelope_is_named() {
         spoil(&mut message);
         decode_batch(&frame(&message)).unwrap_err()
     };
-    assert_eq!(spoil(|batch| batch.version = 2), DecodeError::Version(2));
+    assert_eq!(spoil(|batch| batch.version = 0), DecodeError::Envelope("version"));
     assert_eq!(spoil(|batch| batch.agent = vec![0; 15]), DecodeError::Envelope("agent"));
     assert_eq!(spoil(|batch| batch.sequence = u64::MAX), DecodeError::Envelope("sequence"));
     assert_eq!(spoil(|batch| batch.part = Some(wire::Part::default())), DecodeError::Envelope("part"));
@@ -146,6 +147,84 @@ fn a_wrong_envelope_is_named() {
     assert!(matches!(decode_batch(&bytes), Err(DecodeError::Zstd(_))));
     bytes.truncate(bytes.len() - 2);
     assert!(matches!(decode_batch(&bytes), Err(DecodeError::Zstd(_))));
+}
+
+#[test]
+fn a_batch_of_a_newer_agent_is_kept_for_a_newer_collector_whatever_else_it_holds() {
+    // Field 8 is a number there, not measurements; and there is more than this version allows.
+    let newer = [&[0x08, 0x02][..], &[0x40, 0x01], &[0x3a, 0x00].repeat(limits::MAX_SERIES + 1)].concat();
+    let error = decode_batch(&zstd::bulk::compress(&newer, ZSTD_LEVEL).unwrap()).unwrap_err();
+    assert_eq!((&error, error.problem().class()), (&DecodeError::Version(2), Class::Retry));
+    insta::assert_snapshot!(
+        error,
+        @"the batch has version 2 of the wire, and this collector reads 1: upgrade the collector; until then the agent keeps its data and tries again"
+    );
+}
+
+/// Where messages stand within messages: the field's number and what stands in it.
+struct Level(u32, &'static [Self]);
+
+const BATCH: &[Level] = &[
+    Level(7, &[Level(2, &[])]),
+    Level(8, &[Level(4, &[]), Level(10, &[]), Level(11, &[])]),
+    Level(9, &[]),
+    Level(10, &[]),
+];
+const ACK: &[Level] = &[Level(7, &[])];
+
+/// The message with a field of each wire type at each level that no version knows yet.
+fn with_unknown_fields(message: &[u8], levels: &[Level]) -> Vec<u8> {
+    let mut rest = message;
+    let mut written = Vec::new();
+    while !rest.is_empty() {
+        let before = rest;
+        let (tag, wire_type) = decode_key(&mut rest).unwrap();
+        let value = rest;
+        skip_field(wire_type, tag, &mut rest, DecodeContext::default()).unwrap();
+        match levels.iter().find(|level| level.0 == tag) {
+            Some(Level(_, inner)) => {
+                let mut value = &value[..value.len() - rest.len()];
+                decode_varint(&mut value).unwrap();
+                prost::encoding::bytes::encode(tag, &with_unknown_fields(value, inner), &mut written);
+            }
+            None => written.extend_from_slice(&before[..before.len() - rest.len()]),
+        }
+    }
+    prost::encoding::uint64::encode(1_000, &u64::MAX, &mut written);
+    prost::encoding::fixed64::encode(1_001, &1, &mut written);
+    prost::encoding::string::encode(1_002, &"new".to_owned(), &mut written);
+    prost::encoding::fixed32::encode(1_003, &1, &mut written);
+    written
+}
+
+#[test]
+fn fields_of_a_newer_agent_are_ignored_at_every_level() {
+    let parent = Part {
+        session: SessionId::new([3; 16]),
+        sequence: 6,
+        digest: BatchDigest::of(b"x"),
+        index: 1,
+        count: 2,
+    };
+    let batch = Batch { part: Some(parent), ..example() };
+    let bytes = with_unknown_fields(&batch_to_wire(&batch).encode_to_vec(), BATCH);
+    insta::assert_snapshot!(hex::encode(&bytes));
+    let decoded = decode_batch(&zstd::bulk::compress(&bytes, ZSTD_LEVEL).unwrap()).unwrap();
+    assert_eq!(decoded, Decoded { batch, indices: vec![0], refused: vec![] });
+}
+
+#[test]
+fn fields_of_a_newer_collector_are_ignored_at_every_level() {
+    let ack = Ack {
+        number: example().number,
+        digest: BatchDigest::of(b"x"),
+        collector_time: Timestamp::from_secs(5),
+        duplicate: false,
+        refused: vec![Refusal { index: 3, code: RefusalCode::Future }],
+    };
+    let bytes = with_unknown_fields(&encode_ack(&ack), ACK);
+    insta::assert_snapshot!(hex::encode(&bytes));
+    assert_eq!(decode_ack(&bytes), Ok(ack));
 }
 
 proptest! {

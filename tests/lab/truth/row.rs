@@ -71,6 +71,27 @@ impl Tally {
     /// The nearest rank: the smallest value that at least `percent` of the values do not exceed.
     fn percentile(&self, percent: usize) -> Option<f64> {
         let rank = (self.answered.len() * percent).div_ceil(100);
-        self.answered.get(rank.checked_sub(1)?).map(|took| took.as_secs_f64() * 1_000.0)
+        self.answered.get(rank.checked_sub(1)?).copied().map(millis)
+    }
+}
+
+/// Milliseconds to the nearest microsecond, as a decimal of at most three places.
+fn millis(took: Duration) -> f64 {
+    let micros = (took.as_nanos() + 500) / 1_000;
+    #[expect(clippy::cast_precision_loss, reason = "a probe's microseconds are far below 2^53")]
+    let micros = micros as f64;
+    micros / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_to_the_microsecond_without_noise() {
+        let shown = |nanos| millis(Duration::from_nanos(nanos)).to_string();
+        assert_eq!(shown(15_139_914), "15.14");
+        assert_eq!(shown(15_139_400), "15.139");
+        assert_eq!(shown(1_400), "0.001");
     }
 }
