@@ -28,15 +28,11 @@ pub(super) fn concerns(entry: &AgentEntry, pushed: Option<Pushed>, now: Timestam
     concerns.extend(entry.cloned_since.map(|at| since("KEY ON TWO MACHINES", at)));
     concerns
         .extend(entry.registration_ended.map(|at| format!("registration ended {}", rfc3339::seconds(at))));
-    match pushed {
-        None if entry.last_seen.is_none() => concerns.push("never seen".to_owned()),
-        None => {}
-        Some(Pushed { at, interval }) => {
-            if now.since(at) > SILENCE.max(interval.saturating_mul(3)) {
-                concerns.push(since("silent", at));
-            }
-        }
+    if pushed.is_none() && entry.last_seen.is_none() {
+        concerns.push("never seen".to_owned());
     }
+    let silent = |last: &Pushed| now.since(last.at) > SILENCE.max(last.interval.saturating_mul(3));
+    concerns.extend(pushed.filter(silent).map(|last| since("silent", last.at)));
     if let Some(health) = entry.health {
         if health.dropped_batches > 0 {
             concerns.push(format!("dropping ({} batches)", health.dropped_batches));
