@@ -34,7 +34,7 @@ use url::Url;
 #[derive(Debug, Parser)]
 #[command(name = "peerlight-collector", version, arg_required_else_help = true, max_term_width = 110)]
 pub struct Cli {
-    /// The configuration file.
+    /// The configuration file; /etc/peerlight/collector.toml, if it is there, unless given.
     #[arg(long, global = true, value_name = "PATH")]
     pub config: Option<PathBuf>,
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! Logs: to standard error, as text for people or JSON for machines.
 
+use std::io::IsTerminal as _;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// What is logged unless `PEERLIGHT_LOG` says otherwise. The signature library logs what hostile requests hold; that is
@@ -17,6 +18,7 @@ pub fn start() {
     let _started = if as_json {
         registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
     } else {
-        registry.with(fmt::layer().with_writer(std::io::stderr)).try_init()
+        let colours = std::io::stderr().is_terminal();
+        registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(colours)).try_init()
     };
 }

@@ -3,6 +3,7 @@
 //! Small, transactional, and the truth about whose a measurement is. Methods are short blocking calls on one
 //! connection; async callers use `spawn_blocking` where it matters.
 
+mod agent_state;
 mod agents;
 mod audit;
 mod directory;

@@ -76,17 +76,7 @@ async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>)
 
 /// What an operator should know first.
 fn state(entry: &AgentEntry) -> String {
-    if let Some(revoked) = entry.revoked {
-        format!("revoked {}", rfc3339::seconds(revoked))
-    } else if let Some(since) = entry.cloned_since {
-        format!("KEY ON TWO MACHINES since {}", rfc3339::seconds(since))
-    } else if let Some(ended) = entry.registration_ended {
-        format!("registration ended {}", rfc3339::seconds(ended))
-    } else if entry.last_seen.is_none() {
-        "never seen".to_owned()
-    } else {
-        "ok".to_owned()
-    }
+    if entry.state.is_empty() { "ok".to_owned() } else { entry.state.join(", ") }
 }
 
 fn show(entry: &AgentEntry, output: &mut Output<'_>) -> anyhow::Result<()> {

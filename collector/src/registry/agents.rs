@@ -2,6 +2,7 @@
 
 use super::{
     Fault, Operator, Registration, RegistrationId, Registry, RegistryError,
+    agent_state::{self, Pushed},
     audit::{self, Change},
     json, registrations, row, rows,
 };
@@ -13,7 +14,7 @@ use peerlight_proto::{
 };
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 /// What verifying a request and admitting a batch need to know of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +83,9 @@ pub struct AgentEntry {
     #[serde(with = "rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked: Option<Timestamp>,
+    /// What an operator should look into, the gravest first; nothing when all is well.
+    #[serde(default)]
+    pub state: Vec<String>,
 }
 
 /// What an agent had to give up since its session began, and what waits on its disk.
@@ -116,7 +120,8 @@ impl From<Health> for AgentHealth {
 
 const SELECT: &str = "SELECT a.id, r.id, r.site, p.name, l.code, a.host, a.version, a.enrolled, \
                       a.enrolled_from, a.last_seen, a.address, a.clock_offset_us, a.session, a.health, \
-                      a.cloned_since, a.revoked, CASE WHEN r.valid_to <= ?1 THEN r.valid_to END";
+                      a.cloned_since, a.revoked, CASE WHEN r.valid_to <= ?1 THEN r.valid_to END, \
+                      a.last_push, a.interval_ms";
 
 /// Agents `a`, each with its site's registration `r` at the instant `?1` (the valid one, else the last that ended), the
 /// provider `p` and the location `l`. A site has one registration at a time, so the last that has begun is the one.
@@ -160,7 +165,7 @@ impl Registry {
                 connection,
                 &format!("{SELECT} {WITH_REGISTRATION} WHERE a.organisation = ?2 ORDER BY r.site, a.id"),
                 params![now.as_micros(), organisation.0],
-                read,
+                |row| read(row, now),
             )
         })
     }
@@ -191,7 +196,7 @@ impl Registry {
                 "UPDATE agent SET revoked = ?2 WHERE id = ?1",
                 params![agent.as_bytes(), now.as_micros()],
             )?;
-            let after = AgentEntry { revoked: Some(now), ..before.clone() };
+            let after = entry(transaction, by.organisation, agent, now)?;
             let change = Change::changed("agent revoke", &after.site, &before, &after);
             audit::record(transaction, by, now, &change)?;
             Ok(after)
@@ -210,17 +215,20 @@ pub(super) fn entry(
         connection,
         &format!("{SELECT} {WITH_REGISTRATION} WHERE a.organisation = ?2 AND a.id = ?3"),
         params![now.as_micros(), organisation.0, agent.as_bytes()],
-        read,
+        |row| read(row, now),
     )?
     .ok_or_else(|| Fault::not_found("agent", &agent))
 }
 
-fn read(row: &Row<'_>) -> Result<AgentEntry, Fault> {
+fn read(row: &Row<'_>, now: Timestamp) -> Result<AgentEntry, Fault> {
     let instant =
         |column: usize| Ok::<_, Fault>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_micros));
     let address = row.get::<_, Option<String>>(10)?.map(|text| text.parse()).transpose();
     let health = row.get::<_, Option<String>>(13)?.map(|text| json("agent's health", &text)).transpose()?;
-    Ok(AgentEntry {
+    let pushed = instant(17)?
+        .zip(row.get::<_, Option<u32>>(18)?)
+        .map(|(at, interval_ms)| Pushed { at, interval: Duration::from_millis(interval_ms.into()) });
+    let entry = AgentEntry {
         agent: AgentId::new(row.get(0)?),
         registration: RegistrationId(row.get(1)?),
         site: row.get(2)?,
@@ -238,5 +246,7 @@ fn read(row: &Row<'_>) -> Result<AgentEntry, Fault> {
         cloned_since: instant(14)?,
         revoked: instant(15)?,
         registration_ended: instant(16)?,
-    })
+        state: Vec::new(),
+    };
+    Ok(AgentEntry { state: agent_state::concerns(&entry, pushed, now), ..entry })
 }

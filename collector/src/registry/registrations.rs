@@ -236,7 +236,13 @@ fn check_prefixes(new: &NewRegistration, errors: &mut Vec<String>) -> Vec<IpNet>
     for text in &new.prefixes {
         match prefixes::parse(text) {
             Ok(prefix) => prefixes.push(prefix),
-            Err(error) => errors.push(error.to_string()),
+            Err(error) => {
+                errors.push(error.to_string());
+                // What was meant is judged, too, so that everything is said at once.
+                if let prefixes::PrefixError::HostBits(_, meant) = error {
+                    prefixes.push(meant);
+                }
+            }
         }
     }
     if !new.allow_non_public {

@@ -80,6 +80,15 @@ impl Registry {
                     sighting.address.map(|address| address.to_string())
                 ])?;
             if let Some(batch) = &sighting.batch {
+                transaction
+                    .prepare_cached(
+                        "UPDATE agent SET last_push = max(ifnull(last_push, ?2), ?2), interval_ms = ?3 WHERE id = ?1",
+                    )?
+                    .execute(params![
+                        agent.as_bytes(),
+                        sighting.at.as_micros(),
+                        u32::try_from(batch.interval.as_millis()).unwrap_or(u32::MAX)
+                    ])?;
                 note_batch(transaction, agent, batch)?;
                 if let Some(measured) = overlap::live(batch, sighting.at)
                     && note_session(transaction, agent, batch, measured)?

@@ -70,6 +70,7 @@ pub(crate) fn registration(id: i64, provider: &str, location: &str) -> Registrat
 pub(crate) fn agent_entry(agent: AgentId) -> AgentEntry {
     AgentEntry {
         registration_ended: None,
+        state: Vec::new(),
         agent,
         registration: RegistrationId(1),
         site: "site-1".to_owned(),

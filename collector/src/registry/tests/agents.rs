@@ -231,6 +231,20 @@ fn a_sighting_tells_when_where_and_how() {
 }
 
 #[test]
+fn the_state_names_everything_that_is_not_well() {
+    let fixture = enrolled();
+    let state = |now| fixture.registry.agent(ORGANISATION, AgentId::new([1; 16]), now).unwrap().state;
+    assert_eq!(state(NOW), ["never seen"]);
+    see(&fixture, later(61), &batch(1, 0, 60));
+    assert_eq!(state(later(361)), [""; 0]);
+    assert_eq!(state(later(362)), ["silent since 2026-09-21T14:14:21Z"]);
+    let health = AgentHealth { dropped_batches: 2, refused_measurements: 12, ..AgentHealth::default() };
+    let ill = BatchSighting { health, clock_offset_us: Some(-3_000_000), ..batch(1, 360, 420) };
+    see(&fixture, later(421), &ill);
+    assert_eq!(state(later(422)), ["dropping (2 batches)", "refused 12", "clock off by -3 s"]);
+}
+
+#[test]
 fn a_restart_with_a_backlog_is_not_a_clone() {
     let fixture = enrolled();
     // Session 1 ends at 600, session 2 begins; what session 1 left behind is pushed in between.
