@@ -183,8 +183,8 @@ impl Push {
                 tracing::info!(%number, reason, "the collector wants a batch in parts");
                 let key = waiting.key;
                 if !self.spool.split(self.session, waiting, self.link.clock.wall()).await? {
-                    tracing::error!(%number, reason, "one measurement alone is too large for the collector; it is deleted");
-                    self.spool.reject(key).await?;
+                    tracing::error!(%number, reason, "one measurement alone is too large for the collector; it is set aside");
+                    self.spool.set_too_large_aside(key).await?;
                 }
             }
             Verdict::Retry { reason, after } => return Ok(Next::Wait(self.failed(&reason, after))),

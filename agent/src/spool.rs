@@ -103,6 +103,7 @@ pub struct Waiting {
 
 /// What the spool holds, what was acknowledged since it was opened, and what it had to give up since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Batches waiting.
     pub batches: u64,
@@ -116,6 +117,8 @@ pub struct Counts {
     pub acknowledged: u64,
     /// Rejected whole by the collector.
     pub rejected: u64,
+    /// Set aside because the collector finds even a single measurement too large.
+    pub too_large: u64,
     /// Measurements that the collector refused out of acknowledged batches.
     pub refused_measurements: u64,
 }
@@ -238,6 +241,14 @@ impl Spool {
         split::split(self, waiting, created)
     }
 
+    /// The collector wants the batch in parts, but it cannot be divided: it waits no longer, is kept apart and counted.
+    pub fn set_too_large_aside(&mut self, key: Key) -> Result<(), SpoolError> {
+        self.give_up(|counts| counts.too_large += 1)?;
+        self.directory.set_aside(key, directory::Apart::TooLarge)?;
+        self.forget(key);
+        Ok(())
+    }
+
     /// Drops what is older than the bound at `now`, oldest first, and counts it.
     pub fn expire(&mut self, now: Timestamp) -> Result<(), SpoolError> {
         let horizon = now.minus(self.settings.max_age);
@@ -337,8 +348,10 @@ impl Spool {
     }
 
     fn set_aside(&mut self, key: Key, why: RecordError) -> Result<(), SpoolError> {
+        let file = self.directory.batch(key);
+        tracing::warn!(file = %file.display(), error = %why, "a spooled batch is damaged and was set aside");
         self.give_up(|counts| counts.corrupt += 1)?;
-        self.directory.set_aside(key, why)?;
+        self.directory.set_aside(key, directory::Apart::Corrupt)?;
         self.forget(key);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::{
     SpoolError, disk,
     key::{Key, file_name, parse_file_name},
-    record::{Record, RecordError},
+    record::Record,
     split,
 };
 use crate::durable;
@@ -15,10 +15,27 @@ use std::{
 };
 
 const ACKNOWLEDGED: &str = "acknowledged";
-const CORRUPT: &str = "corrupt";
 const LOCK: &str = "lock";
-/// How much of damaged batches is kept for whoever wants to know what happened to them.
-const MAX_CORRUPT_BYTES: u64 = 16 << 20;
+/// How much of the batches of a kind that were set aside is kept for whoever wants to know what happened to them.
+const MAX_APART_BYTES: u64 = 16 << 20;
+
+/// Why a batch was set aside: each kind has its own directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Apart {
+    /// It is torn or corrupt.
+    Corrupt,
+    /// The collector finds even a single measurement too large.
+    TooLarge,
+}
+
+impl Apart {
+    const fn directory(self) -> &'static str {
+        match self {
+            Self::Corrupt => "corrupt",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
 
 /// The directory, while this process owns it.
 #[derive(Debug)]
@@ -31,7 +48,8 @@ pub(super) struct Directory {
 impl Directory {
     /// Takes the directory at `path` for this process alone and finishes what a crash interrupted.
     pub(super) fn open(path: &Path) -> Result<Self, SpoolError> {
-        for part in [path.to_owned(), path.join(ACKNOWLEDGED), path.join(CORRUPT)] {
+        let apart = [ACKNOWLEDGED, Apart::Corrupt.directory(), Apart::TooLarge.directory()];
+        for part in std::iter::once(path.to_owned()).chain(apart.map(|name| path.join(name))) {
             durable::create_private_directory(&part).map_err(disk("create", &part))?;
         }
         let lock_path = path.join(LOCK);
@@ -122,34 +140,32 @@ impl Directory {
         }
     }
 
-    /// Puts a damaged batch where it does no harm.
-    pub(super) fn set_aside(&self, key: Key, why: RecordError) -> Result<(), SpoolError> {
-        let from = self.batch(key);
-        tracing::warn!(file = %from.display(), error = %why, "a spooled batch is damaged and was set aside");
-        fs::rename(&from, self.file(CORRUPT).join(file_name(key))).map_err(disk("set aside", &from))?;
-        self.bound_corrupt()
-    }
-
-    /// Removes the oldest damaged batches beyond the bound.
-    fn bound_corrupt(&self) -> Result<(), SpoolError> {
-        let corrupt = self.file(CORRUPT);
-        let entries = fs::read_dir(&corrupt).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let mut paths: Vec<_> =
-            entries.map_err(disk("list", &corrupt))?.iter().map(fs::DirEntry::path).collect();
-        // Names sort by age.
-        paths.sort_unstable();
-        let mut bytes = 0;
-        for path in paths.iter().rev() {
-            bytes += fs::metadata(path).map_err(disk("inspect", path))?.len();
-            if bytes > MAX_CORRUPT_BYTES {
-                fs::remove_file(path).map_err(disk("remove", path))?;
-            }
-        }
-        Ok(())
+    /// Puts a batch where it does no harm.
+    pub(super) fn set_aside(&self, key: Key, apart: Apart) -> Result<(), SpoolError> {
+        let (from, directory) = (self.batch(key), self.file(apart.directory()));
+        fs::rename(&from, directory.join(file_name(key))).map_err(disk("set aside", &from))?;
+        self.sync()?;
+        bound(&directory, MAX_APART_BYTES)
     }
 
     /// Makes renames and removals durable.
     pub(super) fn sync(&self) -> Result<(), SpoolError> {
         durable::sync_directory(&self.path).map_err(disk("sync", &self.path))
     }
+}
+
+/// Removes the oldest files beyond so many bytes. Names sort by age.
+fn bound(directory: &Path, max_bytes: u64) -> Result<(), SpoolError> {
+    let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let mut paths: Vec<_> =
+        entries.map_err(disk("list", directory))?.iter().map(fs::DirEntry::path).collect();
+    paths.sort_unstable();
+    let mut bytes = 0;
+    for path in paths.iter().rev() {
+        bytes += fs::metadata(path).map_err(disk("inspect", path))?.len();
+        if bytes > max_bytes {
+            fs::remove_file(path).map_err(disk("remove", path))?;
+        }
+    }
+    Ok(())
 }

@@ -66,6 +66,11 @@ impl SharedSpool {
         self.run(move |spool| spool.reject(key)).await
     }
 
+    /// See [`Spool::set_too_large_aside`].
+    pub async fn set_too_large_aside(&self, key: Key) -> Result<(), SpoolError> {
+        self.run(move |spool| spool.set_too_large_aside(key)).await
+    }
+
     /// Splits a batch, in `session` if none is numbered yet; see [`Spool::split`].
     pub async fn split(
         &self,

@@ -188,6 +188,19 @@ async fn a_batch_that_the_collector_finds_too_large_arrives_in_parts() {
 }
 
 #[tokio::test]
+async fn a_single_measurement_that_the_collector_finds_too_large_is_set_aside_and_not_deleted() {
+    let collector = Collector::start(Clock::system()).await;
+    let agent = Agent::start(&collector, Clock::system()).await;
+    collector.set_mood(Mood::AtMost(0));
+    agent.append(0, 1).await;
+    agent.until_empty().await;
+    let counts = agent.spool.counts();
+    assert_eq!((counts.too_large, counts.rejected), (1, 0));
+    let kept = std::fs::read_dir(agent.link.state.spool().join("too-large")).unwrap();
+    assert_eq!(kept.count(), 1);
+}
+
+#[tokio::test]
 async fn an_agent_that_is_turned_away_keeps_everything_and_says_so() {
     let collector = Collector::start(Clock::system()).await;
     let agent = Agent::start(&collector, Clock::system()).await;
