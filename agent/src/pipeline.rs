@@ -104,7 +104,7 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
     tokio::join!(measure.run(shutdown), keep_safe(to_spool, &spool, &link, &board));
     background.shutdown().await;
     spool.close();
-    board.update(|status| status.pid = None);
+    board.update(status::Status::end);
     write_status(&config.state, &board, &spool, &link);
 }
 

@@ -17,6 +17,7 @@ pub const PERIOD: Duration = Duration::from_secs(3);
 
 /// What the agent is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Status {
     /// The agent's identity.
     pub agent: String,
@@ -47,6 +48,8 @@ pub struct Status {
     pub observed: BTreeMap<String, IpAddr>,
     /// Why ICMP cannot be sent, if it cannot.
     pub icmp_problem: Option<String>,
+    /// Targets that are not probed, or not as often as asked, each with its reason.
+    pub refused_targets: Vec<String>,
 }
 
 /// With which collector the agent is enrolled, for what.
@@ -94,6 +97,8 @@ pub enum PushState {
         /// Why.
         reason: String,
     },
+    /// The agent has shut down; what waits is delivered at its next start.
+    Ended,
 }
 
 /// The measuring since the agent started.
@@ -134,6 +139,17 @@ impl Board {
 }
 
 impl Status {
+    /// Says that the agent has shut down. That it is not enrolled, or was turned away, holds on.
+    pub fn end(&mut self) {
+        self.pid = None;
+        match self.push {
+            PushState::NotEnrolled | PushState::Stopped { .. } => {}
+            PushState::Idle | PushState::Delivering | PushState::Retrying { .. } | PushState::Ended => {
+                self.push = PushState::Ended;
+            }
+        }
+    }
+
     /// Writes it for `status` to read.
     pub fn write(&self, state: &StateDir) -> io::Result<()> {
         durable::replace(&state.status(), &serde_json::to_vec_pretty(self)?)
@@ -176,16 +192,23 @@ impl Status {
             (
                 "given up",
                 format!(
-                    "{} dropped, {} corrupt, {} rejected by the collector",
-                    spool.dropped, spool.corrupt, spool.rejected
+                    "{} dropped, {} corrupt, {} rejected by the collector, {} too large for it and set aside",
+                    spool.dropped, spool.corrupt, spool.rejected, spool.too_large
                 ),
             ),
             ("refused measurements", spool.refused_measurements.to_string()),
             (
                 "schedule",
                 format!(
-                    "{} entries, {} turns, {} skipped",
-                    measuring.entries, measuring.turns, measuring.skipped
+                    "{} entries, {} turns, {} skipped, {} forgotten",
+                    measuring.entries, measuring.turns, measuring.skipped, measuring.forgotten
+                ),
+            ),
+            (
+                "lost here",
+                format!(
+                    "{} samples came too late, {} intervals could not be written",
+                    measuring.stale_samples, measuring.lost_intervals
                 ),
             ),
         ];
@@ -200,6 +223,7 @@ impl Status {
         if let Some(problem) = &self.icmp_problem {
             lines.push(("ICMP", problem.clone()));
         }
+        lines.extend(self.refused_targets.iter().map(|refused| ("refused target", refused.clone())));
         lines
     }
 
@@ -241,6 +265,7 @@ impl std::fmt::Display for PushState {
             Self::Delivering => f.write_str("delivering"),
             Self::Retrying { reason } => write!(f, "retrying: {reason}"),
             Self::Stopped { reason } => write!(f, "stopped, batches are kept: {reason}"),
+            Self::Ended => f.write_str("ended: what waits is delivered at the next start"),
         }
     }
 }
@@ -261,6 +286,7 @@ mod tests {
             last_ack_us: Some(30_000_000),
             clock_offset_us: Some(-500),
             clock_uncertainty_us: Some(1_250),
+            refused_targets: vec!["a.example tcp:22: this port may not be probed".to_owned()],
             observed: BTreeMap::from([("v4".to_owned(), IpAddr::from([192, 0, 2, 1]))]),
             ..Status::default()
         };
@@ -276,6 +302,21 @@ mod tests {
             "{table}"
         );
         assert!(!Status::default().table(Timestamp::default()).contains("not measured"));
+    }
+
+    #[test]
+    fn an_agent_that_has_shut_down_claims_nothing_of_its_deliveries() {
+        let after = |push| {
+            let mut status = Status { push, pid: Some(1), ..Status::default() };
+            status.end();
+            (status.pid, status.push)
+        };
+        for push in [PushState::Idle, PushState::Delivering, PushState::Retrying { reason: "x".to_owned() }] {
+            assert_eq!(after(push), (None, PushState::Ended));
+        }
+        let stopped = PushState::Stopped { reason: "revoked".to_owned() };
+        assert_eq!(after(stopped.clone()), (None, stopped));
+        assert_eq!(after(PushState::NotEnrolled), (None, PushState::NotEnrolled));
     }
 
     #[test]

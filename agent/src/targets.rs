@@ -95,7 +95,7 @@ fn packets_per_second(target: &ScheduledTarget) -> f64 {
 pub struct Selection {
     /// The targets.
     pub targets: Vec<ScheduledTarget>,
-    /// What was left out or slowed down, for the log.
+    /// What was left out or slowed down, for the log and the status.
     pub notes: Vec<String>,
 }
 
@@ -165,14 +165,14 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// The schedule's entries under this assignment; what was left out or slowed down is logged.
-    pub fn entries(&self, assignment: Option<&Assignment>) -> Vec<Entry> {
+    /// The schedule's entries under this assignment, and what was left out or slowed down, which is logged, too.
+    pub fn entries(&self, assignment: Option<&Assignment>) -> (Vec<Entry>, Vec<String>) {
         let (ceilings, families) = (&self.ceilings, self.families.len());
         let selection = select(&self.configured, assignment, &self.builtin, ceilings, families);
         for note in &selection.notes {
             tracing::warn!(note, "a target exceeds what this agent may do");
         }
-        entries(&selection.targets, &self.families)
+        (entries(&selection.targets, &self.families), selection.notes)
     }
 }
 

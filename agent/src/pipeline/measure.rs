@@ -142,13 +142,16 @@ impl Measure {
     }
 
     fn reschedule(&mut self, now: Timestamp) {
-        let entries = {
+        let (entries, refused) = {
             let assignment = self.parts.assignment.borrow_and_update();
             self.parts.selector.entries(assignment.as_ref())
         };
         let scheduled: HashSet<_> = entries.iter().map(|entry| (entry.id, entry.family)).collect();
         self.aggregate.retain_lanes(|target, family| scheduled.contains(&(target, family)));
-        self.parts.board.update(|status| status.measuring.entries = entries.len() as u64);
+        self.parts.board.update(|status| {
+            status.measuring.entries = entries.len() as u64;
+            status.refused_targets = refused;
+        });
         self.schedule.replace(entries, now);
     }
 
