@@ -5,7 +5,8 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// What is logged unless `PEERLIGHT_LOG` says otherwise.
-const DEFAULT_FILTER: &str = "info";
+/// The verifier logs an error for each certificate that it refuses: probes count those and say why.
+const DEFAULT_FILTER: &str = "info,rustls_platform_verifier=off";
 
 /// Starts logging. A second start in one process changes nothing.
 pub fn init(format: LogFormat) {
