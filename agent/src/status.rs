@@ -200,15 +200,8 @@ impl Status {
             (
                 "schedule",
                 format!(
-                    "{} entries, {} turns, {} skipped, {} forgotten",
-                    measuring.entries, measuring.turns, measuring.skipped, measuring.forgotten
-                ),
-            ),
-            (
-                "lost here",
-                format!(
-                    "{} samples came too late, {} intervals could not be written",
-                    measuring.stale_samples, measuring.lost_intervals
+                    "{} entries, {} turns, {} skipped",
+                    measuring.entries, measuring.turns, measuring.skipped
                 ),
             ),
         ];

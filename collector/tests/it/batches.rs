@@ -1,5 +1,7 @@
 //! `/api/v1/batches`: stored once, acknowledged with a signature, and hostile bytes change nothing.
 
+mod hostile;
+
 use crate::{
     agent::{Agent, Plan},
     collector::{Collector, NOON},
@@ -201,7 +203,7 @@ async fn every_fault_of_an_envelope_has_its_problem() {
 }
 
 #[tokio::test]
-async fn ten_thousand_mutations_change_nothing() {
+async fn five_thousand_mutations_of_a_signed_request_change_nothing() {
     let collector = Collector::start_with(|config| {
         config.limits.requests_per_minute = 1_000_000;
         config.limits.burst = 1_000_000;
@@ -214,7 +216,7 @@ async fn ten_thousand_mutations_change_nothing() {
 
     let mut random = StdRng::seed_from_u64(9421);
     let (mut refused, mut harmless) = (0, 0);
-    for _ in 0..10_000 {
+    for _ in 0..5_000 {
         let answer = agent.send_signed(mutated(&request, &mut random).await).await;
         match answer.status.as_u16() {
             // Not every bit of a header counts: the last character of base64 has spare ones.
@@ -223,7 +225,7 @@ async fn ten_thousand_mutations_change_nothing() {
             other => assert_eq!(other, 400),
         }
     }
-    assert!(harmless < 500, "{refused} refused, {harmless} harmless");
+    assert!(harmless < 250, "{refused} refused, {harmless} harmless");
     assert_eq!(collector.store.health().await.unwrap(), before);
 }
 

@@ -1,0 +1,257 @@
+//! The promise over an outage: a real agent goes on measuring while the collector's process is gone, and when another one
+//! takes over its data, every interval that closed meanwhile is in the report exactly.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
+
+use peerlight_agent::{
+    clock::Clock,
+    config::Config,
+    credential::load_or_create,
+    enrol::{Applicant, enrol},
+    link::Link,
+    offset::Offset,
+    push::{Patience, Push},
+    spool::{Spool, SpoolSettings, handle::SharedSpool},
+    status::Board,
+};
+use peerlight_collector::{
+    client::{Client, Endpoint},
+    paths,
+    registry::{
+        IssuedToken, Location, NewLocation, NewProvider, NewRegistration, NewToken, Provider, ProviderKind,
+        Registration,
+    },
+};
+use peerlight_lab::eventually::{Look, eventually};
+use peerlight_proto::{
+    codec::decode_batch,
+    metric::Metric,
+    time::{Interval, Timestamp},
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet, net::TcpListener, os::fd::OwnedFd, path::Path, process::Stdio, sync::Arc,
+    time::Duration,
+};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+const SITE: &str = "london-1";
+const INTERVALS: usize = 60;
+const WAIT: Duration = Duration::from_mins(3);
+const PATIENCE: Patience = Patience {
+    first: Duration::from_millis(5),
+    cap: Duration::from_millis(40),
+    stopped: Duration::from_millis(40),
+    enrolment: Duration::from_millis(40),
+};
+
+/// The sockets of the collector, which outlive it, and its state.
+struct Machine {
+    agents: TcpListener,
+    operators: TcpListener,
+    state: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
+        Self { agents: bind(), operators: bind(), state: tempfile::tempdir().unwrap() }
+    }
+
+    fn start(&self) -> Child {
+        let inherit = |listener: &TcpListener| Stdio::from(OwnedFd::from(listener.try_clone().unwrap()));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_collector-under-test"));
+        command.arg(self.state.path()).stdin(inherit(&self.agents)).stdout(inherit(&self.operators));
+        command.stderr(Stdio::null()).kill_on_drop(true).env_remove("PEERLIGHT_CRASH_AT").spawn().unwrap()
+    }
+
+    async fn operator(&self) -> Client {
+        let file = paths::operator_token(self.state.path());
+        let token = eventually("the operator token", WAIT, async || match std::fs::read_to_string(&file) {
+            Ok(token) if !token.is_empty() => Look::Holds(token),
+            _ => Look::NotYet(String::new()),
+        });
+        let token = token.await.unwrap().trim().to_owned();
+        let url = format!("http://{}/", self.operators.local_addr().unwrap()).parse().unwrap();
+        Client::new(Endpoint { url, token, ca_pem: None }).unwrap()
+    }
+}
+
+/// Registers the site. Returns a token for it.
+async fn register(operator: &Client) -> String {
+    let provider = NewProvider {
+        name: "Example Telecom".into(),
+        kind: ProviderKind::Isp,
+        countries: Vec::new(),
+        aliases: Vec::new(),
+        asns: Vec::new(),
+        source: None,
+    };
+    operator.post::<Provider>("/api/v1/providers", &provider).await.unwrap();
+    let location = NewLocation {
+        code: "GB-LND".into(),
+        name: None,
+        time_zone: Some("Europe/London".into()),
+        latitude: None,
+        longitude: None,
+    };
+    operator.post::<Location>("/api/v1/locations", &location).await.unwrap();
+    let registration = NewRegistration {
+        site: SITE.into(),
+        provider: "Example Telecom".into(),
+        location: "GB-LND".into(),
+        prefixes: vec!["127.0.0.0/8".into()],
+        allow_non_public: true,
+        // What is measured before the first answer to `whoami` counts, too.
+        count_declared: true,
+        valid_from: Some("2026-01-01".into()),
+        ..NewRegistration::default()
+    };
+    let registration: Registration = operator.post("/api/v1/registrations", &registration).await.unwrap();
+    let token = NewToken { registration: registration.id, uses: None, life_s: None };
+    operator.post::<IssuedToken>("/api/v1/tokens", &token).await.unwrap().token
+}
+
+/// The agent as its file configures it: intervals of one second, and a probe five times in each.
+fn configuration(state: &Path, machine: &Machine, echo: &TcpListener) -> Config {
+    let text = format!(
+        r#"
+        state = "{}"
+        [site]
+        name = "{SITE}"
+        provider = "Example Telecom"
+        location = "GB-LND"
+        prefixes = ["127.0.0.0/8"]
+        [collector]
+        url = "https://{}"
+        [probing]
+        interval = "1s"
+        timeout = "500ms"
+        deadline = "800ms"
+        [limits]
+        allow = ["127.0.0.0/8"]
+        [[target]]
+        name = "echo"
+        service = "Test"
+        address = "127.0.0.1"
+        probes = ["tcp:{}"]
+        interval = "200ms"
+        "#,
+        state.display(),
+        machine.agents.local_addr().unwrap(),
+        echo.local_addr().unwrap().port(),
+    );
+    Config::parse(&text).unwrap()
+}
+
+/// Runs the real agent on a thread of its own until `shutdown`.
+fn run_agent(config: Config, shutdown: CancellationToken) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(peerlight_agent::run(config, shutdown)).unwrap();
+    })
+}
+
+fn batches_in(directory: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    entries.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|it| it == "batch")).count()
+}
+
+async fn until_there_are(batches: usize, directory: &Path) {
+    eventually(format!("{batches} batches"), WAIT, async || match batches_in(directory) {
+        there if there >= batches => Look::Holds(()),
+        there => Look::NotYet(format!("{there} batches")),
+    })
+    .await
+    .unwrap();
+}
+
+/// What a spool holds of connects: its intervals, and how many probes were scheduled and answered in them.
+fn contents(spool: &mut Spool) -> (BTreeSet<Interval>, u64, u64) {
+    let (mut intervals, mut scheduled, mut answered) = (BTreeSet::new(), 0, 0);
+    for key in spool.keys().collect::<Vec<_>>() {
+        let batch = decode_batch(&spool.read(key).unwrap().unwrap().bytes).unwrap().batch;
+        for measurement in &batch.measurements {
+            if batch.series[measurement.series as usize].key.metric == Metric::TcpConnect {
+                intervals.insert(measurement.interval);
+                scheduled += measurement.counters.scheduled;
+                answered += measurement.counters.answered;
+            }
+        }
+    }
+    (intervals, scheduled, answered)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_intervals_that_close_while_the_collector_is_gone_are_in_its_report_when_it_is_back() {
+    // The second test of a process finds it installed.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let machine = Machine::new();
+    let mut collector = machine.start();
+    let operator = machine.operator().await;
+    let token = register(&operator).await;
+    let echo = TcpListener::bind("127.0.0.1:0").unwrap();
+    let accepting = echo.try_clone().unwrap();
+    std::thread::spawn(move || accepting.incoming().for_each(drop));
+
+    let directory = tempfile::tempdir().unwrap();
+    let config = configuration(directory.path(), &machine, &echo);
+    let key = Arc::new(load_or_create(&config.state).unwrap());
+    let link = Link {
+        state: config.state.clone(),
+        trust: config.collector.trust,
+        key: Arc::clone(&key),
+        clock: Clock::system(),
+        offset: Offset::default(),
+    };
+    let applicant = Applicant {
+        state: link.state.clone(),
+        key: Arc::clone(&key),
+        trust: link.trust,
+        site: config.site.clone(),
+        clock: Clock::system(),
+    };
+    enrol(&applicant, &token.parse().unwrap(), None).await.unwrap();
+    let (spooled, shutdown) = (config.state.spool(), CancellationToken::new());
+    let agent = run_agent(config, shutdown.clone());
+    until_there_are(1, &spooled.join("acknowledged")).await;
+
+    collector.kill().await.unwrap();
+    let before = batches_in(&spooled);
+    until_there_are(before + INTERVALS, &spooled).await;
+    shutdown.cancel();
+    tokio::task::spawn_blocking(move || agent.join().unwrap()).await.unwrap();
+
+    let mut spool = Spool::open(&spooled, key.agent(), SpoolSettings::default()).unwrap();
+    let (waiting, ..) = contents(&mut spool);
+    assert!(waiting.len() >= INTERVALS, "{waiting:?}");
+    // What was acknowledged before comes again, so that the spool holds all that the agent ever measured.
+    spool.resend(Timestamp::from_secs(0)).unwrap();
+    let (intervals, scheduled, answered) = contents(&mut spool);
+    assert!(intervals.len() > waiting.len() && answered > 0, "{intervals:?}");
+
+    let _collector = machine.start();
+    let spool = SharedSpool::new(spool);
+    tokio::spawn(Push::new(spool.clone(), link, Board::default(), PATIENCE).run());
+    eventually("the backlog handed over", WAIT, async || match spool.counts().batches {
+        0 => Look::Holds(()),
+        waiting => Look::NotYet(format!("{waiting} batches wait")),
+    })
+    .await
+    .unwrap();
+    let counts = spool.counts();
+    assert_eq!((counts.rejected, counts.refused_measurements, counts.dropped), (0, 0, 0));
+    let span = (intervals.first().unwrap().start().as_secs(), intervals.last().unwrap().end().as_secs());
+    let query = [
+        ("by", "site".to_owned()),
+        ("metric", Metric::TcpConnect.name().to_owned()),
+        ("from", span.0.to_string()),
+        ("to", span.1.to_string()),
+    ];
+    let report: Value = operator.get("/api/v1/reports/latency", &query).await.unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "{report:#}");
+    let counted = ["scheduled", "answered"].map(|name| rows[0][name].as_u64().unwrap());
+    assert_eq!(counted, [scheduled, answered], "{report:#}");
+}
