@@ -31,6 +31,10 @@ pub const MAX_BATCH_SPAN: Duration = Duration::from_hours(1);
 pub const MAX_FUTURE: Duration = Duration::from_mins(5);
 /// How old an interval may be before it is `too_old`, unless the collector is configured otherwise: 14 days.
 pub const ACCEPTANCE_HORIZON: Duration = Duration::from_hours(14 * 24);
+/// Probes of one series in one interval: more than a thousand a second for an hour. Sums over a fleet stay far from overflow.
+pub const MAX_SCHEDULED: u64 = 1 << 22;
+/// What is counted beside probes, in one measurement: strays, and how often an attribute was seen.
+pub const MAX_COUNTED_BESIDE: u64 = 1 << 32;
 /// How long a signature is valid at most (rules, §8).
 pub const MAX_SIGNATURE_AGE: Duration = Duration::from_mins(5);
 /// Every probe's deadline is below the histogram's range.

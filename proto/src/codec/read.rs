@@ -146,7 +146,9 @@ fn measurement_from_wire(
         measurement.overflow,
     )
     .map_err(|_malformed| RefusalCode::Histogram)?;
-    if !counters.identity_holds() || histogram.count() != counters.answered {
+    let bounded = counters.scheduled <= limits::MAX_SCHEDULED
+        && counters.duplicate.max(counters.foreign) <= limits::MAX_COUNTED_BESIDE;
+    if !bounded || !counters.identity_holds() || histogram.count() != counters.answered {
         return Err(RefusalCode::Counters);
     }
     let attributes = measurement
@@ -155,7 +157,8 @@ fn measurement_from_wire(
         .map(|attribute| {
             let kind = text(attribute.kind, limits::MAX_TEXT_BYTES)?;
             let value = text(attribute.value, limits::MAX_TEXT_BYTES)?;
-            Some(Attribute { kind, value, count: attribute.count })
+            let count = Some(attribute.count).filter(|count| *count <= limits::MAX_COUNTED_BESIDE)?;
+            Some(Attribute { kind, value, count })
         })
         .collect::<Option<Vec<_>>>()
         .ok_or(RefusalCode::Attributes)?;

@@ -106,6 +106,16 @@ fn a_bad_measurement_is_refused_alone_and_by_its_place() {
     assert_eq!(spoil(|measurement, _| measurement.interval_seconds = 7), RefusalCode::Interval);
     assert_eq!(spoil(|measurement, _| measurement.interval_start += 1), RefusalCode::Interval);
     assert_eq!(spoil(|measurement, _| measurement.counters = None), RefusalCode::Counters);
+    let giant = |measurement: &mut wire::Measurement, _: &mut wire::Series| {
+        let counters = measurement.counters.as_mut().unwrap();
+        (counters.scheduled, counters.lost) = (counters.scheduled + (1 << 40), counters.lost + (1 << 40));
+    };
+    assert_eq!(spoil(giant), RefusalCode::Counters);
+    let flood = |measurement: &mut wire::Measurement, _: &mut wire::Series| {
+        measurement.counters.as_mut().unwrap().foreign = u64::MAX;
+    };
+    assert_eq!(spoil(flood), RefusalCode::Counters);
+    assert_eq!(spoil(|measurement, _| measurement.attributes[0].count = u64::MAX), RefusalCode::Attributes);
     assert_eq!(spoil(|measurement, _| measurement.min_us = 1), RefusalCode::Histogram);
     assert_eq!(spoil(|measurement, _| measurement.attributes[0].kind = "\0".into()), RefusalCode::Attributes);
     assert_eq!(
