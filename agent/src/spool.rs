@@ -141,6 +141,7 @@ impl Spool {
     /// Opens the spool in `directory` for this process alone, and finishes what a crash interrupted.
     pub fn open(directory: &Path, agent: AgentId, settings: SpoolSettings) -> Result<Self, SpoolError> {
         let directory = Directory::open(directory)?;
+        split::recover(&directory)?;
         let mut spool = Self {
             counts: given_up::read(&directory)?,
             directory,

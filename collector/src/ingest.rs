@@ -1,9 +1,11 @@
 //! Ingest: a push becomes a batch on disk that is counted once.
 
 mod admit;
+mod caller;
 mod choose;
 
-pub use admit::{AdmitError, Admitted, AdmittedMeasurement, Caller, admit};
+pub use admit::{AdmitError, Admitted, AdmittedMeasurement, admit};
+pub use caller::Caller;
 
 use crate::{
     app::App,

@@ -11,6 +11,7 @@ mod group;
 mod interval;
 mod latency;
 mod loss;
+mod milliseconds;
 mod question;
 pub mod render;
 mod tally;

@@ -2,26 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
 
+mod collector_machine;
+
+use collector_machine::{CollectorMachine, PATIENCE, introduce, register};
 use peerlight_agent::{
     clock::Clock,
     credential::load_or_create,
     enrol::{Applicant, enrol},
     link::Link,
     paths::StateDir,
-    push::{Patience, Push},
+    push::Push,
     spool::{RESEND_REQUEST, Spool, SpoolSettings, handle::SharedSpool, pack::Draft},
     status::Board,
     trust::CollectorTrust,
 };
-use peerlight_collector::{
-    client::{Client, Endpoint},
-    paths,
-    registry::{
-        IssuedToken, Location, NewLocation, NewProvider, NewRegistration, NewToken, Provider, ProviderKind,
-        Registration,
-    },
-    store::crash_point::CRASH_POINTS,
-};
+use peerlight_collector::{client::Client, store::crash_point::CRASH_POINTS};
 use peerlight_lab::eventually::{Look, eventually};
 use peerlight_proto::{
     histogram::Histogram,
@@ -34,57 +29,13 @@ use peerlight_proto::{
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use serde_json::Value;
-use std::{net::TcpListener, os::fd::OwnedFd, path::Path as FilePath, process::Stdio, time::Duration};
-use tokio::process::{Child, Command};
+use std::{path::Path as FilePath, time::Duration};
 
 const SITES: [&str; 3] = ["london-1", "paris-1", "seattle-1"];
 const RANDOM_KILLS: usize = 84;
 const PASSES: [u32; 4] = [1, 2, 3, 5];
 const BATCHES_PER_LIFE: usize = 4;
 const WAIT: Duration = Duration::from_mins(1);
-const PATIENCE: Patience = Patience {
-    first: Duration::from_millis(5),
-    cap: Duration::from_millis(40),
-    stopped: Duration::from_millis(40),
-    enrolment: Duration::from_millis(40),
-};
-
-/// The sockets of the collector, which outlive it, and its state.
-struct Machine {
-    agents: TcpListener,
-    operators: TcpListener,
-    state: tempfile::TempDir,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
-        Self { agents: bind(), operators: bind(), state: tempfile::tempdir().unwrap() }
-    }
-
-    fn start(&self, crash_at: Option<&str>) -> Child {
-        let inherit = |listener: &TcpListener| Stdio::from(OwnedFd::from(listener.try_clone().unwrap()));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_collector-under-test"));
-        command.arg(self.state.path()).stdin(inherit(&self.agents)).stdout(inherit(&self.operators));
-        command.stderr(Stdio::null()).kill_on_drop(true).env_remove("PEERLIGHT_CRASH_AT");
-        if let Some(point) = crash_at {
-            command.env("PEERLIGHT_CRASH_AT", point);
-        }
-        command.spawn().unwrap()
-    }
-
-    async fn operator(&self) -> Client {
-        let file = paths::operator_token(self.state.path());
-        let token = eventually("the operator token", WAIT, async || match std::fs::read_to_string(&file) {
-            Ok(token) if !token.is_empty() => Look::Holds(token),
-            _ => Look::NotYet(String::new()),
-        });
-        let token = token.await.unwrap().trim().to_owned();
-        let url = format!("http://{}/", self.operators.local_addr().unwrap()).parse().unwrap();
-        Client::new(Endpoint { url, token, ca_pem: None }).unwrap()
-    }
-}
-
 /// An agent whose measurements are made up, and whose spool, signatures and pushes are the real ones.
 struct Agent {
     spool: SharedSpool,
@@ -167,41 +118,6 @@ impl Agent {
     }
 }
 
-async fn register(operator: &Client, site: &str, network: u8) -> String {
-    let registration = NewRegistration {
-        site: site.into(),
-        provider: "Example Telecom".into(),
-        location: "GB-LND".into(),
-        prefixes: vec![format!("192.0.{network}.0/24")],
-        allow_non_public: true,
-        valid_from: Some("2026-01-01".into()),
-        ..NewRegistration::default()
-    };
-    let registration: Registration = operator.post("/api/v1/registrations", &registration).await.unwrap();
-    let token = NewToken { registration: registration.id, uses: None, life_s: None };
-    operator.post::<IssuedToken>("/api/v1/tokens", &token).await.unwrap().token
-}
-
-async fn introduce(operator: &Client) {
-    let provider = NewProvider {
-        name: "Example Telecom".into(),
-        kind: ProviderKind::Isp,
-        countries: Vec::new(),
-        aliases: Vec::new(),
-        asns: Vec::new(),
-        source: None,
-    };
-    operator.post::<Provider>("/api/v1/providers", &provider).await.unwrap();
-    let location = NewLocation {
-        code: "GB-LND".into(),
-        name: None,
-        time_zone: Some("Europe/London".into()),
-        latitude: None,
-        longitude: None,
-    };
-    operator.post::<Location>("/api/v1/locations", &location).await.unwrap();
-}
-
 /// What the report says of each site: scheduled, answered, and the latencies.
 async fn report(operator: &Client) -> Vec<(String, u64, u64, Value)> {
     let query = [("by", "site".to_owned()), ("last", "4h".to_owned()), ("metric", "icmp.rtt".to_owned())];
@@ -231,7 +147,7 @@ fn counted(report: &[(String, u64, u64, Value)]) -> Vec<(String, u64)> {
 async fn a_hundred_kills_lose_nothing_and_double_nothing() {
     // The second test of a process finds it installed.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let machine = Machine::new();
+    let machine = CollectorMachine::new();
     let mut random = SmallRng::seed_from_u64(20_261_122);
     let mut collector = machine.start(None);
     let operator = machine.operator().await;
@@ -240,7 +156,7 @@ async fn a_hundred_kills_lose_nothing_and_double_nothing() {
     let start = Clock::system().wall().minus(Duration::from_hours(2)).as_secs();
     let mut agents = Vec::new();
     for (network, site) in (2..).zip(SITES) {
-        let token = register(&operator, site, network).await;
+        let token = register(&operator, site, &format!("192.0.{network}.0/24")).await;
         agents.push(Agent::enrolled(site, network, &token, start).await);
     }
     let points = CRASH_POINTS.iter().flat_map(|point| PASSES.map(|pass| Some(format!("{point}:{pass}"))));

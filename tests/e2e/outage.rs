@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
 
+mod collector_machine;
+
+use collector_machine::{CollectorMachine, PATIENCE, introduce, register};
 use peerlight_agent::{
     clock::Clock,
     config::Config,
@@ -10,17 +13,9 @@ use peerlight_agent::{
     enrol::{Applicant, enrol},
     link::Link,
     offset::Offset,
-    push::{Patience, Push},
+    push::Push,
     spool::{Spool, SpoolSettings, handle::SharedSpool},
     status::Board,
-};
-use peerlight_collector::{
-    client::{Client, Endpoint},
-    paths,
-    registry::{
-        IssuedToken, Location, NewLocation, NewProvider, NewRegistration, NewToken, Provider, ProviderKind,
-        Registration,
-    },
 };
 use peerlight_lab::eventually::{Look, eventually};
 use peerlight_proto::{
@@ -29,92 +24,14 @@ use peerlight_proto::{
     time::{Interval, Timestamp},
 };
 use serde_json::Value;
-use std::{
-    collections::BTreeSet, net::TcpListener, os::fd::OwnedFd, path::Path, process::Stdio, sync::Arc,
-    time::Duration,
-};
-use tokio::process::{Child, Command};
+use std::{collections::BTreeSet, net::TcpListener, path::Path, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 const SITE: &str = "london-1";
 const INTERVALS: usize = 60;
 const WAIT: Duration = Duration::from_mins(3);
-const PATIENCE: Patience = Patience {
-    first: Duration::from_millis(5),
-    cap: Duration::from_millis(40),
-    stopped: Duration::from_millis(40),
-    enrolment: Duration::from_millis(40),
-};
-
-/// The sockets of the collector, which outlive it, and its state.
-struct Machine {
-    agents: TcpListener,
-    operators: TcpListener,
-    state: tempfile::TempDir,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
-        Self { agents: bind(), operators: bind(), state: tempfile::tempdir().unwrap() }
-    }
-
-    fn start(&self) -> Child {
-        let inherit = |listener: &TcpListener| Stdio::from(OwnedFd::from(listener.try_clone().unwrap()));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_collector-under-test"));
-        command.arg(self.state.path()).stdin(inherit(&self.agents)).stdout(inherit(&self.operators));
-        command.stderr(Stdio::null()).kill_on_drop(true).env_remove("PEERLIGHT_CRASH_AT").spawn().unwrap()
-    }
-
-    async fn operator(&self) -> Client {
-        let file = paths::operator_token(self.state.path());
-        let token = eventually("the operator token", WAIT, async || match std::fs::read_to_string(&file) {
-            Ok(token) if !token.is_empty() => Look::Holds(token),
-            _ => Look::NotYet(String::new()),
-        });
-        let token = token.await.unwrap().trim().to_owned();
-        let url = format!("http://{}/", self.operators.local_addr().unwrap()).parse().unwrap();
-        Client::new(Endpoint { url, token, ca_pem: None }).unwrap()
-    }
-}
-
-/// Registers the site. Returns a token for it.
-async fn register(operator: &Client) -> String {
-    let provider = NewProvider {
-        name: "Example Telecom".into(),
-        kind: ProviderKind::Isp,
-        countries: Vec::new(),
-        aliases: Vec::new(),
-        asns: Vec::new(),
-        source: None,
-    };
-    operator.post::<Provider>("/api/v1/providers", &provider).await.unwrap();
-    let location = NewLocation {
-        code: "GB-LND".into(),
-        name: None,
-        time_zone: Some("Europe/London".into()),
-        latitude: None,
-        longitude: None,
-    };
-    operator.post::<Location>("/api/v1/locations", &location).await.unwrap();
-    let registration = NewRegistration {
-        site: SITE.into(),
-        provider: "Example Telecom".into(),
-        location: "GB-LND".into(),
-        prefixes: vec!["127.0.0.0/8".into()],
-        allow_non_public: true,
-        // What is measured before the first answer to `whoami` counts, too.
-        count_declared: true,
-        valid_from: Some("2026-01-01".into()),
-        ..NewRegistration::default()
-    };
-    let registration: Registration = operator.post("/api/v1/registrations", &registration).await.unwrap();
-    let token = NewToken { registration: registration.id, uses: None, life_s: None };
-    operator.post::<IssuedToken>("/api/v1/tokens", &token).await.unwrap().token
-}
-
 /// The agent as its file configures it: intervals of one second, and a probe five times in each.
-fn configuration(state: &Path, machine: &Machine, echo: &TcpListener) -> Config {
+fn configuration(state: &Path, machine: &CollectorMachine, echo: &TcpListener) -> Config {
     let text = format!(
         r#"
         state = "{}"
@@ -187,10 +104,11 @@ fn contents(spool: &mut Spool) -> (BTreeSet<Interval>, u64, u64) {
 async fn sixty_intervals_that_close_while_the_collector_is_gone_are_in_its_report_when_it_is_back() {
     // The second test of a process finds it installed.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let machine = Machine::new();
-    let mut collector = machine.start();
+    let machine = CollectorMachine::new();
+    let mut collector = machine.start(None);
     let operator = machine.operator().await;
-    let token = register(&operator).await;
+    introduce(&operator).await;
+    let token = register(&operator, SITE, "127.0.0.0/8").await;
     let echo = TcpListener::bind("127.0.0.1:0").unwrap();
     let accepting = echo.try_clone().unwrap();
     std::thread::spawn(move || accepting.incoming().for_each(drop));
@@ -231,7 +149,7 @@ async fn sixty_intervals_that_close_while_the_collector_is_gone_are_in_its_repor
     let (intervals, scheduled, answered) = contents(&mut spool);
     assert!(intervals.len() > waiting.len() && answered > 0, "{intervals:?}");
 
-    let _collector = machine.start();
+    let _collector = machine.start(None);
     let spool = SharedSpool::new(spool);
     tokio::spawn(Push::new(spool.clone(), link, Board::default(), PATIENCE).run());
     eventually("the backlog handed over", WAIT, async || match spool.counts().batches {

@@ -4,7 +4,6 @@ use super::{
     SpoolError, disk,
     key::{Key, file_name, parse_file_name},
     record::Record,
-    split,
 };
 use crate::durable;
 use std::{
@@ -46,7 +45,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Takes the directory at `path` for this process alone and finishes what a crash interrupted.
+    /// Takes the directory at `path` for this process alone, without the files that a crash left unfinished.
     pub(super) fn open(path: &Path) -> Result<Self, SpoolError> {
         let apart = [ACKNOWLEDGED, Apart::Corrupt.directory(), Apart::TooLarge.directory()];
         for part in std::iter::once(path.to_owned()).chain(apart.map(|name| path.join(name))) {
@@ -65,9 +64,7 @@ impl Directory {
         })?;
         // The lock says that nobody is writing.
         durable::remove_unfinished(path, Duration::ZERO).map_err(disk("tidy", path))?;
-        let directory = Self { path: path.to_owned(), lock: Some(lock) };
-        split::recover(&directory)?;
-        Ok(directory)
+        Ok(Self { path: path.to_owned(), lock: Some(lock) })
     }
 
     /// Gives the directory up, so that another process may open it.

@@ -1,6 +1,9 @@
 //! What may be stored, and whose it is: the pure checks between a decoded batch and the store.
 
-use super::choose::{Unregistered, choose, prefix_of};
+use super::{
+    caller::Caller,
+    choose::{Unregistered, choose, prefix_of},
+};
 use crate::{
     organisation::OrganisationId,
     registry::{Registration, RegistrationId},
@@ -19,17 +22,6 @@ use peerlight_proto::{
     time::{Interval, Timestamp},
 };
 use std::{collections::BTreeSet, time::Duration};
-
-/// Who pushed: an agent whose signature was verified, with the registrations that it may speak for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The agent.
-    pub agent: AgentId,
-    /// Its site's registration now: the valid one, else the last that ended.
-    pub registration: Registration,
-    /// Every other one of its site, and those of the sites that it enrolled for before.
-    pub others: Vec<Registration>,
-}
 
 /// A batch that may be stored. Only [`admit`] makes one.
 #[derive(Debug, Clone)]

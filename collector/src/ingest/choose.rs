@@ -1,6 +1,6 @@
 //! Whose a measurement is: the registration of the site that measured it, at the time at which it did. Pure.
 
-use super::admit::Caller;
+use super::caller::Caller;
 use crate::registry::Registration;
 use ipnet::IpNet;
 use peerlight_proto::{

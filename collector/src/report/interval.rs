@@ -1,7 +1,7 @@
 //! Intervals of percentiles by binomial order statistics (rules, §10): no assumption about the distribution, widened to
 //! the edges of buckets. They speak of this sample only, because probes that follow one another are correlated.
 
-use super::latency::ms;
+use super::milliseconds::ms;
 use peerlight_proto::histogram::{Histogram, bucket_of, lowest_of};
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,9 @@
 //! Latencies: percentiles of the answered probes, the same with losses counted as infinite, and jitter (rules, §3).
 
-use super::interval::{LatencyBounds, bounds};
+use super::{
+    interval::{LatencyBounds, bounds},
+    milliseconds::{mean_ms, ms},
+};
 use peerlight_proto::histogram::{Histogram, nearest_rank};
 use serde::{Deserialize, Serialize};
 
@@ -86,17 +89,6 @@ pub(super) fn intervals(histogram: &Histogram) -> LatencyBounds {
 pub(super) fn jitter(histogram: &Histogram) -> Option<Jitter> {
     let Latency { p50, p95, mean, .. } = of_answered(histogram);
     (!histogram.is_empty()).then_some(Jitter { p50, p95, mean })
-}
-
-/// Microseconds in milliseconds.
-#[expect(clippy::cast_precision_loss, reason = "values are at most 60 s in microseconds")]
-pub(super) fn ms(us: u64) -> f64 {
-    us as f64 / 1_000.0
-}
-
-/// The exact mean, rounded to a nanosecond, which no clock here resolves.
-fn mean_ms(histogram: &Histogram) -> Option<f64> {
-    histogram.mean_us().map(|us| (us * 1e3).round() / 1e6)
 }
 
 #[cfg(test)]

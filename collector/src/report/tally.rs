@@ -3,8 +3,9 @@
 use super::{
     Clocks, Group, ReportRow,
     coverage::coverage,
-    latency::{including_loss, intervals, jitter, ms, of_answered},
+    latency::{including_loss, intervals, jitter, of_answered},
     loss::loss,
+    milliseconds::ms,
 };
 use crate::store::{Attribution, ClockOffsets, Row, joined};
 use peerlight_proto::{

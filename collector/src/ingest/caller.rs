@@ -1,0 +1,15 @@
+//! Who pushes.
+
+use crate::registry::Registration;
+use peerlight_proto::id::AgentId;
+
+/// Who pushed: an agent whose signature was verified, with the registrations that it may speak for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its site's registration now: the valid one, else the last that ended.
+    pub registration: Registration,
+    /// Every other one of its site, and those of the sites that it enrolled for before.
+    pub others: Vec<Registration>,
+}
