@@ -136,6 +136,14 @@ pub struct ListOptions {
     pub format: Format,
 }
 
+/// How a change is printed.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ChangeOptions {
+    /// How it is printed: in words, or as its row of the list in JSON.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// How a list is printed, and whether it shows what has ended.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct HistoryOptions {

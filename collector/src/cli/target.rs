@@ -7,6 +7,7 @@ use crate::{
     registry::{NewTarget, TargetEntry},
 };
 use anyhow::Context as _;
+use peerlight_proto::duration;
 use std::time::Duration;
 
 const PATH: &str = "/api/v1/targets";
@@ -18,12 +19,13 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     match command {
         TargetCommand::Add(args) => {
+            let format = args.options.format;
             let added: List<TargetEntry> = client.post(PATH, &new(args)?).await?;
-            for entry in &added.items {
-                output
-                    .line(&format!("assigned {} of {} (target {})", entry.probe, entry.address, entry.id))?;
-            }
-            Ok(())
+            let sentence = |entry: &TargetEntry| {
+                format!("assigned {} of {} (target {})", entry.probe, entry.address, entry.id)
+            };
+            let sentences: Vec<String> = added.items.iter().map(sentence).collect();
+            output.changed(format, &added.items, &sentences.join("\n"))
         }
         TargetCommand::List(options) => {
             let list: List<TargetEntry> = client.get(PATH, &[]).await?;
@@ -38,7 +40,7 @@ pub(super) async fn run(
                     entry.service.clone(),
                     entry.address.to_string(),
                     entry.probe.to_string(),
-                    or_dash(interval.map(humantime::format_duration)),
+                    or_dash(interval.map(duration::text)),
                     or_dash(entry.provider.as_ref()),
                     or_dash(entry.location.as_ref()),
                 ]
@@ -49,9 +51,10 @@ pub(super) async fn run(
                 "no targets are assigned; agents measure what they are configured to, or Microsoft's front doors",
             )
         }
-        TargetCommand::Remove { target } => {
+        TargetCommand::Remove { target, options } => {
             let removed: TargetEntry = client.delete(&format!("{PATH}/{target}"), &[]).await?;
-            output.line(&format!("removed {} of {} (target {target})", removed.probe, removed.address))
+            let sentence = format!("removed {} of {} (target {target})", removed.probe, removed.address);
+            output.changed(options.format, &removed, &sentence)
         }
     }
 }
