@@ -192,6 +192,9 @@ pub struct LatencyQuestion {
     /// Only these targets.
     #[arg(long, value_name = "NAME")]
     pub target: Vec<String>,
+    /// Every figure in the table, however wide it gets; JSON and CSV always hold them all.
+    #[arg(long)]
+    pub wide: bool,
     /// How it is printed.
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,
