@@ -37,6 +37,20 @@ pub struct Cli {
     /// The configuration file; /etc/peerlight/collector.toml, if it is there, unless given.
     #[arg(long, global = true, value_name = "PATH")]
     pub config: Option<PathBuf>,
+    /// How the log is written, which goes to standard error; `PEERLIGHT_LOG` says how much of it: `debug`,
+    /// `peerlight_collector=trace` …
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_enum,
+        ignore_case = true,
+        value_name = "FORMAT",
+        env = "PEERLIGHT_LOG_FORMAT",
+        hide_env_values = true,
+        default_value_t
+    )]
+    pub log_format: LogFormat,
     #[command(flatten)]
     /// How the operators' API is reached.
     pub connection: Connection,
@@ -104,6 +118,16 @@ pub enum Operation {
     Operator(OperatorCommand),
     /// List the changes to the registry, the latest first.
     Audit(AuditOptions),
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// How something is printed.

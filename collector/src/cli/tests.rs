@@ -30,6 +30,11 @@ fn the_help_is_as_it_was_read_and_approved() {
 }
 
 #[test]
+fn the_long_help_tells_what_the_log_obeys() {
+    insta::assert_snapshot!(Cli::command().term_width(100).render_long_help());
+}
+
+#[test]
 fn the_definitions_are_sound() {
     Cli::command().debug_assert();
 }
