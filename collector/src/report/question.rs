@@ -116,13 +116,14 @@ impl Question {
         }
     }
 
-    /// Reads the parameters of a URL (see `parse::PARAMETERS` for their names), all errors at once.
-    pub fn parse<'a>(
+    /// Reads the parameters of a URL (see `parse::PARAMETERS` for their names): what can be understood of them, and
+    /// everything that is wrong with them. [`Self::unknown_names`] tells what else may be.
+    pub fn read<'a>(
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
         organisation: OrganisationId,
         now: Timestamp,
-    ) -> Result<Self, QuestionError> {
-        parse::parse(parameters, organisation, now)
+    ) -> (Self, Vec<String>) {
+        parse::read(parameters, organisation, now)
     }
 
     /// The parameters that ask this again.
