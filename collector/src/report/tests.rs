@@ -233,7 +233,10 @@ fn leaves(value: &serde_json::Value) -> usize {
     match value {
         serde_json::Value::Object(fields) => fields.values().map(leaves).sum(),
         serde_json::Value::Array(items) => items.iter().map(leaves).sum(),
-        _ => 1,
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => 1,
     }
 }
 

@@ -162,10 +162,8 @@ async fn a_change_prints_in_json_the_rows_that_the_list_shows() {
         ("provider end Example_Telecom", "provider list --all"),
         ("location end GB-LND", "location list --all"),
     ] {
-        let mut rows = match json(change).await {
-            Value::Array(rows) => rows,
-            row => vec![row],
-        };
+        let printed = json(change).await;
+        let mut rows = printed.as_array().cloned().unwrap_or_else(|| vec![printed]);
         assert_eq!(rows.len(), if change.starts_with("target add") { 2 } else { 1 }, "{change}");
         let listed = json(list).await;
         for row in &mut rows {

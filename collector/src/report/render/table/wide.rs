@@ -61,7 +61,7 @@ pub(super) fn columns(report: &Report) -> Vec<Column> {
     columns.extend([
         text("metric", |row| row.metric.to_string()),
         number("agents", |row| row.agents.to_string()),
-        number("covered", |row| super::covered(row)),
+        number("covered", super::covered),
         number("scheduled", |row| row.scheduled.to_string()),
         number("expected", |row| row.expected.map_or_else(|| NONE.to_owned(), |count| count.to_string())),
     ]);
