@@ -37,6 +37,20 @@ pub struct Cli {
     /// The configuration file; /etc/peerlight/collector.toml, if it is there, unless given.
     #[arg(long, global = true, value_name = "PATH")]
     pub config: Option<PathBuf>,
+    /// How the log is written, which goes to standard error; `PEERLIGHT_LOG` says how much of it: `debug`,
+    /// `peerlight_collector=trace` …
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_enum,
+        ignore_case = true,
+        value_name = "FORMAT",
+        env = "PEERLIGHT_LOG_FORMAT",
+        hide_env_values = true,
+        default_value_t
+    )]
+    pub log_format: LogFormat,
     #[command(flatten)]
     /// How the operators' API is reached.
     pub connection: Connection,
@@ -106,6 +120,16 @@ pub enum Operation {
     Audit(AuditOptions),
 }
 
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// How something is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
@@ -132,6 +156,14 @@ pub enum ReportFormat {
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct ListOptions {
     /// How it is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// How a change is printed.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ChangeOptions {
+    /// How it is printed: in words, or as its row of the list in JSON.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
@@ -184,6 +216,9 @@ pub struct LatencyQuestion {
     /// Only these targets.
     #[arg(long, value_name = "NAME")]
     pub target: Vec<String>,
+    /// Every figure in the table, however wide it gets; JSON and CSV always hold them all.
+    #[arg(long)]
+    pub wide: bool,
     /// How it is printed.
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,

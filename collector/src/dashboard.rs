@@ -50,10 +50,7 @@ async fn show(
     let only_fragment = parameters.iter().any(|(name, _)| name == "fragment");
     let asked = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let asked = asked.filter(|(name, _)| *name != "fragment");
-    let (question, faults) = match Question::parse(asked, operator.organisation, now) {
-        Ok(question) => (question, None),
-        Err(error) => (Question::new(operator.organisation, now), Some(error)),
-    };
+    let (question, faults) = Question::read(asked, operator.organisation, now);
     let Shown { status, question, measured, content } = match evidence(&app, &question).await {
         Ok(evidence) => shown(&app, question, faults, evidence, now).await,
         Err(title) => Shown {
@@ -107,10 +104,15 @@ async fn evidence(app: &App, question: &Question) -> Result<Ground, &'static str
 async fn shown(
     app: &App,
     mut question: Question,
-    faults: Option<QuestionError>,
+    mut faults: Vec<String>,
     ground: Ground,
     now: Timestamp,
 ) -> Shown {
+    if !faults.is_empty() {
+        faults.extend(question.unknown_names(&ground.snapshot.registrations, &ground.presence));
+        // The controls stand on what can be answered.
+        question = Question::new(question.organisation, now);
+    }
     let measured: BTreeSet<Metric> = ground
         .presence
         .iter()
@@ -121,8 +123,8 @@ async fn shown(
     let metric = question.metrics.first().copied().unwrap_or_else(|| view::default_metric(&measured));
     question.metrics = BTreeSet::from([metric]);
     question.step = None;
-    let (status, content) = if let Some(error) = faults {
-        (StatusCode::UNPROCESSABLE_ENTITY, wrong(error))
+    let (status, content) = if !faults.is_empty() {
+        (StatusCode::UNPROCESSABLE_ENTITY, wrong(QuestionError { errors: faults }))
     } else if ground.snapshot.registrations.is_empty() {
         (StatusCode::OK, Content::Empty(Empty::NoRegistration))
     } else if ground.presence.is_empty() {

@@ -47,8 +47,8 @@ pub fn keep_operator_token(
         }
         std::fs::remove_file(&path).map_err(|source| FirstRunError::Stale { path: path.clone(), source })?;
     }
-    let token = registry.create_operator_token(TOKEN_NAME, Role::Administrator, &Operator::local(), now)?;
-    private_file::create(&path, &format!("{token}\n"))?;
+    let issued = registry.create_operator_token(TOKEN_NAME, Role::Administrator, &Operator::local(), now)?;
+    private_file::create(&path, &format!("{}\n", issued.token))?;
     tracing::info!(path = %path.display(), "made an operator token for this machine");
     Ok(())
 }

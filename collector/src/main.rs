@@ -33,7 +33,7 @@ async fn carry_out(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     match cli.command {
         Command::Run => {
-            logging::start();
+            logging::start(cli.log_format);
             let listeners = Listeners::bind(&config)?;
             let shutdown = CancellationToken::new();
             tokio::spawn(stop_requested(shutdown.clone()));

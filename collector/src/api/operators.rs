@@ -34,10 +34,9 @@ pub async fn create(
     extract::Json(new): extract::Json<NewOperatorToken>,
 ) -> Result<(StatusCode, Json<IssuedOperatorToken>), ApiError> {
     let NewOperatorToken { name, role } = new;
-    let answer = name.clone();
-    let token =
+    let issued =
         app.ask(move |registry, now| registry.create_operator_token(&name, role, &operator, now)).await?;
-    Ok((StatusCode::CREATED, Json(IssuedOperatorToken { token, name: answer, role })))
+    Ok((StatusCode::CREATED, Json(issued)))
 }
 
 /// Revokes an operator token.

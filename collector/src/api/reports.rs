@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// The media type of CSV with its header line (RFC 4180).
 const CSV: &str = "text/csv; charset=utf-8; header=present";
 
-/// What may be asked; [`Question::parse`] reads it. Lists are repeated, `by` and `metric` may be separated by commas.
+/// What may be asked; [`Question::read`] reads it. Lists are repeated, `by` and `metric` may be separated by commas.
 #[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct LatencyQuery {
@@ -96,11 +96,14 @@ pub async fn show(
     headers: HeaderMap,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
-    let csv = wants_csv(&parameters, &headers)?;
     let asked = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let question =
-        Question::parse(asked.filter(|(name, _)| *name != "format"), operator.organisation, app.clock.now())?;
-    let report = ask(&app, question).await?;
+    let asked = asked.filter(|(name, _)| *name != "format");
+    let (question, mut errors) = Question::read(asked, operator.organisation, app.clock.now());
+    let csv = wants_csv(&parameters, &headers).unwrap_or_else(|error| {
+        errors.push(error);
+        false
+    });
+    let report = ask(&app, question, errors).await?;
     if csv {
         let text = render::csv::render(&report).map_err(|error| {
             tracing::error!(%error, "a report could not be written as CSV");
@@ -111,10 +114,16 @@ pub async fn show(
     Ok(Json(report).into_response())
 }
 
-/// Answers the question from the app's registry and store, now.
-async fn ask(app: &App, question: Question) -> Result<Report, ApiError> {
+/// Answers the question from the app's registry and store, now, unless there are errors in it: then all that is wrong
+/// with it is said, names that are not there included.
+async fn ask(app: &App, question: Question, mut errors: Vec<String>) -> Result<Report, ApiError> {
     let organisation = question.organisation;
     let snapshot = app.ask(move |registry, now| Snapshot::take(registry, organisation, now)).await?;
+    if !errors.is_empty() {
+        let presence = app.store.presence(organisation).await?;
+        errors.extend(question.unknown_names(&snapshot.registrations, &presence));
+        return Err(QuestionError { errors }.into());
+    }
     Ok(latency(app.store.as_ref(), Arc::new(snapshot), question, app.clock.now()).await?)
 }
 
@@ -156,14 +165,11 @@ pub(crate) async fn latency_given(
 }
 
 /// Whether CSV is asked for, by parameter before header.
-fn wants_csv(parameters: &[(String, String)], headers: &HeaderMap) -> Result<bool, ApiError> {
+fn wants_csv(parameters: &[(String, String)], headers: &HeaderMap) -> Result<bool, String> {
     match parameters.iter().find(|(name, _)| name == "format").map(|(_, value)| value.as_str()) {
         Some("csv") => return Ok(true),
         Some("json") => return Ok(false),
-        Some(_) => {
-            let errors = vec!["format: write json or csv".to_owned()];
-            return Err(ApiError::invalid("the question cannot be answered", errors));
-        }
+        Some(_) => return Err("format: write json or csv".to_owned()),
         None => {}
     }
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();

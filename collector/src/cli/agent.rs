@@ -20,10 +20,11 @@ pub(super) async fn run(
             let agent = find(&agent, client).await?;
             if options.format == Format::Json { output.json(&agent) } else { show(&agent, output) }
         }
-        AgentCommand::Revoke { agent } => {
+        AgentCommand::Revoke { agent, options } => {
             let found = find(&agent, client).await?;
             let revoked: AgentEntry = client.delete(&format!("{PATH}/{}", found.agent), &[]).await?;
-            output.line(&format!("revoked agent {} of {}", revoked.agent, revoked.site))
+            let sentence = format!("revoked agent {} of {}", revoked.agent, revoked.site);
+            output.changed(options.format, &revoked, &sentence)
         }
     }
 }

@@ -26,7 +26,8 @@ pub(super) async fn run(
                 longitude: args.longitude,
             };
             let location: Location = client.post(PATH, &new).await?;
-            output.line(&format!("added {} ({}, {})", location.code, location.name, location.time_zone))
+            let sentence = format!("added {} ({}, {})", location.code, location.name, location.time_zone);
+            output.changed(args.options.format, &location, &sentence)
         }
         LocationCommand::List(options) => {
             let list: List<Location> = client.get(PATH, &[("all", options.all.to_string())]).await?;
@@ -51,7 +52,7 @@ pub(super) async fn run(
                 "no locations yet; `peerlight-collector location add GB-LND` adds one",
             )
         }
-        LocationCommand::End { location } => {
+        LocationCommand::End { location, options } => {
             let list: List<Location> = client.get(PATH, &[]).await?;
             let known = list
                 .items
@@ -63,7 +64,7 @@ pub(super) async fn run(
                     )
                 })?;
             let ended: Location = client.delete(&format!("{PATH}/{}", known.id), &[]).await?;
-            output.line(&format!("ended {}", ended.code))
+            output.changed(options.format, &ended, &format!("ended {}", ended.code))
         }
     }
 }

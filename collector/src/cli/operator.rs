@@ -16,17 +16,21 @@ pub(super) async fn run(
     output: &mut Output<'_>,
 ) -> anyhow::Result<()> {
     match command {
-        OperatorCommand::Create { name, role } => {
+        OperatorCommand::Create { name, role, format } => {
             let issued: IssuedOperatorToken = client.post(PATH, &NewOperatorToken { name, role }).await?;
+            if format == Format::Json {
+                return output.json(&issued);
+            }
             // The token alone, so that it can be piped into a file.
             output.line(&issued.token)?;
-            output
-                .note(&format!("operator token of {} ({}); it is shown this once", issued.name, issued.role))
+            let entry = &issued.entry;
+            output.note(&format!("operator token of {} ({}); it is shown this once", entry.name, entry.role))
         }
         OperatorCommand::List(options) => list(options, client, output).await,
-        OperatorCommand::Revoke { token } => {
+        OperatorCommand::Revoke { token, options } => {
             let revoked: OperatorToken = client.delete(&format!("{PATH}/{token}"), &[]).await?;
-            output.line(&format!("revoked the operator token of {}", revoked.name))
+            let sentence = format!("revoked the operator token of {}", revoked.name);
+            output.changed(options.format, &revoked, &sentence)
         }
     }
 }

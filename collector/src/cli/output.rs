@@ -1,5 +1,6 @@
 //! Where commands print: tables for people, JSON for programs.
 
+use super::Format;
 use anyhow::Context as _;
 use comfy_table::{ContentArrangement, Row, Table, presets};
 use serde::Serialize;
@@ -33,6 +34,19 @@ impl Output<'_> {
     pub(super) fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(value).context("cannot write JSON")?;
         self.line(&text)
+    }
+
+    /// Prints what a change has made of a row: in a sentence, or as lists in JSON have it.
+    pub(super) fn changed(
+        &mut self,
+        format: Format,
+        row: &impl Serialize,
+        sentence: &str,
+    ) -> anyhow::Result<()> {
+        match format {
+            Format::Table => self.line(sentence),
+            Format::Json => self.json(row),
+        }
     }
 
     /// Prints a line of what was asked for.

@@ -21,14 +21,16 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     match command {
         ProviderCommand::Add(args) => {
+            let format = args.options.format;
             let provider: Provider = client.post(PATH, &new(args)?).await?;
-            output.line(&format!("added {} (provider {})", provider.name, provider.id))
+            let sentence = format!("added {} (provider {})", provider.name, provider.id);
+            output.changed(format, &provider, &sentence)
         }
         ProviderCommand::List(options) => list(options, client, output).await,
-        ProviderCommand::End { provider } => {
+        ProviderCommand::End { provider, options } => {
             let id = number(&provider, client).await?;
             let ended: Provider = client.delete(&format!("{PATH}/{id}"), &[]).await?;
-            output.line(&format!("ended {} (provider {id})", ended.name))
+            output.changed(options.format, &ended, &format!("ended {} (provider {id})", ended.name))
         }
         ProviderCommand::Directory(options) => directory(options, output),
     }

@@ -5,13 +5,12 @@ use super::{
     output::{listed, or_dash},
 };
 use crate::{
-    api::list::List,
+    api::{list::List, registrations::Checked},
     client::Client,
     registry::{NewRegistration, Registration},
     rfc3339,
 };
 use anyhow::bail;
-use serde::de::IgnoredAny;
 
 const PATH: &str = "/api/v1/registrations";
 
@@ -22,24 +21,23 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     match command {
         RegistrationCommand::Add(args) => {
+            let format = args.options.format;
             let added: Registration = client.post(PATH, &new(args)).await?;
-            output.line(&format!("registered {}", describe(&added)))?;
+            output.changed(format, &added, &format!("registered {}", describe(&added)))?;
             output.note(&format!("next: `peerlight-collector token create {}` for its agent", added.site))
         }
         RegistrationCommand::Check(args) => {
-            let _passed: IgnoredAny = client.post(&format!("{PATH}/check"), &new(args)).await?;
-            output.line("every check passes; nothing was registered")
+            let format = args.options.format;
+            let passed: Checked = client.post(&format!("{PATH}/check"), &new(args)).await?;
+            output.changed(format, &passed, "every check passes; nothing was registered")
         }
         RegistrationCommand::List(options) => list(options, client, output).await,
-        RegistrationCommand::End { registration, at } => {
+        RegistrationCommand::End { registration, at, options } => {
             let found = find(&registration, client).await?;
             let query: Vec<(&str, String)> = at.map(|at| ("at", at)).into_iter().collect();
             let ended: Registration = client.delete(&format!("{PATH}/{}", found.id.0), &query).await?;
-            output.line(&format!(
-                "{} ends at {}",
-                describe(&ended),
-                or_dash(ended.valid_to.map(rfc3339::seconds))
-            ))
+            let end = or_dash(ended.valid_to.map(rfc3339::seconds));
+            output.changed(options.format, &ended, &format!("{} ends at {end}", describe(&ended)))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The definitions of the commands that manage the registry.
 
-use super::{Format, HistoryOptions, ListOptions};
+use super::{ChangeOptions, Format, HistoryOptions, ListOptions};
 use crate::registry::{ProviderKind, Role};
 use clap::{Args, Subcommand};
 use std::time::Duration;
@@ -16,6 +16,9 @@ pub enum ProviderCommand {
     End {
         /// Its name, alias or number.
         provider: String,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ChangeOptions,
     },
     /// List Microsoft's published partners, with the date of each list.
     Directory(ListOptions),
@@ -42,6 +45,9 @@ pub struct ProviderArgs {
     /// Add this entry of the directory (see `provider directory`) instead.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["kind", "country", "alias", "asn"])]
     pub from_directory: Option<String>,
+    /// How the change is printed.
+    #[command(flatten)]
+    pub options: ChangeOptions,
 }
 
 /// Locations.
@@ -55,6 +61,9 @@ pub enum LocationCommand {
     End {
         /// Its ISO 3166-2 code.
         location: String,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ChangeOptions,
     },
 }
 
@@ -75,6 +84,9 @@ pub struct LocationArgs {
     /// Degrees east.
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     pub longitude: Option<f64>,
+    /// How the change is printed.
+    #[command(flatten)]
+    pub options: ChangeOptions,
 }
 
 /// Registrations.
@@ -93,6 +105,9 @@ pub enum RegistrationCommand {
         /// The first instant after it, RFC 3339 or a date; now unless given.
         #[arg(long, value_name = "TIME")]
         at: Option<String>,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ChangeOptions,
     },
 }
 
@@ -125,6 +140,9 @@ pub struct RegistrationArgs {
     /// The first instant after it; none unless given.
     #[arg(long, value_name = "TIME")]
     pub to: Option<String>,
+    /// How the change is printed.
+    #[command(flatten)]
+    pub options: ChangeOptions,
 }
 
 /// Which registrations are listed, and how.
@@ -155,6 +173,9 @@ pub enum AgentCommand {
     Revoke {
         /// Its identity, or as much of its beginning as is unique, or its site.
         agent: String,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ChangeOptions,
     },
 }
 
@@ -169,6 +190,9 @@ pub enum TargetCommand {
     Remove {
         /// Its number.
         target: i64,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ChangeOptions,
     },
 }
 
@@ -195,6 +219,9 @@ pub struct TargetArgs {
     /// Only for agents in this location.
     #[arg(long, value_name = "CODE")]
     pub location: Option<String>,
+    /// How the change is printed.
+    #[command(flatten)]
+    pub options: ChangeOptions,
 }
 
 /// Enrolment tokens.
@@ -208,6 +235,9 @@ pub enum TokenCommand {
     Revoke {
         /// Its number.
         token: i64,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ChangeOptions,
     },
 }
 
@@ -237,6 +267,9 @@ pub enum OperatorCommand {
         /// What it may do: administrator or reader.
         #[arg(long, default_value_t = Role::Administrator)]
         role: Role,
+        /// How it is printed: the token alone on standard output, or a JSON document.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// List the operator tokens, without their secrets.
     List(HistoryOptions),
@@ -244,6 +277,9 @@ pub enum OperatorCommand {
     Revoke {
         /// Its number.
         token: i64,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ChangeOptions,
     },
 }
 

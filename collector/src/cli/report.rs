@@ -32,7 +32,12 @@ async fn latency(question: LatencyQuestion, client: &Client, output: &mut Output
         }
         ReportFormat::Table => {
             let report: Report = client.get(PATH, &query).await?;
-            output.line(render::table::render(&report, output.width).trim_end())
+            let text = if question.wide {
+                render::table::render_wide(&report)
+            } else {
+                render::table::render(&report, output.width)
+            };
+            output.line(text.trim_end())
         }
     }
 }

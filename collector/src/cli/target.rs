@@ -7,7 +7,8 @@ use crate::{
     registry::{NewTarget, TargetEntry},
 };
 use anyhow::Context as _;
-use std::time::Duration;
+use peerlight_proto::{ceilings, duration};
+use std::{collections::BTreeSet, time::Duration};
 
 const PATH: &str = "/api/v1/targets";
 
@@ -18,12 +19,15 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     match command {
         TargetCommand::Add(args) => {
+            let format = args.options.format;
             let added: List<TargetEntry> = client.post(PATH, &new(args)?).await?;
-            for entry in &added.items {
-                output
-                    .line(&format!("assigned {} of {} (target {})", entry.probe, entry.address, entry.id))?;
-            }
-            Ok(())
+            let sentence = |entry: &TargetEntry| {
+                format!("assigned {} of {} (target {})", entry.probe, entry.address, entry.id)
+            };
+            let sentences: Vec<String> = added.items.iter().map(sentence).collect();
+            output.changed(format, &added.items, &sentences.join("\n"))?;
+            let warnings: BTreeSet<String> = added.items.iter().flat_map(warnings).collect();
+            warnings.iter().try_for_each(|warning| output.note(&format!("warning: {warning}")))
         }
         TargetCommand::List(options) => {
             let list: List<TargetEntry> = client.get(PATH, &[]).await?;
@@ -38,7 +42,7 @@ pub(super) async fn run(
                     entry.service.clone(),
                     entry.address.to_string(),
                     entry.probe.to_string(),
-                    or_dash(interval.map(humantime::format_duration)),
+                    or_dash(interval.map(duration::text)),
                     or_dash(entry.provider.as_ref()),
                     or_dash(entry.location.as_ref()),
                 ]
@@ -49,11 +53,39 @@ pub(super) async fn run(
                 "no targets are assigned; agents measure what they are configured to, or Microsoft's front doors",
             )
         }
-        TargetCommand::Remove { target } => {
+        TargetCommand::Remove { target, options } => {
             let removed: TargetEntry = client.delete(&format!("{PATH}/{target}"), &[]).await?;
-            output.line(&format!("removed {} of {} (target {target})", removed.probe, removed.address))
+            let sentence = format!("removed {} of {} (target {target})", removed.probe, removed.address);
+            output.changed(options.format, &removed, &sentence)
         }
     }
+}
+
+/// What agents do not take of this unless their own machine permits it (rules, §9).
+fn warnings(entry: &TargetEntry) -> Vec<String> {
+    const PERMIT: &str =
+        "only `[limits] allow` on an agent's machine permits more, in the networks that it names";
+    let TargetEntry { address, probe, .. } = entry;
+    if address.ip().is_some_and(|ip| !ceilings::is_public_unicast(ip)) {
+        return vec![format!("agents leave {address} out, which is not public unicast; {PERMIT}")];
+    }
+    let mut warnings = Vec::new();
+    if let Some(port) = probe.port().filter(|port| !ceilings::permits_port(*port)) {
+        let ports = ceilings::PORTS_TEXT;
+        warnings
+            .push(format!("agents leave {probe} of {address} out: port {port} is none of {ports}; {PERMIT}"));
+    }
+    let shortest = ceilings::shortest_interval(probe);
+    if let Some(interval) = entry.interval_ms.map(|ms| Duration::from_millis(ms.into()))
+        && interval < shortest
+    {
+        let (interval, shortest) = (duration::text(interval), duration::text(shortest));
+        let slowed =
+            format!("agents probe {probe} of {address} every {shortest} rather than every {interval}");
+        // Where an assigned name leads, agents take to be public.
+        warnings.push(if address.ip().is_some() { format!("{slowed}; {PERMIT}") } else { slowed });
+    }
+    warnings
 }
 
 fn new(args: TargetArgs) -> anyhow::Result<NewTarget> {
@@ -71,4 +103,49 @@ fn new(args: TargetArgs) -> anyhow::Result<NewTarget> {
         provider: args.provider,
         location: args.location,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use peerlight_proto::{id::TargetId, time::Timestamp};
+
+    fn warned(address: &str, probe: &str, interval_ms: Option<u32>) -> String {
+        let entry = TargetEntry {
+            id: 1,
+            target_id: TargetId::new([0; 16]),
+            name: "x".to_owned(),
+            service: String::new(),
+            address: address.parse().unwrap(),
+            probe: probe.parse().unwrap(),
+            interval_ms,
+            provider: None,
+            location: None,
+            created: Timestamp::from_secs(0),
+        };
+        warnings(&entry).join("\n")
+    }
+
+    #[test]
+    fn what_agents_take_is_not_warned_of() {
+        for (address, probe, interval_ms) in [
+            ("outlook.office365.com", "https", Some(30_000)),
+            ("outlook.office365.com", "dns", None),
+            ("13.107.6.152", "tcp:443", Some(1_000)),
+            ("worldaz.tr.teams.microsoft.com", "udp:3478", None),
+        ] {
+            assert_eq!(warned(address, probe, interval_ms), "");
+        }
+    }
+
+    #[test]
+    fn what_agents_refuse_or_slow_down_is_said_with_what_would_permit_it() {
+        let all = [
+            warned("10.1.2.3", "tcp:8443", Some(100)),
+            warned("fe80::1", "icmp", None),
+            warned("portal.azure.com", "https:8443/", Some(10_000)),
+            warned("13.107.6.152", "icmp", Some(100)),
+        ];
+        insta::assert_snapshot!(all.join("\n"));
+    }
 }

@@ -30,6 +30,11 @@ fn the_help_is_as_it_was_read_and_approved() {
 }
 
 #[test]
+fn the_long_help_tells_what_the_log_obeys() {
+    insta::assert_snapshot!(Cli::command().term_width(100).render_long_help());
+}
+
+#[test]
 fn the_definitions_are_sound() {
     Cli::command().debug_assert();
 }
@@ -91,7 +96,10 @@ fn collector() -> Router {
     let mut issued = token.clone();
     issued["token"] = json!("peerlight1.AAAA");
     let operator = json!({ "id": 2, "name": "ana", "role": "reader", "created": "2026-11-22T00:00:00Z", "revoked": null });
-    let secret = json!({ "name": "ana", "role": "reader", "token": "peerlight-operator.BBBB" });
+    let mut secret = operator.clone();
+    secret["token"] = json!("peerlight-operator.BBBB");
+    let mut revoked = agent();
+    revoked["revoked"] = json!("2026-11-22T10:00:00Z");
     let change = json!({ "at": "2026-11-22T10:00:00.25Z", "who": "ana", "what": "provider add", "object": "BBIX",
         "before": null, "after": { "name": "BBIX" } });
     let problem = json!({ "type": "urn:peerlight:problem:invalid", "title": "Invalid", "status": 422,
@@ -104,6 +112,7 @@ fn collector() -> Router {
             get(list(&london())).post(|| async { (StatusCode::UNPROCESSABLE_ENTITY, Json(problem)) }),
         )
         .route("/api/v1/agents", get(list(&agent())))
+        .route("/api/v1/agents/{id}", routing::delete(|| async { Json(revoked) }))
         .route("/api/v1/targets", get(list(&target)))
         .route("/api/v1/tokens", get(list(&token)).post(|| async { (StatusCode::CREATED, Json(issued)) }))
         .route(
@@ -148,6 +157,10 @@ async fn json_is_what_the_collector_said() {
     let printed = run(address, "registration list --format json").await.unwrap();
     let (_, document) = printed.split_once('\n').unwrap();
     assert_eq!(serde_json::from_str::<Value>(document).unwrap(), json!([london()]));
+    let printed = run(address, "agent revoke london-1 --format json").await.unwrap();
+    let (_, document) = printed.split_once('\n').unwrap();
+    let revoked: Value = serde_json::from_str(document).unwrap();
+    assert_eq!((&revoked["agent"], &revoked["revoked"]), (&agent()["agent"], &json!("2026-11-22T10:00:00Z")));
 }
 
 #[tokio::test]

@@ -18,9 +18,9 @@ pub(super) async fn run(
     match command {
         TokenCommand::Create(args) => create(args, client, output).await,
         TokenCommand::List(options) => list(options, client, output).await,
-        TokenCommand::Revoke { token } => {
+        TokenCommand::Revoke { token, options } => {
             let revoked: TokenEntry = client.delete(&format!("{PATH}/{token}"), &[]).await?;
-            output.line(&format!("revoked token {token} for {}", revoked.site))
+            output.changed(options.format, &revoked, &format!("revoked token {token} for {}", revoked.site))
         }
     }
 }

@@ -106,16 +106,15 @@ pub struct NewOperatorToken {
 pub struct IssuedOperatorToken {
     /// What the operator is given.
     pub token: String,
-    /// Its name.
-    pub name: String,
-    /// What it may do.
-    pub role: Role,
+    /// What lists show of it.
+    #[serde(flatten)]
+    pub entry: OperatorToken,
 }
 
 /// The token stays out of logs.
 impl fmt::Debug for IssuedOperatorToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IssuedOperatorToken").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("IssuedOperatorToken").field("entry", &self.entry).finish_non_exhaustive()
     }
 }
 
@@ -125,7 +124,7 @@ const COLUMNS: &str = "id, name, role, created, revoked";
 const PREFIX: &str = "peerlight-operator.";
 
 impl Registry {
-    /// Makes a token and returns its text, which is kept nowhere. A token of the same name is revoked by it, so that a
+    /// Makes a token; its text is returned and kept nowhere. A token of the same name is revoked by it, so that a
     /// lost one can be replaced.
     pub fn create_operator_token(
         &self,
@@ -133,14 +132,14 @@ impl Registry {
         role: Role,
         by: &Operator,
         now: Timestamp,
-    ) -> Result<String, RegistryError> {
+    ) -> Result<IssuedOperatorToken, RegistryError> {
         let mut errors = Vec::new();
         let name = names::check("name", name, &mut errors);
         if !errors.is_empty() {
             return Err(RegistryError::Invalid { what: "operator token", errors });
         }
         let token = format!("{PREFIX}{}", new_secret());
-        self.change("create an operator token", |transaction| {
+        let entry = self.change("create an operator token", |transaction| {
             transaction.execute(
                 "UPDATE operator_token SET revoked = ?3 WHERE organisation = ?1 AND name = ?2 AND revoked IS NULL",
                 params![by.organisation.0, name, now.as_micros()],
@@ -151,9 +150,10 @@ impl Registry {
             )?;
             let id = transaction.last_insert_rowid();
             let entry = OperatorToken { id, name: name.clone(), role, created: now, revoked: None };
-            audit::record(transaction, by, now, &Change::added("operator create", &name, &entry))
+            audit::record(transaction, by, now, &Change::added("operator create", &name, &entry))?;
+            Ok(entry)
         })?;
-        Ok(token)
+        Ok(IssuedOperatorToken { token, entry })
     }
 
     /// Whose token this is, if it is one that holds.

@@ -8,7 +8,7 @@ use crate::{
     rfc3339,
     store::{Presence, Query},
 };
-use peerlight_proto::{metric::Metric, target::Target, time::Timestamp};
+use peerlight_proto::{duration, metric::Metric, target::Target, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt, time::Duration};
 
@@ -116,20 +116,21 @@ impl Question {
         }
     }
 
-    /// Reads the parameters of a URL (see `parse::PARAMETERS` for their names), all errors at once.
-    pub fn parse<'a>(
+    /// Reads the parameters of a URL (see `parse::PARAMETERS` for their names): what can be understood of them, and
+    /// everything that is wrong with them. [`Self::unknown_names`] tells what else may be.
+    pub fn read<'a>(
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
         organisation: OrganisationId,
         now: Timestamp,
-    ) -> Result<Self, QuestionError> {
-        parse::parse(parameters, organisation, now)
+    ) -> (Self, Vec<String>) {
+        parse::read(parameters, organisation, now)
     }
 
     /// The parameters that ask this again.
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         let mut parameters = Vec::new();
         if let Some(last) = self.last {
-            parameters.push(("last", humantime::format_duration(last).to_string().replace(' ', "")));
+            parameters.push(("last", duration::text(last)));
         } else {
             parameters.push(("from", rfc3339::text(self.from)));
             parameters.push(("to", rfc3339::text(self.to)));
@@ -141,7 +142,7 @@ impl Question {
             parameters.extend(values.iter().map(|value| (name, value.clone())));
         }
         if let Some(step) = self.step {
-            parameters.push(("step", format!("{}s", step.as_secs())));
+            parameters.push(("step", duration::text(step)));
         }
         parameters
     }

@@ -221,10 +221,37 @@ fn full() -> Report {
 fn a_report_in_every_format_is_as_it_was_read_and_approved() {
     let report = full();
     insta::assert_snapshot!("table", render::table::render(&report, None));
+    insta::assert_snapshot!("wide", render::table::render_wide(&report));
     insta::assert_snapshot!("csv", render::csv::render(&report).unwrap());
     insta::assert_snapshot!("json", render::json::render(&report).unwrap());
     let widest = render::table::render(&report, None).lines().map(|line| line.chars().count()).max();
     assert!(widest <= Some(150), "{widest:?} columns");
+}
+
+/// How many figures the JSON of a row holds, its names among them.
+fn leaves(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Object(fields) => fields.values().map(leaves).sum(),
+        serde_json::Value::Array(items) => items.iter().map(leaves).sum(),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => 1,
+    }
+}
+
+#[test]
+fn csv_and_the_wide_table_hold_every_figure_of_a_row() {
+    let report = full();
+    let row = report.rows.iter().find(|row| row.jitter_ms.is_some() && row.latency_interval_ms.p95.is_some());
+    let figures = leaves(&serde_json::to_value(row.unwrap()).unwrap());
+    let csv = render::csv::render(&report).unwrap();
+    assert_eq!(csv.lines().next().unwrap().split(',').count(), figures, "{csv}");
+    let wide = render::table::render_wide(&report);
+    let header = wide.lines().find(|line| line.starts_with("PROVIDER")).unwrap();
+    // Loss, p50 and p95 bear the two ends of their intervals in brackets.
+    let columns = header.split("  ").filter(|title| !title.trim().is_empty()).count();
+    assert_eq!(columns, figures - 6, "{header}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `/api/v1/batches`: stored once, acknowledged with a signature, and hostile bytes change nothing.
 
 mod hostile;
+mod watch;
 
 use crate::{
     agent::{Agent, Plan},
@@ -24,7 +25,9 @@ use peerlight_proto::{
     time::{Interval, IntervalLength},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde_json::Value;
 use std::time::Duration;
+use watch::Watch;
 
 pub(crate) const SITE: &str = "london-1";
 
@@ -212,11 +215,13 @@ async fn five_thousand_mutations_of_a_signed_request_change_nothing() {
     let agent = Agent::enrolled(&collector, SITE).await;
     let request = agent.sign(&push(&agent, encode_batch(&batch(agent.id, 0)).unwrap())).await;
     assert_eq!(agent.send_signed(request.clone()).await.status, 200);
-    let before = collector.store.health().await.unwrap();
+    let mut watch = Watch::over(&collector);
+    let before = (watch.digest(), collector.store.health().await.unwrap(), reported(&collector).await);
+    assert_eq!(before.2["rows"].as_array().map(Vec::len), Some(1), "{}", before.2);
 
     let mut random = StdRng::seed_from_u64(9421);
     let (mut refused, mut harmless) = (0, 0);
-    for _ in 0..5_000 {
+    for turn in 0..5_000 {
         let answer = agent.send_signed(mutated(&request, &mut random).await).await;
         match answer.status.as_u16() {
             // Not every bit of a header counts: the last character of base64 has spare ones.
@@ -224,9 +229,25 @@ async fn five_thousand_mutations_of_a_signed_request_change_nothing() {
             400..=499 => refused += 1,
             other => assert_eq!(other, 400),
         }
+        // Most turns commit nothing at all; upkeep may, and a duplicate, but never to what is kept.
+        if watch.written() {
+            assert_eq!(watch.digest(), before.0);
+        }
+        if turn % 250 == 0 {
+            assert_eq!(reported(&collector).await, before.2);
+        }
     }
     assert!(harmless < 250, "{refused} refused, {harmless} harmless");
-    assert_eq!(collector.store.health().await.unwrap(), before);
+    let after = (watch.digest(), collector.store.health().await.unwrap(), reported(&collector).await);
+    assert_eq!(after, before);
+}
+
+/// The whole report over all that the collector holds.
+async fn reported(collector: &Collector) -> Value {
+    let path = "/api/v1/reports/latency?last=13d&by=provider,location,site,target,family";
+    let answer = collector.operator(Method::GET, path).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.json().await.unwrap()
 }
 
 /// The request with one bit flipped, one byte lost or one byte too many: in its body or in a header that counts.

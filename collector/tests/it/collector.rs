@@ -10,7 +10,7 @@ use peerlight_collector::{
 use peerlight_proto::{enrolment::EnrolmentToken, time::Timestamp};
 use reqwest::{Certificate, Client, Method, Response};
 use serde_json::{Value, json};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +76,11 @@ impl Collector {
 
     pub(crate) fn operator_token(&self) -> String {
         std::fs::read_to_string(paths::operator_token(self.directory.path())).unwrap().trim().to_owned()
+    }
+
+    /// Where everything that agents measured is kept.
+    pub(crate) fn store_file(&self) -> PathBuf {
+        paths::store(self.directory.path())
     }
 
     /// The CA that agents pin.

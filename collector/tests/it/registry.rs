@@ -138,6 +138,48 @@ async fn an_operator_brings_a_site_up_and_takes_it_down_from_the_command_line() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_prints_in_json_the_rows_that_the_list_shows() {
+    let collector = Collector::start().await;
+    let json = async |arguments: &str| -> Value {
+        let printed = collector.print(&format!("{arguments} --format json")).await.unwrap();
+        // A document on standard output; what people are told besides follows it on standard error.
+        let mut documents = serde_json::Deserializer::from_str(&printed).into_iter::<Value>();
+        documents.next().unwrap().unwrap()
+    };
+    for (change, list) in [
+        ("provider add Example_Telecom --asn 64500", "provider list --all"),
+        ("location add GB-LND", "location list --all"),
+        (
+            "registration add london-1 --provider Example_Telecom --location GB-LND --prefix 192.0.2.0/24 --allow-non-public",
+            "registration list --all",
+        ),
+        ("target add door --address outlook.office365.com --probe icmp --probe tcp:443", "target list"),
+        ("token create london-1", "token list --all"),
+        ("operator create ana --role reader", "operator list --all"),
+        ("token revoke 1", "token list --all"),
+        ("operator revoke 2", "operator list --all"),
+        ("registration end london-1", "registration list --all"),
+        ("provider end Example_Telecom", "provider list --all"),
+        ("location end GB-LND", "location list --all"),
+    ] {
+        let printed = json(change).await;
+        let mut rows = printed.as_array().cloned().unwrap_or_else(|| vec![printed]);
+        assert_eq!(rows.len(), if change.starts_with("target add") { 2 } else { 1 }, "{change}");
+        let listed = json(list).await;
+        for row in &mut rows {
+            let secret = row.as_object_mut().unwrap().remove("token");
+            assert_eq!(secret.is_some(), change.contains(" create "), "{change}");
+            assert!(listed.as_array().unwrap().contains(row), "{change}: {row} is not in {listed}");
+        }
+    }
+    let listed = json("target list").await;
+    assert_eq!(json("target remove 2").await, listed[1]);
+    let check = "registration check leeds-1 --provider x --location GB-LND --prefix 192.0.2.0/24";
+    assert!(collector.print(&format!("{check} --format json")).await.is_err());
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_api_answers_in_documents_and_refuses_in_problems() {
     let collector = Collector::start().await;
     let client = collector.client(&collector.token().unwrap());

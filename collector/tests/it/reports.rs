@@ -80,6 +80,13 @@ async fn what_is_wrong_with_a_question_is_said_at_once_and_names_what_is_there()
     assert_eq!(answer.status(), 422);
     let body: Value = answer.json().await.unwrap();
     assert_eq!(body["errors"].as_array().map(Vec::len), Some(3), "{body}");
+    let everything =
+        "by=city&metric=ping&last=never&format=xml&provider=Boralis&location=XX&site=none&target=nowhere";
+    let answer = ask(&collector, everything).await;
+    assert_eq!(answer.status(), 422);
+    let body: Value = answer.json().await.unwrap();
+    let errors: Vec<&str> = body["errors"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    insta::assert_snapshot!(errors.join("\n"));
     let answer = ask(&collector, "provider=Boralis&target=nowhere").await;
     assert_eq!(answer.status(), 422);
     let body: Value = answer.json().await.unwrap();

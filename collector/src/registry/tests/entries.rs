@@ -160,10 +160,10 @@ fn an_operator_is_known_by_its_token_until_it_is_revoked_or_replaced() {
     let fixture = Fixture::new();
     let registry = &fixture.registry;
     let local = Operator::local();
-    let first = registry.create_operator_token("ana", Role::Reader, &local, NOW).unwrap();
+    let first = registry.create_operator_token("ana", Role::Reader, &local, NOW).unwrap().token;
     let operator = registry.operator(&first).unwrap().unwrap();
     assert_eq!((operator.name.as_str(), operator.role), ("ana", Role::Reader));
-    let second = registry.create_operator_token("ana", Role::Administrator, &local, NOW).unwrap();
+    let second = registry.create_operator_token("ana", Role::Administrator, &local, NOW).unwrap().token;
     assert_eq!(registry.operator(&first).unwrap(), None);
     assert!(registry.operator(&second).unwrap().is_some());
     registry.revoke_operator_token(2, &local, NOW).unwrap();
@@ -178,7 +178,7 @@ fn no_secret_stands_in_the_file() {
     let fixture = Fixture::new();
     let london = fixture.london();
     let operator =
-        fixture.registry.create_operator_token("ana", Role::Reader, &Operator::local(), NOW).unwrap();
+        fixture.registry.create_operator_token("ana", Role::Reader, &Operator::local(), NOW).unwrap().token;
     let enrolment = fixture.secret(london.id, None);
     let mut files = 0;
     for file in std::fs::read_dir(fixture.directory.path()).unwrap() {

@@ -1,6 +1,6 @@
 //! From the parameters of a URL to a question, with everything that is wrong said at once.
 
-use super::{DEFAULT_LAST, Dimension, MAX_SLOTS, MAX_SPAN, Question, QuestionError, start_of_minute};
+use super::{DEFAULT_LAST, Dimension, MAX_SLOTS, MAX_SPAN, Question, start_of_minute};
 use crate::{organisation::OrganisationId, rfc3339};
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use std::{collections::BTreeSet, time::Duration};
@@ -12,11 +12,11 @@ pub(super) const PARAMETERS: [&str; 10] =
 const MAX_VALUES: usize = 64;
 const DAY: u64 = 86_400;
 
-pub(super) fn parse<'a>(
+pub(super) fn read<'a>(
     parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
     organisation: OrganisationId,
     now: Timestamp,
-) -> Result<Question, QuestionError> {
+) -> (Question, Vec<String>) {
     let mut reader = Reader { parameters: Vec::new(), errors: Vec::new() };
     for (name, value) in parameters {
         if !PARAMETERS.contains(&name) {
@@ -45,7 +45,7 @@ pub(super) fn parse<'a>(
         targets: reader.names("target"),
         step: reader.step(to.since(from)),
     };
-    if reader.errors.is_empty() { Ok(question) } else { Err(QuestionError { errors: reader.errors }) }
+    (question, reader.errors)
 }
 
 /// Takes parameters apart and keeps what is wrong with them.

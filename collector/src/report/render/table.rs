@@ -1,4 +1,6 @@
-//! Reports as a table for people, which fits a terminal of 120 to 160 columns.
+//! Reports as a table for people, which fits a terminal of 120 to 160 columns unless it is to hold every figure.
+
+mod wide;
 
 use super::figure;
 use crate::{
@@ -13,6 +15,15 @@ const NONE: &str = "-";
 
 /// The report as a table of at most `width` columns, with a line above that says what it is about and notes below.
 pub fn render(report: &Report, width: Option<u16>) -> String {
+    render_columns(report, &columns(report), width)
+}
+
+/// The same with every figure in a column of its own, as wide as that takes.
+pub fn render_wide(report: &Report) -> String {
+    render_columns(report, &wide::columns(report), None)
+}
+
+fn render_columns(report: &Report, columns: &[Column], width: Option<u16>) -> String {
     let mut text =
         format!("Latency in ms, {} to {}", rfc3339::seconds(report.from), rfc3339::seconds(report.to));
     if let Some(until) = report.measured_until {
@@ -23,7 +34,6 @@ pub fn render(report: &Report, width: Option<u16>) -> String {
         text.push_str("Nothing was measured in that span. Is an agent enrolled and running? See `peerlight-collector agent list`.\n");
         return text;
     }
-    let columns = columns(report);
     let mut table = Table::new();
     table.load_style(presets::NOTHING).force_no_tty();
     if let Some(width) = width {
@@ -52,57 +62,49 @@ fn aligned(column: &Column, text: String) -> Cell {
     Cell::new(text).set_alignment(if column.numeric { CellAlignment::Right } else { CellAlignment::Left })
 }
 
+fn text(title: &str, value: impl Fn(&ReportRow) -> String + 'static) -> Column {
+    Column { title: title.to_uppercase(), numeric: false, value: Box::new(value) }
+}
+
+fn number(title: &str, value: impl Fn(&ReportRow) -> String + 'static) -> Column {
+    Column { title: title.to_uppercase(), numeric: true, value: Box::new(value) }
+}
+
 fn columns(report: &Report) -> Vec<Column> {
-    let text = |title: &str, value: Box<dyn Fn(&ReportRow) -> String>| Column {
-        title: title.to_uppercase(),
-        numeric: false,
-        value,
-    };
-    let number = |title: &str, value: Box<dyn Fn(&ReportRow) -> String>| Column {
-        title: title.to_uppercase(),
-        numeric: true,
-        value,
-    };
     let mut columns = Vec::new();
     if report.question.step_seconds.is_some() {
-        columns
-            .push(text("slot", Box::new(|row| row.slot.map_or_else(|| NONE.to_owned(), rfc3339::seconds))));
+        columns.push(text("slot", |row| row.slot.map_or_else(|| NONE.to_owned(), rfc3339::seconds)));
     }
     for dimension in &report.question.by {
         let dimension = *dimension;
-        columns.push(text(dimension.name(), Box::new(move |row| name(row, dimension))));
+        columns.push(text(dimension.name(), move |row| name(row, dimension)));
     }
     columns.extend([
-        text("metric", Box::new(|row| row.metric.to_string())),
-        number("agents", Box::new(|row| row.agents.to_string())),
-        number("covered", Box::new(|row| row.coverage.map_or_else(|| NONE.to_owned(), figure::percent))),
-        number("sent", Box::new(|row| row.sent.to_string())),
-        number("loss", Box::new(|row| row.loss.map_or_else(|| NONE.to_owned(), loss))),
+        text("metric", |row| row.metric.to_string()),
+        number("agents", |row| row.agents.to_string()),
+        number("covered", covered),
+        number("sent", |row| row.sent.to_string()),
+        number("loss", |row| row.loss.map_or_else(|| NONE.to_owned(), loss)),
     ]);
     if report.rows.iter().any(|row| row.refused > 0) {
-        columns.push(number("refused", Box::new(|row| row.refused.to_string())));
+        columns.push(number("refused", |row| row.refused.to_string()));
     }
     columns.extend([
-        number("p50", Box::new(|row| bounded(row.latency_ms.p50, row.latency_interval_ms.p50))),
-        number("p95", Box::new(|row| bounded(row.latency_ms.p95, row.latency_interval_ms.p95))),
-        number("p95+loss", Box::new(with_loss)),
-        number("p99", Box::new(|row| ms(row.latency_ms.p99))),
-        number("jitter", Box::new(|row| ms(row.jitter_ms.and_then(|Jitter { p50, .. }| p50)))),
-        text("clock", Box::new(clock)),
+        number("p50", |row| bounded(row.latency_ms.p50, row.latency_interval_ms.p50)),
+        number("p95", |row| bounded(row.latency_ms.p95, row.latency_interval_ms.p95)),
+        number("p95+loss", |row| wide::with_loss(row.latency_ms.p95, row.latency_incl_loss_ms.p95)),
+        number("p99", |row| ms(row.latency_ms.p99)),
+        number("jitter", |row| ms(row.jitter_ms.and_then(|Jitter { p50, .. }| p50))),
+        text("clock", clock),
     ]);
     if report.rows.iter().any(|row| row.declared > 0) {
-        columns.push(number("declared", Box::new(|row| row.declared.to_string())));
+        columns.push(number("declared", |row| row.declared.to_string()));
     }
     columns
 }
 
-/// The 95th percentile with losses as infinitely slow: `lost` where its rank falls on a lost probe.
-fn with_loss(row: &ReportRow) -> String {
-    match row.latency_incl_loss_ms.p95 {
-        Some(value) => figure::ms(value),
-        None if row.latency_ms.p95.is_some() => "lost".to_owned(),
-        None => NONE.to_owned(),
-    }
+fn covered(row: &ReportRow) -> String {
+    row.coverage.map_or_else(|| NONE.to_owned(), figure::percent)
 }
 
 fn name(row: &ReportRow, dimension: Dimension) -> String {
