@@ -1,6 +1,7 @@
 //! The built-in targets: Microsoft's services as a branch office meets them. Used when neither the configuration nor the
 //! collector names any.
 
+use crate::targets::ScheduledTarget;
 use peerlight_proto::target::{ProbeKind, Target};
 use std::time::Duration;
 
@@ -94,6 +95,12 @@ pub fn microsoft() -> Vec<Target> {
         })
     });
     targets.collect()
+}
+
+/// The list as it is measured.
+pub fn scheduled() -> Vec<ScheduledTarget> {
+    let scheduled = |target: Target| ScheduledTarget { interval: default_interval(&target.probe), target };
+    microsoft().into_iter().map(scheduled).collect()
 }
 
 /// How often a kind of probe is sent unless told otherwise.

@@ -18,8 +18,18 @@ pub struct Cli {
     /// The state directory, instead of the configuration's
     #[arg(long, global = true, value_name = "PATH")]
     pub state_dir: Option<PathBuf>,
-    /// How to write the log, which goes to standard error; `PEERLIGHT_LOG=debug` makes it say more
-    #[arg(long, global = true, value_enum, default_value_t)]
+    /// How the log is written, which goes to standard error; `PEERLIGHT_LOG` says how much of it: `debug`,
+    /// `peerlight_agent=trace` …
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        env = "PEERLIGHT_LOG_FORMAT",
+        hide_env_values = true,
+        ignore_case = true
+    )]
     pub log_format: LogFormat,
     /// What to do
     #[command(subcommand)]
@@ -42,7 +52,9 @@ pub enum Command {
     /// Probe a few targets now, without any configuration
     Probe(ProbeArgs),
     /// Check the configuration and say what it will do
-    CheckConfig,
+    ///
+    /// Without a `[[target]]` this shows the built-in catalogue of Microsoft endpoints, and why each is in it.
+    CheckConfig(CheckConfigArgs),
     /// Say what the running agent is doing, or did last
     Status(StatusArgs),
     /// Send acknowledged batches again, for a collector that lost them
@@ -61,6 +73,14 @@ pub struct EnrolArgs {
     /// The file with the token; - is standard input
     #[arg(long, value_name = "PATH|-")]
     pub token_file: Option<PathBuf>,
+}
+
+/// How to show what a configuration does.
+#[derive(Debug, Args)]
+pub struct CheckConfigArgs {
+    /// How to show it
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// How to show the status.

@@ -3,7 +3,7 @@
 use crate::{
     cli::{Cli, Command, EnrolArgs, Format},
     clock::Clock,
-    config::{Config, ConfigError, describe},
+    config::{Config, ConfigError, Description, describe},
     credential,
     enrol::{Applicant, enrol},
     oneshot,
@@ -43,7 +43,7 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
         Command::Run => crate::run(config, shutdown).await?,
         Command::Enrol(args) => enrol_agent(&config, &args).await?,
         Command::Probe(args) => return oneshot::run(args).await,
-        Command::CheckConfig => say(&describe(&config))?,
+        Command::CheckConfig(args) => check_config(&config, args.format)?,
         Command::Status(args) => show_status(&config.state, args.format)?,
         Command::Resend(args) => resend(&config, args.since)?,
     }
@@ -55,7 +55,7 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
 fn load(cli: &Cli) -> Result<Config, ConfigError> {
     let path = cli.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
     let optional = match cli.command {
-        Command::Run | Command::CheckConfig => false,
+        Command::Run | Command::CheckConfig(_) => false,
         Command::Probe(_) => return Ok(Config::default()),
         Command::Enrol(_) | Command::Status(_) | Command::Resend(_) => cli.config.is_none(),
     };
@@ -117,6 +117,13 @@ fn read_token(file: Option<&Path>) -> anyhow::Result<String> {
         }
     }
     Ok(token)
+}
+
+fn check_config(config: &Config, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Table => say(&describe(config)),
+        Format::Json => say(&serde_json::to_string_pretty(&Description::of(config))?),
+    }
 }
 
 fn show_status(state: &StateDir, format: Format) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ mod describe;
 mod keys;
 mod raw;
 
-pub use describe::describe;
+pub use describe::{Description, describe};
 
 use crate::{
     paths::{DEFAULT_STATE, StateDir},

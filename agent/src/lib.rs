@@ -38,7 +38,6 @@ pub mod targets;
 mod tls;
 pub mod trust;
 
-use catalogue::{default_interval, microsoft};
 use clock::Clock;
 use config::Config;
 use credential::CredentialError;
@@ -46,7 +45,6 @@ use probe::{ProbeError, Prober};
 use spool::{Spool, SpoolError, handle::SharedSpool};
 use status::{Board, Status};
 use std::{io, sync::Arc, time::Duration};
-use targets::ScheduledTarget;
 use tokio_util::sync::CancellationToken;
 
 /// A file that is still being written after so long never will be finished.
@@ -89,14 +87,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         };
     });
     tracing::info!(agent = %key.agent(), version = env!("CARGO_PKG_VERSION"), "measuring begins");
-    let builtin = microsoft()
-        .into_iter()
-        .map(|target| ScheduledTarget { interval: default_interval(&target.probe), target })
-        .collect();
     let parts = pipeline::Parts {
         probe: Arc::new(prober),
         strays,
-        builtin,
+        builtin: catalogue::scheduled(),
         key,
         spool,
         clock,

@@ -24,7 +24,6 @@ use futures::future::BoxFuture;
 use peerlight_proto::{series::Family, target::Target};
 
 pub use ceilings::{Ceilings, OutsideCeilings};
-pub use pace::shortest_public_interval;
 pub use prober::{ProbeError, Prober};
 pub use settings::{IcmpEngine, ProbeSettings, Trust};
 

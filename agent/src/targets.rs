@@ -1,13 +1,10 @@
 //! What is measured: the configured targets, those that the collector assigns, and the ceilings over both. Pure.
 
-use crate::{
-    catalogue::default_interval,
-    probe::{self, shortest_public_interval},
-    schedule::Entry,
-};
+use crate::{catalogue::default_interval, probe, schedule::Entry};
 use ipnet::IpNet;
 use peerlight_proto::{
     assignment::Assignment,
+    ceilings::shortest_interval,
     series::Family,
     target::{Host, ProbeKind, Target},
 };
@@ -59,7 +56,7 @@ impl Ceilings {
         match address.ip() {
             Some(ip) if self.allows(ip) => SHORTEST_ALLOWED,
             None if self.widened() => SHORTEST_ALLOWED,
-            Some(_) | None => shortest_public_interval(probe),
+            Some(_) | None => shortest_interval(probe),
         }
     }
 
@@ -118,7 +115,7 @@ pub fn select(
         let target = assigned.target.clone();
         // What the collector names is public until its address says otherwise.
         let named = target.address.ip().is_none();
-        let floor = if named { shortest_public_interval(&target.probe) } else { floor(&target) };
+        let floor = if named { shortest_interval(&target.probe) } else { floor(&target) };
         wanted.push((ScheduledTarget { target, interval }, floor));
     }
     if wanted.is_empty() {

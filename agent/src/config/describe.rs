@@ -1,11 +1,114 @@
-//! What a configuration will do, in words: the answer of `check-config`.
+//! What a configuration will do: the answer of `check-config`, in words or as JSON.
 
 use super::Config;
-use crate::{probe::IcmpEngine, trust::CollectorTrust};
+use crate::{
+    catalogue::{self, ENTRIES},
+    probe::IcmpEngine,
+    targets::ScheduledTarget,
+    trust::CollectorTrust,
+};
 use comfy_table::{Table, presets};
+use peerlight_proto::{duration, enrolment::SiteAssertion, target::ProbeKind};
+use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Says what the agent will do with this configuration.
+/// What the agent will do with a configuration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Description {
+    /// None where the enrolment names it.
+    site: Option<SiteAssertion>,
+    /// Where batches go; none where the enrolment names it.
+    collector: Option<String>,
+    trust: CollectorTrust,
+    families: Vec<&'static str>,
+    icmp_engine: &'static str,
+    timeout_ms: u128,
+    deadline_ms: u128,
+    /// How long one measurement lasts.
+    interval_s: u32,
+    spool: SpoolDescription,
+    /// The networks in which the ceilings are widened.
+    allow: Vec<String>,
+    /// What is measured unless the collector assigns something.
+    source: Source,
+    packets_per_second: f64,
+    targets: Vec<PlannedTarget>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct SpoolDescription {
+    directory: String,
+    max_bytes: u64,
+    max_age_s: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Source {
+    Configuration,
+    /// The built-in one: nothing is configured.
+    Catalogue,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct PlannedTarget {
+    name: String,
+    service: String,
+    address: String,
+    probe: String,
+    interval_ms: u128,
+    /// Why the catalogue has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+impl Description {
+    /// What the agent will do with this configuration.
+    pub fn of(config: &Config) -> Self {
+        let settings = &config.probing.settings;
+        let (source, targets) = match config.targets.as_slice() {
+            [] => (Source::Catalogue, catalogue::scheduled()),
+            configured => (Source::Configuration, configured.to_vec()),
+        };
+        Self {
+            site: config.site.clone(),
+            collector: config.collector.url.as_ref().map(ToString::to_string),
+            trust: config.collector.trust,
+            families: config.probing.families.iter().map(|family| family.as_str()).collect(),
+            icmp_engine: match settings.icmp_engine {
+                IcmpEngine::Native => "native",
+                IcmpEngine::Portable => "portable",
+            },
+            timeout_ms: settings.timeout.as_millis(),
+            deadline_ms: settings.deadline.as_millis(),
+            interval_s: config.probing.interval.as_secs(),
+            spool: SpoolDescription {
+                directory: config.state.spool().display().to_string(),
+                max_bytes: config.spool.max_bytes,
+                max_age_s: config.spool.max_age.as_secs(),
+            },
+            allow: config.limits.allow.iter().map(ToString::to_string).collect(),
+            source,
+            packets_per_second: config.limits.packets_per_second(&targets, config.probing.families.len()),
+            targets: targets.iter().map(|scheduled| planned(scheduled, source)).collect(),
+        }
+    }
+}
+
+fn planned(scheduled: &ScheduledTarget, source: Source) -> PlannedTarget {
+    let target = &scheduled.target;
+    let entry = ENTRIES.iter().find(|entry| source == Source::Catalogue && entry.name == target.name);
+    PlannedTarget {
+        name: target.name.clone(),
+        service: target.service.clone(),
+        address: target.address.to_string(),
+        probe: target.probe.to_string(),
+        interval_ms: scheduled.interval.as_millis(),
+        reason: entry.map(|entry| entry.reason),
+    }
+}
+
+/// Says in words what the agent will do with this configuration.
 pub fn describe(config: &Config) -> String {
     let mut text = String::new();
     let mut line = |words: String| {
@@ -33,14 +136,14 @@ pub fn describe(config: &Config) -> String {
     line(format!(
         "Probes over {} with {engine}: answered within {}, late until {}; one measurement per {} s.",
         families.join(" and "),
-        humantime::format_duration(probing.settings.timeout),
-        humantime::format_duration(probing.settings.deadline),
+        duration::text(probing.settings.timeout),
+        duration::text(probing.settings.deadline),
         probing.interval.as_secs(),
     ));
     line(format!(
         "Keeps up to {} MiB and {} of batches in {}.",
         config.spool.max_bytes >> 20,
-        humantime::format_duration(config.spool.max_age),
+        duration::text(config.spool.max_age),
         config.state.spool().display(),
     ));
     if config.limits.widened() {
@@ -50,17 +153,26 @@ pub fn describe(config: &Config) -> String {
             nets.join(", ")
         ));
     }
-    if config.targets.is_empty() {
-        line("Configures no targets: measures what the collector assigns, else the built-in Microsoft catalogue.".to_owned());
-        return text;
-    }
-    let rate = config.limits.packets_per_second(&config.targets, probing.families.len());
-    line(format!(
-        "Measures these targets, about {rate:.1} packets a second, and what the collector assigns:\n"
-    ));
-    text.push_str(&table(config));
-    text.push('\n');
+    text.push_str(&targets(config));
     text
+}
+
+fn targets(config: &Config) -> String {
+    let rate = |targets: &[ScheduledTarget]| {
+        config.limits.packets_per_second(targets, config.probing.families.len())
+    };
+    if config.targets.is_empty() {
+        let rate = rate(&catalogue::scheduled());
+        return format!(
+            "Configures no targets: measures what the collector assigns, else the built-in Microsoft catalogue, about {rate:.1} packets a second:\n\n{}",
+            catalogue_table()
+        );
+    }
+    let rate = rate(&config.targets);
+    format!(
+        "Measures these targets, about {rate:.1} packets a second, and what the collector assigns:\n\n{}\n",
+        table(config)
+    )
 }
 
 fn table(config: &Config) -> String {
@@ -73,8 +185,30 @@ fn table(config: &Config) -> String {
             target.service.clone(),
             target.address.to_string(),
             target.probe.to_string(),
-            humantime::format_duration(scheduled.interval).to_string(),
+            duration::text(scheduled.interval),
         ]);
     }
     table.trim_fmt()
+}
+
+/// An entry a line, and why it is there below it.
+fn catalogue_table() -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["name", "service", "address", "probes"]);
+    for entry in ENTRIES {
+        let probes: Vec<_> = entry.probes.iter().map(|probe| with_interval(probe)).collect();
+        table.add_row([entry.name, entry.service, entry.address, &probes.join(", ")]);
+    }
+    let lines = table.trim_fmt();
+    let (header, rows) = lines.split_once('\n').unwrap_or((&lines, ""));
+    let rows = rows.lines().zip(ENTRIES).map(|(row, entry)| format!("{row}\n     {}\n", entry.reason));
+    format!("{header}\n{}", rows.collect::<String>())
+}
+
+fn with_interval(probe: &str) -> String {
+    let interval = probe.parse::<ProbeKind>().map(|probe| catalogue::default_interval(&probe));
+    interval.map_or_else(
+        |_never| probe.to_owned(),
+        |interval| format!("{probe} every {}", duration::text(interval)),
+    )
 }

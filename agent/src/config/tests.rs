@@ -82,6 +82,17 @@ fn an_empty_file_is_the_default_configuration() {
 }
 
 #[test]
+fn the_json_of_check_config_says_what_is_measured_and_why() {
+    let text = |config: &Config| serde_json::to_string_pretty(&Description::of(config)).unwrap();
+    let catalogue: serde_json::Value = serde_json::from_str(&text(&Config::default())).unwrap();
+    assert_eq!(catalogue["source"], "catalogue");
+    let targets = catalogue["targets"].as_array().unwrap();
+    assert_eq!(targets.len(), crate::catalogue::scheduled().len());
+    assert!(targets.iter().all(|target| target["reason"].as_str().is_some_and(|reason| !reason.is_empty())));
+    insta::assert_snapshot!(text(&Config::parse(SAMPLE).unwrap()));
+}
+
+#[test]
 fn every_key_is_known_and_reaches_the_configuration() {
     let config = Config::parse(FULL).unwrap();
     assert_eq!(config.probing.settings.timeout, Duration::from_secs(1));

@@ -2,29 +2,15 @@
 //! because only resolution tells where it leads; where it leads elsewhere, turns that come too early are skipped. Pure.
 
 use crate::schedule::MAX_LATENESS;
-use peerlight_proto::{
-    id::TargetId,
-    series::Family,
-    target::{ProbeKind, Target},
-};
+use peerlight_proto::{ceilings::shortest_interval, id::TargetId, series::Family, target::Target};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// How many targets are remembered before those that have long been silent are forgotten.
 const MANY: usize = 1_024;
-
-/// The shortest interval of a public address (rules, §9).
-pub fn shortest_public_interval(probe: &ProbeKind) -> Duration {
-    match probe {
-        ProbeKind::Https { .. } => Duration::from_secs(30),
-        ProbeKind::Icmp | ProbeKind::Tcp { .. } | ProbeKind::Dns | ProbeKind::Udp { .. } => {
-            Duration::from_secs(1)
-        }
-    }
-}
 
 /// When each target was due last, by its ceiling.
 #[derive(Debug, Default)]
@@ -34,7 +20,7 @@ impl Pace {
     /// Whether `target` may be probed over `family` now; if so, that is remembered. A turn may be as early as another
     /// was late, but on average there is one in each shortest interval.
     pub(super) fn permits(&self, target: &Target, family: Family, now: Instant) -> bool {
-        let shortest = shortest_public_interval(&target.probe);
+        let shortest = shortest_interval(&target.probe);
         let mut due = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if due.len() >= MANY {
             due.retain(|_, due| *due + shortest > now);
@@ -52,6 +38,7 @@ impl Pace {
 mod tests {
     use super::*;
     use crate::probe::exchange::now;
+    use std::time::Duration;
 
     fn target(probe: &str) -> Target {
         Target {
