@@ -225,6 +225,6 @@ pub(super) fn each_of_rollups(
 }
 
 /// The first whole second at or after an instant.
-fn ceil_secs(instant: Timestamp) -> i64 {
+pub(super) fn ceil_secs(instant: Timestamp) -> i64 {
     Timestamp::from_micros(instant.as_micros().saturating_add(999_999)).as_secs()
 }

@@ -97,7 +97,7 @@ async fn a_file_of_the_first_version_is_taken_over_with_no_offset_known() {
     let store = SqliteStore::open(&path(&directory)).unwrap();
     assert_eq!(answer(&store).await.unwrap(), rows);
     assert_eq!(rows[0].totals.clock_offsets, None);
-    assert_eq!(version(), Ok(2), "an older collector refuses it from now on");
+    assert_eq!(version(), Ok(3), "an older collector refuses it from now on");
 }
 
 #[tokio::test]
