@@ -5,7 +5,7 @@ use crate::{
     organisation::OrganisationId,
     registry::{RegistrationId, RegistryError},
     rfc3339,
-    store::{Reattribution, Store as _, StoreError},
+    store::{Reattribution, StoreError},
 };
 use peerlight_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -10,7 +10,7 @@ use crate::{
     reattribution::{self, ReattributionEntry, ReattributionError},
     registry::{Operator, RegistrationId},
     rfc3339,
-    store::{Reattribute, Store as _, StoreError},
+    store::{Reattribute, StoreError},
 };
 use axum::{Extension, Json, extract::State};
 use http::StatusCode;
@@ -78,9 +78,12 @@ pub async fn add(
         reason: new.reason.trim().to_owned(),
         begun: now,
     };
-    let id = app.store.begin_reattribution(order).await.map_err(|error| match error {
-        StoreError::CutsRollup { .. } => invalid(vec![error.to_string()]),
-        other => ApiError::from(other),
+    let id = app.store.begin_reattribution(order).await.map_err(|error| {
+        if matches!(error, StoreError::CutsRollup { .. }) {
+            invalid(vec![error.to_string()])
+        } else {
+            ApiError::from(error)
+        }
     })?;
     match tokio::time::timeout(PATIENCE, reattribution::carry_out(&app, &mut BTreeSet::new())).await {
         // Accepted durably: whoever looks next goes on with it.

@@ -313,6 +313,9 @@ fn note(slice: &mut Slice, entry: &Entry, kept: Kept) {
     slice.stale.insert((KEPT_DAYS, day_of(start)));
 }
 
+/// A block with entries moved, and those entries.
+type Rewritten = (Vec<u8>, Vec<Entry>);
+
 /// The block with the entries that are taken moved, and those entries; none if it holds none of them, or is damaged.
 ///
 /// A rollup may then hold two entries of one key: answers merge them, as they merge entries of two parts.
@@ -320,7 +323,7 @@ fn reattribute(
     block: &[u8],
     order: &Reattribute,
     counts: &mut Moved,
-) -> Result<Option<(Vec<u8>, Vec<Entry>)>, StoreError> {
+) -> Result<Option<Rewritten>, StoreError> {
     let mut entries = match coding::decode(block) {
         Ok(entries) => entries,
         Err(error) => {
