@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod operators;
 pub mod providers;
+pub mod reattributions;
 pub mod registrations;
 pub mod reports;
 pub mod sign_in;

@@ -9,6 +9,7 @@ mod location;
 mod operator;
 mod output;
 mod provider;
+mod reattribution;
 mod registration;
 mod registry;
 mod report;
@@ -22,8 +23,8 @@ pub use output::Output;
 
 pub use registry::{
     AgentCommand, AuditOptions, LocationArgs, LocationCommand, OperatorCommand, ProviderArgs,
-    ProviderCommand, RegistrationArgs, RegistrationCommand, RegistrationListOptions, TargetArgs,
-    TargetCommand, TokenArgs, TokenCommand,
+    ProviderCommand, ReattributeArgs, RegistrationArgs, RegistrationCommand, RegistrationListOptions,
+    TargetArgs, TargetCommand, TokenArgs, TokenCommand,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod organisation;
 pub mod paths;
 pub mod rate;
+pub mod reattribution;
 pub mod registry;
 pub mod report;
 pub mod retention;
@@ -158,7 +159,8 @@ pub async fn run_over(
     tokio::join!(
         serve(agents, for_agents, shutdown.clone()),
         serve(operators, for_operators, shutdown.clone()),
-        keep_house(&app, &certificate, shutdown),
+        keep_house(&app, &certificate, shutdown.clone()),
+        reattribution::keep_on(&app, shutdown),
     );
     tracing::info!("the collector has stopped");
     Ok(())

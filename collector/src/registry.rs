@@ -15,6 +15,7 @@ mod nonces;
 mod operators;
 pub mod prefixes;
 mod providers;
+mod reattribution;
 mod registration;
 mod registrations;
 mod schema;

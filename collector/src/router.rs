@@ -4,8 +4,8 @@ use crate::{
     api::{
         agents, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
-        health, locations, metrics, openapi, operators, providers, registrations, reports, sign_in, status,
-        targets, tokens, whoami,
+        health, locations, metrics, openapi, operators, providers, reattributions, registrations, reports,
+        sign_in, status, targets, tokens, whoami,
     },
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
@@ -96,6 +96,7 @@ fn registry_routes() -> OpenApiRouter<App> {
         .routes(routes!(registrations::list, registrations::add))
         .routes(routes!(registrations::check))
         .routes(routes!(registrations::end))
+        .routes(routes!(reattributions::list, reattributions::add))
         .routes(routes!(agents::list))
         .routes(routes!(agents::show, agents::revoke))
         .routes(routes!(targets::list, targets::add))

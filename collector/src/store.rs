@@ -9,17 +9,20 @@ mod conformance;
 pub mod crash_point;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod given_away;
 #[cfg(test)]
 mod memory;
 mod merge;
+mod reattribution;
 mod sqlite;
 mod totals;
 
+pub use reattribution::{Moved, Reattribute, Reattribution};
 pub use sqlite::SqliteStore;
 pub(crate) use totals::joined;
 pub use totals::{ClockOffsets, Totals};
 
-use crate::{ingest::Admitted, organisation::OrganisationId, registry::RegistrationId};
+use crate::{ingest::Admitted, organisation::OrganisationId, registry::RegistrationId, rfc3339};
 use futures::future::BoxFuture;
 use ipnet::IpNet;
 use peerlight_proto::{
@@ -56,6 +59,17 @@ pub trait Store: Send + Sync {
     /// Drops what the retention no longer keeps at `now`, in slices. Finer rows go only after their rollups were
     /// recomputed.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired, StoreError>>;
+
+    /// Accepts a re-attribution durably and says its number; [`Store::reattribute`] carries it out. An end of its span
+    /// that lies within a rollup whose finer rows have expired is refused ([`StoreError::CutsRollup`]).
+    fn begin_reattribution(&self, order: Reattribute) -> BoxFuture<'_, Result<i64, StoreError>>;
+
+    /// Finishes, in slices, every re-attribution that was begun: also one that a crash interrupted. It moves what the
+    /// store holds at the end of it; what comes later is admitted for what is registered then. The ledger stays as it is.
+    fn reattribute(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Every re-attribution, the latest first.
+    fn reattributions(&self) -> BoxFuture<'_, Result<Vec<Reattribution>, StoreError>>;
 
     /// How much there is.
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>>;
@@ -105,7 +119,7 @@ pub struct RowKey {
     pub agent: AgentId,
     /// How the measurement came to this registration.
     pub attribution: Attribution,
-    /// The registered prefix that the observed address lies in.
+    /// The registered prefix that the observed address lies in; off-prefix, the /24 or /48 of that address.
     pub prefix: Option<IpNet>,
     /// What was measured.
     pub series: peerlight_proto::id::SeriesId,
@@ -149,6 +163,8 @@ pub struct Presence {
     pub first: Timestamp,
     /// The end of its last interval.
     pub last: Timestamp,
+    /// What of it was given to another registration, in order and apart.
+    pub given_away: Vec<(Timestamp, Timestamp)>,
 }
 
 /// How long each resolution lives (rules, §6).
@@ -245,6 +261,19 @@ pub enum StoreError {
     TooLarge {
         /// Its size.
         bytes: usize,
+    },
+    /// The end of a span lies within a rollup that cannot be taken apart any more.
+    #[error(
+        "{} lies within a rollup whose measurements have expired, which can only move whole; end the span at {} or at {}",
+        rfc3339::text(*at), rfc3339::text(*before), rfc3339::text(*after)
+    )]
+    CutsRollup {
+        /// The end.
+        at: Timestamp,
+        /// The nearest instant before it that can be an end.
+        before: Timestamp,
+        /// The nearest one after it.
+        after: Timestamp,
     },
     /// The store is shutting down.
     #[error("the store is closed")]

@@ -1,8 +1,9 @@
-//! `registration add|check|list|end`.
+//! `registration add|check|list|end`; the commands that move measurements stand in `reattribution.rs`.
 
 use super::{
     Format, Output, RegistrationArgs, RegistrationCommand, RegistrationListOptions,
     output::{listed, or_dash},
+    reattribution,
 };
 use crate::{
     api::{list::List, registrations::Checked},
@@ -32,6 +33,8 @@ pub(super) async fn run(
             output.changed(format, &passed, "every check passes; nothing was registered")
         }
         RegistrationCommand::List(options) => list(options, client, output).await,
+        RegistrationCommand::Reattribute(args) => reattribution::reattribute(args, client, output).await,
+        RegistrationCommand::Reattributions(options) => reattribution::list(options, client, output).await,
         RegistrationCommand::End { registration, at, options } => {
             let found = find(&registration, client).await?;
             let query: Vec<(&str, String)> = at.map(|at| ("at", at)).into_iter().collect();

@@ -109,6 +109,33 @@ pub enum RegistrationCommand {
         #[command(flatten)]
         options: ChangeOptions,
     },
+    /// Give what was measured in a span to another registration. The audit keeps who did it and why.
+    Reattribute(ReattributeArgs),
+    /// List what was given to another registration, and how far that is.
+    Reattributions(ListOptions),
+}
+
+/// Measurements to give to another registration.
+#[derive(Debug, Clone, Args)]
+pub struct ReattributeArgs {
+    /// The registration that they count for: its site's name or its number.
+    #[arg(value_name = "FROM")]
+    pub source: String,
+    /// The registration that they are to count for.
+    #[arg(value_name = "TO")]
+    pub target: String,
+    /// Only intervals that start at this instant or later, RFC 3339 or a date; every one unless given.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only intervals that start before this instant; now unless given.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Why; the audit keeps it.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// A site to register.

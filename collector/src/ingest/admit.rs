@@ -21,7 +21,12 @@ use peerlight_proto::{
     problem::ProblemType,
     time::{Interval, Timestamp},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+
+/// The longest IPv4 prefix that networks take from each other.
+const ANNOUNCED_V4: u8 = 24;
+/// The longest IPv6 prefix that networks take from each other.
+const ANNOUNCED_V6: u8 = 48;
 
 /// A batch that may be stored. Only [`admit`] makes one.
 #[derive(Debug, Clone)]
@@ -47,6 +52,7 @@ pub struct AdmittedMeasurement {
     pub(crate) measurement: Measurement,
     pub(crate) registration: RegistrationId,
     pub(crate) attribution: Attribution,
+    /// As [`crate::store::RowKey`] has it.
     pub(crate) prefix: Option<IpNet>,
 }
 
@@ -179,15 +185,22 @@ fn check_interval(interval: Interval, oldest_end: Timestamp, now: Timestamp) -> 
 }
 
 /// Verified if the public address that was observed lies in a prefix of the registration, the longest one; declared if
-/// none was observed; else off-prefix (rules, §7).
+/// none was observed; else off-prefix, by the address's own network (rules, §7).
 fn attribute(measurement: Measurement, registration: &Registration) -> AdmittedMeasurement {
-    let prefix = prefix_of(registration, &measurement);
-    let attribution = match (measurement.observed, prefix) {
-        (None, _) => Attribution::Declared,
-        (Some(_), Some(_)) => Attribution::Verified,
-        (Some(_), None) => Attribution::OffPrefix,
+    let registered = prefix_of(registration, &measurement);
+    let (attribution, prefix) = match (measurement.observed, registered) {
+        (None, _) => (Attribution::Declared, None),
+        (Some(_), Some(prefix)) => (Attribution::Verified, Some(prefix)),
+        (Some(observed), None) => (Attribution::OffPrefix, Some(network_of(observed.address))),
     };
     AdmittedMeasurement { measurement, registration: registration.id, attribution, prefix }
+}
+
+/// The network that an address off every prefix is shown by: as fine as routes are announced.
+fn network_of(address: IpAddr) -> IpNet {
+    let address = address.to_canonical();
+    let length = if address.is_ipv4() { ANNOUNCED_V4 } else { ANNOUNCED_V6 };
+    IpNet::new_assert(address, length).trunc()
 }
 
 fn span(measurements: &[AdmittedMeasurement]) -> Duration {

@@ -25,6 +25,8 @@ pub(super) struct Schedule {
     pub(super) series: Arc<Series>,
     first: Timestamp,
     until: Timestamp,
+    /// Spans in which it counts for another registration.
+    given_away: Vec<(Timestamp, Timestamp)>,
 }
 
 /// The schedules that these presences tell of.
@@ -73,6 +75,7 @@ pub(super) fn schedules(
                 registration: seen.registration,
                 first: seen.first,
                 series: seen.series,
+                given_away: seen.given_away,
             }
         })
         .collect()
@@ -95,7 +98,9 @@ fn interval(series: &Series) -> Duration {
 impl Schedule {
     /// The turns that it had from `from` until `to`.
     pub(super) fn turns(&self, from: Timestamp, to: Timestamp) -> u64 {
-        let span = self.until.min(to).since(self.first.max(from));
+        let (from, to) = (self.first.max(from), self.until.min(to));
+        let given_away = self.given_away.iter().map(|(start, end)| to.min(*end).since(from.max(*start)));
+        let span = to.since(from).saturating_sub(given_away.sum());
         u64::try_from(span.as_micros() / interval(&self.series).as_micros()).unwrap_or(u64::MAX)
     }
 }
@@ -153,6 +158,15 @@ mod tests {
         assert_eq!(turns(&[a.clone(), b], HOUR, HOUR), [342, 342], "less what may be on its way");
         let kept = presence(&series(Metric::TcpConnect, "a"), 0, HOUR);
         assert_eq!(turns(&[a, kept], HOUR, HOUR), [180, 360]);
+    }
+
+    #[test]
+    fn nothing_is_expected_of_what_counts_for_another_registration() {
+        let spans = [(300, 900), (1_800, 2 * HOUR)].map(|(from, to)| (at(from), at(to)));
+        let seen =
+            Presence { given_away: spans.to_vec(), ..presence(&series(Metric::IcmpRtt, "a"), 0, HOUR) };
+        let expected = [HOUR, 600, 1_000].map(|to| turns(std::slice::from_ref(&seen), HOUR, to));
+        assert_eq!(expected, [[30 + 90], [30], [30 + 10]]);
     }
 
     #[test]

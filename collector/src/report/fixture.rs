@@ -48,6 +48,7 @@ pub(crate) fn presence(series: &Series, first: i64, last: i64) -> Presence {
         series: Arc::new(series.clone()),
         first: Timestamp::from_secs(first),
         last: Timestamp::from_secs(last),
+        given_away: Vec::new(),
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     ClockOffsets, PutOutcome, Query, Row, Store,
     fixture::{
         DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, digest, everything, measurement, part_of,
-        scheduled, series,
+        reattribute, scheduled, series,
     },
     memory::MemoryStore,
 };
@@ -30,6 +30,8 @@ async fn suite<S: Store>(mut open: impl FnMut() -> S) {
     the_offset_of_a_clock_travels_with_its_batch(&open()).await;
     retention_coarsens_answers_and_loses_no_probe_before_its_time(&open()).await;
     a_batch_that_nobody_can_tell_from_a_replay_is_refused(&open()).await;
+    what_is_reattributed_counts_for_the_other_registration_alone(&open()).await;
+    what_is_given_away_is_expected_of_the_other_registration_alone(&open()).await;
 }
 
 /// Two minutes of both series, `minutes` after midnight.
@@ -264,6 +266,64 @@ async fn a_batch_that_nobody_can_tell_from_a_replay_is_refused(store: &dyn Store
         put(store, &caller, &minutes_of(&caller, 1, 20), now.plus(MINUTE * 20)).await,
         PutOutcome::Stored
     );
+}
+
+async fn what_is_reattributed_counts_for_the_other_registration_alone(store: &dyn Store) {
+    let (caller, now) = (caller(1, 1), MIDNIGHT.plus(DAY));
+    for (sequence, minutes) in [(0, 60), (1, 61), (2, 120)] {
+        put(store, &caller, &minutes_of(&caller, sequence, minutes), now).await;
+    }
+    let of = async |registration: i64| {
+        let registrations = Some(BTreeSet::from([crate::registry::RegistrationId(registration)]));
+        let query = Query { registrations, ..everything(1, MIDNIGHT, MIDNIGHT.plus(DAY)) };
+        scheduled(&store.scan(query).await.unwrap())
+    };
+    let carry_out = async |order| {
+        store.begin_reattribution(order).await.unwrap();
+        store.reattribute(now).await.unwrap();
+    };
+    let one = 2 * (4 + 3);
+    // Not folded yet: the first minute of the first batch alone.
+    carry_out(reattribute(1, 2, None, MIDNIGHT.plus(MINUTE * 61))).await;
+    assert_eq!((of(1).await, of(2).await), (5 * one / 2, one / 2));
+    store.roll_up(now.plus(DAY)).await.unwrap();
+    assert_eq!((of(1).await, of(2).await), (5 * one / 2, one / 2), "nor does folding change it");
+    // Folded: up to two hours after midnight, and a replay changes nothing.
+    carry_out(reattribute(1, 2, Some(MIDNIGHT), MIDNIGHT.plus(MINUTE * 120))).await;
+    assert_eq!((of(1).await, of(2).await), (one, 2 * one));
+    let again = put(store, &caller, &minutes_of(&caller, 0, 60), now).await;
+    assert_eq!((again, of(1).await, of(2).await), (PutOutcome::Duplicate, one, 2 * one));
+    // What it was made of has gone, and then the quarter hours have, too.
+    store.expire(MIDNIGHT.plus(DAY * 5), RETENTION).await.unwrap();
+    carry_out(reattribute(2, 3, Some(MIDNIGHT.plus(MINUTE * 45)), MIDNIGHT.plus(MINUTE * 75))).await;
+    assert_eq!((of(1).await, of(2).await, of(3).await), (one, 0, 2 * one));
+    store.expire(MIDNIGHT.plus(DAY * 7), RETENTION).await.unwrap();
+    carry_out(reattribute(3, 1, None, MIDNIGHT.plus(DAY))).await;
+    assert_eq!((of(1).await, of(2).await, of(3).await), (3 * one, 0, 0));
+}
+
+async fn what_is_given_away_is_expected_of_the_other_registration_alone(store: &dyn Store) {
+    let (caller, now) = (caller(1, 1), MIDNIGHT.plus(DAY));
+    put(store, &caller, &minutes_of(&caller, 0, 60), now).await;
+    put(store, &caller, &minutes_of(&caller, 1, 180), now).await;
+    let at = |minutes: u32| MIDNIGHT.plus(MINUTE * minutes);
+    let present = async |registration: i64| -> BTreeSet<_> {
+        let presence = store.presence(OrganisationId(1)).await.unwrap();
+        let of = presence.into_iter().filter(|seen| seen.registration.0 == registration);
+        of.map(|seen| (seen.first, seen.last, seen.given_away)).collect()
+    };
+    let whole = (at(60), at(182), Vec::new());
+    assert_eq!(present(1).await, BTreeSet::from([whole.clone()]));
+    for (from, to) in [(1, 2), (2, 1)] {
+        store.begin_reattribution(reattribute(from, to, Some(at(90)), at(120))).await.unwrap();
+        store.reattribute(now).await.unwrap();
+        if to == 2 {
+            let middle = vec![(at(90), at(120))];
+            assert_eq!(present(1).await, BTreeSet::from([(at(60), at(182), middle)]));
+            assert_eq!(present(2).await, BTreeSet::from([(at(90), at(120), Vec::new())]));
+        }
+    }
+    assert_eq!((present(1).await, present(2).await), (BTreeSet::from([whole]), BTreeSet::new()));
 }
 
 mod backends {

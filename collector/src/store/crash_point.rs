@@ -1,7 +1,7 @@
 //! Named instants at which a test may kill this process: what a power cut does, at the worst moments.
 
 /// Every point, for the test that kills at each.
-pub const CRASH_POINTS: [&str; 10] = [
+pub const CRASH_POINTS: [&str; 13] = [
     "before-ledger",
     "before-batch",
     "after-batch",
@@ -12,6 +12,9 @@ pub const CRASH_POINTS: [&str; 10] = [
     "after-rollup-commit",
     "before-expiry-commit",
     "after-expiry-commit",
+    "reattribution-written",
+    "before-reattribution-commit",
+    "after-reattribution-commit",
 ];
 
 /// Ends the process at once if the environment's `PEERLIGHT_CRASH_AT` names this point, as `NAME` or `NAME:N` for the

@@ -4,7 +4,7 @@ use crate::{
     ingest::{Admitted, Caller, admit},
     organisation::OrganisationId,
     registry::{Registration, RegistrationId},
-    store::{Query, Retention, Row},
+    store::{Query, Reattribute, Retention, Row},
 };
 use peerlight_proto::{
     batch::{Batch, Health, Part},
@@ -150,6 +150,21 @@ pub(crate) fn everything(organisation: i64, from: Timestamp, to: Timestamp) -> Q
         metrics: BTreeSet::new(),
         registrations: None,
         step: None,
+    }
+}
+
+/// Everything of the first organisation that starts in the span goes from one site to another, which has the same prefixes.
+pub(crate) fn reattribute(from: u8, to: u8, since: Option<Timestamp>, until: Timestamp) -> Reattribute {
+    Reattribute {
+        organisation: OrganisationId(1),
+        from: RegistrationId(i64::from(from)),
+        to: RegistrationId(i64::from(to)),
+        prefixes: caller(1, to).registration.prefixes,
+        since,
+        until,
+        who: "ana".into(),
+        reason: "the provider changed before we heard".into(),
+        begun: until,
     }
 }
 

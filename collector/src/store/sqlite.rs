@@ -9,13 +9,17 @@ mod kill;
 mod log;
 mod plan;
 mod reader;
+mod reattribution;
 mod rollups;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use self::{expiry::Layer, reader::Reader, writer::Writer};
-use super::{Expired, Health, Presence, PutOutcome, Query, Retention, Row, Store, StoreError};
+use super::{
+    Expired, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention, Row, Store,
+    StoreError,
+};
 use crate::{ingest::Admitted, organisation::OrganisationId};
 use futures::future::BoxFuture;
 use peerlight_proto::{
@@ -31,9 +35,10 @@ use std::{
 
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
 const OLDEST_SQLITE: i32 = 3_051_003;
-/// 2: entries of blocks carry the offsets of clocks. The tables are those of 1.
-const SCHEMA_VERSION: i64 = 2;
+/// 2: entries of blocks carry the offsets of clocks. The tables are those of 1. 3: re-attributions.
+const SCHEMA_VERSION: i64 = 3;
 const SCHEMA: &str = include_str!("sqlite/schema.sql");
+const REATTRIBUTION: &str = include_str!("sqlite/reattribution.sql");
 /// Readers that are kept for the next question.
 const IDLE_READERS: usize = 4;
 
@@ -43,6 +48,8 @@ pub struct SqliteStore {
     path: PathBuf,
     writer: Writer,
     readers: Arc<Mutex<Vec<Reader>>>,
+    /// Held by whoever carries re-attributions out.
+    reattributing: tokio::sync::Mutex<()>,
     /// Held as long as this process owns the file.
     _owner: File,
 }
@@ -58,7 +65,13 @@ impl SqliteStore {
         migrate(&mut db, path)?;
         let writer =
             Writer::start(db).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), writer, readers: Arc::default(), _owner: owner })
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            readers: Arc::default(),
+            reattributing: tokio::sync::Mutex::default(),
+            _owner: owner,
+        })
     }
 
     async fn read<T: Send + 'static>(
@@ -118,6 +131,19 @@ impl SqliteStore {
         self.writer.run(replace).await
     }
 
+    async fn reattribute_all(&self, now: Timestamp) -> Result<(), StoreError> {
+        let _alone = self.reattributing.lock().await;
+        loop {
+            let read = |reader: &mut Reader| reader.snapshot(|reader| reattribution::next_slice(&reader.db));
+            let Some(slice) = self.read(read).await? else { return Ok(()) };
+            let write = move |db: &mut Connection| {
+                reattribution::write(db, &slice, now)
+                    .map_err(StoreError::while_doing("move measurements to another registration"))
+            };
+            self.writer.run(write).await?;
+        }
+    }
+
     async fn expire_all(&self, now: Timestamp, retention: Retention) -> Result<Expired, StoreError> {
         // After a long stop, what is to go may not have been rolled up yet.
         if let Err(error) = self.roll_up_all(now).await {
@@ -162,6 +188,18 @@ impl Store for SqliteStore {
         Box::pin(self.expire_all(now, retention))
     }
 
+    fn begin_reattribution(&self, order: Reattribute) -> BoxFuture<'_, Result<i64, StoreError>> {
+        Box::pin(self.writer.run(move |db| reattribution::begin(db, &order)))
+    }
+
+    fn reattribute(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.reattribute_all(now))
+    }
+
+    fn reattributions(&self) -> BoxFuture<'_, Result<Vec<Reattribution>, StoreError>> {
+        Box::pin(self.read(|reader| reattribution::all(&reader.db)))
+    }
+
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {
         Box::pin(self.read(|reader| reader.health().map_err(StoreError::while_doing("count what there is"))))
     }
@@ -196,12 +234,14 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&database)?;
     match version {
         SCHEMA_VERSION => Ok(()),
-        // Its blocks read as they are, with no offset known. From now on older collectors must leave the file alone: they
-        // would drop the offsets whenever they roll up.
-        1 => db.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(&database),
-        0 => {
+        // Blocks of 1 read as they are, with no offset known. From now on older collectors must leave the file alone: they
+        // would drop the offsets whenever they roll up, and let expire what waits to be re-attributed.
+        0..SCHEMA_VERSION => {
             let transaction = db.transaction().map_err(&database)?;
-            transaction.execute_batch(SCHEMA).map_err(&database)?;
+            if version == 0 {
+                transaction.execute_batch(SCHEMA).map_err(&database)?;
+            }
+            transaction.execute_batch(REATTRIBUTION).map_err(&database)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(&database)?;
             transaction.commit().map_err(&database)
         }

@@ -125,8 +125,8 @@ fn attribution_follows_the_observed_address_and_the_longest_prefix() {
         (Some("192.0.2.15"), Attribution::Verified, Some("192.0.2.0/28")),
         (Some("::ffff:192.0.2.15"), Attribution::Verified, Some("192.0.2.0/28")),
         (Some("2001:db8:7::1"), Attribution::Verified, Some("2001:db8:7::/48")),
-        (Some("198.51.100.1"), Attribution::OffPrefix, None),
-        (Some("2001:db8:8::1"), Attribution::OffPrefix, None),
+        (Some("198.51.100.1"), Attribution::OffPrefix, Some("198.51.100.0/24")),
+        (Some("2001:db8:8::1"), Attribution::OffPrefix, Some("2001:db8:8::/48")),
     ];
     for (observed, attribution, prefix) in table {
         let mut measured = ago(MINUTE);

@@ -6,7 +6,10 @@ use crate::{
     organisation::OrganisationId,
     store::{
         SqliteStore,
-        fixture::{DAY, MIDNIGHT, MINUTE, RETENTION, batch, caller, digest, measurement, series},
+        fixture::{
+            DAY, MIDNIGHT, MINUTE, RETENTION, batch, caller, digest, measurement, reattribute, series,
+        },
+        merge::slot_of,
     },
 };
 use peerlight_proto::{batch::Batch, codec::Decoded, measurement::Observed, metric::Metric, time::Timestamp};
@@ -32,6 +35,12 @@ enum Step {
     Pass(u32),
     RollUp,
     Expire,
+    /// What was measured from so many days ago until so many minutes ago goes from a site to another.
+    Reattribute {
+        days_ago: Option<u32>,
+        minutes_ago: u32,
+        there: bool,
+    },
     /// What was measured in `minutes` that began `minutes_ago`.
     Scan {
         minutes_ago: u32,
@@ -56,6 +65,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let scan = (0..15_000_u32, 0..15_000_u32, step, any::<bool>(), prop::option::of(0..3_u8)).prop_map(
         |(minutes_ago, minutes, step, metric, site)| Step::Scan { minutes_ago, minutes, step, metric, site },
     );
+    let reattribute = (prop::option::of(0..12_u32), 0..2_000_u32, any::<bool>())
+        .prop_map(|(days_ago, minutes_ago, there)| Step::Reattribute { days_ago, minutes_ago, there });
     let step = prop_oneof![
         6 => put,
         1 => any::<prop::sample::Index>().prop_map(Step::Replay),
@@ -63,6 +74,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::RollUp),
         1 => Just(Step::Expire),
         4 => scan,
+        1 => reattribute,
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -116,6 +128,9 @@ impl<S: Store> Trial<S> {
                 let expected = self.model.expire(self.now, RETENTION).await.unwrap();
                 assert_eq!(expired.ledger_entries, expected.ledger_entries);
             }
+            Step::Reattribute { days_ago, minutes_ago, there } => {
+                self.reattribute(days_ago, minutes_ago, there).await;
+            }
             Step::Scan { minutes_ago, minutes, step, metric, site } => {
                 let from = self.now.minus(MINUTE * minutes_ago);
                 self.ask(Query {
@@ -141,6 +156,17 @@ impl<S: Store> Trial<S> {
         if let (Some(ours), Some(models)) = (admitted(), admitted()) {
             assert_eq!(self.store.put(ours).await.unwrap(), self.model.put(models).await.unwrap());
         }
+    }
+
+    /// From a midnight, where days may be all that is left, until a minute of which batches are left.
+    async fn reattribute(&self, days_ago: Option<u32>, minutes_ago: u32, there: bool) {
+        let midnight = |days| slot_of(self.now.minus(DAY * days), DAY);
+        let until = slot_of(self.now.minus(MINUTE * minutes_ago), MINUTE);
+        let (from, to) = if there { (0, 1) } else { (1, 0) };
+        let order = reattribute(from, to, days_ago.map(midnight), until);
+        self.store.begin_reattribution(order.clone()).await.unwrap();
+        self.store.reattribute(self.now).await.unwrap();
+        self.model.begin_reattribution(order).await.unwrap();
     }
 
     async fn ask(&self, query: Query) {

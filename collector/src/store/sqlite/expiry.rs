@@ -1,5 +1,6 @@
 //! Expiry: what the retention no longer keeps goes in slices, each a short transaction.
 
+use super::reattribution;
 use crate::store::{Expired, LEDGER_MARGIN, Retention, StoreError, crash_point::crash_point};
 use peerlight_proto::time::{Interval, IntervalLength, Timestamp};
 use rusqlite::{Connection, params};
@@ -12,7 +13,7 @@ pub(super) const KEPT_BATCHES: i64 = 0;
 /// Where `kept_from` tells of quarter hours.
 pub(super) const KEPT_QUARTERS: i64 = IntervalLength::QUARTER_HOUR.as_secs() as i64;
 /// Where `kept_from` tells of days.
-const KEPT_DAYS: i64 = IntervalLength::DAY.as_secs() as i64;
+pub(super) const KEPT_DAYS: i64 = IntervalLength::DAY.as_secs() as i64;
 
 /// How many rows one transaction drops: a slice stays below 50 ms.
 const SLICE: u32 = 200;
@@ -109,6 +110,10 @@ fn drop_slice(
     retention: &Retention,
 ) -> rusqlite::Result<usize> {
     let transaction = db.transaction()?;
+    // What waits to be re-attributed stays as fine as it was when its span was accepted.
+    if layer != Layer::Ledger && reattribution::is_unfinished(&transaction)? {
+        return Ok(0);
+    }
     let from = keeps_from(&transaction, layer, now, retention)?;
     if let Some(kept) = layer.kept() {
         // Told before the rows go: a reader never expects what may be half gone.

@@ -6,9 +6,11 @@
 
 use super::SqliteStore;
 use crate::store::{
-    PutOutcome, Retention, Store as _,
+    PutOutcome, Reattribute, Retention, Store as _,
     crash_point::CRASH_POINTS,
-    fixture::{DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, everything, measurement},
+    fixture::{
+        DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, everything, measurement, reattribute,
+    },
 };
 use futures::future::join_all;
 use peerlight_proto::{batch::Batch, histogram::Histogram, time::Timestamp};
@@ -45,6 +47,13 @@ fn batch_of(sequence: u64) -> Batch {
     batch(&caller(1, 1), sequence, measurements)
 }
 
+/// Everything goes to and fro between two registrations.
+async fn order_of(store: &SqliteStore, now: Timestamp) -> Reattribute {
+    let there = store.reattributions().await.unwrap().len() % 2 == 0;
+    let (from, to) = if there { (1, 2) } else { (2, 1) };
+    reattribute(from, to, None, now)
+}
+
 /// What one life of the child does.
 async fn live(store: &SqliteStore, first: u64) {
     for group in (first..first + LIFE).step_by(usize::try_from(AT_ONCE).unwrap()) {
@@ -57,6 +66,8 @@ async fn live(store: &SqliteStore, first: u64) {
         };
         join_all(numbers.map(put)).await;
         store.roll_up(now).await.unwrap();
+        store.begin_reattribution(order_of(store, now).await).await.unwrap();
+        store.reattribute(now).await.unwrap();
         if (group - first).is_multiple_of(4 * AT_ONCE) {
             store.expire(now, KEPT).await.unwrap();
         }
@@ -119,6 +130,11 @@ async fn check(path: &Path, acknowledged: &BTreeSet<u64>, stored: &mut BTreeSet<
             expected.1.merge(&one.histogram);
         }
     }
+    // What a death interrupted goes on, and is counted once.
+    let now = time_of(first + 2 * LIFE);
+    store.reattribute(now).await.unwrap();
+    let orders = store.reattributions().await.unwrap();
+    assert!(orders.iter().all(|one| one.finished.is_some()), "{orders:?}");
     let mut found = (0, Histogram::default());
     let end = time_of(stored.last().copied().unwrap_or(0)).plus(DAY);
     for row in store.scan(everything(1, MIDNIGHT, end)).await.unwrap() {

@@ -4,11 +4,15 @@ use super::{
     dictionary::Dictionary,
     expiry::{KEPT_BATCHES, KEPT_QUARTERS},
     plan::{Piece, State, plan},
+    reattribution,
 };
 use crate::{
     organisation::OrganisationId,
     registry::RegistrationId,
-    store::{Health, Presence, Query, Row, RowKey, StoreError, coding, coding::Entry, merge::Merge},
+    store::{
+        Health, Presence, Query, Row, RowKey, StoreError, coding, coding::Entry, given_away::given_away,
+        merge::Merge,
+    },
 };
 use peerlight_proto::{
     limits,
@@ -100,6 +104,9 @@ impl Reader {
                     .collect()
             })
             .map_err(&database)?;
+        let done = reattribution::all(&self.db)?;
+        let finished = done.iter().rev().filter(|done| done.finished.is_some()).map(|done| &done.order);
+        let given = given_away(finished.filter(|order| order.organisation == organisation));
         rows.into_iter()
             .map(|(agent, registration, series, first, last)| {
                 Ok(Presence {
@@ -108,6 +115,7 @@ impl Reader {
                     series: self.dictionary.series(&self.db, series)?.1,
                     first: Timestamp::from_secs(first),
                     last: Timestamp::from_secs(last),
+                    given_away: given.get(&RegistrationId(registration)).cloned().unwrap_or_default(),
                 })
             })
             .collect()
@@ -225,6 +233,6 @@ pub(super) fn each_of_rollups(
 }
 
 /// The first whole second at or after an instant.
-fn ceil_secs(instant: Timestamp) -> i64 {
+pub(super) fn ceil_secs(instant: Timestamp) -> i64 {
     Timestamp::from_micros(instant.as_micros().saturating_add(999_999)).as_secs()
 }

@@ -1,4 +1,4 @@
--- The store, version 2. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
+-- The store, version 3; reattribution.sql belongs to it. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
 
 -- Agents and series by number, so that blocks stay small. A series has one number in each organisation: what one calls
 -- its targets is nothing to the others.

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::store::{
+    Moved,
     fixture::{
-        DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, everything, measurement, scheduled,
+        DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, everything, measurement, reattribute,
+        scheduled,
     },
     sqlite::expiry::Layer,
 };
@@ -97,7 +99,7 @@ async fn a_file_of_the_first_version_is_taken_over_with_no_offset_known() {
     let store = SqliteStore::open(&path(&directory)).unwrap();
     assert_eq!(answer(&store).await.unwrap(), rows);
     assert_eq!(rows[0].totals.clock_offsets, None);
-    assert_eq!(version(), Ok(2), "an older collector refuses it from now on");
+    assert_eq!(version(), Ok(3), "an older collector refuses it from now on");
 }
 
 #[tokio::test]
@@ -208,4 +210,48 @@ async fn a_full_disk_fails_a_put_and_the_next_one_succeeds() {
         stored += 55 * 61;
     }
     assert_eq!(scheduled(&answer(&store).await.unwrap()), stored + 3);
+}
+
+#[tokio::test]
+async fn a_span_that_cuts_a_rollup_which_cannot_be_taken_apart_is_refused_with_where_it_may_end() {
+    let Opened { store, directory: _directory } = open();
+    put(&store, minute(0, 20)).await.unwrap();
+    store.expire(MIDNIGHT.plus(DAY * 5), RETENTION).await.unwrap();
+    let refused = async |minutes: u32| {
+        let order = reattribute(1, 2, None, MIDNIGHT.plus(MINUTE * minutes));
+        store.begin_reattribution(order).await.map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        refused(20).await.unwrap_err(),
+        "2026-11-16T00:20:00Z lies within a rollup whose measurements have expired, which can only move whole; \
+         end the span at 2026-11-16T00:15:00Z or at 2026-11-16T00:30:00Z"
+    );
+    assert!(refused(30).await.is_ok());
+    store.reattribute(NOW).await.unwrap();
+    store.expire(MIDNIGHT.plus(DAY * 7), RETENTION).await.unwrap();
+    assert!(refused(30).await.unwrap_err().contains("at 2026-11-16T00:00:00Z or at 2026-11-17T00:00:00Z"));
+}
+
+#[tokio::test]
+async fn what_waits_to_be_reattributed_does_not_expire_and_goes_on_after_a_restart() {
+    let Opened { store, directory } = open();
+    put(&store, minute(0, 0)).await.unwrap();
+    put(&store, minute(1, 20)).await.unwrap();
+    let until = MIDNIGHT.plus(MINUTE * 20);
+    let id = store.begin_reattribution(reattribute(1, 2, None, until)).await.unwrap();
+    let expired = store.expire(MIDNIGHT.plus(DAY * 4), RETENTION).await.unwrap();
+    assert_eq!(expired.batches, 0);
+    drop(store);
+
+    let store = SqliteStore::open(&path(&directory)).unwrap();
+    store.reattribute(NOW).await.unwrap();
+    let done = store.reattributions().await.unwrap().remove(0);
+    assert_eq!((done.id, done.finished), (id, Some(NOW)));
+    let moved = Moved { measurements: 1, rollup_rows: 0, probes: 3, spans: 2, unreadable: 0 };
+    assert_eq!(done.moved, moved, "the quarter hour and its day");
+    let rows = answer(&store).await.unwrap();
+    let counts: Vec<_> =
+        rows.iter().map(|row| (row.key.registration.0, row.totals.counters.scheduled)).collect();
+    assert_eq!(counts, [(1, 3), (2, 3)]);
+    assert_eq!(store.expire(MIDNIGHT.plus(DAY * 4), RETENTION).await.unwrap().batches, 2);
 }
