@@ -64,7 +64,7 @@ pub struct ReattributionEntry {
     pub measurements: u64,
     /// Rows of rollups that were moved, of measurements that have expired.
     pub rollup_rows: u64,
-    /// The probes that both count.
+    /// The probes that both count, once in each of their series.
     pub probes: u64,
     /// Rollups that are recomputed because of it.
     pub spans: u64,

@@ -49,7 +49,7 @@ pub struct Moved {
     pub measurements: u64,
     /// Rows of rollups whose measurements have expired.
     pub rollup_rows: u64,
-    /// The probes that both count.
+    /// The probes that both count, once in each of their series.
     pub probes: u64,
     /// Rollups that are recomputed because of it.
     pub spans: u64,

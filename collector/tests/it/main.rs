@@ -9,6 +9,7 @@ mod dashboard;
 mod enrolments;
 mod operators;
 mod proxies;
+mod reattributions;
 mod registry;
 mod reports;
 mod requests;
