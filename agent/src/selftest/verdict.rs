@@ -89,7 +89,7 @@ fn bound_us(errors: &Histogram) -> Option<u64> {
 }
 
 fn faults_of(row: &Row, machine: &Machine) -> Vec<Fault> {
-    let Some(bound) = bound_us(&row.error) else { return vec![silence(row)] };
+    let Some(bound) = bound_us(&row.error) else { return vec![silence(row, machine)] };
     let judgements = [
         inaccuracy(row, bound, machine),
         own_clock(row),
@@ -101,13 +101,20 @@ fn faults_of(row: &Row, machine: &Machine) -> Vec<Fault> {
 }
 
 /// Nothing was answered.
-fn silence(row: &Row) -> Fault {
+fn silence(row: &Row, machine: &Machine) -> Fault {
+    let icmp = match row.family {
+        Family::V4 => machine.icmp_v4,
+        Family::V6 => machine.icmp_v6,
+    };
+    if row.metric == Metric::IcmpRtt && icmp == IcmpAccess::NotPermitted {
+        // Everything else is measured as well as ever; what would permit it is among the remarks.
+        let reason = format!("{} is not permitted", row.name());
+        return Fault { grade: Grade::Usable, reason, advice: None };
+    }
     let why = row.worst_fault().unwrap_or("no probe was answered");
     let unsent = row.counters.send_failed == row.counters.scheduled;
-    // Where only ICMP is missing, everything else is measured as well as ever.
-    let grade = if unsent && row.metric == Metric::IcmpRtt { Grade::Usable } else { Grade::Poor };
     let advice = (!unsent).then(|| "see that the firewall of this machine leaves loopback alone".to_owned());
-    Fault { grade, reason: format!("{} cannot be measured ({why})", row.name()), advice }
+    Fault { grade: Grade::Poor, reason: format!("{} cannot be measured ({why})", row.name()), advice }
 }
 
 fn inaccuracy(row: &Row, bound: u64, machine: &Machine) -> Option<Fault> {

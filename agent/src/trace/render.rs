@@ -16,7 +16,7 @@ use std::{
 
 /// One line below the header, and none between rows.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
-const HEADER: [&str; 9] = ["hop", "address", "sent", "answered", "min", "p50", "max", "clock", "says"];
+const HEADER: [&str; 9] = ["hop", "address", "sent", "answered", "min", "median", "max", "clock", "says"];
 
 /// Writes the path to stdout.
 pub(super) fn write(plan: &Plan, course: &Course) -> io::Result<()> {
@@ -77,18 +77,22 @@ fn says(hop: &Hop, v6: bool) -> Vec<String> {
 
 fn conclusion(plan: &Plan, course: &Course) -> String {
     match course.hops().last() {
-        Some((number, _)) if course.reached() => format!("The target is {number} hops away."),
+        Some((number, _)) if course.reached() => format!("The target is {} away.", in_words(number)),
         Some((number, _)) if number == course.last_hop() && number < plan.max_hops => {
             format!("Hop {number} lets no packet through to the target.")
         }
         Some((number, _)) => {
             format!(
-                "The target did not answer within {} hops; the last that did is hop {number}.",
-                plan.max_hops
+                "The target did not answer within {}; the last that did is hop {number}.",
+                in_words(plan.max_hops)
             )
         }
-        None => format!("Nothing answered within {} hops.", plan.max_hops),
+        None => format!("Nothing answered within {}.", in_words(plan.max_hops)),
     }
+}
+
+fn in_words(hops: u8) -> String {
+    if hops == 1 { "one hop".to_owned() } else { format!("{hops} hops") }
 }
 
 #[derive(Serialize)]
@@ -122,22 +126,23 @@ struct AddressEntry {
 #[derive(Serialize)]
 struct LatencyMs {
     min: f64,
-    p50: f64,
+    median: f64,
     max: f64,
 }
 
 impl Entry {
     fn of(hop: u8, what: &Hop, v6: bool) -> Self {
-        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        // To the nanosecond, as it was measured.
+        let ms = |time: Duration| (time.as_secs_f64() * 1e9).round() / 1e6;
         let addresses = what.addresses().into_iter();
         Self {
             hop,
             sent: what.sent,
             answered: what.answers.len(),
             addresses: addresses.map(|(address, answered)| AddressEntry { address, answered }).collect(),
-            latency_ms: what.latency().map(|[min, p50, max]| LatencyMs {
+            latency_ms: what.latency().map(|[min, median, max]| LatencyMs {
                 min: ms(min),
-                p50: ms(p50),
+                median: ms(median),
                 max: ms(max),
             }),
             clock: what.clock().map(Clock::as_str),
@@ -166,7 +171,10 @@ mod tests {
     use super::*;
     use crate::trace::{
         answer::AnswerKind,
-        course::tests::{answer, router, run},
+        course::{
+            Turn,
+            tests::{answer, router, run},
+        },
     };
 
     fn plan(target: &str, to: &str, method: Method) -> Plan {
@@ -189,11 +197,14 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
+    /// Hop 2 is silent, hop 3 is two routers.
     fn balanced() -> Course {
         let mut course = Course::new(12, 3);
-        run(&mut course, 4, &[2]);
-        let turn = super::super::course::Turn { hop: 3, round: 2 };
-        course.answered(turn, answer(router(33), AnswerKind::Expired, 3_500));
+        run(&mut course, 4, &[2, 3]);
+        for (round, last) in [(0, 33), (1, 3), (2, 33)] {
+            let us = 3_000 + u64::from(last);
+            course.answered(Turn { hop: 3, round }, answer(router(last), AnswerKind::Expired, us));
+        }
         course
     }
 
