@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use args::Plan;
 use course::Course;
 use platform::Tracer;
-use std::{io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, process::ExitCode, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,15 @@ pub(crate) enum TraceError {
     #[error("cannot send to {to} from this machine: {source}")]
     Send {
         /// Where it was to go.
-        to: SocketAddr,
+        to: IpAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address to send from cannot be used.
+    #[error("cannot send from {address}: {source}")]
+    Source {
+        /// Which.
+        address: IpAddr,
         /// What the system said.
         source: io::Error,
     },

@@ -20,9 +20,9 @@ const USABLE_US: u64 = 1_000;
 const USABLE_LOSS_PERMILLE: u64 = 1;
 /// How many of a thousand probes may fail on a usable machine for other reasons.
 const USABLE_FAILURES_PERMILLE: u64 = 10;
-/// A probe that is begun this long after its turn misses the next one: the shortest interval of the catalogue's scale.
+/// A probe that is begun this long after its turn may miss the next one: no public target is probed more often (rules, §9).
 const MISSED_TURN: Duration = Duration::from_secs(1);
-/// Clock sources that are read without a way through the hypervisor or over a bus.
+/// Clock sources that are read without a call of the hypervisor and without a way over a bus.
 const FAST_CLOCK_SOURCES: [&str; 5] =
     ["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page", "xen"];
 

@@ -88,6 +88,16 @@ impl Course {
         end.is_some_and(|hop| hop.answers.iter().any(|answer| answer.kind.is_target()))
     }
 
+    /// Whether somebody on the way lets no packet through.
+    pub(super) fn blocked(&self) -> bool {
+        self.end.is_some() && !self.reached()
+    }
+
+    /// The farthest hop that was asked; an interrupt may come before that is the last.
+    pub(super) fn farthest(&self) -> u8 {
+        self.hops.keys().next_back().copied().unwrap_or(0)
+    }
+
     /// The hops in order, up to the last that answered.
     pub(super) fn hops(&self) -> impl Iterator<Item = (u8, &Hop)> {
         let answered = |(_, hop): &(&u8, &Hop)| !hop.answers.is_empty();

@@ -134,8 +134,12 @@ impl Flight {
     fn launch(tracer: &Tracer, turn: Turn) -> Result<Self, TraceError> {
         let to = tracer.to;
         let (socket, raw) = open(tracer.method, to)?;
-        let sending = |source| TraceError::Send { to, source };
-        prepare(&socket, tracer, turn.hop).map_err(sending)?;
+        let sending = |source| TraceError::Send { to: to.ip(), source };
+        if let Some(address) = tracer.source {
+            let bound = socket.bind(&SocketAddr::new(address, 0).into());
+            bound.map_err(|source| TraceError::Source { address, source })?;
+        }
+        prepare(&socket, to.is_ipv4(), turn.hop).map_err(sending)?;
         let (mut expected, awaited) = match tracer.method {
             Method::Icmp => {
                 let family = Family::of(to.ip());
@@ -268,7 +272,7 @@ struct Message {
 fn open(method: Method, to: SocketAddr) -> Result<(Socket, bool), TraceError> {
     let domain = Domain::for_address(to);
     let open = |kind, protocol| Socket::new(domain, kind, Some(protocol));
-    let sending = |source| TraceError::Send { to, source };
+    let sending = |source| TraceError::Send { to: to.ip(), source };
     match method {
         Method::Tcp => open(Type::STREAM, Protocol::TCP).map(|socket| (socket, false)).map_err(sending),
         Method::Udp => open(Type::DGRAM, Protocol::UDP).map(|socket| (socket, false)).map_err(sending),
@@ -289,12 +293,9 @@ fn open(method: Method, to: SocketAddr) -> Result<(Socket, bool), TraceError> {
 }
 
 /// Makes a socket whose packets live for so many hops, and that tells what becomes of them.
-fn prepare(socket: &Socket, tracer: &Tracer, hops: u8) -> io::Result<()> {
+fn prepare(socket: &Socket, v4: bool, hops: u8) -> io::Result<()> {
     socket.set_nonblocking(true)?;
-    if let Some(source) = tracer.source {
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-    }
-    if tracer.to.is_ipv4() {
+    if v4 {
         socket.set_ttl_v4(hops.into())?;
         sockopt::Ipv4RecvErr.set(socket, &true)?;
     } else {

@@ -42,7 +42,7 @@ fn write_table(out: &mut impl Write, plan: &Plan, course: &Course) -> io::Result
     writeln!(out, "Path to {} by {}", describe_target(plan), plan.method)?;
     writeln!(out, "{table}")?;
     writeln!(out, "Times in milliseconds; a hop that answers rarely or never may forward everything.")?;
-    writeln!(out, "{}", conclusion(plan, course))
+    writeln!(out, "{}", conclusion(course))
 }
 
 fn describe_target(plan: &Plan) -> String {
@@ -75,19 +75,17 @@ fn says(hop: &Hop, v6: bool) -> Vec<String> {
     hop.kinds().into_iter().map(|kind| kind.describe(v6)).collect()
 }
 
-fn conclusion(plan: &Plan, course: &Course) -> String {
+fn conclusion(course: &Course) -> String {
+    let asked = in_words(course.farthest());
     match course.hops().last() {
         Some((number, _)) if course.reached() => format!("The target is {} away.", in_words(number)),
-        Some((number, _)) if number == course.last_hop() && number < plan.max_hops => {
+        Some((number, _)) if course.blocked() => {
             format!("Hop {number} lets no packet through to the target.")
         }
         Some((number, _)) => {
-            format!(
-                "The target did not answer within {}; the last that did is hop {number}.",
-                in_words(plan.max_hops)
-            )
+            format!("The target did not answer within {asked}; the last that did is hop {number}.")
         }
-        None => format!("Nothing answered within {}.", in_words(plan.max_hops)),
+        None => format!("Nothing answered within {asked}."),
     }
 }
 
