@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::oneshot::ProbeArgs;
+use crate::{oneshot::ProbeArgs, selftest::SelftestArgs, trace::PathArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -51,6 +51,13 @@ pub enum Command {
     Enrol(EnrolArgs),
     /// Probe a few targets now, without any configuration
     Probe(ProbeArgs),
+    /// Show which routers stand between this machine and a target, now and without any configuration
+    Path(PathArgs),
+    /// Measure how far off this machine's own times are, and say whether they will do
+    ///
+    /// The agent's own engines probe reflectors within this process over loopback, where a packet is back at once. Needs no
+    /// configuration, and no privilege beyond what probing needs.
+    Selftest(SelftestArgs),
     /// Check the configuration and say what it will do
     ///
     /// Without a `[[target]]` this shows the built-in catalogue of Microsoft endpoints, and why each is in it.
@@ -129,7 +136,7 @@ mod tests {
         let mut cli = Cli::command().term_width(100);
         cli.build();
         insta::assert_snapshot!("help", cli.render_long_help());
-        for name in ["run", "enrol", "check-config", "status", "resend"] {
+        for name in ["run", "enrol", "check-config", "status", "resend", "selftest", "path"] {
             let command = cli.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help-{name}"), command.render_long_help());
         }

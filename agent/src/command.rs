@@ -8,8 +8,10 @@ use crate::{
     enrol::{Applicant, enrol},
     oneshot,
     paths::{DEFAULT_CONFIG, StateDir},
+    selftest,
     spool::{RESEND_REQUEST, Spool, SpoolError},
     status::Status,
+    trace,
 };
 use anyhow::Context as _;
 use peerlight_proto::enrolment::EnrolmentToken;
@@ -43,6 +45,8 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
         Command::Run => crate::run(config, shutdown).await?,
         Command::Enrol(args) => enrol_agent(&config, &args).await?,
         Command::Probe(args) => return oneshot::run(args).await,
+        Command::Path(args) => return trace::run(args, &shutdown).await,
+        Command::Selftest(args) => return selftest::run(&args, &shutdown).await,
         Command::CheckConfig(args) => check_config(&config, args.format)?,
         Command::Status(args) => show_status(&config.state, args.format)?,
         Command::Resend(args) => resend(&config, args.since)?,
@@ -56,7 +60,7 @@ fn load(cli: &Cli) -> Result<Config, ConfigError> {
     let path = cli.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
     let optional = match cli.command {
         Command::Run | Command::CheckConfig(_) => false,
-        Command::Probe(_) => return Ok(Config::default()),
+        Command::Probe(_) | Command::Path(_) | Command::Selftest(_) => return Ok(Config::default()),
         Command::Enrol(_) | Command::Status(_) | Command::Resend(_) => cli.config.is_none(),
     };
     let mut config = match Config::load(path) {

@@ -31,11 +31,13 @@ pub mod probe;
 pub mod push;
 pub mod sample;
 pub mod schedule;
+pub mod selftest;
 pub mod signature;
 pub mod spool;
 pub mod status;
 pub mod targets;
 mod tls;
+pub mod trace;
 pub mod trust;
 
 use clock::Clock;

@@ -16,4 +16,6 @@ mod process;
 #[cfg(test)]
 mod push;
 #[cfg(test)]
+mod selftest;
+#[cfg(test)]
 mod trust;
