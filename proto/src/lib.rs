@@ -8,7 +8,8 @@
 //!   counters, over one [`time::Interval`]);
 //! - **how it travels**: [`batch`] (measurements sent together) through [`codec`] (protobuf in zstd) under [`limits`],
 //!   answered by an [`ack`] or a [`problem`];
-//! - **who speaks**: [`id`], [`enrolment`], [`assignment`], [`whoami`], and the names on the wire in [`http`].
+//! - **who speaks**: [`id`], [`enrolment`], [`assignment`], [`whoami`], and the names on the wire in [`http`];
+//! - **how people read it**: [`duration`].
 //!
 //! `peerlight.proto` beside this crate is the same contract for any other language.
 
@@ -16,6 +17,7 @@ pub mod ack;
 pub mod assignment;
 pub mod batch;
 pub mod codec;
+pub mod duration;
 pub mod enrolment;
 pub mod histogram;
 pub mod http;

@@ -11,6 +11,7 @@ use crate::{
 };
 use ipnet::IpNet;
 use peerlight_proto::{
+    duration,
     enrolment::SiteAssertion,
     limits::{MAX_DEADLINE, MAX_TEXT_BYTES},
     series::Family,
@@ -231,7 +232,7 @@ fn one_target(raw: &raw::Target, limits: &Ceilings, problems: &mut Problems) -> 
     if let (Some(wanted), Some(least)) = (wanted, least)
         && wanted < least
     {
-        let least = humantime::format_duration(least);
+        let least = duration::text(least);
         problems.add(&key, format!("interval must be at least {least} for these probes"));
     }
     let mut targets = Vec::new();

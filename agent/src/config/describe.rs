@@ -3,6 +3,7 @@
 use super::Config;
 use crate::{probe::IcmpEngine, trust::CollectorTrust};
 use comfy_table::{Table, presets};
+use peerlight_proto::duration;
 use std::fmt::Write as _;
 
 /// Says what the agent will do with this configuration.
@@ -33,14 +34,14 @@ pub fn describe(config: &Config) -> String {
     line(format!(
         "Probes over {} with {engine}: answered within {}, late until {}; one measurement per {} s.",
         families.join(" and "),
-        humantime::format_duration(probing.settings.timeout),
-        humantime::format_duration(probing.settings.deadline),
+        duration::text(probing.settings.timeout),
+        duration::text(probing.settings.deadline),
         probing.interval.as_secs(),
     ));
     line(format!(
         "Keeps up to {} MiB and {} of batches in {}.",
         config.spool.max_bytes >> 20,
-        humantime::format_duration(config.spool.max_age),
+        duration::text(config.spool.max_age),
         config.state.spool().display(),
     ));
     if config.limits.widened() {
@@ -73,7 +74,7 @@ fn table(config: &Config) -> String {
             target.service.clone(),
             target.address.to_string(),
             target.probe.to_string(),
-            humantime::format_duration(scheduled.interval).to_string(),
+            duration::text(scheduled.interval),
         ]);
     }
     table.trim_fmt()

@@ -5,7 +5,7 @@ use crate::probe::{IcmpEngine, ProbeSettings, Trust};
 use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use peerlight_proto::series::Family;
+use peerlight_proto::{duration, series::Family};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -103,8 +103,8 @@ impl ProbeArgs {
         ensure!(
             self.interval >= MIN_INTERVAL,
             "an interval of {} would flood the target; the shortest is {}",
-            humantime::format_duration(self.interval),
-            humantime::format_duration(MIN_INTERVAL)
+            duration::text(self.interval),
+            duration::text(MIN_INTERVAL)
         );
         let mut settings = ProbeSettings {
             timeout: self.timeout,

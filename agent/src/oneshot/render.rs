@@ -1,8 +1,11 @@
 //! The result of the `probe` command: a table with small histograms, or JSON.
 
+mod failures;
+
 use super::{
     args::{Format, Plan},
     tally::{Key, Row, Tally},
+    targets::Subject,
 };
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use peerlight_proto::histogram::Histogram;
@@ -22,48 +25,59 @@ const HEADER: [&str; 15] = [
     "max", "mean", "jitter",
 ];
 
-/// Writes the result to stdout.
+/// Writes the result to stdout: with JSON that one document, and what went wrong to stderr.
 pub(super) fn write(plan: &Plan, tally: &Tally) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match plan.format {
-        Format::Table => write_table(&mut out, &texts(plan), tally)?,
-        Format::Json => write_json(&mut out, &texts(plan), tally)?,
+        Format::Table => write_table(&mut out, &plan.subjects, tally)?,
+        Format::Json => {
+            write_json(&mut out, &plan.subjects, tally)?;
+            failures::lines(&plan.subjects, tally).iter().for_each(|line| tell(line));
+        }
     }
-    out.flush()
+    out.flush()?;
+    if let Some(advice) = failures::advice(tally) {
+        tell(&format!("peerlight-agent: {advice}"));
+    }
+    Ok(())
 }
 
 /// Writes a warning to stderr.
 pub(super) fn warn(problem: &impl Display) {
-    // Without stderr there is nobody to warn.
-    let _unheard = writeln!(io::stderr(), "warning: {problem}");
+    tell(&format!("warning: {problem}"));
 }
 
-fn texts(plan: &Plan) -> Vec<&str> {
-    plan.subjects.iter().map(|subject| subject.text.as_str()).collect()
+/// Writes a line to stderr.
+fn tell(line: &str) {
+    // Without stderr there is nobody to tell.
+    let _unheard = writeln!(io::stderr(), "{line}");
 }
 
-fn write_table(out: &mut impl Write, texts: &[&str], tally: &Tally) -> io::Result<()> {
+/// Rows of which nothing was sent have nothing to show; what became of them is said below.
+fn write_table(out: &mut impl Write, subjects: &[Subject], tally: &Tally) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(STYLE).set_header(HEADER);
     for column in table.column_iter_mut().skip(4) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    for (key, row) in tally.rows() {
-        table.add_row(cells(texts, key, row));
+    for (key, row) in tally.rows().filter(|(_, row)| row.counters.sent() > 0) {
+        table.add_row(cells(subjects, key, row));
     }
-    writeln!(out, "{table}")?;
-    writeln!(
-        out,
-        "Times in milliseconds; lost counts late and retransmitted, too; – means too few answers."
-    )?;
-    write_histograms(out, texts, tally)?;
-    write_failures(out, texts, tally)
+    if !table.is_empty() {
+        writeln!(out, "{table}")?;
+        writeln!(
+            out,
+            "Times in milliseconds; lost counts late and retransmitted, too; – means too few answers."
+        )?;
+    }
+    write_histograms(out, subjects, tally)?;
+    write_failures(out, subjects, tally)
 }
 
-fn cells(texts: &[&str], key: &Key, row: &Row) -> Vec<String> {
+fn cells(subjects: &[Subject], key: &Key, row: &Row) -> Vec<String> {
     let counters = &row.counters;
     let mut cells = vec![
-        texts[key.subject].to_owned(),
+        subjects[key.subject].text.clone(),
         key.metric.name().to_owned(),
         key.family.to_string(),
         key.clock.to_string(),
@@ -77,12 +91,13 @@ fn cells(texts: &[&str], key: &Key, row: &Row) -> Vec<String> {
     cells
 }
 
-fn write_histograms(out: &mut impl Write, texts: &[&str], tally: &Tally) -> io::Result<()> {
+fn write_histograms(out: &mut impl Write, subjects: &[Subject], tally: &Tally) -> io::Result<()> {
     let rows: Vec<_> = tally.rows().filter(|(_, row)| row.histogram.count() > 1).collect();
     if rows.is_empty() {
         return Ok(());
     }
-    let labels = rows.iter().map(|(key, _)| format!("{} {} {}", texts[key.subject], key.metric, key.family));
+    let labels =
+        rows.iter().map(|(key, _)| format!("{} {} {}", subjects[key.subject].text, key.metric, key.family));
     let labels: Vec<String> = labels.collect();
     let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
     writeln!(out)?;
@@ -93,38 +108,9 @@ fn write_histograms(out: &mut impl Write, texts: &[&str], tally: &Tally) -> io::
     Ok(())
 }
 
-fn write_failures(out: &mut impl Write, texts: &[&str], tally: &Tally) -> io::Result<()> {
-    let mut lines = Vec::new();
-    for (key, row) in tally.rows() {
-        let counters = &row.counters;
-        let named = [
-            ("late", counters.late),
-            ("retransmitted", counters.retransmitted),
-            ("DNS failed", counters.dns_failed),
-            ("send failed", counters.send_failed),
-            ("voided", counters.voided),
-            ("skipped", counters.skipped),
-        ];
-        let counted = named.iter().filter(|(_, count)| *count > 0);
-        let counted: Vec<String> = counted.map(|(name, count)| format!("{count} {name}")).collect();
-        if !counted.is_empty() {
-            let (subject, metric, family) = (texts[key.subject], key.metric, key.family);
-            lines.push(format!("{subject} {metric} {family}: {}", counted.join(", ")));
-        }
-    }
-    lines.extend(
-        tally
-            .errors()
-            .map(|(subject, family, error, count)| format!("{} {family}: {count} × {error}", texts[subject])),
-    );
-    match tally.strays() {
-        (0, 0) => {}
-        (duplicate, foreign) => lines.push(format!("{duplicate} duplicate and {foreign} foreign replies")),
-    }
-    if tally.rows().next().is_none() {
-        lines.push("nothing was measured: no target has an address of these families".to_owned());
-    }
-    if !lines.is_empty() {
+fn write_failures(out: &mut impl Write, subjects: &[Subject], tally: &Tally) -> io::Result<()> {
+    let lines = failures::lines(subjects, tally);
+    if !lines.is_empty() && tally.rows().any(|(_, row)| row.counters.sent() > 0) {
         writeln!(out)?;
     }
     lines.iter().try_for_each(|line| writeln!(out, "{line}"))
@@ -168,6 +154,7 @@ fn none() -> String {
 #[derive(Serialize)]
 struct Document<'a> {
     targets: Vec<Entry<'a>>,
+    failures: Vec<failures::Failure<'a>>,
 }
 
 #[derive(Serialize)]
@@ -195,9 +182,9 @@ struct LatencyMs {
     mean: Option<f64>,
 }
 
-fn write_json(out: &mut impl Write, texts: &[&str], tally: &Tally) -> io::Result<()> {
+fn write_json(out: &mut impl Write, subjects: &[Subject], tally: &Tally) -> io::Result<()> {
     let entry = |(key, row): (&Key, &Row)| Entry {
-        target: texts[key.subject],
+        target: &subjects[key.subject].text,
         metric: key.metric.name(),
         family: key.family.as_str(),
         address: row.address.map(|address| address.to_string()),
@@ -216,7 +203,8 @@ fn write_json(out: &mut impl Write, texts: &[&str], tally: &Tally) -> io::Result
             mean: row.histogram.mean_us().map(|us| us.round() / 1e3),
         },
     };
-    let document = Document { targets: tally.rows().map(entry).collect() };
+    let document =
+        Document { targets: tally.rows().map(entry).collect(), failures: failures::each(subjects, tally) };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
 }

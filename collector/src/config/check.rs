@@ -1,6 +1,7 @@
 //! The rules between settings, each a sentence that says what to change.
 
 use super::{Agents, Config, Limits, Operators, Retention};
+use peerlight_proto::duration;
 use std::time::Duration;
 
 /// What the minute retention must exceed the acceptance horizon by, so that what arrives late is still rolled up.
@@ -56,8 +57,8 @@ fn retention(retention: &Retention, faults: &mut Vec<String>) {
     if retention.minute < retention.acceptance_horizon.saturating_add(ROLL_UP_MARGIN) {
         faults.push(format!(
             "[retention] acceptance_horizon {} must be at most minute ({}) minus 2 days; lower the one or raise the other",
-            humantime::format_duration(retention.acceptance_horizon),
-            humantime::format_duration(retention.minute),
+            duration::text(retention.acceptance_horizon),
+            duration::text(retention.minute),
         ));
     }
     if retention.quarter_hour < retention.minute || retention.day < retention.quarter_hour {

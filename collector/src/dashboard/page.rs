@@ -9,7 +9,7 @@ use super::{
 use crate::report::{Dimension, ON_ITS_WAY, Question, Report};
 use crate::rfc3339;
 use askama::Template;
-use peerlight_proto::{metric::Metric, time::Timestamp};
+use peerlight_proto::{duration, metric::Metric, time::Timestamp};
 use std::{collections::BTreeSet, time::Duration};
 
 /// How often an open page asks for what is new.
@@ -183,7 +183,7 @@ fn figures(question: &Question, answer: &Answer) -> Figures {
         percentiles: PERCENTILES,
         more_charts: providers.len() > MAX_CHARTS,
         charts,
-        step: humantime::format_duration(*step).to_string(),
+        step: duration::text(*step),
         intervals: report.intervals.clone(),
         csv: api("csv"),
         json: api("json"),
@@ -241,7 +241,7 @@ fn hidden(question: &Question) -> Vec<(&'static str, String)> {
 fn span(question: &Question) -> String {
     if let Some(last) = question.last {
         let named = SPANS.iter().find(|(_, span)| *span == last).map(|(label, _)| (*label).to_owned());
-        return format!("last {}", named.unwrap_or_else(|| humantime::format_duration(last).to_string()));
+        return format!("last {}", named.unwrap_or_else(|| duration::text(last)));
     }
     format!("{} to {}", rfc3339::seconds(question.from), rfc3339::seconds(question.to))
 }

@@ -6,7 +6,7 @@ use super::{
     hash_secret, new_secret, registrations, row, rows,
 };
 use crate::{organisation::OrganisationId, rfc3339};
-use peerlight_proto::{enrolment::EnrolmentToken, time::Timestamp};
+use peerlight_proto::{duration, enrolment::EnrolmentToken, time::Timestamp};
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
@@ -207,8 +207,8 @@ fn check(new: &NewToken) -> Result<(u32, Duration), RegistryError> {
     if life.is_zero() || life > MAX_LIFE {
         errors.push(format!(
             "a life of {}: a token holds for at most {}",
-            humantime::format_duration(life),
-            humantime::format_duration(MAX_LIFE)
+            duration::text(life),
+            duration::text(MAX_LIFE)
         ));
     }
     if errors.is_empty() {

@@ -8,7 +8,7 @@ use crate::{
     rfc3339,
     store::{Presence, Query},
 };
-use peerlight_proto::{metric::Metric, target::Target, time::Timestamp};
+use peerlight_proto::{duration, metric::Metric, target::Target, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt, time::Duration};
 
@@ -129,7 +129,7 @@ impl Question {
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         let mut parameters = Vec::new();
         if let Some(last) = self.last {
-            parameters.push(("last", humantime::format_duration(last).to_string().replace(' ', "")));
+            parameters.push(("last", duration::text(last)));
         } else {
             parameters.push(("from", rfc3339::text(self.from)));
             parameters.push(("to", rfc3339::text(self.to)));
@@ -141,7 +141,7 @@ impl Question {
             parameters.extend(values.iter().map(|value| (name, value.clone())));
         }
         if let Some(step) = self.step {
-            parameters.push(("step", format!("{}s", step.as_secs())));
+            parameters.push(("step", duration::text(step)));
         }
         parameters
     }

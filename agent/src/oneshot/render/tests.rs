@@ -37,28 +37,69 @@ fn tally() -> Tally {
     tally
 }
 
+fn subjects(texts: &[&str]) -> Vec<Subject> {
+    texts.iter().flat_map(|text| Subject::read(text).unwrap()).collect()
+}
+
+fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
 const TEXTS: [&str; 2] = ["icmp://192.0.2.1", "tcp://192.0.2.1:443"];
 
 #[test]
 fn the_table_says_everything() {
-    let mut out = Vec::new();
-    write_table(&mut out, &TEXTS, &tally()).unwrap();
-    insta::assert_snapshot!(String::from_utf8(out).unwrap());
+    insta::assert_snapshot!(text(|out| write_table(out, &subjects(&TEXTS), &tally())));
 }
 
 #[test]
 fn the_json_has_the_documented_shape() {
-    let mut out = Vec::new();
-    write_json(&mut out, &TEXTS, &tally()).unwrap();
-    insta::assert_snapshot!(String::from_utf8(out).unwrap());
+    insta::assert_snapshot!(text(|out| write_json(out, &subjects(&TEXTS), &tally())));
+}
+
+/// A bare host that does not resolve: three targets over two families, ten probes each.
+fn unresolved() -> Tally {
+    let mut tally = Tally::default();
+    let cause = "nosuch.example does not exist (NXDOMAIN)";
+    for (turn, subject, family) in (0..10).flat_map(|turn| {
+        (0..3).flat_map(move |subject| Family::ALL.iter().map(move |&family| (turn, subject, family)))
+    }) {
+        let failed = Outcome::Failed(Ending::DnsFailed);
+        let metric = [Metric::IcmpRtt, Metric::TcpConnect, Metric::HttpsTotal][subject];
+        let sample = sample(metric, Clock::User, failed, Some(cause));
+        tally.count(subject, turn, &Sample { family, address: None, ..sample });
+    }
+    tally
 }
 
 #[test]
-fn nothing_measured_is_said() {
-    let mut out = Vec::new();
-    write_table(&mut out, &[], &Tally::default()).unwrap();
-    let text = String::from_utf8(out).unwrap();
-    assert!(text.contains("nothing was measured"), "{text}");
+fn a_host_that_does_not_resolve_is_one_line_and_what_to_check() {
+    let (subjects, tally) = (subjects(&["nosuch.example"]), unresolved());
+    let table = text(|out| write_table(out, &subjects, &tally));
+    assert_eq!(table, "nosuch.example: 60 × nosuch.example does not exist (NXDOMAIN)\n");
+    let json: serde_json::Value =
+        serde_json::from_str(&text(|out| write_json(out, &subjects, &tally))).unwrap();
+    assert_eq!(
+        (json["targets"].as_array().unwrap().len(), json["failures"].as_array().unwrap().len()),
+        (6, 6)
+    );
+    assert!(failures::advice(&tally).unwrap().contains("check its spelling"));
+}
+
+#[test]
+fn what_to_check_depends_on_how_far_probes_came() {
+    let advice = |outcome| {
+        let mut tally = Tally::default();
+        tally.count(0, 0, &sample(Metric::IcmpRtt, Clock::Kernel, outcome, None));
+        failures::advice(&tally)
+    };
+    let latency = Duration::from_millis(1);
+    assert_eq!(advice(Outcome::Answered { latency, user_latency: latency }), None);
+    assert!(advice(Outcome::Failed(Ending::Lost)).unwrap().contains("firewall"));
+    assert!(advice(Outcome::Failed(Ending::SendFailed)).unwrap().contains("routes"));
+    assert!(failures::advice(&Tally::default()).unwrap().contains("nothing was measured"));
 }
 
 #[test]
