@@ -1,7 +1,8 @@
 //! What the commands do, other than `run` and `probe`.
 
 use crate::{
-    cli::{Cli, Command, EnrolArgs, Format},
+    catalogue::{self, published::Published},
+    cli::{CatalogueCommand, Cli, Command, EnrolArgs, Format, UpdateArgs},
     clock::Clock,
     config::{Config, ConfigError, describe},
     credential,
@@ -44,6 +45,10 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
         Command::Enrol(args) => enrol_agent(&config, &args).await?,
         Command::Probe(args) => return oneshot::run(args).await,
         Command::CheckConfig => say(&describe(&config))?,
+        Command::Catalogue(args) => match args.command {
+            None => say(&catalogue::show::describe(&Published::load(&config.state)))?,
+            Some(CatalogueCommand::Update(args)) => update_catalogue(&config, &args).await?,
+        },
         Command::Status(args) => show_status(&config.state, args.format)?,
         Command::Resend(args) => resend(&config, args.since)?,
     }
@@ -57,7 +62,9 @@ fn load(cli: &Cli) -> Result<Config, ConfigError> {
     let optional = match cli.command {
         Command::Run | Command::CheckConfig => false,
         Command::Probe(_) => return Ok(Config::default()),
-        Command::Enrol(_) | Command::Status(_) | Command::Resend(_) => cli.config.is_none(),
+        Command::Enrol(_) | Command::Catalogue(_) | Command::Status(_) | Command::Resend(_) => {
+            cli.config.is_none()
+        }
     };
     let mut config = match Config::load(path) {
         Err(ConfigError::Read { source, .. }) if optional && source.kind() == io::ErrorKind::NotFound => {
@@ -117,6 +124,30 @@ fn read_token(file: Option<&Path>) -> anyhow::Result<String> {
         }
     }
     Ok(token)
+}
+
+async fn update_catalogue(config: &Config, args: &UpdateArgs) -> anyhow::Result<()> {
+    let now = Clock::system().wall();
+    crate::durable::create_private_directory(config.state.path())
+        .with_context(|| format!("cannot open the state directory {}", config.state.path().display()))?;
+    let published = match (&args.file, &args.url) {
+        (Some(file), _) => catalogue::update::from_file(file, now)?,
+        (None, url) => {
+            let service = || {
+                let agent = credential::load_or_create(&config.state)?.agent();
+                anyhow::Ok(catalogue::update::service(&agent)?)
+            };
+            let url = url.clone().map_or_else(service, anyhow::Ok)?;
+            catalogue::update::from_url(&url, &config.probing.settings.trust, now).await?
+        }
+    };
+    catalogue::update::store(&published, &config.state)?;
+    say(&format!(
+        "{} address ranges, as of {}, are kept in {}; they serve from the agent's next start.",
+        published.ranges(),
+        published.dated,
+        config.state.published().display()
+    ))
 }
 
 fn show_status(state: &StateDir, format: Format) -> anyhow::Result<()> {

@@ -51,6 +51,11 @@ pub fn describe(config: &Config) -> String {
             nets.join(", ")
         ));
     }
+    for (host, issuer) in &probing.settings.expected.issuers {
+        line(format!(
+            "Believes {host} only with a certificate of {issuer}: any other refuses its HTTPS probes."
+        ));
+    }
     if config.targets.is_empty() {
         line("Configures no targets: measures what the collector assigns, else the built-in Microsoft catalogue.".to_owned());
         return text;

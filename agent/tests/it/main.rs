@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod assignment;
 #[cfg(test)]
+mod catalogue;
+#[cfg(test)]
 mod collector;
 #[cfg(test)]
 mod enrolment;

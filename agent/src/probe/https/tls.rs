@@ -23,6 +23,9 @@ use x509_parser::parse_x509_certificate;
 /// The protocols that are offered, best first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
+/// How a certificate that does not verify is described.
+pub(crate) const UNVERIFIED: &str = "the certificate does not verify";
+
 /// Makes connectors.
 pub(super) struct Tls {
     /// What is missing if the system's certificates cannot be read: then only HTTPS probes fail.
@@ -32,9 +35,10 @@ pub(super) struct Tls {
 impl Tls {
     /// TLS that trusts these.
     pub(super) fn new(trust: &Trust) -> Result<Self, ProbeError> {
+        // A file that cannot be used is a mistake in the configuration; the system's certificates may yet be installed.
         let verifier = match trust {
-            Trust::Platform => tls::platform().map_err(|error| error.to_string()),
-            Trust::File(path) => Ok(under_those_in(path)?),
+            Trust::Platform => verifier(trust).map_err(|error| error.to_string()),
+            Trust::File(_) => Ok(verifier(trust)?),
         };
         Ok(Self { verifier })
     }
@@ -46,6 +50,14 @@ impl Tls {
         config.resumption = Resumption::disabled();
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
         Ok((TlsConnector::from(Arc::new(config)), witness))
+    }
+}
+
+/// Believes whom `trust` says.
+pub(crate) fn verifier(trust: &Trust) -> Result<Arc<dyn ServerCertVerifier>, ProbeError> {
+    match trust {
+        Trust::Platform => tls::platform().map_err(ProbeError::Platform),
+        Trust::File(path) => under_those_in(path),
     }
 }
 
@@ -76,6 +88,23 @@ impl Witness {
         let (_rest, certificate) = parse_x509_certificate(self.leaf.get()?).ok()?;
         Some(clip(&certificate.issuer().to_string()))
     }
+
+    /// Who issued the server's certificate, if neither organisation nor name is one of `expected`. Without any, everybody is.
+    pub(super) fn issuer_other_than(&self, expected: &[&str]) -> Option<String> {
+        if expected.is_empty() {
+            return None;
+        }
+        let is_expected =
+            |name: &str| expected.iter().any(|expected| expected.eq_ignore_ascii_case(name.trim()));
+        let known = self.leaf.get().and_then(|leaf| parse_x509_certificate(leaf).ok()).is_some_and(
+            |(_rest, certificate)| {
+                let issuer = certificate.issuer();
+                let mut names = issuer.iter_organization().chain(issuer.iter_common_name());
+                names.any(|name| name.as_str().is_ok_and(is_expected))
+            },
+        );
+        (!known).then(|| self.issuer().unwrap_or_else(|| "an unreadable issuer".to_owned()))
+    }
 }
 
 impl Judge for Witness {
@@ -91,9 +120,40 @@ pub(super) fn describe(error: &std::io::Error) -> String {
     let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match rustls {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "the certificate does not verify: its issuer is not trusted".to_owned()
+            format!("{UNVERIFIED}: its issuer is not trusted")
         }
-        Some(Error::InvalidCertificate(reason)) => format!("the certificate does not verify: {reason}"),
+        Some(Error::InvalidCertificate(reason)) => format!("{UNVERIFIED}: {reason}"),
         _ => format!("the TLS handshake failed: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair};
+
+    /// A witness of a certificate that this organisation issued.
+    fn witness(organisation: &str) -> Witness {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::OrganizationName, organisation);
+        params.distinguished_name.push(DnType::CommonName, "Issuing CA 07");
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let leaf = CertificateParams::new(["a.example".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&KeyPair::generate().unwrap(), &authority).unwrap();
+        let verifier = verifier(&Trust::Platform).unwrap();
+        Witness { verifier, leaf: OnceLock::from(leaf.der().clone()) }
+    }
+
+    #[test]
+    fn an_issuer_is_known_by_its_organisation_or_its_name() {
+        let microsoft = witness("Microsoft Corporation");
+        for expected in ["microsoft corporation", "Issuing CA 07"] {
+            assert_eq!(microsoft.issuer_other_than(&["DigiCert Inc", expected]), None);
+        }
+        assert_eq!(microsoft.issuer_other_than(&[]), None);
+        let other = witness("Example Corp").issuer_other_than(&["Microsoft Corporation", "DigiCert Inc"]);
+        assert!(other.is_some_and(|other| other.contains("O=Example Corp")));
+        let similar = witness("Microsoft Corporation Ltd").issuer_other_than(&["Microsoft Corporation"]);
+        assert!(similar.is_some());
     }
 }

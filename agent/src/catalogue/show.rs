@@ -1,0 +1,55 @@
+//! The catalogue in words: the answer of `catalogue`.
+
+use super::{ENTRIES, default_interval, published::Published};
+use comfy_table::{Table, presets};
+use peerlight_proto::{duration, target::ProbeKind};
+
+/// Every entry with its reason, and what is known of Microsoft's addresses.
+pub fn describe(published: &Published) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "name",
+        "service",
+        "address",
+        "probes",
+        "addresses",
+        "issuers",
+    ]);
+    for entry in ENTRIES {
+        let listed = entry.address.parse().is_ok_and(|host| published.lists(&host));
+        table.add_row([
+            entry.name.to_owned(),
+            entry.service.to_owned(),
+            entry.address.to_owned(),
+            entry.probes.iter().map(|probe| with_interval(probe)).collect::<Vec<_>>().join(", "),
+            if listed { "published" } else { "any" }.to_owned(),
+            if entry.issuers.is_empty() { "any".to_owned() } else { entry.issuers.join(" or ") },
+        ]);
+    }
+    let reasons = ENTRIES.iter().map(|entry| format!("{}: {}.", entry.name, entry.reason));
+    format!(
+        "{}\n\n{}\n\nMicrosoft publishes {} address ranges as of {}:\n{}\n",
+        table.trim_fmt(),
+        reasons.collect::<Vec<_>>().join("\n"),
+        published.ranges(),
+        published.dated,
+        published.sources.iter().map(|source| format!("- {source}")).collect::<Vec<_>>().join("\n"),
+    )
+}
+
+fn with_interval(probe: &str) -> String {
+    match probe.parse::<ProbeKind>() {
+        Ok(kind) => format!("{probe} every {}", duration::text(default_interval(&kind))),
+        Err(_none) => probe.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_says_what_is_measured_where_and_why() {
+        insta::assert_snapshot!(describe(&Published::built_in()));
+    }
+}
