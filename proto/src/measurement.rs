@@ -22,7 +22,7 @@ pub enum Ending {
     Late,
     /// Nothing until the deadline.
     Lost,
-    /// RST, ICMP unreachable or a failed TLS handshake: a fast answer, not a loss.
+    /// RST, ICMP unreachable, a failed TLS handshake or an answer in the target's place: fast, not a loss.
     Refused,
 }
 

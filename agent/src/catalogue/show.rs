@@ -1,6 +1,6 @@
 //! The catalogue in words: the answer of `catalogue`.
 
-use super::{ENTRIES, default_interval, published::Published};
+use super::{ENTRIES, ISSUERS, default_interval, published::Published};
 use comfy_table::{Table, presets};
 use peerlight_proto::{duration, target::ProbeKind};
 
@@ -13,7 +13,7 @@ pub fn describe(published: &Published) -> String {
         "address",
         "probes",
         "addresses",
-        "issuers",
+        "certificates",
     ]);
     for entry in ENTRIES {
         let listed = entry.address.parse().is_ok_and(|host| published.lists(&host));
@@ -23,14 +23,15 @@ pub fn describe(published: &Published) -> String {
             entry.address.to_owned(),
             entry.probes.iter().map(|probe| with_interval(probe)).collect::<Vec<_>>().join(", "),
             if listed { "published" } else { "any" }.to_owned(),
-            if entry.issuers.is_empty() { "any".to_owned() } else { entry.issuers.join(" or ") },
+            if entry.issuers.is_empty() { "none" } else { "Microsoft's" }.to_owned(),
         ]);
     }
     let reasons = ENTRIES.iter().map(|entry| format!("{}: {}.", entry.name, entry.reason));
     format!(
-        "{}\n\n{}\n\nMicrosoft publishes {} address ranges as of {}:\n{}\n",
+        "{}\n\n{}\n\nMicrosoft's certificates are issued by {}.\n\nMicrosoft publishes {} address ranges as of {}:\n{}\n",
         table.trim_fmt(),
         reasons.collect::<Vec<_>>().join("\n"),
+        ISSUERS.join("; "),
         published.ranges(),
         published.dated,
         published.sources.iter().map(|source| format!("- {source}")).collect::<Vec<_>>().join("\n"),

@@ -62,7 +62,7 @@ impl Watch {
         if of(INTERCEPTION).is_some() || error.starts_with(https::UNVERIFIED) {
             let text = format!("{} {} over IP{}: {error}", target.address, target.probe, sample.family);
             if self.notices.raise(about, text) {
-                tracing::warn!(target = target.name, address = %target.address, family = %sample.family, error, "somebody else answers in a target's place; its HTTPS probes count as refused");
+                tracing::warn!(target = target.name, address = %target.address, family = %sample.family, error, "a target does not prove who it is, or somebody else answers in its place; its HTTPS probes count as refused");
             }
         } else if shook_hands(sample) {
             self.notices.clear(about);

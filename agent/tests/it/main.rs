@@ -9,6 +9,8 @@ mod collector;
 #[cfg(test)]
 mod enrolment;
 #[cfg(test)]
+mod interception;
+#[cfg(test)]
 mod observe;
 #[cfg(test)]
 mod pipeline;

@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// What a DNS server says.
 #[derive(Debug, Clone)]
-pub(super) enum Say {
+pub(crate) enum Say {
     Addresses(Vec<IpAddr>),
     NoData,
     NoName,
@@ -36,14 +36,14 @@ pub(super) enum Say {
 }
 
 /// A DNS server with the number of questions that it was asked.
-pub(super) struct Dns {
-    pub(super) address: SocketAddr,
+pub(crate) struct Dns {
+    pub(crate) address: SocketAddr,
     asked: Arc<AtomicUsize>,
 }
 
 impl Dns {
     /// A server that answers A and AAAA questions for any name as told; ends with the test.
-    pub(super) async fn start(v4: Say, v6: Say) -> Self {
+    pub(crate) async fn start(v4: Say, v6: Say) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
