@@ -80,14 +80,15 @@ impl Published {
         Arc::clone(&COPY)
     }
 
-    /// The copy in the state directory, or else the one in the program. A damaged one is reported.
+    /// The copy in the state directory, unless the one in the program is newer. A damaged one is reported.
     pub fn load(state: &StateDir) -> Arc<Self> {
         let path = state.published();
         if !path.exists() {
             return Self::built_in();
         }
         match read_file(&path).and_then(|bytes| serde_json::from_slice::<Self>(&bytes)?.checked()) {
-            Ok(stored) => Arc::new(stored),
+            Ok(stored) if stored.dated >= Self::built_in().dated => Arc::new(stored),
+            Ok(_older) => Self::built_in(),
             Err(error) => {
                 tracing::warn!(%error, path = %path.display(), "the copy of Microsoft's ranges is damaged; the one in the program is used: run `peerlight-agent catalogue update`");
                 Self::built_in()
@@ -249,6 +250,9 @@ mod tests {
         let published = parse(ANSWER).unwrap();
         published.store(&state).unwrap();
         assert_eq!(*Published::load(&state), published);
+        let older = Published { dated: "2026-08-10".to_owned(), ..published };
+        older.store(&state).unwrap();
+        assert_eq!(Published::load(&state), Published::built_in());
         for damaged in ["", "{", r#"{"sources":[],"dated":"","names":[],"ranges":[]}"#] {
             std::fs::write(state.published(), damaged).unwrap();
             assert_eq!(Published::load(&state), Published::built_in());
