@@ -1,8 +1,12 @@
 //! The built-in targets: Microsoft's services as a branch office meets them. Used when neither the configuration nor the
 //! collector names any.
 
+pub mod published;
+pub mod show;
+pub mod update;
+
 use crate::targets::ScheduledTarget;
-use peerlight_proto::target::{ProbeKind, Target};
+use peerlight_proto::target::{Host, ProbeKind, Target};
 use std::time::Duration;
 
 /// A place of Microsoft's, with what is measured there and why.
@@ -16,9 +20,38 @@ pub struct Entry {
     pub address: &'static str,
     /// What is done there.
     pub probes: &'static [&'static str],
+    /// Who issues its certificates: the organisation of the issuer is one of these. Nobody is expected where it is empty.
+    pub issuers: &'static [&'static str],
+    /// The domains that its own redirects lead to; its other answers are its own whatever their status, but for 511.
+    pub leads_to: &'static [&'static str],
     /// Why it is in the list.
     pub reason: &'static str,
 }
+
+/// Microsoft's own authority and those that it buys from, by its "Microsoft 365 encryption chains" (2021-02-01, those that are
+/// still trusted) and "Office TLS certificate changes" (2022-03-07). Wide on purpose: certificates move between them at short
+/// notice, and none of them issues for those who inspect.
+pub const ISSUERS: &[&str] = &[
+    "Microsoft Corporation",
+    "DigiCert Inc",
+    "DigiCert, Inc.",
+    "Entrust, Inc.",
+    "GlobalSign nv-sa",
+    "D-Trust GmbH",
+];
+/// Microsoft's own domains, among which its services send a browser to and fro.
+const DOMAINS: &[&str] = &[
+    "azure.com",
+    "cloud.microsoft",
+    "live.com",
+    "microsoft.com",
+    "microsoftonline.com",
+    "office.com",
+    "office365.com",
+    "outlook.com",
+    "sharepoint.com",
+    "windows.net",
+];
 
 /// The list.
 pub const ENTRIES: &[Entry] = &[
@@ -27,6 +60,8 @@ pub const ENTRIES: &[Entry] = &[
         service: "Microsoft 365",
         address: "outlook.office365.com",
         probes: &["icmp", "tcp:443", "https", "dns"],
+        issuers: ISSUERS,
+        leads_to: DOMAINS,
         reason: "Exchange Online's front door, which DNS chooses by resolver; Microsoft judges Exchange by TCP latency here",
     },
     Entry {
@@ -34,6 +69,8 @@ pub const ENTRIES: &[Entry] = &[
         service: "Microsoft 365",
         address: "microsoft.sharepoint.com",
         probes: &["tcp:443", "https"],
+        issuers: ISSUERS,
+        leads_to: DOMAINS,
         reason: "SharePoint and OneDrive enter through the same edge as every tenant's own name",
     },
     Entry {
@@ -41,6 +78,8 @@ pub const ENTRIES: &[Entry] = &[
         service: "Microsoft Entra ID",
         address: "login.microsoftonline.com",
         probes: &["tcp:443", "https", "dns"],
+        issuers: ISSUERS,
+        leads_to: DOMAINS,
         reason: "every sign-in to a Microsoft service begins here",
     },
     Entry {
@@ -48,6 +87,8 @@ pub const ENTRIES: &[Entry] = &[
         service: "Microsoft Teams",
         address: "teams.microsoft.com",
         probes: &["tcp:443", "https"],
+        issuers: ISSUERS,
+        leads_to: DOMAINS,
         reason: "chat, presence and the signalling of calls",
     },
     Entry {
@@ -55,6 +96,8 @@ pub const ENTRIES: &[Entry] = &[
         service: "Microsoft Teams",
         address: "world.tr.teams.microsoft.com",
         probes: &["icmp", "tcp:443"],
+        issuers: &[],
+        leads_to: &[],
         reason: "the nearest media relay; Microsoft's own connectivity test traces it",
     },
     Entry {
@@ -62,6 +105,8 @@ pub const ENTRIES: &[Entry] = &[
         service: "Microsoft Teams",
         address: "13.107.64.2",
         probes: &["icmp"],
+        issuers: &[],
+        leads_to: &[],
         reason: "an anycast address of the media network that answers ICMP: delay, jitter and loss as calls have them",
     },
     Entry {
@@ -69,6 +114,8 @@ pub const ENTRIES: &[Entry] = &[
         service: "Microsoft 365",
         address: "graph.microsoft.com",
         probes: &["tcp:443", "https"],
+        issuers: ISSUERS,
+        leads_to: DOMAINS,
         reason: "the interface of Microsoft 365; its answers name the region that serves the site",
     },
     Entry {
@@ -76,6 +123,8 @@ pub const ENTRIES: &[Entry] = &[
         service: "Microsoft Azure",
         address: "management.azure.com",
         probes: &["tcp:443", "https"],
+        issuers: ISSUERS,
+        leads_to: DOMAINS,
         reason: "Azure's control plane; its answers name the region that serves the site",
     },
 ];
@@ -103,6 +152,11 @@ pub fn scheduled() -> Vec<ScheduledTarget> {
     microsoft().into_iter().map(scheduled).collect()
 }
 
+/// The entry of a host, if it is in the list.
+pub fn entry_of(host: &Host) -> Option<&'static Entry> {
+    ENTRIES.iter().find(|entry| entry.address == host.as_str())
+}
+
 /// How often a kind of probe is sent unless told otherwise.
 pub const fn default_interval(probe: &ProbeKind) -> Duration {
     match probe {
@@ -127,6 +181,16 @@ mod tests {
             if let Some(address) = target.address.ip() {
                 assert_eq!(Ceilings::new(Vec::new()).check(address, target.probe.port()), Ok(()));
             }
+        }
+        for entry in ENTRIES {
+            let secured = entry.probes.contains(&"https");
+            assert_eq!(
+                (secured, secured),
+                (!entry.issuers.is_empty(), !entry.leads_to.is_empty()),
+                "{}",
+                entry.name
+            );
+            assert_eq!(entry_of(&entry.address.parse().unwrap()), Some(entry));
         }
         let ids: HashSet<_> = targets.iter().map(Target::id).collect();
         assert_eq!(ids.len(), targets.len());

@@ -59,9 +59,9 @@ pub enum Command {
     /// configuration, and no privilege beyond what probing needs.
     Selftest(SelftestArgs),
     /// Check the configuration and say what it will do
-    ///
-    /// Without a `[[target]]` this shows the built-in catalogue of Microsoft endpoints, and why each is in it.
     CheckConfig(CheckConfigArgs),
+    /// Say what is measured where nothing is configured, and what is known of Microsoft's addresses
+    Catalogue(CatalogueArgs),
     /// Say what the running agent is doing, or did last
     Status(StatusArgs),
     /// Send acknowledged batches again, for a collector that lost them
@@ -88,6 +88,35 @@ pub struct CheckConfigArgs {
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// What to do with the catalogue.
+#[derive(Debug, Args)]
+pub struct CatalogueArgs {
+    /// Say it if nothing else is asked for
+    #[command(subcommand)]
+    pub command: Option<CatalogueCommand>,
+}
+
+/// What to do with the catalogue.
+#[derive(Debug, Subcommand)]
+pub enum CatalogueCommand {
+    /// Take Microsoft's published address ranges anew
+    ///
+    /// They come from <https://endpoints.office.com> unless told otherwise, and serve from the agent's next start. Where a name
+    /// leads outside of them, its probes are flagged as intercepted; they are measured all the same.
+    Update(UpdateArgs),
+}
+
+/// From where to take the published ranges.
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    /// A file with the answer of <https://endpoints.office.com/endpoints/worldwide>
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    pub file: Option<PathBuf>,
+    /// Another address that answers the same
+    #[arg(long, value_name = "URL")]
+    pub url: Option<url::Url>,
 }
 
 /// How to show the status.
@@ -136,7 +165,7 @@ mod tests {
         let mut cli = Cli::command().term_width(100);
         cli.build();
         insta::assert_snapshot!("help", cli.render_long_help());
-        for name in ["run", "enrol", "check-config", "status", "resend", "selftest", "path"] {
+        for name in ["run", "enrol", "check-config", "catalogue", "status", "resend", "selftest", "path"] {
             let command = cli.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help-{name}"), command.render_long_help());
         }

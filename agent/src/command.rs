@@ -1,7 +1,8 @@
 //! What the commands do, other than `run` and `probe`.
 
 use crate::{
-    cli::{Cli, Command, EnrolArgs, Format},
+    catalogue::{self, published::Published},
+    cli::{CatalogueCommand, Cli, Command, EnrolArgs, Format, UpdateArgs},
     clock::Clock,
     config::{Config, ConfigError, Description, describe},
     credential,
@@ -48,6 +49,10 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
         Command::Path(args) => return trace::run(args, &shutdown).await,
         Command::Selftest(args) => return selftest::run(&args, &shutdown).await,
         Command::CheckConfig(args) => check_config(&config, args.format)?,
+        Command::Catalogue(args) => match args.command {
+            None => say(&catalogue::show::describe(&Published::load(&config.state)))?,
+            Some(CatalogueCommand::Update(args)) => update_catalogue(&config, &args).await?,
+        },
         Command::Status(args) => show_status(&config.state, args.format)?,
         Command::Resend(args) => resend(&config, args.since)?,
     }
@@ -61,7 +66,9 @@ fn load(cli: &Cli) -> Result<Config, ConfigError> {
     let optional = match cli.command {
         Command::Run | Command::CheckConfig(_) => false,
         Command::Probe(_) | Command::Path(_) | Command::Selftest(_) => return Ok(Config::default()),
-        Command::Enrol(_) | Command::Status(_) | Command::Resend(_) => cli.config.is_none(),
+        Command::Enrol(_) | Command::Catalogue(_) | Command::Status(_) | Command::Resend(_) => {
+            cli.config.is_none()
+        }
     };
     let mut config = match Config::load(path) {
         Err(ConfigError::Read { source, .. }) if optional && source.kind() == io::ErrorKind::NotFound => {
@@ -128,6 +135,30 @@ fn check_config(config: &Config, format: Format) -> anyhow::Result<()> {
         Format::Table => say(&describe(config)),
         Format::Json => say(&serde_json::to_string_pretty(&Description::of(config))?),
     }
+}
+
+async fn update_catalogue(config: &Config, args: &UpdateArgs) -> anyhow::Result<()> {
+    let now = Clock::system().wall();
+    crate::durable::create_private_directory(config.state.path())
+        .with_context(|| format!("cannot open the state directory {}", config.state.path().display()))?;
+    let published = match (&args.file, &args.url) {
+        (Some(file), _) => catalogue::update::from_file(file, now)?,
+        (None, url) => {
+            let service = || {
+                let agent = credential::load_or_create(&config.state)?.agent();
+                anyhow::Ok(catalogue::update::service(&agent)?)
+            };
+            let url = url.clone().map_or_else(service, anyhow::Ok)?;
+            catalogue::update::from_url(&url, &config.probing.settings.trust, now).await?
+        }
+    };
+    catalogue::update::store(&published, &config.state)?;
+    say(&format!(
+        "{} address ranges, as of {}, are kept in {}; they serve from the agent's next start.",
+        published.ranges(),
+        published.dated,
+        config.state.published().display()
+    ))
 }
 
 fn show_status(state: &StateDir, format: Format) -> anyhow::Result<()> {

@@ -22,6 +22,7 @@ pub mod enrol;
 pub mod exchange;
 pub mod link;
 pub mod logging;
+pub mod notices;
 pub mod observe;
 pub mod offset;
 pub mod oneshot;
@@ -40,6 +41,7 @@ mod tls;
 pub mod trace;
 pub mod trust;
 
+use catalogue::published::Published;
 use clock::Clock;
 use config::Config;
 use credential::CredentialError;
@@ -75,9 +77,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let spool = SharedSpool::new(Spool::open(&config.state.spool(), key.agent(), config.spool)?);
     // What another process is writing now, such as `enrol`, is younger.
     durable::remove_unfinished(config.state.path(), LEFTOVER_AGE).map_err(RunError::Tidy)?;
-    let (prober, strays) = Prober::open(config.probing.settings.clone())?;
+    let mut settings = config.probing.settings.clone();
+    settings.expected.published = Published::load(&config.state);
+    let (prober, strays) = Prober::open(settings)?;
     let clock = Clock::system();
-    let board = Board::default();
+    let board = Board::showing(prober.notices());
     board.update(|status| {
         *status = Status {
             agent: key.agent().to_string(),

@@ -42,6 +42,11 @@ impl StateDir {
         self.0.join("assignment.json")
     }
 
+    /// Microsoft's published address ranges, as `catalogue update` took them.
+    pub fn published(&self) -> PathBuf {
+        self.0.join("published.json")
+    }
+
     /// What `status` prints.
     pub fn status(&self) -> PathBuf {
         self.0.join("status.json")

@@ -7,6 +7,7 @@ mod addressing;
 mod ceilings;
 mod dns;
 mod exchange;
+mod expected;
 mod https;
 mod icmp;
 mod pace;
@@ -18,12 +19,15 @@ mod stamped;
 mod strays;
 mod tcp;
 mod udp;
+mod watch;
 
 use crate::sample::Sample;
 use futures::future::BoxFuture;
 use peerlight_proto::{series::Family, target::Target};
 
 pub use ceilings::{Ceilings, OutsideCeilings};
+pub use expected::Expectations;
+pub(crate) use https::verifier;
 pub use prober::{ProbeError, Prober};
 pub use settings::{IcmpEngine, ProbeSettings, Trust};
 

@@ -20,7 +20,7 @@ pub struct Sample {
     pub address: Option<IpAddr>,
     /// One for each metric.
     pub readings: Vec<Reading>,
-    /// What was seen with the probe, by the kinds of `peerlight.proto`: address, status, issuer, error.
+    /// What was seen with the probe, by the kinds of `peerlight.proto`: address, status, issuer, front door, error.
     pub attributes: Vec<(&'static str, String)>,
 }
 

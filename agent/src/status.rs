@@ -1,6 +1,6 @@
 //! What the agent is doing, for people: written to the state directory every few seconds, printed by `status`.
 
-use crate::{credential::Enrolment, durable, paths::StateDir, spool::Counts};
+use crate::{credential::Enrolment, durable, notices::Notices, paths::StateDir, spool::Counts};
 use comfy_table::{Table, presets};
 use peerlight_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,8 @@ pub struct Status {
     pub icmp_problem: Option<String>,
     /// Targets that are not probed, or not as often as asked, each with its reason.
     pub refused_targets: Vec<String>,
+    /// What is wrong with targets: who answers in their place, where their names lead.
+    pub notices: Vec<String>,
 }
 
 /// With which collector the agent is enrolled, for what.
@@ -124,17 +126,27 @@ pub struct Measuring {
 
 /// Where all parts of the agent say what they are doing. A cheap shared handle.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<Status>>);
+pub struct Board {
+    status: Arc<Mutex<Status>>,
+    notices: Notices,
+}
 
 impl Board {
+    /// A board that shows these notices, too.
+    pub fn showing(notices: Notices) -> Self {
+        Self { notices, ..Self::default() }
+    }
+
     /// Changes the status.
     pub fn update(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The status now.
     pub fn get(&self) -> Status {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status.notices = self.notices.list();
+        status
     }
 }
 
@@ -217,6 +229,7 @@ impl Status {
             lines.push(("ICMP", problem.clone()));
         }
         lines.extend(self.refused_targets.iter().map(|refused| ("refused target", refused.clone())));
+        lines.extend(self.notices.iter().map(|notice| ("notice", notice.clone())));
         lines
     }
 

@@ -42,9 +42,12 @@ pub(crate) struct Shown<'a> {
     pub(crate) leaf: &'a CertificateDer<'a>,
     /// Those that it sent with it.
     pub(crate) others: &'a [CertificateDer<'a>],
-    name: &'a ServerName<'a>,
-    ocsp_response: &'a [u8],
-    now: UnixTime,
+    /// The name that it is to have.
+    pub(crate) name: &'a ServerName<'a>,
+    /// What it says of a revocation.
+    pub(crate) ocsp_response: &'a [u8],
+    /// When.
+    pub(crate) now: UnixTime,
 }
 
 impl Shown<'_> {

@@ -22,7 +22,7 @@ pub enum Ending {
     Late,
     /// Nothing until the deadline.
     Lost,
-    /// RST, ICMP unreachable or a failed TLS handshake: a fast answer, not a loss.
+    /// RST, ICMP unreachable, a failed TLS handshake or an answer in the target's place: fast, not a loss.
     Refused,
 }
 
@@ -130,7 +130,7 @@ impl Counters {
 /// Something seen with probes that is not part of their series, with how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
-    /// What: address, edge, status, issuer, error.
+    /// What, by the kinds of `peerlight.proto`: address, status, issuer, `front_door`, region, interception, error.
     pub kind: String,
     /// Its value.
     pub value: String,

@@ -5,7 +5,7 @@ use crate::{
     catalogue::default_interval,
     exchange::parse_address,
     paths::{DEFAULT_STATE, StateDir},
-    probe::{IcmpEngine, ProbeSettings, Trust},
+    probe::{Expectations, IcmpEngine, ProbeSettings, Trust},
     spool::SpoolSettings,
     targets::{Ceilings, MAX_TARGETS, ScheduledTarget},
 };
@@ -15,10 +15,11 @@ use peerlight_proto::{
     enrolment::SiteAssertion,
     limits::{MAX_DEADLINE, MAX_TEXT_BYTES},
     series::Family,
-    target::Target,
+    target::{Host, Target},
     time::IntervalLength,
 };
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -180,6 +181,7 @@ fn probing(file: &raw::File, limits: &Ceilings, problems: &mut Problems) -> Prob
                 .collect(),
             trust: file.https.ca_file.clone().map_or(Trust::Platform, Trust::File),
             allow: limits.allow.clone(),
+            expected: Expectations { issuers: issuers(&file.target, problems), ..Expectations::default() },
         },
         families,
         interval: problems.check("probing.interval", length).unwrap_or(IntervalLength::MINUTE),
@@ -258,6 +260,23 @@ fn one_target(raw: &raw::Target, limits: &Ceilings, problems: &mut Problems) -> 
         targets.push(ScheduledTarget { target, interval });
     }
     targets
+}
+
+/// Whose certificates the targets have; a host has one issuer, however many targets it is.
+fn issuers(raw: &[raw::Target], problems: &mut Problems) -> BTreeMap<Host, String> {
+    let mut issuers = BTreeMap::new();
+    for target in raw {
+        // An address that is none is told where the target is read.
+        let (Some(issuer), Ok(host)) = (&target.issuer, target.address.parse::<Host>()) else { continue };
+        let key = format!("target `{}`.issuer", target.name);
+        problems.text(&key, issuer, false);
+        let issuer = issuer.trim().to_owned();
+        let other = issuers.insert(host, issuer.clone()).filter(|other| *other != issuer);
+        if let Some(other) = other {
+            problems.add(&key, format!("{} has the issuer `{other}` in another [[target]]", target.address));
+        }
+    }
+    issuers
 }
 
 fn spool(raw: &raw::Spool, problems: &mut Problems) -> SpoolSettings {

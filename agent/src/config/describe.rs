@@ -8,7 +8,7 @@ use crate::{
     trust::CollectorTrust,
 };
 use comfy_table::{Table, presets};
-use peerlight_proto::{duration, enrolment::SiteAssertion, target::ProbeKind};
+use peerlight_proto::{duration, enrolment::SiteAssertion};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -153,6 +153,11 @@ pub fn describe(config: &Config) -> String {
             nets.join(", ")
         ));
     }
+    for (host, issuer) in &probing.settings.expected.issuers {
+        line(format!(
+            "Believes {host} only with a certificate of {issuer}: any other refuses its HTTPS probes."
+        ));
+    }
     text.push_str(&targets(config));
     text
 }
@@ -164,8 +169,7 @@ fn targets(config: &Config) -> String {
     if config.targets.is_empty() {
         let rate = rate(&catalogue::scheduled());
         return format!(
-            "Configures no targets: measures what the collector assigns, else the built-in Microsoft catalogue, about {rate:.1} packets a second:\n\n{}",
-            catalogue_table()
+            "Configures no targets: measures what the collector assigns, else the built-in Microsoft catalogue (`peerlight-agent catalogue`), about {rate:.1} packets a second.\n"
         );
     }
     let rate = rate(&config.targets);
@@ -189,26 +193,4 @@ fn table(config: &Config) -> String {
         ]);
     }
     table.trim_fmt()
-}
-
-/// An entry a line, and why it is there below it.
-fn catalogue_table() -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["name", "service", "address", "probes"]);
-    for entry in ENTRIES {
-        let probes: Vec<_> = entry.probes.iter().map(|probe| with_interval(probe)).collect();
-        table.add_row([entry.name, entry.service, entry.address, &probes.join(", ")]);
-    }
-    let lines = table.trim_fmt();
-    let (header, rows) = lines.split_once('\n').unwrap_or((&lines, ""));
-    let rows = rows.lines().zip(ENTRIES).map(|(row, entry)| format!("{row}\n     {}\n", entry.reason));
-    format!("{header}\n{}", rows.collect::<String>())
-}
-
-fn with_interval(probe: &str) -> String {
-    let interval = probe.parse::<ProbeKind>().map(|probe| catalogue::default_interval(&probe));
-    interval.map_or_else(
-        |_never| probe.to_owned(),
-        |interval| format!("{probe} every {}", duration::text(interval)),
-    )
 }

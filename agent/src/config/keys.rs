@@ -9,7 +9,7 @@ pub(super) const KNOWN: &[(&str, &[&str])] = &[
     ("", &["state", "site", "collector", "target", "probing", "resolver", "https", "spool", "limits"]),
     ("site", &["name", "provider", "location", "prefixes"]),
     ("collector", &["url", "trust"]),
-    ("target", &["name", "service", "address", "probes", "interval"]),
+    ("target", &["name", "service", "address", "probes", "interval", "issuer"]),
     ("probing", &["timeout", "deadline", "icmp_engine", "source_v4", "source_v6", "families", "interval"]),
     ("resolver", &["servers"]),
     ("https", &["ca_file"]),

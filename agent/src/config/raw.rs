@@ -48,6 +48,8 @@ pub(super) struct Target {
     pub(super) address: String,
     pub(super) probes: Vec<String>,
     #[serde(default)]
+    pub(super) issuer: Option<String>,
+    #[serde(default)]
     pub(super) interval: Option<Human>,
 }
 

@@ -40,6 +40,7 @@ service = "s"
 address = "127.0.0.9"
 probes = ["udp:7"]
 interval = "100ms"
+issuer = "Example CA"
 [probing]
 timeout = "1s"
 deadline = "2s"

@@ -1,6 +1,8 @@
 //! HTTPS: one whole exchange over a fresh connection to one chosen address, with the time of each of its phases.
 
+mod front_door;
 mod phases;
+mod portal;
 mod request;
 mod tls;
 mod watched;
@@ -11,8 +13,10 @@ use super::{
     prober::ProbeError,
     settings::ProbeSettings,
     stamped, tcp,
+    watch::{BY_ISSUER, BY_PORTAL, INTERCEPTION},
 };
 use crate::{
+    catalogue,
     causes::with_causes,
     sample::{Outcome, Reading, Sample},
 };
@@ -33,6 +37,9 @@ use std::{
 use tls::Tls;
 use tokio_rustls::client::TlsStream;
 use watched::{Notes, Watched};
+
+pub(super) use tls::UNVERIFIED;
+pub(crate) use tls::verifier;
 
 /// The phases that depend on one another, in order, and their metrics.
 const STEPS: [(Phase, Metric); 5] = [
@@ -59,6 +66,8 @@ struct Progress {
     address: Option<IpAddr>,
     handshake: Option<Handshake>,
     http_version: Option<HttpVersion>,
+    /// Somebody else answered: what was timed of the connection is theirs.
+    intercepted: bool,
     attributes: Vec<(&'static str, String)>,
 }
 
@@ -68,6 +77,8 @@ enum Stop {
     OtherFamily,
     /// It failed in the phase that was under way.
     Failed(Ending, String),
+    /// Somebody else answered in the target's place, as shown by this.
+    Intercepted(&'static str, String),
 }
 
 impl Https {
@@ -93,6 +104,7 @@ impl Https {
             address: None,
             handshake: None,
             http_version: None,
+            intercepted: false,
             attributes: Vec::new(),
         };
         let deadline = tokio::time::Instant::from_std(start) + settings.deadline;
@@ -103,6 +115,11 @@ impl Https {
             Ok(Err(Stop::Failed(ending, error))) => {
                 progress.attributes.push(("error", clip(&error)));
                 Some(ending)
+            }
+            Ok(Err(Stop::Intercepted(by, error))) => {
+                progress.intercepted = true;
+                progress.attributes.extend([(INTERCEPTION, by.to_owned()), ("error", clip(&error))]);
+                Some(Ending::Refused)
             }
             // Without an answer from DNS nothing was sent to the target, so nothing was lost.
             Err(_elapsed) if progress.phase == Phase::Dns => Some(Ending::DnsFailed),
@@ -131,28 +148,36 @@ impl Https {
         let address = progress.choose(addressing, target, family).await?;
         let stream = progress.connect(settings, SocketAddr::new(address, *port)).await?;
         let notes = Notes::default();
-        let stream = self.shake_hands(progress, target, Watched::new(stream, notes.clone()), &notes).await?;
+        let stream = Watched::new(stream, notes.clone());
+        let stream = self.shake_hands(progress, settings, target, stream, &notes).await?;
         progress.get(stream, Question { host: &target.address, port: *port, path }, &notes).await
     }
 
     async fn shake_hands(
         &self,
         progress: &mut Progress,
+        settings: &ProbeSettings,
         target: &Target,
         stream: Watched,
         notes: &Notes,
     ) -> Result<TlsStream<Watched>, Stop> {
         progress.phase = Phase::Tls;
         let unsendable = |error: String| Stop::Failed(Ending::SendFailed, error);
-        let (connector, witness) = self.tls.connector().map_err(unsendable)?;
+        let (connector, witness) = self
+            .tls
+            .connector(settings.expected.issuers(&target.address, &settings.trust))
+            .map_err(unsendable)?;
         let name = ServerName::try_from(target.address.as_str().to_owned())
             .map_err(|error| unsendable(error.to_string()))?;
         let shaken = connector.connect(name, stream).await;
         let passages = notes.take();
         progress.timeline.mark_handshake(&passages, now());
         progress.stamp(Phase::Tls, Clock::Kernel, stamped_handshake(&passages));
-        progress.attributes.extend(witness.issuer().map(|issuer| ("issuer", issuer)));
+        progress.attributes.extend(witness.issuer().map(|issuer| ("issuer", issuer.to_owned())));
         let stream = shaken.map_err(|error| Stop::Failed(Ending::Refused, tls::describe(&error)))?;
+        if let Some(inspection) = witness.inspection() {
+            return Err(Stop::Intercepted(BY_ISSUER, inspection));
+        }
         let (_, connection) = stream.get_ref();
         progress.handshake = connection.handshake_kind().map(|kind| match kind {
             HandshakeKind::Full => Handshake::Full,
@@ -222,6 +247,13 @@ impl Progress {
         self.timeline.mark_first_byte(&passages, answer.head.map_or_else(now, |head| head.at));
         self.stamp(Phase::Ttfb, Clock::Kernel, stamped_first_byte(&passages, answer.head));
         self.attributes.push(("status", answer.status.as_u16().to_string()));
+        let leads_to = catalogue::entry_of(question.host).map(|entry| entry.leads_to);
+        if let Some(error) = portal::recognise(answer.status, &answer.headers, question.host, leads_to) {
+            return Err(Stop::Intercepted(BY_PORTAL, error));
+        }
+        let front_door::FrontDoor { entry, region } = front_door::read(&answer.headers);
+        self.attributes.extend(entry.map(|entry| ("front_door", entry)));
+        self.attributes.extend(region.map(|region| ("region", region)));
         self.phase = Phase::Transfer;
         answer.read_body().await.map_err(refused)?;
         // By this process's clock: read late, an answer's first and last byte lie closer together than they came.
@@ -256,6 +288,10 @@ impl Progress {
                 Some(Ending::DnsFailed) => (clock_of(phase), Outcome::Failed(Ending::DnsFailed)),
                 Some(ending) if step == failed_at => (clock_of(phase), Outcome::Failed(ending)),
                 Some(_) if step > failed_at => (clock_of(phase), Outcome::Failed(Ending::Skipped)),
+                // Whoever answered the handshake or the request also answered the connect.
+                Some(ending) if self.intercepted && phase != Phase::Dns => {
+                    (clock_of(phase), Outcome::Failed(ending))
+                }
                 _ if phase == Phase::Dns && !self.looked_up => {
                     (clock_of(phase), Outcome::Failed(Ending::Skipped))
                 }

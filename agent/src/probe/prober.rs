@@ -11,8 +11,12 @@ use super::{
     stamped,
     strays::Strays,
     tcp, udp,
+    watch::Watch,
 };
-use crate::sample::{Sample, Stray};
+use crate::{
+    notices::Notices,
+    sample::{Sample, Stray},
+};
 use futures::future::{BoxFuture, FutureExt as _};
 use peerlight_proto::{
     limits::MAX_DEADLINE,
@@ -59,6 +63,9 @@ pub enum ProbeError {
         /// What is wrong with them.
         reason: String,
     },
+    /// The certificates that the system trusts cannot be read.
+    #[error(transparent)]
+    Platform(rustls::Error),
     /// The times contradict each other.
     #[error(
         "a time-out of {timeout:?} must be above zero and at most the deadline of {deadline:?}, and that below one minute"
@@ -77,6 +84,7 @@ pub struct Prober {
     addressing: Addressing,
     icmp: Icmp,
     https: Https,
+    watch: Watch,
     strays: Strays,
 }
 
@@ -93,6 +101,7 @@ impl Prober {
             addressing: Addressing::new(&settings),
             icmp: Icmp::open(&settings, &strays),
             https: Https::new(&settings)?,
+            watch: Watch::new(&settings),
             strays,
             settings,
         };
@@ -102,6 +111,11 @@ impl Prober {
     /// Why ICMP probes fail, if permission is missing.
     pub fn icmp_problem(&self) -> Option<&ProbeError> {
         self.icmp.problem()
+    }
+
+    /// What is wrong with targets now, for the status.
+    pub fn notices(&self) -> Notices {
+        self.watch.notices()
     }
 
     async fn send(&self, target: &Target, family: Family) -> Option<Sample> {
@@ -165,10 +179,7 @@ impl Probe for Prober {
     fn probe<'a>(&'a self, target: &'a Target, family: Family) -> BoxFuture<'a, Option<Sample>> {
         async move {
             let mut sample = self.send(target, family).await?;
-            // An address that was typed need not be said again.
-            if let Some(address) = sample.address.filter(|_| target.address.ip().is_none()) {
-                sample.attributes.push(("address", address.to_string()));
-            }
+            self.watch.see(target, &mut sample);
             Some(sample)
         }
         .boxed()

@@ -1,5 +1,6 @@
 //! How probes are sent.
 
+use super::expected::Expectations;
 use ipnet::IpNet;
 use peerlight_proto::series::Family;
 use std::{
@@ -27,6 +28,8 @@ pub struct ProbeSettings {
     pub trust: Trust,
     /// Networks that may be probed although they are not public unicast (rules, §9). Ports are free there, too.
     pub allow: Vec<IpNet>,
+    /// What is known of who answers at a target.
+    pub expected: Expectations,
 }
 
 impl ProbeSettings {
@@ -55,6 +58,7 @@ impl Default for ProbeSettings {
             dns_servers: Vec::new(),
             trust: Trust::default(),
             allow: Vec::new(),
+            expected: Expectations::default(),
         }
     }
 }

@@ -3,9 +3,13 @@
 #[cfg(test)]
 mod assignment;
 #[cfg(test)]
+mod catalogue;
+#[cfg(test)]
 mod collector;
 #[cfg(test)]
 mod enrolment;
+#[cfg(test)]
+mod interception;
 #[cfg(test)]
 mod observe;
 #[cfg(test)]

@@ -10,8 +10,9 @@
 mod dns;
 mod https;
 mod icmp;
+mod identity;
 mod oneshot;
-mod servers;
+pub(crate) mod servers;
 mod tcp;
 mod udp;
 

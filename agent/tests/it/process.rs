@@ -12,13 +12,13 @@ use std::{
     time::Duration,
 };
 
-fn agent(arguments: &[&str]) -> Command {
+pub(crate) fn agent(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peerlight-agent"));
     command.args(arguments).env_remove("PEERLIGHT_TOKEN");
     command
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -27,7 +27,7 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 /// Kills the agent if the test fails before it has ended.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -37,7 +37,7 @@ impl Drop for Running {
     }
 }
 
-async fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let waiting = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
         loop {

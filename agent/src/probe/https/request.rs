@@ -2,7 +2,7 @@
 
 use super::watched::{Notes, Passage};
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn};
 use hyper_util::rt::TokioIo;
@@ -30,6 +30,8 @@ pub(super) struct Question<'a> {
 pub(super) struct Answer {
     /// The status code.
     pub(super) status: StatusCode,
+    /// The headers.
+    pub(super) headers: HeaderMap,
     /// When the bytes of its head came in.
     pub(super) head: Option<Passage>,
     body: Incoming,
@@ -72,7 +74,8 @@ where
         }
     };
     let head = notes.last_in();
-    Ok(Answer { status: response.status(), head, body: response.into_body(), _tasks: tasks })
+    let (parts, body) = response.into_parts();
+    Ok(Answer { status: parts.status, headers: parts.headers, head, body, _tasks: tasks })
 }
 
 impl Answer {

@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// What a DNS server says.
 #[derive(Debug, Clone)]
-pub(super) enum Say {
+pub(crate) enum Say {
     Addresses(Vec<IpAddr>),
     NoData,
     NoName,
@@ -36,14 +36,14 @@ pub(super) enum Say {
 }
 
 /// A DNS server with the number of questions that it was asked.
-pub(super) struct Dns {
-    pub(super) address: SocketAddr,
+pub(crate) struct Dns {
+    pub(crate) address: SocketAddr,
     asked: Arc<AtomicUsize>,
 }
 
 impl Dns {
     /// A server that answers A and AAAA questions for any name as told; ends with the test.
-    pub(super) async fn start(v4: Say, v6: Say) -> Self {
+    pub(crate) async fn start(v4: Say, v6: Say) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -90,28 +90,55 @@ fn answer(question: &Message, say: &Say) -> Option<Message> {
     Some(answer)
 }
 
-/// An HTTPS server with a certificate for `localhost`, `peerlight.test` and 127.0.0.1, and the authority to trust.
-pub(super) struct Https {
-    pub(super) port: u16,
-    pub(super) authority: NamedTempFile,
+/// An HTTPS server with a certificate for `localhost`, `peerlight.test`, `outlook.office365.com` and 127.0.0.1, and the
+/// authority to trust.
+pub(crate) struct Https {
+    pub(crate) port: u16,
+    pub(crate) authority: NamedTempFile,
+    requested: Arc<AtomicUsize>,
+}
+
+/// What a server answers to every request.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Bytes,
 }
 
 impl Https {
     /// A server that offers `protocol` and answers every request with `status` and a body of `length` bytes.
     pub(super) async fn start(protocol: &str, status: u16, length: usize) -> Self {
+        let body = Bytes::from(vec![b'x'; length]);
+        Self::answering(protocol, Reply { status, headers: Vec::new(), body }).await
+    }
+
+    /// A server that offers `protocol` and answers every request so.
+    pub(crate) async fn answering(protocol: &str, reply: Reply) -> Self {
         let (authority, acceptor) = certificates(protocol);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let body = Bytes::from(vec![b'x'; length]);
+        let requested = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&requested);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, body) = (acceptor.clone(), body.clone());
+                let (acceptor, reply, count) = (acceptor.clone(), reply.clone(), Arc::clone(&count));
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
                     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
                         let agent = request.headers()[http::header::USER_AGENT].to_str().unwrap();
-                        assert!(agent.starts_with("Peerlight/"), "{agent}");
-                        let response = Response::builder().status(status).body(Full::new(body.clone()));
+                        assert!(
+                            agent.starts_with("Peerlight/") || agent.starts_with("peerlight-agent/"),
+                            "{agent}"
+                        );
+                        count.fetch_add(1, Ordering::Relaxed);
+                        let response = reply
+                            .headers
+                            .iter()
+                            .fold(Response::builder().status(reply.status), |response, (name, value)| {
+                                response.header(*name, value)
+                            });
+                        let response = response.body(Full::new(reply.body.clone()));
                         async move { response }
                     });
                     // Probes close their connections as they please.
@@ -121,7 +148,12 @@ impl Https {
                 });
             }
         });
-        Self { port, authority }
+        Self { port, authority, requested }
+    }
+
+    /// How many requests came.
+    pub(crate) fn requested(&self) -> usize {
+        self.requested.load(Ordering::Relaxed)
     }
 }
 
@@ -131,7 +163,7 @@ fn certificates(protocol: &str) -> (NamedTempFile, TlsAcceptor) {
     params.distinguished_name.push(DnType::CommonName, "Test Authority");
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let names = ["localhost", "peerlight.test", "127.0.0.1"].map(str::to_owned);
+    let names = ["localhost", "peerlight.test", "outlook.office365.com", "127.0.0.1"].map(str::to_owned);
     let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(authority.pem().as_bytes()).unwrap();

@@ -1,0 +1,146 @@
+//! Watches over who answers: notes addresses that Microsoft does not publish, and tells of interception once for a target
+//! rather than once for a probe.
+
+use super::{ceilings::Ceilings, expected::Expectations, https, settings::ProbeSettings};
+use crate::{
+    notices::{About, Matter, Notices},
+    sample::{Outcome, Sample},
+};
+use peerlight_proto::{
+    metric::Metric,
+    target::{ProbeKind, Target},
+};
+use std::net::IpAddr;
+
+/// The kind of attribute that says that somebody else answered, or seems to.
+pub(super) const INTERCEPTION: &str = "interception";
+/// Another authority than expected issued the certificate.
+pub(super) const BY_ISSUER: &str = "certificate issuer";
+/// The answer is a captive portal's.
+pub(super) const BY_PORTAL: &str = "captive portal";
+/// The name leads to an address that Microsoft does not publish.
+const BY_ADDRESS: &str = "unpublished address";
+
+/// Watches the samples of a prober.
+pub(super) struct Watch {
+    expected: Expectations,
+    ceilings: Ceilings,
+    notices: Notices,
+}
+
+impl Watch {
+    /// Watches for what these settings expect.
+    pub(super) fn new(settings: &ProbeSettings) -> Self {
+        Self {
+            expected: settings.expected.clone(),
+            ceilings: Ceilings::new(settings.allow.clone()),
+            notices: Notices::default(),
+        }
+    }
+
+    /// What is wrong with targets now.
+    pub(super) fn notices(&self) -> Notices {
+        self.notices.clone()
+    }
+
+    /// Completes a sample with its address and what is remarkable about that, and tells what is wrong.
+    pub(super) fn see(&self, target: &Target, sample: &mut Sample) {
+        if let ProbeKind::Https { .. } = target.probe {
+            self.see_identity(target, sample);
+        }
+        // An address that was typed need not be said again, nor does anybody publish it.
+        if let Some(address) = sample.address.filter(|_| target.address.ip().is_none()) {
+            sample.attributes.push(("address", address.to_string()));
+            self.see_address(target, address, sample);
+        }
+    }
+
+    fn see_identity(&self, target: &Target, sample: &Sample) {
+        let about = About { target: target.id(), family: sample.family, matter: Matter::Identity };
+        let of = |kind| sample.attributes.iter().find(|(of, _)| *of == kind).map(|(_, value)| value.as_str());
+        let error = of("error").unwrap_or_default();
+        if of(INTERCEPTION).is_some() || error.starts_with(https::UNVERIFIED) {
+            let text = format!("{} {} over IP{}: {error}", target.address, target.probe, sample.family);
+            if self.notices.raise(about, text) {
+                tracing::warn!(target = target.name, address = %target.address, family = %sample.family, error, "a target does not prove who it is, or somebody else answers in its place; its HTTPS probes count as refused");
+            }
+        } else if shook_hands(sample) {
+            self.notices.clear(about);
+        }
+    }
+
+    fn see_address(&self, target: &Target, address: IpAddr, sample: &mut Sample) {
+        let about = About { target: target.id(), family: sample.family, matter: Matter::Address };
+        let published = &self.expected.published;
+        // The machine's owner knows what lies in an allowed network.
+        if self.ceilings.allows(address) || !published.excludes(&target.address, address) {
+            return self.notices.clear(about);
+        }
+        sample.attributes.push((INTERCEPTION, BY_ADDRESS.to_owned()));
+        let dated = &published.dated;
+        let text = format!(
+            "{} leads to {address}, outside the ranges that Microsoft published as of {dated}: a proxy, DNS that was tampered with, or a list that is out of date (`peerlight-agent catalogue update`)",
+            target.address
+        );
+        if self.notices.raise(about, text) {
+            tracing::warn!(host = %target.address, %address, dated, "a name leads outside the ranges that Microsoft publishes: a proxy, DNS that was tampered with, or a list that is out of date (`peerlight-agent catalogue update`); it is probed all the same");
+        }
+    }
+}
+
+fn shook_hands(sample: &Sample) -> bool {
+    let answered = |outcome: Outcome| matches!(outcome, Outcome::Answered { .. });
+    sample.readings.iter().any(|reading| reading.metric == Metric::HttpsTls && answered(reading.outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::published::Published;
+    use peerlight_proto::series::{Family, Path};
+    use std::sync::Arc;
+
+    fn watch(allow: &[&str]) -> Watch {
+        let list = r#"[{"urls":["outlook.office365.com"],"ips":["13.107.6.152/31"]}]"#;
+        let published = Published::parse(list.as_bytes(), "a test", "2026-11-23".to_owned()).unwrap();
+        let allow = allow.iter().map(|network| network.parse().unwrap()).collect();
+        let expected = Expectations { published: Arc::new(published), ..Expectations::default() };
+        Watch::new(&ProbeSettings { allow, expected, ..ProbeSettings::default() })
+    }
+
+    fn see(watch: &Watch, host: &str, address: &str) -> Vec<(&'static str, String)> {
+        let target = Target {
+            name: "a target".to_owned(),
+            service: String::new(),
+            address: host.parse().unwrap(),
+            probe: ProbeKind::Icmp,
+        };
+        let address = Some(address.parse().unwrap());
+        let (family, path) = (Family::V4, Path::Direct);
+        let mut sample = Sample { family, path, address, readings: Vec::new(), attributes: Vec::new() };
+        watch.see(&target, &mut sample);
+        sample.attributes
+    }
+
+    #[test]
+    fn an_unpublished_address_is_flagged_until_the_name_leads_home_again() {
+        let watch = watch(&[]);
+        assert_eq!(see(&watch, "outlook.office365.com", "13.107.6.152").len(), 1);
+        assert!(watch.notices().list().is_empty());
+        let flagged = see(&watch, "outlook.office365.com", "100.64.7.7");
+        assert_eq!(
+            flagged,
+            [("address", "100.64.7.7".to_owned()), (INTERCEPTION, "unpublished address".to_owned())]
+        );
+        assert!(watch.notices().list()[0].starts_with("outlook.office365.com leads to 100.64.7.7, outside"));
+        see(&watch, "outlook.office365.com", "13.107.6.153");
+        assert!(watch.notices().list().is_empty());
+    }
+
+    #[test]
+    fn names_that_nobody_publishes_typed_addresses_and_allowed_networks_are_not_judged() {
+        assert_eq!(see(&watch(&[]), "example.com", "198.51.100.1").len(), 1);
+        assert_eq!(see(&watch(&[]), "198.51.100.1", "198.51.100.1"), []);
+        assert_eq!(see(&watch(&["198.51.100.0/24"]), "outlook.office365.com", "198.51.100.1").len(), 1);
+    }
+}
