@@ -1,10 +1,12 @@
 //! Ingest: a push becomes a batch on disk that is counted once.
 
 mod admit;
+mod attribution;
 mod caller;
 mod choose;
 
 pub use admit::{AdmitError, Admitted, AdmittedMeasurement, admit};
+pub use attribution::Attribution;
 pub use caller::Caller;
 
 use crate::{

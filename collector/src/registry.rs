@@ -7,6 +7,7 @@ mod agent_state;
 mod agents;
 mod audit;
 mod directory;
+mod ending;
 mod enrolment;
 mod error;
 mod locations;

@@ -22,7 +22,12 @@ pub use sqlite::SqliteStore;
 pub(crate) use totals::joined;
 pub use totals::{ClockOffsets, Totals};
 
-use crate::{ingest::Admitted, organisation::OrganisationId, registry::RegistrationId, rfc3339};
+use crate::{
+    ingest::{Admitted, Attribution},
+    organisation::OrganisationId,
+    registry::RegistrationId,
+    rfc3339,
+};
 use futures::future::BoxFuture;
 use ipnet::IpNet;
 use peerlight_proto::{
@@ -123,18 +128,6 @@ pub struct RowKey {
     pub prefix: Option<IpNet>,
     /// What was measured.
     pub series: peerlight_proto::id::SeriesId,
-}
-
-/// How sure it is that the probes left through the registered uplink (rules, §7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Attribution {
-    /// The observed public address lies inside a prefix of the agent's registration.
-    Verified,
-    /// The public address could not be observed; the agent's word is taken.
-    Declared,
-    /// The observed public address lies outside: shown, never counted.
-    OffPrefix,
 }
 
 /// A measurement over an arbitrary span.

@@ -1,6 +1,7 @@
 //! What may be stored, and whose it is: the pure checks between a decoded batch and the store.
 
 use super::{
+    attribution::Attribution,
     caller::Caller,
     choose::{Unregistered, choose, prefix_of},
 };
@@ -8,7 +9,6 @@ use crate::{
     organisation::OrganisationId,
     registry::{Registration, RegistrationId},
     rfc3339,
-    store::Attribution,
 };
 use ipnet::IpNet;
 use peerlight_proto::{

@@ -3,7 +3,7 @@
 use super::{
     Fault, Registry, RegistryError,
     audit::{self, Change},
-    names, registrations, rows, time_zones,
+    ending, names, rows, time_zones,
 };
 use crate::{organisation::OrganisationId, registry::Operator, rfc3339};
 use peerlight_proto::time::Timestamp;
@@ -118,7 +118,7 @@ impl Registry {
                 .find(|location| location.id == id)
                 .ok_or_else(|| Fault::not_found("location", &id))?;
             let in_use = format!("{} still holds", before.code);
-            registrations::end_unnamed(transaction, "location", id, &in_use, now)?;
+            ending::end_unnamed(transaction, "location", id, &in_use, now)?;
             let after = Location { ended: Some(now), ..before.clone() };
             let change = Change::changed("location end", &after.code, &before, &after);
             audit::record(transaction, by, now, &change)?;

@@ -3,7 +3,7 @@
 use super::{
     Fault, Registry, RegistryError,
     audit::{self, Change},
-    json, names, registrations, rows, to_json,
+    ending, json, names, rows, to_json,
 };
 use crate::{organisation::OrganisationId, registry::Operator, rfc3339};
 use peerlight_proto::time::Timestamp;
@@ -177,7 +177,7 @@ impl Registry {
                 .find(|provider| provider.id == id)
                 .ok_or_else(|| Fault::not_found("provider", &id))?;
             let in_use = format!("`{}` still serves", before.name);
-            registrations::end_unnamed(transaction, "provider", id, &in_use, now)?;
+            ending::end_unnamed(transaction, "provider", id, &in_use, now)?;
             let after = Provider { ended: Some(now), ..before.clone() };
             let change = Change::changed("provider end", &after.name, &before, &after);
             audit::record(transaction, by, now, &change)?;

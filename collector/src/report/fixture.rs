@@ -1,9 +1,10 @@
 //! What tests of reports and of the page build upon.
 
 use crate::{
+    ingest::Attribution,
     organisation::OrganisationId,
     registry::{AgentEntry, Registration, RegistrationId},
-    store::{Attribution, Presence, Row, RowKey, Totals},
+    store::{Presence, Row, RowKey, Totals},
 };
 use peerlight_proto::{
     histogram::Histogram,

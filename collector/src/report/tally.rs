@@ -7,7 +7,10 @@ use super::{
     loss::loss,
     milliseconds::ms,
 };
-use crate::store::{Attribution, ClockOffsets, Row, joined};
+use crate::{
+    ingest::Attribution,
+    store::{ClockOffsets, Row, joined},
+};
 use peerlight_proto::{
     histogram::Histogram, id::AgentId, measurement::Counters, metric::Metric, series::Clock, time::Timestamp,
 };

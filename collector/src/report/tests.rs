@@ -5,8 +5,9 @@ use super::{
     *,
 };
 use crate::{
+    ingest::Attribution,
     organisation::OrganisationId,
-    store::{Attribution, ClockOffsets, RowKey},
+    store::{ClockOffsets, RowKey},
 };
 use peerlight_proto::{
     metric::NetworkMetric,

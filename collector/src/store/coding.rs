@@ -2,8 +2,8 @@
 //!
 //! Agents and series stand in a block by their numbers in the store's dictionaries.
 
-use super::{Attribution, ClockOffsets, StoreError, Totals};
-use crate::registry::RegistrationId;
+use super::{ClockOffsets, StoreError, Totals};
+use crate::{ingest::Attribution, registry::RegistrationId};
 use ipnet::IpNet;
 use peerlight_proto::{
     histogram::Histogram,

@@ -4,7 +4,10 @@ use super::{
     Reader,
     reader::{each_of_batches, each_of_rollups},
 };
-use crate::store::{Attribution, StoreError, Totals, coding, coding::Entry, crash_point::crash_point};
+use crate::{
+    ingest::Attribution,
+    store::{StoreError, Totals, coding, coding::Entry, crash_point::crash_point},
+};
 use ipnet::IpNet;
 use peerlight_proto::time::{IntervalLength, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
