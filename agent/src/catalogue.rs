@@ -5,9 +5,8 @@ pub mod published;
 pub mod show;
 pub mod update;
 
-use crate::targets::ScheduledTarget;
-use peerlight_proto::target::{Host, ProbeKind, Target};
-use std::time::Duration;
+use crate::targets::{ScheduledTarget, default_interval};
+use peerlight_proto::target::{Host, Target};
 
 /// A place of Microsoft's, with what is measured there and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,14 +156,6 @@ pub fn entry_of(host: &Host) -> Option<&'static Entry> {
     ENTRIES.iter().find(|entry| entry.address == host.as_str())
 }
 
-/// How often a kind of probe is sent unless told otherwise.
-pub const fn default_interval(probe: &ProbeKind) -> Duration {
-    match probe {
-        ProbeKind::Icmp | ProbeKind::Tcp { .. } | ProbeKind::Udp { .. } => Duration::from_secs(10),
-        ProbeKind::Https { .. } | ProbeKind::Dns => Duration::from_mins(1),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,11 +185,5 @@ mod tests {
         }
         let ids: HashSet<_> = targets.iter().map(Target::id).collect();
         assert_eq!(ids.len(), targets.len());
-    }
-
-    #[test]
-    fn intervals_are_as_the_rules_say() {
-        let interval = |probe: &str| default_interval(&probe.parse().unwrap()).as_secs();
-        assert_eq!((interval("icmp"), interval("tcp:443"), interval("https")), (10, 10, 60));
     }
 }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{oneshot::ProbeArgs, selftest::SelftestArgs, trace::PathArgs};
+use crate::{format::Format, oneshot::ProbeArgs, selftest::SelftestArgs, trace::PathArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -133,16 +133,6 @@ pub struct ResendArgs {
     /// Batches that were acknowledged within this time
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub since: Duration,
-}
-
-/// How to show something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Table,
-    /// One JSON document.
-    Json,
 }
 
 /// How to write the log.

@@ -2,11 +2,12 @@
 
 use crate::{
     catalogue::{self, published::Published},
-    cli::{CatalogueCommand, Cli, Command, EnrolArgs, Format, UpdateArgs},
+    cli::{CatalogueCommand, Cli, Command, EnrolArgs, UpdateArgs},
     clock::Clock,
     config::{Config, ConfigError, Description, describe},
     credential,
     enrol::{Applicant, enrol},
+    format::Format,
     oneshot,
     paths::{DEFAULT_CONFIG, StateDir},
     selftest,

@@ -20,6 +20,7 @@ pub mod credential;
 pub mod durable;
 pub mod enrol;
 pub mod exchange;
+pub mod format;
 pub mod link;
 pub mod logging;
 pub mod notices;

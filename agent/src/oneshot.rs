@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use args::{Engine, Families, Format, ProbeArgs};
+pub use args::{Engine, Families, ProbeArgs};
 
 /// How many samples may wait to be counted.
 const WAITING: usize = 1_024;

@@ -18,6 +18,7 @@ mod settings;
 mod stamped;
 mod strays;
 mod tcp;
+mod trust;
 mod udp;
 mod watch;
 
@@ -29,7 +30,8 @@ pub use ceilings::{Ceilings, OutsideCeilings};
 pub use expected::Expectations;
 pub(crate) use https::verifier;
 pub use prober::{ProbeError, Prober};
-pub use settings::{IcmpEngine, ProbeSettings, Trust};
+pub use settings::{IcmpEngine, ProbeSettings};
+pub use trust::Trust;
 
 /// Sends one probe to a target over one family and resolves, by the deadline, to how it ended. Never fails for what the
 /// network did: a failure of this machine is an ending, too. None when the target has no address of that family.

@@ -10,7 +10,7 @@ mod row;
 mod verdict;
 
 use crate::{
-    cli::Format,
+    format::Format,
     probe::{ProbeSettings, Prober},
 };
 use anyhow::{Context as _, ensure};

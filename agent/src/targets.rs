@@ -1,6 +1,6 @@
 //! What is measured: the configured targets, those that the collector assigns, and the ceilings over both. Pure.
 
-use crate::{catalogue::default_interval, probe, schedule::Entry};
+use crate::{probe, schedule::Entry};
 use ipnet::IpNet;
 use peerlight_proto::{
     assignment::Assignment,
@@ -22,6 +22,14 @@ pub struct ScheduledTarget {
     pub target: Target,
     /// The time between two probes.
     pub interval: Duration,
+}
+
+/// How often a kind of probe is sent unless told otherwise.
+pub const fn default_interval(probe: &ProbeKind) -> Duration {
+    match probe {
+        ProbeKind::Icmp | ProbeKind::Tcp { .. } | ProbeKind::Udp { .. } => Duration::from_secs(10),
+        ProbeKind::Https { .. } | ProbeKind::Dns => Duration::from_mins(1),
+    }
 }
 
 /// What neither the configuration nor an assignment can exceed (rules, §9).
@@ -288,5 +296,11 @@ mod tests {
             entries(&[scheduled("192.0.2.1"), scheduled("2001:db8::1"), scheduled("a.example")], Family::ALL);
         let families: Vec<_> = entries.iter().map(|entry| entry.family).collect();
         assert_eq!(families, [Family::V4, Family::V6, Family::V4, Family::V6]);
+    }
+
+    #[test]
+    fn intervals_are_as_the_rules_say() {
+        let interval = |probe: &str| default_interval(&probe.parse().unwrap()).as_secs();
+        assert_eq!((interval("icmp"), interval("tcp:443"), interval("https")), (10, 10, 60));
     }
 }

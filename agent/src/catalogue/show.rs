@@ -1,6 +1,7 @@
 //! The catalogue in words: the answer of `catalogue`.
 
-use super::{ENTRIES, ISSUERS, default_interval, published::Published};
+use super::{ENTRIES, ISSUERS, published::Published};
+use crate::targets::default_interval;
 use comfy_table::{Table, presets};
 use peerlight_proto::{duration, target::ProbeKind};
 

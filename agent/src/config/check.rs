@@ -2,12 +2,11 @@
 
 use super::{CollectorConfig, Config, Probing, raw};
 use crate::{
-    catalogue::default_interval,
     exchange::parse_address,
     paths::{DEFAULT_STATE, StateDir},
     probe::{Expectations, IcmpEngine, ProbeSettings, Trust},
     spool::SpoolSettings,
-    targets::{Ceilings, MAX_TARGETS, ScheduledTarget},
+    targets::{Ceilings, MAX_TARGETS, ScheduledTarget, default_interval},
 };
 use ipnet::IpNet;
 use peerlight_proto::{

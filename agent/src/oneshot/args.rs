@@ -1,7 +1,10 @@
 //! The arguments of the `probe` command, and the plan that they make.
 
 use super::targets::Subject;
-use crate::probe::{IcmpEngine, ProbeSettings, Trust};
+use crate::{
+    format::Format,
+    probe::{IcmpEngine, ProbeSettings, Trust},
+};
 use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -53,16 +56,6 @@ pub struct ProbeArgs {
     /// What sends ICMP
     #[arg(long, value_enum, default_value_t)]
     pub engine: Engine,
-}
-
-/// How to show the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Table,
-    /// One JSON document.
-    Json,
 }
 
 /// Over which address families.

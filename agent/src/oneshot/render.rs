@@ -3,10 +3,11 @@
 mod failures;
 
 use super::{
-    args::{Format, Plan},
+    args::Plan,
     tally::{Key, Row, Tally},
     targets::Subject,
 };
+use crate::format::Format;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use peerlight_proto::histogram::Histogram;
 use serde::Serialize;

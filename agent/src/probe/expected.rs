@@ -1,6 +1,6 @@
 //! What is known beforehand of who answers at a target: whose certificates it has and in which ranges it lies. Pure.
 
-use super::settings::Trust;
+use super::trust::Trust;
 use crate::catalogue::{self, published::Published};
 use peerlight_proto::target::Host;
 use std::{collections::BTreeMap, sync::Arc};

@@ -1,11 +1,10 @@
 //! How probes are sent.
 
-use super::expected::Expectations;
+use super::{expected::Expectations, trust::Trust};
 use ipnet::IpNet;
 use peerlight_proto::series::Family;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
     time::Duration,
 };
 
@@ -71,14 +70,4 @@ pub enum IcmpEngine {
     Native,
     /// surge-ping: any platform, user-space clock.
     Portable,
-}
-
-/// Whose certificates HTTPS targets may have.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Trust {
-    /// Those that the operating system trusts.
-    #[default]
-    Platform,
-    /// Those under the CA certificates in this PEM file.
-    File(PathBuf),
 }

@@ -5,7 +5,7 @@ use super::{
     row::Row,
     verdict::Verdict,
 };
-use crate::cli::Format;
+use crate::format::Format;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use peerlight_proto::{histogram::Histogram, series::Clock};
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! The arguments of the `path` command, and the plan that they make.
 
-use crate::cli::Format;
+use crate::format::Format;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 use std::{

@@ -4,7 +4,7 @@ use super::{
     args::{Method, Plan},
     course::{Course, Hop},
 };
-use crate::cli::Format;
+use crate::format::Format;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use peerlight_proto::series::Clock;
 use serde::Serialize;

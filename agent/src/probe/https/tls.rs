@@ -2,7 +2,7 @@
 //! which is how an inspecting middlebox shows.
 
 use crate::{
-    probe::{exchange::clip, expected::Issuers, prober::ProbeError, settings::Trust},
+    probe::{exchange::clip, expected::Issuers, prober::ProbeError, trust::Trust},
     tls::{self, Judge, Shown},
 };
 use rustls::{
