@@ -11,7 +11,12 @@ use peerlight_proto::{
     time::Timestamp,
 };
 use sha2::{Digest as _, Sha256};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 /// A turn may be taken this much after its instant, if its interval is not shorter.
 pub const MAX_LATENESS: Duration = Duration::from_secs(1);
@@ -83,8 +88,8 @@ pub struct Due {
 pub struct Schedule {
     agent: AgentId,
     slots: Vec<Slot>,
-    /// The earliest of their turns.
-    next: Option<Timestamp>,
+    /// The next turn of each slot, by its place; the earliest first.
+    queue: BinaryHeap<Reverse<(Timestamp, usize)>>,
 }
 
 #[derive(Debug)]
@@ -96,7 +101,7 @@ struct Slot {
 impl Schedule {
     /// An empty schedule of this agent.
     pub fn new(agent: AgentId) -> Self {
-        Self { agent, slots: Vec::new(), next: None }
+        Self { agent, slots: Vec::new(), queue: BinaryHeap::new() }
     }
 
     /// Takes `entries` for the old ones. Entries that stay as they were keep their next turn; others start with their
@@ -111,7 +116,7 @@ impl Schedule {
                 entry: Arc::new(entry),
             }));
         }
-        self.look_ahead();
+        self.queue_all();
     }
 
     /// Starts again at `now`, after the clocks jumped.
@@ -119,31 +124,28 @@ impl Schedule {
         for slot in &mut self.slots {
             slot.next = first_turn(self.agent, &slot.entry, now);
         }
-        self.look_ahead();
+        self.queue_all();
     }
 
     /// When to ask again.
     pub fn next(&self) -> Option<Timestamp> {
-        self.next
+        self.queue.peek().map(|Reverse((next, _))| *next)
     }
 
     /// What is due at `now`; each turn is reported once.
     pub fn due(&mut self, now: Timestamp) -> Due {
         let mut due = Due::default();
-        if self.next.is_none_or(|next| now < next) {
-            return due;
+        while let Some(mut first) = self.queue.peek_mut() {
+            let Reverse((next, place)) = *first;
+            let Some(slot) = self.slots.get_mut(place).filter(|_| next <= now) else { break };
+            slot.take(now, &mut due);
+            *first = Reverse((slot.next, place));
         }
-        for slot in &mut self.slots {
-            if slot.next <= now {
-                slot.take(now, &mut due);
-            }
-        }
-        self.look_ahead();
         due
     }
 
-    fn look_ahead(&mut self) {
-        self.next = self.slots.iter().map(|slot| slot.next).min();
+    fn queue_all(&mut self) {
+        self.queue = self.slots.iter().enumerate().map(|(place, slot)| Reverse((slot.next, place))).collect();
     }
 }
 

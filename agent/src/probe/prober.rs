@@ -1,20 +1,28 @@
 //! The prober: from a target and a family to a sample, by the engine of the probe's kind.
 
+#[cfg(target_os = "linux")]
+mod together;
+
+#[cfg(not(target_os = "linux"))]
+use super::udp;
+#[cfg(target_os = "linux")]
+use super::{Launch, udp::Udp};
 use super::{
     Probe,
     addressing::{Addressing, Choice},
     dns,
     exchange::{Exchange, clip},
     https::Https,
-    icmp::Icmp,
+    icmp::{self, Engine, Icmp},
     settings::{IcmpEngine, ProbeSettings},
     stamped,
     strays::Strays,
-    tcp, udp,
+    tcp,
 };
 use crate::sample::{Sample, Stray};
 use futures::future::{BoxFuture, FutureExt as _};
 use peerlight_proto::{
+    id::TargetId,
     limits::MAX_DEADLINE,
     measurement::Ending,
     metric::Metric,
@@ -25,6 +33,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -76,6 +85,8 @@ pub struct Prober {
     settings: ProbeSettings,
     addressing: Addressing,
     icmp: Icmp,
+    #[cfg(target_os = "linux")]
+    udp: Udp,
     https: Https,
     strays: Strays,
 }
@@ -92,6 +103,8 @@ impl Prober {
         let prober = Self {
             addressing: Addressing::new(&settings),
             icmp: Icmp::open(&settings, &strays),
+            #[cfg(target_os = "linux")]
+            udp: Udp::default(),
             https: Https::new(&settings)?,
             strays,
             settings,
@@ -123,7 +136,7 @@ impl Prober {
             }
             ProbeKind::Icmp => {
                 self.at_address(target, family, Metric::IcmpRtt, async |to| {
-                    self.icmp.probe(settings, to, target.id()).await
+                    self.icmp_echo(to, target.id()).await
                 })
                 .await
             }
@@ -135,11 +148,33 @@ impl Prober {
             }
             ProbeKind::Udp { port } => {
                 self.at_address(target, family, Metric::UdpRtt, async |to| {
-                    udp::probe(settings, SocketAddr::new(to, *port), target.id(), &self.strays).await
+                    self.udp_echo(SocketAddr::new(to, *port), target.id()).await
                 })
                 .await
             }
         }
+    }
+
+    async fn icmp_echo(&self, to: IpAddr, target: TargetId) -> Exchange {
+        match self.icmp.engine(Family::of(to), self.settings.icmp_engine) {
+            #[cfg(target_os = "linux")]
+            Ok(Engine::Echoes(echoes)) => echoes.probe(target, SocketAddr::new(to, 0)).await,
+            Ok(Engine::Portable(endpoint)) => endpoint.probe(&self.settings, to).await,
+            Err(exchange) => exchange,
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn udp_echo(&self, to: SocketAddr, target: TargetId) -> Exchange {
+        match self.udp.echoes(&self.settings, Family::of(to.ip()), &self.strays) {
+            Ok(echoes) => echoes.probe(target, to).await,
+            Err(exchange) => exchange,
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    async fn udp_echo(&self, to: SocketAddr, target: TargetId) -> Exchange {
+        udp::probe(&self.settings, to, target, &self.strays).await
     }
 
     /// Chooses the address and has it probed, if there is one and it may be.
@@ -161,17 +196,26 @@ impl Prober {
     }
 }
 
+/// An address that was typed need not be said again.
+fn name_address(sample: &mut Sample, named: bool) {
+    if let Some(address) = sample.address.filter(|_| named) {
+        sample.attributes.push(("address", address.to_string()));
+    }
+}
+
 impl Probe for Prober {
     fn probe<'a>(&'a self, target: &'a Target, family: Family) -> BoxFuture<'a, Option<Sample>> {
         async move {
             let mut sample = self.send(target, family).await?;
-            // An address that was typed need not be said again.
-            if let Some(address) = sample.address.filter(|_| target.address.ip().is_none()) {
-                sample.attributes.push(("address", address.to_string()));
-            }
+            name_address(&mut sample, target.address.ip().is_none());
             Some(sample)
         }
         .boxed()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn launch(self: Arc<Self>, launches: Vec<Launch<'_>>, patience: Duration) {
+        together::launch(&self, launches, patience);
     }
 
     fn dropped_strays(&self) -> u64 {
@@ -189,8 +233,8 @@ fn sample(metric: Metric, family: Family, address: Option<IpAddr>, exchange: &Ex
 fn expected_clock(metric: Metric, engine: IcmpEngine) -> Clock {
     if metric == Metric::TcpConnect {
         tcp::CLOCK
-    } else if metric == Metric::IcmpRtt && engine == IcmpEngine::Portable {
-        Clock::User
+    } else if metric == Metric::IcmpRtt {
+        icmp::clock(engine)
     } else {
         stamped::CLOCK
     }
