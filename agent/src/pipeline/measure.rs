@@ -33,8 +33,10 @@ const TICK: Duration = Duration::from_millis(10);
 const MAX_IN_FLIGHT: usize = 4_096;
 /// The clocks are checked at least this often.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
-/// At shutdown probes in flight have this long at most.
+/// At shutdown probes in flight have this long at most …
 const LAST_WAIT: Duration = Duration::from_secs(3);
+/// … and then this long for it to be known how they ended.
+const LAST_GRACE: Duration = Duration::from_millis(100);
 
 /// What the loop is made of.
 pub(super) struct Parts {
@@ -230,7 +232,7 @@ impl Measure {
     }
 
     async fn wind_down(mut self) {
-        let until = Instant::now() + self.parts.deadline.min(LAST_WAIT);
+        let until = Instant::now() + self.parts.deadline.min(LAST_WAIT) + LAST_GRACE;
         while self.aggregate.in_flight() > 0
             && let Ok(Some(landed)) = tokio::time::timeout_at(until, self.landed.recv()).await
         {

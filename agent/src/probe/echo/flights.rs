@@ -221,9 +221,10 @@ impl<L> Flights<L> {
         self.expected
     }
 
-    /// Whether any has not ended.
-    pub(super) fn has_open(&self) -> bool {
-        self.open > 0
+    /// When the oldest was sent that has not ended.
+    pub(super) fn oldest_open(&self) -> Option<Instant> {
+        let open = || self.requests.range(self.open_from..).find(|request| request.landing.is_some());
+        if self.open > 0 { open().map(|request| request.handed.at) } else { None }
     }
 
     /// When the newest request was sent.

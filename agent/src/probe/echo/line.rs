@@ -82,7 +82,7 @@ impl Line {
     pub(super) fn wait(&self) -> Option<Duration> {
         let waiting = Waiting {
             held_up: !self.unsent.is_empty(),
-            open: self.flights.has_open(),
+            overdue: self.flights.oldest_open().map(|at| at + self.deadline + MARGIN),
             newest: self.flights.newest(),
             sends: self.sends_since_look,
         };

@@ -21,8 +21,8 @@ pub(super) const LINGER: Duration = Duration::from_secs(3);
 pub(super) struct Waiting {
     /// Requests wait to be sent.
     pub(super) held_up: bool,
-    /// A request has not ended.
-    pub(super) open: bool,
+    /// When the oldest request that has not ended is overdue.
+    pub(super) overdue: Option<Instant>,
     /// When the newest request was sent.
     pub(super) newest: Option<Instant>,
     /// How often something was sent since the last look that was made for its own sake.
@@ -36,11 +36,9 @@ pub(super) fn wait(waiting: Waiting, now: Instant) -> Option<Duration> {
         return Some(HELD_UP);
     }
     let age = now.saturating_duration_since(waiting.newest?);
-    if waiting.open {
-        Some(if waiting.sends > 2 { STEADY } else { (age / 2).clamp(SHORTEST, LONGEST) })
-    } else {
-        (age < LINGER).then_some(LONGEST)
-    }
+    let Some(overdue) = waiting.overdue else { return (age < LINGER).then_some(LONGEST) };
+    let wait = if waiting.sends > 2 { STEADY } else { (age / 2).clamp(SHORTEST, LONGEST) };
+    Some(wait.min(overdue.saturating_duration_since(now)).max(HELD_UP))
 }
 
 #[cfg(test)]
@@ -52,7 +50,7 @@ mod tests {
     #[test]
     fn nothing_in_flight_is_not_looked_for_long() {
         let now = now();
-        let waiting = |newest| Waiting { held_up: false, open: false, newest, sends: 9 };
+        let waiting = |newest| Waiting { held_up: false, overdue: None, newest, sends: 9 };
         assert_eq!(wait(waiting(None), now), None);
         assert_eq!(wait(waiting(Some(now)), now + LINGER), None);
         assert_eq!(wait(waiting(Some(now)), now), Some(LONGEST), "a copy may follow");
@@ -61,19 +59,22 @@ mod tests {
     #[test]
     fn a_lost_probe_is_looked_for_a_few_times() {
         let (start, mut age, mut looks) = (now(), Duration::ZERO, 0);
-        while age < Duration::from_secs(3) {
-            let waiting = Waiting { held_up: false, open: true, newest: Some(start), sends: 1 };
+        let deadline = Duration::from_secs(3);
+        while age < deadline {
+            let overdue = Some(start + deadline);
+            let waiting = Waiting { held_up: false, overdue, newest: Some(start), sends: 1 };
             age += wait(waiting, start + age).unwrap();
             looks += 1;
         }
         assert!((8..=20).contains(&looks), "{looks}");
+        assert_eq!(age, deadline, "and known to be lost as soon as it is");
     }
 
     proptest! {
         #[test]
         fn whatever_is_open_is_looked_at_within_half_a_second(age_ms in 0_u64..60_000, sends in 0_u32..9, held_up: bool) {
             let start = now();
-            let waiting = Waiting { held_up, open: true, newest: Some(start), sends };
+            let waiting = Waiting { held_up, overdue: Some(start), newest: Some(start), sends };
             let wait = wait(waiting, start + Duration::from_millis(age_ms)).unwrap();
             prop_assert!(wait > Duration::ZERO && wait <= LONGEST);
         }

@@ -40,7 +40,7 @@ fn the_first_reply_answers_and_the_second_is_a_duplicate() {
         Some(first(5, Some((Clock::Kernel, 20_000)), 30))
     );
     assert_eq!(flights.replied(token, None, later), Some(Match::Duplicate(target(1))));
-    assert_eq!((flights.has_open(), flights.expected(later)), (false, 0));
+    assert_eq!((flights.oldest_open(), flights.expected(later)), (None, 0));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_reply_with_another_cookie_is_foreign_and_answers_nobody() {
     assert_eq!(flights.replied(Token { number: 99, ..token }, None, now), None);
     assert_eq!(flights.foreign(Some(THERE)), Match::Foreign(target(1)));
     assert_eq!(flights.foreign(Some(([127, 0, 0, 9], 0).into())), Match::Unknown);
-    assert!(flights.has_open());
+    assert_eq!(flights.oldest_open(), Some(now));
 }
 
 #[test]
@@ -174,7 +174,7 @@ proptest! {
             let open = flights.requests.iter().filter(|request| request.landing.is_some()).count();
             prop_assert_eq!(flights.open, open);
             prop_assert!(flights.expected(now) <= open);
-            prop_assert_eq!(flights.has_open(), open > 0);
+            prop_assert_eq!(flights.oldest_open().is_some(), open > 0);
         }
         ends.extend(flights.overdue(DEADLINE, now + DEADLINE).into_iter().map(|overdue| overdue.landing));
         ends.sort_unstable();
