@@ -39,8 +39,8 @@ pub trait Probe: Send + Sync + 'static {
     /// Sends one probe.
     fn probe<'a>(&'a self, target: &'a Target, family: Family) -> BoxFuture<'a, Option<Sample>>;
 
-    /// Sends many probes now, together where that is cheaper; each lands by itself. Needs a tokio runtime. One that has not
-    /// ended after `patience` is given up and lands nowhere.
+    /// Sends many probes now, together where that is cheaper; each lands by itself, as long as this lives. Needs a
+    /// tokio runtime. One that has not ended after `patience` is given up and lands nowhere.
     fn launch(self: Arc<Self>, launches: Vec<Launch<'_>>, patience: Duration) {
         for launch in launches {
             launch_alone(Arc::clone(&self), launch, patience);

@@ -20,6 +20,13 @@ use std::{
 
 /// A turn may be taken this much after its instant, if its interval is not shorter.
 pub const MAX_LATENESS: Duration = Duration::from_secs(1);
+/// Turns are taken together when the time is a multiple of this, because waking up costs more than sending a few probes; of
+/// less where an interval is shorter than twice as long, or where …
+const LONGEST_TICK: Duration = Duration::from_millis(50);
+/// … more turns than this would meet: a burst is no load for the path.
+const TURNS_IN_A_TICK: f64 = 64.0;
+/// The timer knows nothing shorter.
+const SHORTEST_TICK: Duration = Duration::from_millis(1);
 /// Missed turns are accounted for this far back; a longer stall is a gap that coverage shows.
 pub const MAX_MISSED: Duration = Duration::from_mins(30);
 
@@ -90,6 +97,7 @@ pub struct Schedule {
     slots: Vec<Slot>,
     /// The next turn of each slot, by its place; the earliest first.
     queue: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    tick: Duration,
 }
 
 #[derive(Debug)]
@@ -101,7 +109,7 @@ struct Slot {
 impl Schedule {
     /// An empty schedule of this agent.
     pub fn new(agent: AgentId) -> Self {
-        Self { agent, slots: Vec::new(), queue: BinaryHeap::new() }
+        Self { agent, slots: Vec::new(), queue: BinaryHeap::new(), tick: LONGEST_TICK }
     }
 
     /// Takes `entries` for the old ones. Entries that stay as they were keep their next turn; others start with their
@@ -127,9 +135,18 @@ impl Schedule {
         self.queue_all();
     }
 
-    /// When to ask again.
+    /// The next turn.
     pub fn next(&self) -> Option<Timestamp> {
         self.queue.peek().map(|Reverse((next, _))| *next)
+    }
+
+    /// When to ask again: at the first tick at which there is a turn to take.
+    pub fn next_tick(&self) -> Option<Timestamp> {
+        let next = self.next()?;
+        let tick = i64::try_from(self.tick.as_micros()).unwrap_or(i64::MAX);
+        let before = next.as_micros().rem_euclid(tick);
+        let wait = if before == 0 { 0 } else { tick - before };
+        Some(Timestamp::from_micros(next.as_micros().saturating_add(wait)))
     }
 
     /// What is due at `now`; each turn is reported once.
@@ -145,6 +162,11 @@ impl Schedule {
     }
 
     fn queue_all(&mut self) {
+        let intervals = || self.slots.iter().map(|slot| slot.entry.interval);
+        let shortest = intervals().min().unwrap_or(LONGEST_TICK * 2);
+        let a_second: f64 = intervals().map(|interval| interval.as_secs_f64().recip()).sum();
+        let fitting = Duration::from_secs_f64(TURNS_IN_A_TICK / a_second.max(1.0));
+        self.tick = (shortest / 2).min(fitting).clamp(SHORTEST_TICK, LONGEST_TICK);
         self.queue = self.slots.iter().enumerate().map(|(place, slot)| Reverse((slot.next, place))).collect();
     }
 }

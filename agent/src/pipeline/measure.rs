@@ -1,7 +1,7 @@
 //! The loop that measures: takes due turns, launches their probes, folds their samples, closes intervals. All decisions
 //! are the schedule's and the aggregate's; this waits and checks the clocks before every step.
 //!
-//! Turns are taken at ticks, so that probes that are due at nearly the same time travel together: up to [`TICK`] late, never
+//! Turns are taken at ticks, so that probes that are due at nearly the same time travel together: up to a tick late, never
 //! early.
 
 use crate::{
@@ -27,8 +27,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Turns are taken when the session's time is a multiple of this.
-const TICK: Duration = Duration::from_millis(10);
 /// Probes under way at most; a turn beyond is skipped and counted.
 const MAX_IN_FLIGHT: usize = 4_096;
 /// The clocks are checked at least this often.
@@ -123,7 +121,7 @@ impl Measure {
     }
 
     async fn wait(&mut self, now: Timestamp, shutdown: &CancellationToken) -> Wake {
-        let turn = self.schedule.next().map(next_tick);
+        let turn = self.schedule.next_tick();
         let next = [turn, self.aggregate.next_close()].into_iter().flatten().min();
         let wait = next.map_or(CLOCK_CHECK, |next| next.since(now).min(CLOCK_CHECK));
         let wake_at = Instant::now() + wait;
@@ -255,27 +253,5 @@ fn launch<'a>(turn: &'a Turn, id: TurnId, landing: &mpsc::UnboundedSender<Landed
             // At the end of this process nobody counts any more.
             let _ended = landing.send((id, sample));
         }),
-    }
-}
-
-/// The first tick at or after `instant`.
-fn next_tick(instant: Timestamp) -> Timestamp {
-    let tick = i64::try_from(TICK.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(instant.as_micros().saturating_add(tick - 1).div_euclid(tick).saturating_mul(tick))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_turn_waits_for_the_next_tick_and_no_longer(micros in -1_000_000_i64..4_000_000_000_000_000) {
-            let turn = Timestamp::from_micros(micros);
-            let wait = next_tick(turn).micros_after(turn);
-            prop_assert!((0..10_000).contains(&wait));
-            prop_assert_eq!(next_tick(turn).as_micros() % 10_000, 0);
-        }
     }
 }

@@ -107,7 +107,8 @@ impl Addressing {
         self.permit(target, resolve(&self.resolver, name, family, Freshness::Asked).await)
     }
 
-    fn literal(&self, target: &Target, address: IpAddr, family: Family) -> Choice {
+    /// Chooses the address that stands in the target itself.
+    pub(crate) fn literal(&self, target: &Target, address: IpAddr, family: Family) -> Choice {
         if Family::of(address) == family {
             self.within_ceilings(target, address)
         } else {

@@ -107,10 +107,10 @@ impl Course {
         u32::from(self.targets) * self.rounds
     }
 
-    /// The time between two instants at which Peerlight sends: the agent's, shorter where more than a hundred would meet.
+    /// The time between two instants at which Peerlight sends, as its schedule has it.
     pub(crate) fn tick(&self) -> Duration {
-        let hundred = self.period * 100 / u32::from(self.targets);
-        hundred.clamp(Duration::from_millis(1), Duration::from_millis(10))
+        let fitting = self.period * 64 / u32::from(self.targets);
+        fitting.min(self.period / 2).clamp(Duration::from_millis(1), Duration::from_millis(50))
     }
 
     /// The targets' addresses.

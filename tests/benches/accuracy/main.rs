@@ -98,7 +98,11 @@ fn rush(arguments: &Arguments, path: &KnownPath, course: &Course) -> anyhow::Res
     println!("tool                   answered      lost   answered/s  CPU µs/probe  of one core");
     for tool in Tool::all().filter(|tool| arguments.tools.is_empty() || arguments.tools.contains(tool)) {
         let Some(run) = tool.is_installed().then(|| tool.rush(path, course)).flatten() else { continue };
-        let Rush { answered, took, cpu } = run.with_context(|| format!("{tool} in {course}"))?;
+        let Rush { answered, complaint, took, cpu } = run.with_context(|| format!("{tool} in {course}"))?;
+        if let Some(complaint) = complaint {
+            println!("{tool:<21} cannot: {complaint}");
+            continue;
+        }
         println!(
             "{tool:<21} {answered:>9} {:>9} {:>12.0} {:>13.2} {:>10.0} %",
             course.probes().saturating_sub(answered),

@@ -102,9 +102,11 @@ impl Tool {
 }
 
 /// What came of a course at a high rate.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Rush {
     pub(crate) answered: u32,
+    /// What it said where nothing was answered.
+    pub(crate) complaint: Option<String>,
     pub(crate) took: Duration,
     pub(crate) cpu: Duration,
 }
@@ -124,8 +126,10 @@ impl Tool {
             let printed = command_line::output_beside_targets(path, &mut command)?;
             let times = printed.lines().flat_map(|line| line.split_whitespace().skip(1));
             let answered = times.filter(|time| time.parse::<f64>().is_ok()).count();
+            let complaint = printed.lines().next().filter(|_| answered == 0).map(str::to_owned);
             Ok(Rush {
                 answered: u32::try_from(answered)?,
+                complaint,
                 took: start.elapsed(),
                 cpu: cpu_of_children()?.saturating_sub(before),
             })

@@ -6,7 +6,7 @@
 use super::packet::{Cookie, Quote, Token, low_half};
 use peerlight_proto::{id::TargetId, series::Clock};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -15,12 +15,10 @@ use std::{
 const REMEMBERED: Duration = Duration::from_mins(1);
 /// … unless there are more of them than this.
 const MAX_REMEMBERED: usize = 65_536;
-/// How many addresses are remembered for telling whose foreign replies come in.
-const MAX_ADDRESSES: usize = 4_096;
 /// A request without a reply after this long needs no room for one in the receive buffer: the few that are this slow do not
 /// come all at once.
 const EXPECTED: Duration = Duration::from_millis(100);
-/// How far back an ICMP error that quotes next to nothing is looked up.
+/// How far back the request is looked for that a foreign reply, or an ICMP error that quotes next to nothing, may belong to.
 const MAX_SEARCH: usize = 4_096;
 
 /// When a request was handed to the kernel, by this process's clocks.
@@ -90,7 +88,6 @@ pub(super) struct Flights<L> {
     /// Before this place no reply is expected.
     expected_from: usize,
     expected: usize,
-    targets: HashMap<SocketAddr, TargetId>,
 }
 
 impl<L> Flights<L> {
@@ -104,7 +101,6 @@ impl<L> Flights<L> {
             open: 0,
             expected_from: 0,
             expected: 0,
-            targets: HashMap::new(),
         }
     }
 
@@ -129,10 +125,6 @@ impl<L> Flights<L> {
         });
         self.open += 1;
         self.expected += 1;
-        if self.targets.len() >= MAX_ADDRESSES {
-            self.targets.clear();
-        }
-        self.targets.insert(to, target);
         Token { number, cookie }
     }
 
@@ -176,7 +168,8 @@ impl<L> Flights<L> {
 
     /// Whose a reply is that names no request of this socket.
     pub(super) fn foreign(&self, from: Option<SocketAddr>) -> Match<L> {
-        from.and_then(|from| self.targets.get(&from)).map_or(Match::Unknown, |&target| Match::Foreign(target))
+        let newest = self.requests.iter().rev().take(MAX_SEARCH).find(|request| Some(request.to) == from);
+        newest.map_or(Match::Unknown, |request| Match::Foreign(request.target))
     }
 
     /// Ends the request that an ICMP error is about, if anyone still waits for it. `to` is where that was sent.

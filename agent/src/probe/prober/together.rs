@@ -42,12 +42,11 @@ pub(super) fn launch(prober: &Arc<Prober>, launches: Vec<Launch<'_>>, patience: 
             continue;
         };
         let Launch { target, id, family, landing } = launch;
-        let named = target.address.ip().is_none();
-        let echo = Echo { metric, port, id, family, named, landing };
-        if !named {
-            if let Some(choice) = prober.addressing.choose(target, family).now_or_never() {
-                prober.aim(echo, choice, &mut batch);
-            }
+        let literal = target.address.ip();
+        let echo = Echo { metric, port, id, family, named: literal.is_none(), landing };
+        if let Some(address) = literal {
+            let choice = prober.addressing.literal(target, address, family);
+            prober.aim(echo, choice, &mut batch);
             continue;
         }
         let (target, chooser) = (target.clone(), Arc::clone(prober));
