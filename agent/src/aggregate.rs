@@ -34,6 +34,12 @@ pub const GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TurnId(u64);
 
+#[derive(Debug, Clone, Copy)]
+struct OpenTurn {
+    lane: (TargetId, Family),
+    interval: Interval,
+}
+
 /// What a closed interval's measurements bear besides what was folded.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
@@ -73,7 +79,9 @@ pub struct Aggregate {
     deadline: Duration,
     lanes: HashMap<(TargetId, Family), Lane>,
     /// Where each open turn is.
-    open_turns: HashMap<TurnId, (TargetId, Family)>,
+    open_turns: HashMap<TurnId, OpenTurn>,
+    /// How many of them there are in each interval.
+    open_in: BTreeMap<Interval, usize>,
     intervals: BTreeMap<Interval, OpenInterval>,
     /// Intervals that end by then are closed for good.
     closed_until: Option<Timestamp>,
@@ -90,6 +98,7 @@ impl Aggregate {
             deadline,
             lanes: HashMap::new(),
             open_turns: HashMap::new(),
+            open_in: BTreeMap::new(),
             intervals: BTreeMap::new(),
             closed_until: None,
             next_turn: 0,
@@ -108,16 +117,17 @@ impl Aggregate {
         }
         let key = (turn.entry.id, turn.entry.family);
         self.lanes.entry(key).or_insert_with(|| Lane::new(&turn.entry)).begin(id, turn);
-        self.open_turns.insert(id, key);
         // The interval exists from its first turn on, so that it closes in time whatever becomes of the turn.
         let interval = Interval::containing(turn.scheduled, self.length);
         self.intervals.entry(interval).or_default();
+        self.open_turns.insert(id, OpenTurn { lane: key, interval });
+        *self.open_in.entry(interval).or_default() += 1;
         id
     }
 
     /// How the probe ended; none if the target has no address of the family. False if its interval is closed.
     pub fn end(&mut self, id: TurnId, sample: Option<Sample>) -> bool {
-        let lane = self.open_turns.remove(&id).and_then(|key| self.lanes.get_mut(&key));
+        let lane = self.forget_open(id).and_then(|key| self.lanes.get_mut(&key));
         let Some(lane) = lane else {
             self.stale += 1;
             return false;
@@ -202,6 +212,7 @@ impl Aggregate {
             closed.extend(self.close_first(interval, around));
         }
         self.open_turns.clear();
+        self.open_in.clear();
         self.closed_until = None;
         for lane in self.lanes.values_mut() {
             lane.forget_neighbours();
@@ -230,15 +241,28 @@ impl Aggregate {
     }
 
     fn has_open_turn(&self, interval: Interval) -> bool {
-        self.lanes.values().any(|lane| lane.has_open_turn_before(interval.end()))
+        self.open_in.range(..=interval).next().is_some()
+    }
+
+    fn forget_open(&mut self, id: TurnId) -> Option<(TargetId, Family)> {
+        let OpenTurn { lane, interval } = self.open_turns.remove(&id)?;
+        if let Some(open) = self.open_in.get_mut(&interval) {
+            *open -= 1;
+            if *open == 0 {
+                self.open_in.remove(&interval);
+            }
+        }
+        Some(lane)
     }
 
     fn close_first(&mut self, interval: Interval, around: &Surroundings) -> Option<ClosedInterval> {
+        let mut voided = Vec::new();
         for lane in self.lanes.values_mut() {
-            for id in lane.void_before(interval.end()) {
-                self.open_turns.remove(&id);
-            }
+            voided.extend(lane.void_before(interval.end()));
             lane.fold_ready(self.length, &mut self.intervals, &mut self.recorder);
+        }
+        for id in voided {
+            self.forget_open(id);
         }
         self.closed_until = self.closed_until.max(Some(interval.end()));
         let open = self.intervals.remove(&interval)?;

@@ -1,11 +1,15 @@
 //! Probes: send one packet, connect or exchange, and say how it ended.
 //!
 //! [`Prober`] is the real one: it chooses an address (`addressing`), asks the engine of the probe's kind, and makes a
-//! [`Sample`]. Every engine reports its time through `exchange`, which judges it.
+//! [`Sample`]. Every engine reports its time through `exchange`, which judges it. Echoes (`echo`) that are launched together
+//! travel together.
 
 mod addressing;
 mod ceilings;
 mod dns;
+#[cfg(target_os = "linux")]
+mod echo;
+mod error;
 mod exchange;
 mod expected;
 mod https;
@@ -20,25 +24,63 @@ mod strays;
 mod tcp;
 mod trust;
 mod udp;
+mod unreachable;
 mod watch;
 
 use crate::sample::Sample;
 use futures::future::BoxFuture;
-use peerlight_proto::{series::Family, target::Target};
+use peerlight_proto::{id::TargetId, series::Family, target::Target};
+use std::{sync::Arc, time::Duration};
 
 pub use ceilings::{Ceilings, OutsideCeilings};
+pub use error::ProbeError;
 pub use expected::Expectations;
 pub(crate) use https::verifier;
-pub use prober::{ProbeError, Prober};
+pub use prober::Prober;
 pub use settings::{IcmpEngine, ProbeSettings};
 pub use trust::Trust;
 
 /// Sends one probe to a target over one family and resolves, by the deadline, to how it ended. Never fails for what the
 /// network did: a failure of this machine is an ending, too. None when the target has no address of that family.
-pub trait Probe: Send + Sync {
+pub trait Probe: Send + Sync + 'static {
     /// Sends one probe.
     fn probe<'a>(&'a self, target: &'a Target, family: Family) -> BoxFuture<'a, Option<Sample>>;
 
+    /// Sends many probes now, together where that is cheaper; each lands by itself, as long as this lives. Needs a
+    /// tokio runtime. One that has not ended after `patience` is given up and lands nowhere.
+    fn launch(self: Arc<Self>, launches: Vec<Launch<'_>>, patience: Duration) {
+        for launch in launches {
+            launch_alone(Arc::clone(&self), launch, patience);
+        }
+    }
+
     /// How many strays found their channel full.
     fn dropped_strays(&self) -> u64;
+}
+
+/// A probe that is to be sent now.
+pub struct Launch<'a> {
+    /// To what.
+    pub target: &'a Target,
+    /// Its identity.
+    pub id: TargetId,
+    /// Over which family.
+    pub family: Family,
+    /// Where its outcome is wanted.
+    pub landing: Landing,
+}
+
+/// Where the outcome of a probe is wanted.
+pub type Landing = Box<dyn FnOnce(Option<Sample>) + Send>;
+
+/// One probe in a task of its own.
+fn launch_alone(probe: Arc<impl Probe + ?Sized>, launch: Launch<'_>, patience: Duration) {
+    let Launch { target, family, landing, .. } = launch;
+    let target = target.clone();
+    tokio::spawn(async move {
+        match tokio::time::timeout(patience, probe.probe(&target, family)).await {
+            Ok(sample) => landing(sample),
+            Err(_elapsed) => tracing::warn!("a probe did not end by its deadline; its turn is voided"),
+        }
+    });
 }

@@ -11,10 +11,22 @@ use peerlight_proto::{
     time::Timestamp,
 };
 use sha2::{Digest as _, Sha256};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 /// A turn may be taken this much after its instant, if its interval is not shorter.
 pub const MAX_LATENESS: Duration = Duration::from_secs(1);
+/// Turns are taken together when the time is a multiple of this, because waking up costs more than sending a few probes; of
+/// less where an interval is shorter than twice as long, or where …
+const LONGEST_TICK: Duration = Duration::from_millis(50);
+/// … more turns than this would meet: a burst is no load for the path.
+const TURNS_IN_A_TICK: f64 = 64.0;
+/// The timer knows nothing shorter.
+const SHORTEST_TICK: Duration = Duration::from_millis(1);
 /// Missed turns are accounted for this far back; a longer stall is a gap that coverage shows.
 pub const MAX_MISSED: Duration = Duration::from_mins(30);
 
@@ -83,8 +95,9 @@ pub struct Due {
 pub struct Schedule {
     agent: AgentId,
     slots: Vec<Slot>,
-    /// The earliest of their turns.
-    next: Option<Timestamp>,
+    /// The next turn of each slot, by its place; the earliest first.
+    queue: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    tick: Duration,
 }
 
 #[derive(Debug)]
@@ -96,7 +109,7 @@ struct Slot {
 impl Schedule {
     /// An empty schedule of this agent.
     pub fn new(agent: AgentId) -> Self {
-        Self { agent, slots: Vec::new(), next: None }
+        Self { agent, slots: Vec::new(), queue: BinaryHeap::new(), tick: LONGEST_TICK }
     }
 
     /// Takes `entries` for the old ones. Entries that stay as they were keep their next turn; others start with their
@@ -111,7 +124,7 @@ impl Schedule {
                 entry: Arc::new(entry),
             }));
         }
-        self.look_ahead();
+        self.queue_all();
     }
 
     /// Starts again at `now`, after the clocks jumped.
@@ -119,31 +132,42 @@ impl Schedule {
         for slot in &mut self.slots {
             slot.next = first_turn(self.agent, &slot.entry, now);
         }
-        self.look_ahead();
+        self.queue_all();
     }
 
-    /// When to ask again.
+    /// The next turn.
     pub fn next(&self) -> Option<Timestamp> {
-        self.next
+        self.queue.peek().map(|Reverse((next, _))| *next)
+    }
+
+    /// When to ask again: at the first tick at which there is a turn to take.
+    pub fn next_tick(&self) -> Option<Timestamp> {
+        let next = self.next()?;
+        let tick = i64::try_from(self.tick.as_micros()).unwrap_or(i64::MAX);
+        let before = next.as_micros().rem_euclid(tick);
+        let wait = if before == 0 { 0 } else { tick - before };
+        Some(Timestamp::from_micros(next.as_micros().saturating_add(wait)))
     }
 
     /// What is due at `now`; each turn is reported once.
     pub fn due(&mut self, now: Timestamp) -> Due {
         let mut due = Due::default();
-        if self.next.is_none_or(|next| now < next) {
-            return due;
+        while let Some(mut first) = self.queue.peek_mut() {
+            let Reverse((next, place)) = *first;
+            let Some(slot) = self.slots.get_mut(place).filter(|_| next <= now) else { break };
+            slot.take(now, &mut due);
+            *first = Reverse((slot.next, place));
         }
-        for slot in &mut self.slots {
-            if slot.next <= now {
-                slot.take(now, &mut due);
-            }
-        }
-        self.look_ahead();
         due
     }
 
-    fn look_ahead(&mut self) {
-        self.next = self.slots.iter().map(|slot| slot.next).min();
+    fn queue_all(&mut self) {
+        let intervals = || self.slots.iter().map(|slot| slot.entry.interval);
+        let shortest = intervals().min().unwrap_or(LONGEST_TICK * 2);
+        let a_second: f64 = intervals().map(|interval| interval.as_secs_f64().recip()).sum();
+        let fitting = Duration::from_secs_f64(TURNS_IN_A_TICK / a_second.max(1.0));
+        self.tick = (shortest / 2).min(fitting).clamp(SHORTEST_TICK, LONGEST_TICK);
+        self.queue = self.slots.iter().enumerate().map(|(place, slot)| Reverse((slot.next, place))).collect();
     }
 }
 

@@ -99,13 +99,6 @@ impl Lane {
         self.pending.is_empty()
     }
 
-    pub(super) fn has_open_turn_before(&self, end: Timestamp) -> bool {
-        self.pending
-            .iter()
-            .take_while(|pending| pending.scheduled < end)
-            .any(|pending| matches!(pending.progress, Progress::Open))
-    }
-
     /// Voids the open turns before `end` and names them.
     pub(super) fn void_before(&mut self, end: Timestamp) -> Vec<TurnId> {
         let mut voided = Vec::new();

@@ -1,11 +1,14 @@
-//! The loop that measures: takes due turns, sends their probes, folds their samples, closes intervals. All decisions
-//! are the schedule's and the aggregate's; this waits, spawns and checks the clocks before every step.
+//! The loop that measures: takes due turns, launches their probes, folds their samples, closes intervals. All decisions
+//! are the schedule's and the aggregate's; this waits and checks the clocks before every step.
+//!
+//! Turns are taken at ticks, so that probes that are due at nearly the same time travel together: up to a tick late, never
+//! early.
 
 use crate::{
     aggregate::{Aggregate, ClosedInterval, GRACE, Surroundings, TurnId},
     clock::{Anchor, Clock},
     observe::Observations,
-    probe::Probe,
+    probe::{Launch, Probe},
     sample::{Sample, Stray},
     schedule::{Missed, Schedule, Turn},
     status::Board,
@@ -20,7 +23,6 @@ use peerlight_proto::{
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
-    task::{JoinError, JoinSet},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -29,8 +31,10 @@ use tokio_util::sync::CancellationToken;
 const MAX_IN_FLIGHT: usize = 4_096;
 /// The clocks are checked at least this often.
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
-/// At shutdown probes in flight have this long at most.
+/// At shutdown probes in flight have this long at most …
 const LAST_WAIT: Duration = Duration::from_secs(3);
+/// … and then this long for it to be known how they ended.
+const LAST_GRACE: Duration = Duration::from_millis(100);
 
 /// What the loop is made of.
 pub(super) struct Parts {
@@ -63,13 +67,18 @@ pub(super) struct Measure {
     aggregate: Aggregate,
     session: SessionId,
     anchor: Anchor,
-    flights: JoinSet<Option<(TurnId, Option<Sample>)>>,
+    /// Where probes land. Bounded by [`MAX_IN_FLIGHT`]: each lands once at most.
+    landed: mpsc::UnboundedReceiver<Landed>,
+    landing: mpsc::UnboundedSender<Landed>,
 }
+
+/// The outcome of a turn's probe.
+type Landed = (TurnId, Option<Sample>);
 
 /// Why the loop woke.
 enum Wake {
     Time,
-    Landed(Result<Option<(TurnId, Option<Sample>)>, JoinError>),
+    Landed(Vec<Landed>),
     Stray(Stray),
     Assignment,
     Shutdown,
@@ -81,7 +90,8 @@ impl Measure {
         let aggregate = Aggregate::new(parts.length, parts.deadline);
         let schedule = Schedule::new(parts.agent);
         let session = SessionId::new(rand::random());
-        Self { parts, schedule, aggregate, session, anchor, flights: JoinSet::new() }
+        let (landing, landed) = mpsc::unbounded_channel();
+        Self { parts, schedule, aggregate, session, anchor, landed, landing }
     }
 
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
@@ -111,13 +121,15 @@ impl Measure {
     }
 
     async fn wait(&mut self, now: Timestamp, shutdown: &CancellationToken) -> Wake {
-        let next = [self.schedule.next(), self.aggregate.next_close()].into_iter().flatten().min();
+        let turn = self.schedule.next_tick();
+        let next = [turn, self.aggregate.next_close()].into_iter().flatten().min();
         let wait = next.map_or(CLOCK_CHECK, |next| next.since(now).min(CLOCK_CHECK));
         let wake_at = Instant::now() + wait;
+        let mut landed = Vec::new();
         tokio::select! {
             biased;
             () = shutdown.cancelled() => Wake::Shutdown,
-            Some(landed) = self.flights.join_next() => Wake::Landed(landed),
+            _count = self.landed.recv_many(&mut landed, MAX_IN_FLIGHT) => Wake::Landed(landed),
             Some(stray) = self.parts.strays.recv() => Wake::Stray(stray),
             Ok(()) = self.parts.assignment.changed() => Wake::Assignment,
             () = tokio::time::sleep_until(wake_at) => Wake::Time,
@@ -162,14 +174,24 @@ impl Measure {
             skipped += missed.count;
             self.aggregate.skip(&missed);
         }
-        for turn in due.turns {
-            if self.flights.len() < MAX_IN_FLIGHT {
+        let mut launches = Vec::with_capacity(due.turns.len());
+        for turn in &due.turns {
+            if self.aggregate.in_flight() < MAX_IN_FLIGHT {
                 taken += 1;
-                self.send(&turn);
+                launches.push(launch(turn, self.aggregate.begin(turn), &self.landing));
             } else {
                 skipped += 1;
-                self.aggregate.skip(&Missed { entry: turn.entry, first: turn.scheduled, count: 1 });
+                self.aggregate.skip(&Missed {
+                    entry: Arc::clone(&turn.entry),
+                    first: turn.scheduled,
+                    count: 1,
+                });
             }
+        }
+        if !launches.is_empty() {
+            // By then the aggregate has voided the turn.
+            let hopeless = self.parts.deadline + GRACE + CLOCK_CHECK;
+            Arc::clone(&self.parts.probe).launch(launches, hopeless);
         }
         self.parts.board.update(|status| {
             status.measuring.turns += taken;
@@ -180,26 +202,11 @@ impl Measure {
         });
     }
 
-    fn send(&mut self, turn: &Turn) {
-        let id = self.aggregate.begin(turn);
-        let (probe, entry) = (Arc::clone(&self.parts.probe), Arc::clone(&turn.entry));
-        // By then the aggregate has voided the turn.
-        let hopeless = self.parts.deadline + GRACE + CLOCK_CHECK;
-        self.flights.spawn(async move {
-            let sample = tokio::time::timeout(hopeless, probe.probe(&entry.target, entry.family)).await;
-            sample.ok().map(|sample| (id, sample))
-        });
-    }
-
-    fn land(&mut self, landed: Result<Option<(TurnId, Option<Sample>)>, JoinError>) {
-        match landed {
-            Ok(Some((id, sample))) => {
-                if !self.aggregate.end(id, sample) {
-                    tracing::debug!("a sample came after its interval was closed");
-                }
+    fn land(&mut self, landed: Vec<Landed>) {
+        for (id, sample) in landed {
+            if !self.aggregate.end(id, sample) {
+                tracing::debug!("a sample came after its interval was closed");
             }
-            Ok(None) => tracing::warn!("a probe did not end by its deadline; its turn is voided"),
-            Err(error) => tracing::error!(%error, "a probe failed; its turn is voided"),
         }
     }
 
@@ -223,13 +230,28 @@ impl Measure {
     }
 
     async fn wind_down(mut self) {
-        let until = Instant::now() + self.parts.deadline.min(LAST_WAIT);
-        while let Ok(Some(landed)) = tokio::time::timeout_at(until, self.flights.join_next()).await {
+        let until = Instant::now() + self.parts.deadline.min(LAST_WAIT) + LAST_GRACE;
+        while self.aggregate.in_flight() > 0
+            && let Ok(Some(landed)) = tokio::time::timeout_at(until, self.landed.recv()).await
+        {
             self.now().await;
-            self.land(landed);
+            self.land(vec![landed]);
         }
         let around = self.surroundings();
         let closed = self.aggregate.close_all(&around);
         self.hand_on(closed).await;
+    }
+}
+
+fn launch<'a>(turn: &'a Turn, id: TurnId, landing: &mpsc::UnboundedSender<Landed>) -> Launch<'a> {
+    let landing = landing.clone();
+    Launch {
+        target: &turn.entry.target,
+        id: turn.entry.id,
+        family: turn.entry.family,
+        landing: Box::new(move |sample| {
+            // At the end of this process nobody counts any more.
+            let _ended = landing.send((id, sample));
+        }),
     }
 }

@@ -8,6 +8,7 @@ use super::{
     routes::Routes,
     settings::ProbeSettings,
 };
+use futures::future::FutureExt as _;
 use peerlight_proto::{measurement::Ending, series::Family, target::Target};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -83,8 +84,12 @@ impl Addressing {
             return self.literal(target, address, family);
         }
         let (resolver, name) = (Arc::clone(&self.resolver), target.address.to_string());
-        let lookup = tokio::spawn(async move { resolve(&resolver, &name, family, Freshness::Cached).await });
-        match tokio::time::timeout(self.patience, lookup).await {
+        let lookup = async move { resolve(&resolver, &name, family, Freshness::Cached).await };
+        let mut lookup = lookup.boxed();
+        if let Some(cached) = (&mut lookup).now_or_never() {
+            return self.permit(target, cached);
+        }
+        match tokio::time::timeout(self.patience, tokio::spawn(lookup)).await {
             Ok(Ok(choice)) => self.permit(target, choice),
             Ok(Err(_cancelled)) => dns_failed("the lookup was cancelled"),
             Err(_elapsed) => {
@@ -102,7 +107,8 @@ impl Addressing {
         self.permit(target, resolve(&self.resolver, name, family, Freshness::Asked).await)
     }
 
-    fn literal(&self, target: &Target, address: IpAddr, family: Family) -> Choice {
+    /// Chooses the address that stands in the target itself.
+    pub(crate) fn literal(&self, target: &Target, address: IpAddr, family: Family) -> Choice {
         if Family::of(address) == family {
             self.within_ceilings(target, address)
         } else {

@@ -9,8 +9,8 @@ mod watched;
 
 use super::{
     addressing::{Addressing, Choice},
+    error::ProbeError,
     exchange::{Exchange, clip, judge, now},
-    prober::ProbeError,
     settings::ProbeSettings,
     stamped, tcp,
     watch::{BY_ISSUER, BY_PORTAL, INTERCEPTION},

@@ -1,45 +1,41 @@
-//! ICMP echo: which engine sends it, and what both need.
+//! ICMP echo: which engine sends it, and what keeps it from being sent.
 
-#[cfg(target_os = "linux")]
-mod linux;
 mod portable;
 
+#[cfg(target_os = "linux")]
+use super::echo::Echoes;
 use super::{
+    error::ProbeError,
     exchange::Exchange,
-    prober::ProbeError,
     settings::{IcmpEngine, ProbeSettings},
     strays::Strays,
 };
 use peerlight_proto::{
-    id::TargetId,
     measurement::Ending,
     series::{Clock, Family},
 };
-use std::{io, net::IpAddr};
+use std::io;
 
 /// What sends ICMP for both families.
 pub(crate) struct Icmp {
     v4: Result<Engine, ProbeError>,
     v6: Result<Engine, ProbeError>,
-    clock: Clock,
 }
 
 /// One family's engine, with its socket.
-enum Engine {
+pub(crate) enum Engine {
+    /// The kernel times.
     #[cfg(target_os = "linux")]
-    Linux(linux::Endpoint),
+    Echoes(Echoes),
+    /// This process times.
     Portable(portable::Endpoint),
 }
 
 impl Icmp {
     /// Opens the sockets; a family that cannot be opened fails its probes and says why.
     pub(crate) fn open(settings: &ProbeSettings, strays: &Strays) -> Self {
-        let clock = match settings.icmp_engine {
-            IcmpEngine::Native if cfg!(target_os = "linux") => Clock::Kernel,
-            IcmpEngine::Native | IcmpEngine::Portable => Clock::User,
-        };
         let open = |family| Engine::open(settings, family, strays).map_err(|error| problem(family, error));
-        Self { v4: open(Family::V4), v6: open(Family::V6), clock }
+        Self { v4: open(Family::V4), v6: open(Family::V6) }
     }
 
     /// Why ICMP cannot be sent, if permission is missing.
@@ -50,30 +46,32 @@ impl Icmp {
             .find(|problem| matches!(problem, ProbeError::IcmpNotPermitted { .. }))
     }
 
-    /// Probes one address.
-    pub(crate) async fn probe(&self, settings: &ProbeSettings, to: IpAddr, target: TargetId) -> Exchange {
-        let engine = match Family::of(to) {
+    /// The engine of a family, or how its probes end without one.
+    pub(crate) fn engine(&self, family: Family, engine: IcmpEngine) -> Result<&Engine, Exchange> {
+        let opened = match family {
             Family::V4 => &self.v4,
             Family::V6 => &self.v6,
         };
-        match engine {
-            #[cfg(target_os = "linux")]
-            Ok(Engine::Linux(endpoint)) => endpoint.probe(settings, to, target).await,
-            Ok(Engine::Portable(endpoint)) => endpoint.probe(settings, to, target).await,
-            Err(problem) => Exchange::failed(self.clock, Ending::SendFailed, problem),
-        }
+        opened.as_ref().map_err(|problem| Exchange::failed(clock(engine), Ending::SendFailed, problem))
     }
 }
 
 impl Engine {
     fn open(settings: &ProbeSettings, family: Family, strays: &Strays) -> io::Result<Self> {
-        let source = settings.source(family);
         match settings.icmp_engine {
             #[cfg(target_os = "linux")]
-            IcmpEngine::Native => linux::Endpoint::open(source, family, strays).map(Self::Linux),
+            IcmpEngine::Native => Echoes::icmp(settings, family, strays).map(Self::Echoes),
             // Native where there is no engine of the platform's, too.
-            _ => portable::Endpoint::open(source, family, strays).map(Self::Portable),
+            _ => portable::Endpoint::open(settings.source(family), family).map(Self::Portable),
         }
+    }
+}
+
+/// The clock that an engine times by.
+pub(crate) fn clock(engine: IcmpEngine) -> Clock {
+    match engine {
+        IcmpEngine::Native if cfg!(target_os = "linux") => Clock::Kernel,
+        IcmpEngine::Native | IcmpEngine::Portable => Clock::User,
     }
 }
 

@@ -1,16 +1,23 @@
 //! The prober: from a target and a family to a sample, by the engine of the probe's kind.
 
+#[cfg(target_os = "linux")]
+mod together;
+
+#[cfg(not(target_os = "linux"))]
+use super::udp;
+#[cfg(target_os = "linux")]
+use super::{Launch, udp::Udp};
 use super::{
-    Probe,
+    Probe, ProbeError,
     addressing::{Addressing, Choice},
     dns,
     exchange::{Exchange, clip},
     https::Https,
-    icmp::Icmp,
+    icmp::{self, Engine, Icmp},
     settings::{IcmpEngine, ProbeSettings},
     stamped,
     strays::Strays,
-    tcp, udp,
+    tcp,
     watch::Watch,
 };
 use crate::{
@@ -19,6 +26,7 @@ use crate::{
 };
 use futures::future::{BoxFuture, FutureExt as _};
 use peerlight_proto::{
+    id::TargetId,
     limits::MAX_DEADLINE,
     measurement::Ending,
     metric::Metric,
@@ -26,65 +34,21 @@ use peerlight_proto::{
     target::{ProbeKind, Target},
 };
 use std::{
-    io,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::mpsc;
-
-/// Why probes cannot be sent.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    /// The system lets this process send no ICMP.
-    #[error(
-        "ICMP over IP{family} is not permitted: put this process's group into the sysctl net.ipv4.ping_group_range \
-         (such as \"0 2147483647\"), or give it the capability CAP_NET_RAW"
-    )]
-    IcmpNotPermitted {
-        /// Over which family.
-        family: Family,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An ICMP socket cannot be opened, or not bound to the source address.
-    #[error("cannot open an ICMP socket for IP{family}: {source}")]
-    IcmpSocket {
-        /// Of which family.
-        family: Family,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The CA certificates for HTTPS targets cannot be used.
-    #[error("cannot use the CA certificates in {}: {reason}", path.display())]
-    Trust {
-        /// Where they are.
-        path: PathBuf,
-        /// What is wrong with them.
-        reason: String,
-    },
-    /// The certificates that the system trusts cannot be read.
-    #[error(transparent)]
-    Platform(rustls::Error),
-    /// The times contradict each other.
-    #[error(
-        "a time-out of {timeout:?} must be above zero and at most the deadline of {deadline:?}, and that below one minute"
-    )]
-    Times {
-        /// As set.
-        timeout: Duration,
-        /// As set.
-        deadline: Duration,
-    },
-}
 
 /// Sends probes of every kind.
 pub struct Prober {
     settings: ProbeSettings,
     addressing: Addressing,
     icmp: Icmp,
+    #[cfg(target_os = "linux")]
+    udp: Udp,
     https: Https,
-    watch: Watch,
+    watch: Arc<Watch>,
     strays: Strays,
 }
 
@@ -100,8 +64,10 @@ impl Prober {
         let prober = Self {
             addressing: Addressing::new(&settings),
             icmp: Icmp::open(&settings, &strays),
+            #[cfg(target_os = "linux")]
+            udp: Udp::default(),
             https: Https::new(&settings)?,
-            watch: Watch::new(&settings),
+            watch: Arc::new(Watch::new(&settings)),
             strays,
             settings,
         };
@@ -137,7 +103,7 @@ impl Prober {
             }
             ProbeKind::Icmp => {
                 self.at_address(target, family, Metric::IcmpRtt, async |to| {
-                    self.icmp.probe(settings, to, target.id()).await
+                    self.icmp_echo(to, target.id()).await
                 })
                 .await
             }
@@ -149,11 +115,33 @@ impl Prober {
             }
             ProbeKind::Udp { port } => {
                 self.at_address(target, family, Metric::UdpRtt, async |to| {
-                    udp::probe(settings, SocketAddr::new(to, *port), target.id(), &self.strays).await
+                    self.udp_echo(SocketAddr::new(to, *port), target.id()).await
                 })
                 .await
             }
         }
+    }
+
+    async fn icmp_echo(&self, to: IpAddr, target: TargetId) -> Exchange {
+        match self.icmp.engine(Family::of(to), self.settings.icmp_engine) {
+            #[cfg(target_os = "linux")]
+            Ok(Engine::Echoes(echoes)) => echoes.probe(target, SocketAddr::new(to, 0)).await,
+            Ok(Engine::Portable(endpoint)) => endpoint.probe(&self.settings, to).await,
+            Err(exchange) => exchange,
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn udp_echo(&self, to: SocketAddr, target: TargetId) -> Exchange {
+        match self.udp.echoes(&self.settings, Family::of(to.ip()), &self.strays) {
+            Ok(echoes) => echoes.probe(target, to).await,
+            Err(exchange) => exchange,
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    async fn udp_echo(&self, to: SocketAddr, target: TargetId) -> Exchange {
+        udp::probe(&self.settings, to, target, &self.strays).await
     }
 
     /// Chooses the address and has it probed, if there is one and it may be.
@@ -185,6 +173,11 @@ impl Probe for Prober {
         .boxed()
     }
 
+    #[cfg(target_os = "linux")]
+    fn launch(self: Arc<Self>, launches: Vec<Launch<'_>>, patience: Duration) {
+        together::launch(&self, launches, patience);
+    }
+
     fn dropped_strays(&self) -> u64 {
         self.strays.dropped()
     }
@@ -200,8 +193,8 @@ fn sample(metric: Metric, family: Family, address: Option<IpAddr>, exchange: &Ex
 fn expected_clock(metric: Metric, engine: IcmpEngine) -> Clock {
     if metric == Metric::TcpConnect {
         tcp::CLOCK
-    } else if metric == Metric::IcmpRtt && engine == IcmpEngine::Portable {
-        Clock::User
+    } else if metric == Metric::IcmpRtt {
+        icmp::clock(engine)
     } else {
         stamped::CLOCK
     }

@@ -28,6 +28,10 @@ impl Routes {
 
     fn lacks(&self, address: IpAddr, reachable: impl Fn(IpAddr) -> bool) -> bool {
         let family = Family::of(address);
+        // The kernel need not be asked again for each probe.
+        if self.had(family).load(Ordering::Relaxed) {
+            return false;
+        }
         if reachable(address) {
             self.had(family).store(true, Ordering::Relaxed);
             return false;
@@ -36,7 +40,7 @@ impl Routes {
             Family::V4 => ANYWHERE_V6,
             Family::V6 => ANYWHERE_V4,
         };
-        !self.had(family).load(Ordering::Relaxed) && reachable(elsewhere)
+        reachable(elsewhere)
     }
 
     fn had(&self, family: Family) -> &AtomicBool {

@@ -55,6 +55,16 @@ fn an_entry_that_stays_keeps_its_turn_and_a_new_one_begins() {
 }
 
 proptest! {
+    #[test]
+    fn a_turn_waits_for_the_next_tick_and_no_longer(now_us in 0_i64..4_000_000_000_000_000, interval_ms in 1_u64..90_000) {
+        let interval = Duration::from_millis(interval_ms);
+        let mut schedule = Schedule::new(AGENT);
+        schedule.replace([entry("a", interval)], Timestamp::from_micros(now_us));
+        let wait = schedule.next_tick().unwrap().micros_after(schedule.next().unwrap());
+        let wait = Duration::from_micros(u64::try_from(wait).unwrap());
+        prop_assert!(wait < LONGEST_TICK && (wait < interval || wait < SHORTEST_TICK), "{wait:?}");
+    }
+
     /// Every turn of an entry is taken or missed exactly once, in order, never early and never late.
     #[test]
     fn every_turn_is_taken_or_missed_exactly_once(

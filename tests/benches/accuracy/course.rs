@@ -95,6 +95,24 @@ impl Course {
         Self { kind, targets, rounds: probes.div_ceil(u32::from(targets)), period, condition }
     }
 
+    /// So many ICMP probes a second to so many targets, for so long.
+    pub(crate) fn at_rate(targets: u16, a_second: u32, span: Duration) -> Self {
+        let period = Duration::from_secs(targets.into()) / a_second;
+        let rounds = u32::try_from(span.as_nanos() / period.as_nanos().max(1)).unwrap_or(u32::MAX);
+        Self { kind: Kind::Icmp, targets, rounds, period, condition: Condition::Idle }
+    }
+
+    /// How many probes there are.
+    pub(crate) fn probes(&self) -> u32 {
+        u32::from(self.targets) * self.rounds
+    }
+
+    /// The time between two instants at which Peerlight sends, as its schedule has it.
+    pub(crate) fn tick(&self) -> Duration {
+        let fitting = self.period * 64 / u32::from(self.targets);
+        fitting.min(self.period / 2).clamp(Duration::from_millis(1), Duration::from_millis(50))
+    }
+
     /// The targets' addresses.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
         (0..self.targets).map(address)

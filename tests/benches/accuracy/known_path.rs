@@ -42,6 +42,7 @@ const TARGETS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 19, 0, 0), 16);
 /// The path, as long as it lives.
 pub(crate) struct KnownPath {
     tools: Namespace,
+    core: Namespace,
     wire: Arc<Mutex<Wire>>,
     ca: NamedTempFile,
     _taps: Taps,
@@ -80,7 +81,7 @@ impl KnownPath {
         accept(&core)?;
         let ca = NamedTempFile::new()?;
         fs::write(ca.path(), serve(&core)?)?;
-        Ok(Self { tools, wire, ca, _taps: taps, _relay: relay })
+        Ok(Self { tools, core, wire, ca, _taps: taps, _relay: relay })
     }
 
     /// The PEM file with the certificate of the authority that the HTTPS servers' own is from.
@@ -91,6 +92,11 @@ impl KnownPath {
     /// Starts a tool at its end of the path.
     pub(crate) fn spawn(&self, command: &mut Command) -> Result<Child, NamespaceError> {
         self.within(|| command.spawn().map_err(NamespaceError::at("start a tool")))
+    }
+
+    /// Starts a tool where the targets are: no path is between them.
+    pub(crate) fn spawn_beside_targets(&self, command: &mut Command) -> Result<Child, NamespaceError> {
+        self.core.within(|| command.spawn().map_err(NamespaceError::at("start a tool")))
     }
 
     /// Does `work` at the tools' end of the path.

@@ -25,7 +25,7 @@ use course::{Condition, Course, Kind};
 use known_path::{HTTPS_TARGETS, KnownPath};
 use score::Score;
 use std::{collections::HashMap, fs, path::PathBuf, time::Duration};
-use tools::Tool;
+use tools::{Rush, Tool};
 
 /// Compares measured times with the wire's.
 #[derive(Debug, Parser)]
@@ -49,6 +49,12 @@ struct Arguments {
     /// The path's round trip.
     #[arg(long, default_value = "10ms", value_parser = humantime::parse_duration)]
     delay: Duration,
+    /// How many ICMP probes a second the rate courses have; none when empty.
+    #[arg(long, value_delimiter = ',', default_values = ["1000", "100000"])]
+    rates: Vec<u32>,
+    /// How long a rate course takes.
+    #[arg(long, default_value = "20s", value_parser = humantime::parse_duration)]
+    rush: Duration,
     /// Given by `cargo bench`, without meaning here.
     #[arg(long, hide = true)]
     bench: bool,
@@ -79,6 +85,31 @@ fn main() -> anyhow::Result<()> {
                 measure(&arguments, &path, &course)?;
             }
         }
+    }
+    for &rate in arguments.rates.iter().filter(|&&rate| rate > 0) {
+        rush(&arguments, &path, &Course::at_rate(arguments.targets, rate, arguments.rush))?;
+    }
+    Ok(())
+}
+
+/// What a course costs beside the targets: of a probe's CPU time the kernel's part in answering it is some, too.
+fn rush(arguments: &Arguments, path: &KnownPath, course: &Course) -> anyhow::Result<()> {
+    println!("\n{course}, beside the targets; load average {}", load_average());
+    println!("tool                   answered      lost   answered/s  CPU µs/probe  of one core");
+    for tool in Tool::all().filter(|tool| arguments.tools.is_empty() || arguments.tools.contains(tool)) {
+        let Some(run) = tool.is_installed().then(|| tool.rush(path, course)).flatten() else { continue };
+        let Rush { answered, complaint, took, cpu } = run.with_context(|| format!("{tool} in {course}"))?;
+        if let Some(complaint) = complaint {
+            println!("{tool:<21} cannot: {complaint}");
+            continue;
+        }
+        println!(
+            "{tool:<21} {answered:>9} {:>9} {:>12.0} {:>13.2} {:>10.0} %",
+            course.probes().saturating_sub(answered),
+            f64::from(answered) / took.as_secs_f64(),
+            cpu.as_secs_f64() * 1e6 / f64::from(course.probes()),
+            cpu.as_secs_f64() * 100.0 / took.as_secs_f64(),
+        );
     }
     Ok(())
 }

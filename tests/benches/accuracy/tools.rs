@@ -101,6 +101,42 @@ impl Tool {
     }
 }
 
+/// What came of a course at a high rate.
+#[derive(Debug, Clone)]
+pub(crate) struct Rush {
+    pub(crate) answered: u32,
+    /// What it said where nothing was answered.
+    pub(crate) complaint: Option<String>,
+    pub(crate) took: Duration,
+    pub(crate) cpu: Duration,
+}
+
+impl Tool {
+    /// Runs the course beside the targets, where nothing but the machine limits it; none if the tool is not for that.
+    pub(crate) fn rush(self, path: &KnownPath, course: &Course) -> Option<anyhow::Result<Rush>> {
+        let command = match self {
+            Self::Peerlight => command_line::child_command("peerlight", path, course),
+            Self::Fping => Ok(command_line::fping_command(course)),
+            Self::PeerlightPortable | Self::SurgePing | Self::Ping | Self::Curl | Self::Blackbox => {
+                return None;
+            }
+        };
+        Some(command.and_then(|mut command| {
+            let (before, start) = (cpu_of_children()?, command_line::now());
+            let printed = command_line::output_beside_targets(path, &mut command)?;
+            let times = printed.lines().flat_map(|line| line.split_whitespace().skip(1));
+            let answered = times.filter(|time| time.parse::<f64>().is_ok()).count();
+            let complaint = printed.lines().next().filter(|_| answered == 0).map(str::to_owned);
+            Ok(Rush {
+                answered: u32::try_from(answered)?,
+                complaint,
+                took: start.elapsed(),
+                cpu: cpu_of_children()?.saturating_sub(before),
+            })
+        }))
+    }
+}
+
 impl Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

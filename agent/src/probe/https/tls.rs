@@ -2,7 +2,7 @@
 //! which is how an inspecting middlebox shows.
 
 use crate::{
-    probe::{exchange::clip, expected::Issuers, prober::ProbeError, trust::Trust},
+    probe::{error::ProbeError, exchange::clip, expected::Issuers, trust::Trust},
     tls::{self, Judge, Shown},
 };
 use rustls::{

@@ -5,10 +5,8 @@
 use crate::probe::{
     exchange::{Exchange, now},
     settings::ProbeSettings,
-    strays::Strays,
 };
 use peerlight_proto::{
-    id::TargetId,
     measurement::Ending,
     series::{Clock, Family},
 };
@@ -22,7 +20,7 @@ use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence,
 const PAYLOAD: &[u8; 56] = b"Peerlight network latency measurement, ICMP echo probes.";
 
 /// One family's client: dropping any clone of it ends it, so there is one, for as long as there are probes.
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     client: Client,
     /// Identifier and sequence of the next request.
     next: AtomicU32,
@@ -30,7 +28,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Opens a datagram socket, or a raw one where only that is permitted.
-    pub(super) fn open(source: Option<IpAddr>, family: Family, _strays: &Strays) -> io::Result<Self> {
+    pub(super) fn open(source: Option<IpAddr>, family: Family) -> io::Result<Self> {
         let (kind, any) = match family {
             Family::V4 => (ICMP::V4, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             Family::V6 => (ICMP::V6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
@@ -41,7 +39,7 @@ impl Endpoint {
     }
 
     /// Probes one address.
-    pub(super) async fn probe(&self, settings: &ProbeSettings, to: IpAddr, _target: TargetId) -> Exchange {
+    pub(crate) async fn probe(&self, settings: &ProbeSettings, to: IpAddr) -> Exchange {
         let [identifier_high, identifier_low, high, low] =
             self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let identifier = PingIdentifier(u16::from_be_bytes([identifier_high, identifier_low]));

@@ -1,7 +1,7 @@
 //! ICMP echo over loopback, in both engines and families.
 
 use super::{attribute, ending, latency, only, probe_with, settings, target};
-use peerlight_agent::probe::{IcmpEngine, Probe as _, ProbeSettings, Prober};
+use peerlight_agent::probe::{IcmpEngine, Landing, Launch, Probe as _, ProbeSettings, Prober};
 use peerlight_proto::{
     measurement::Ending,
     series::{Clock, Family},
@@ -52,6 +52,38 @@ async fn a_burst_of_probes_gets_every_reply_with_both_stamps() {
         assert_eq!(reading.clock == Clock::Kernel, cfg!(target_os = "linux"), "{sample:?}");
     }
     assert_eq!(prober.dropped_strays(), 0);
+}
+
+#[tokio::test]
+async fn probes_that_are_launched_together_land_each_once() {
+    let name = "probes_that_are_launched_together_land_each_once";
+    let Some(prober) = permitted(name, engine(IcmpEngine::Native)) else { return };
+    let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut targets: Vec<_> = (1..=150).map(|host| target(&format!("127.0.8.{host}"), "icmp")).collect();
+    targets.push(target("192.0.2.1", "icmp"));
+    targets.push(target("127.0.0.1", &format!("udp:{closed}")));
+    targets.push(target("::1", "icmp"));
+    let (landing, mut landed) = tokio::sync::mpsc::unbounded_channel();
+    let launches = targets.iter().enumerate().map(|(number, target)| {
+        let landing = landing.clone();
+        let landing: Landing = Box::new(move |sample| landing.send((number, sample)).unwrap());
+        Launch { target, id: target.id(), family: Family::V4, landing }
+    });
+    let launches = launches.collect();
+    drop(landing);
+    let prober = std::sync::Arc::new(prober);
+    std::sync::Arc::clone(&prober).launch(launches, Duration::from_secs(5));
+    let mut samples: Vec<_> = (0..targets.len()).map(|_| None).collect();
+    while let Some((number, sample)) = landed.recv().await {
+        assert!(samples[number].replace(sample).is_none(), "{number} landed twice");
+    }
+    let samples: Vec<_> = samples.into_iter().map(Option::unwrap).collect();
+    for sample in &samples[..150] {
+        latency(only(sample.as_ref().unwrap()));
+    }
+    assert_eq!(ending(only(samples[150].as_ref().unwrap())), Ending::SendFailed, "outside the ceilings");
+    assert_eq!(ending(only(samples[151].as_ref().unwrap())), Ending::Refused);
+    assert!(samples[152].is_none(), "no address of the family");
 }
 
 #[cfg(target_os = "linux")]

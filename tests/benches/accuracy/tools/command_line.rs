@@ -9,15 +9,14 @@ use anyhow::Context as _;
 use std::{
     collections::HashMap,
     net::IpAddr,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 /// A tool that is a library, in a process of this program.
 pub(super) fn child(tool: &str, path: &KnownPath, course: &Course) -> anyhow::Result<Times> {
-    let mut command = command(std::env::current_exe()?, course);
-    command.arg("--child").arg(format!("{tool}:{}", course.word())).arg("--ca").arg(path.ca());
+    let mut command = child_command(tool, path, course)?;
     let read = |line: &str| {
         let mut words = line.split(' ');
         let address = words.next()?.parse().ok()?;
@@ -26,8 +25,24 @@ pub(super) fn child(tool: &str, path: &KnownPath, course: &Course) -> anyhow::Re
     Ok(output(path, &mut command)?.lines().filter_map(read).collect())
 }
 
+pub(super) fn child_command(tool: &str, path: &KnownPath, course: &Course) -> anyhow::Result<Command> {
+    let mut command = command(std::env::current_exe()?, course);
+    command.arg("--child").arg(format!("{tool}:{}", course.word())).arg("--ca").arg(path.ca());
+    Ok(command)
+}
+
 /// fping: all targets in one process, `-i` apart.
 pub(super) fn fping(path: &KnownPath, course: &Course) -> anyhow::Result<Times> {
+    let mut times = Times::new();
+    for line in output(path, &mut fping_command(course))?.lines() {
+        let Some((address, all)) = line.split_once(':') else { continue };
+        let Ok(address) = address.trim().parse::<IpAddr>() else { continue };
+        times.extend(all.split_whitespace().map(|ms| (address, vec![milliseconds(ms)])));
+    }
+    Ok(times)
+}
+
+pub(super) fn fping_command(course: &Course) -> Command {
     let mut command = command("fping", course);
     let apart = course.period.as_secs_f64() * 1_000.0 / f64::from(course.targets);
     command
@@ -42,13 +57,7 @@ pub(super) fn fping(path: &KnownPath, course: &Course) -> anyhow::Result<Times> 
         ])
         .args(["-C", &course.rounds.to_string()])
         .args(course.addresses().map(|address| address.to_string()));
-    let mut times = Times::new();
-    for line in output(path, &mut command)?.lines() {
-        let Some((address, all)) = line.split_once(':') else { continue };
-        let Ok(address) = address.trim().parse::<IpAddr>() else { continue };
-        times.extend(all.split_whitespace().map(|ms| (address, vec![milliseconds(ms)])));
-    }
-    Ok(times)
+    command
 }
 
 /// ping: one target.
@@ -100,7 +109,19 @@ pub(super) fn curl(path: &KnownPath, course: &Course) -> anyhow::Result<Times> {
 
 /// What it prints: times come on the standard output, fping's on the standard error.
 fn output(path: &KnownPath, command: &mut Command) -> anyhow::Result<String> {
-    let child = path.spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    collect(path.spawn(piped(command))?)
+}
+
+/// The same of a tool beside the targets.
+pub(super) fn output_beside_targets(path: &KnownPath, command: &mut Command) -> anyhow::Result<String> {
+    collect(path.spawn_beside_targets(piped(command))?)
+}
+
+fn piped(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())
+}
+
+fn collect(child: Child) -> anyhow::Result<String> {
     let output = child.wait_with_output().context("wait for a tool")?;
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaints = String::from_utf8_lossy(&output.stderr);
@@ -116,6 +137,6 @@ fn milliseconds(text: &str) -> Option<Duration> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the pace of processes that are started here")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
