@@ -14,6 +14,7 @@ mod exchange;
 mod expected;
 mod https;
 mod icmp;
+mod interception;
 mod pace;
 mod prober;
 mod resolver;

@@ -1,15 +1,7 @@
 //! Ingest: a push becomes a batch on disk that is counted once.
 
-mod admit;
-mod attribution;
-mod caller;
-mod choose;
-
-pub use admit::{AdmitError, Admitted, AdmittedMeasurement, admit};
-pub use attribution::Attribution;
-pub use caller::Caller;
-
 use crate::{
+    admission::{AdmitError, Admitted, Caller, admit},
     app::App,
     metrics::BatchOutcome,
     registry::{BatchSighting, Sighting},

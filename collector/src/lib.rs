@@ -5,6 +5,7 @@
 //! operators ─────► server ─► router ─► auth ─► api ─► registry, report
 //! ```
 
+pub mod admission;
 pub mod api;
 pub mod app;
 pub mod auth;

@@ -23,7 +23,7 @@ pub(crate) use totals::joined;
 pub use totals::{ClockOffsets, Totals};
 
 use crate::{
-    ingest::{Admitted, Attribution},
+    admission::{Admitted, Attribution},
     organisation::OrganisationId,
     registry::RegistrationId,
     rfc3339,

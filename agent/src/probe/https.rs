@@ -11,9 +11,9 @@ use super::{
     addressing::{Addressing, Choice},
     error::ProbeError,
     exchange::{Exchange, clip, judge, now},
+    interception::{BY_ISSUER, BY_PORTAL, INTERCEPTION},
     settings::ProbeSettings,
     stamped, tcp,
-    watch::{BY_ISSUER, BY_PORTAL, INTERCEPTION},
 };
 use crate::{
     catalogue,
@@ -38,7 +38,6 @@ use tls::Tls;
 use tokio_rustls::client::TlsStream;
 use watched::{Notes, Watched};
 
-pub(super) use tls::UNVERIFIED;
 pub(crate) use tls::verifier;
 
 /// The phases that depend on one another, in order, and their metrics.

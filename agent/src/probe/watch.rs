@@ -1,7 +1,12 @@
 //! Watches over who answers: notes addresses that Microsoft does not publish, and tells of interception once for a target
 //! rather than once for a probe.
 
-use super::{ceilings::Ceilings, expected::Expectations, https, settings::ProbeSettings};
+use super::{
+    ceilings::Ceilings,
+    expected::Expectations,
+    interception::{BY_ADDRESS, INTERCEPTION, UNVERIFIED},
+    settings::ProbeSettings,
+};
 use crate::{
     notices::{About, Matter, Notices},
     sample::{Outcome, Sample},
@@ -11,15 +16,6 @@ use peerlight_proto::{
     target::{ProbeKind, Target},
 };
 use std::net::IpAddr;
-
-/// The kind of attribute that says that somebody else answered, or seems to.
-pub(super) const INTERCEPTION: &str = "interception";
-/// Another authority than expected issued the certificate.
-pub(super) const BY_ISSUER: &str = "certificate issuer";
-/// The answer is a captive portal's.
-pub(super) const BY_PORTAL: &str = "captive portal";
-/// The name leads to an address that Microsoft does not publish.
-const BY_ADDRESS: &str = "unpublished address";
 
 /// Watches the samples of a prober.
 pub(super) struct Watch {
@@ -59,7 +55,7 @@ impl Watch {
         let about = About { target: target.id(), family: sample.family, matter: Matter::Identity };
         let of = |kind| sample.attributes.iter().find(|(of, _)| *of == kind).map(|(_, value)| value.as_str());
         let error = of("error").unwrap_or_default();
-        if of(INTERCEPTION).is_some() || error.starts_with(https::UNVERIFIED) {
+        if of(INTERCEPTION).is_some() || error.starts_with(UNVERIFIED) {
             let text = format!("{} {} over IP{}: {error}", target.address, target.probe, sample.family);
             if self.notices.raise(about, text) {
                 tracing::warn!(target = target.name, address = %target.address, family = %sample.family, error, "a target does not prove who it is, or somebody else answers in its place; its HTTPS probes count as refused");

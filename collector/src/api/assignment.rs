@@ -1,7 +1,7 @@
 //! `/api/v1/assignment`: the targets that the calling agent is given.
 
 use super::error::ApiError;
-use crate::{app::App, ingest::Caller};
+use crate::{admission::Caller, app::App};
 use axum::{
     Extension, Json,
     extract::State,

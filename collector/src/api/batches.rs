@@ -2,10 +2,11 @@
 
 use super::error::{ApiError, unavailable};
 use crate::{
+    admission::Caller,
     app::App,
     auth::agent::SignedDigest,
     client_address::ClientAddress,
-    ingest::{Caller, IngestError, Push, ingest},
+    ingest::{IngestError, Push, ingest},
     metrics::BatchOutcome,
 };
 use axum::{

@@ -1,7 +1,7 @@
 //! `/api/v1/whoami`: the public address that the collector sees.
 
 use super::error::ApiError;
-use crate::{app::App, client_address::ClientAddress, ingest::Caller, registry::Sighting};
+use crate::{admission::Caller, app::App, client_address::ClientAddress, registry::Sighting};
 use axum::{Extension, Json, extract::State};
 use peerlight_proto::whoami::WhoAmI;
 

@@ -1,9 +1,9 @@
 //! Agents: the signature of the head first, then the body through a hard limit; every answer after that is signed.
 
 use crate::{
+    admission::Caller,
     api::error::ApiError,
     app::App,
-    ingest::Caller,
     registry::EnrolledAgent,
     signature::{RequestSignature, SignatureError},
 };

@@ -1,7 +1,7 @@
 //! What tests of reports and of the page build upon.
 
 use crate::{
-    ingest::Attribution,
+    admission::Attribution,
     organisation::OrganisationId,
     registry::{AgentEntry, Registration, RegistrationId},
     store::{Presence, Row, RowKey, Totals},

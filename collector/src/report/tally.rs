@@ -8,7 +8,7 @@ use super::{
     milliseconds::ms,
 };
 use crate::{
-    ingest::Attribution,
+    admission::Attribution,
     store::{ClockOffsets, Row, joined},
 };
 use peerlight_proto::{

@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    ingest::Attribution,
+    admission::Attribution,
     organisation::OrganisationId,
     store::{ClockOffsets, RowKey},
 };

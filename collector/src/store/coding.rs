@@ -3,7 +3,7 @@
 //! Agents and series stand in a block by their numbers in the store's dictionaries.
 
 use super::{ClockOffsets, StoreError, Totals};
-use crate::{ingest::Attribution, registry::RegistrationId};
+use crate::{admission::Attribution, registry::RegistrationId};
 use ipnet::IpNet;
 use peerlight_proto::{
     histogram::Histogram,

@@ -9,7 +9,7 @@ use super::{
     },
     memory::MemoryStore,
 };
-use crate::{ingest::Caller, organisation::OrganisationId};
+use crate::{admission::Caller, organisation::OrganisationId};
 use peerlight_proto::{batch::Batch, id::BatchNumber, metric::Metric, time::Timestamp};
 use std::{collections::BTreeSet, time::Duration};
 

@@ -1,7 +1,7 @@
 //! What the tests of stores put in: sites, batches and the way through admission.
 
 use crate::{
-    ingest::{Admitted, Caller, admit},
+    admission::{Admitted, Caller, admit},
     organisation::OrganisationId,
     registry::{Registration, RegistrationId},
     store::{Query, Reattribute, Retention, Row},

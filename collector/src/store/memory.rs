@@ -5,7 +5,7 @@ use super::{
     ClockOffsets, Expired, Health, LEDGER_MARGIN, Presence, PutOutcome, Query, Reattribute, Reattribution,
     Retention, Row, RowKey, Store, StoreError, Totals, given_away::given_away, merge::Merge,
 };
-use crate::{ingest::Admitted, organisation::OrganisationId, registry::RegistrationId};
+use crate::{admission::Admitted, organisation::OrganisationId, registry::RegistrationId};
 use futures::future::{BoxFuture, FutureExt as _};
 use peerlight_proto::{
     id::{AgentId, BatchDigest, BatchNumber, SeriesId},

@@ -1,7 +1,7 @@
 //! Re-attribution: measurements of a span are given to another registration, because the one that admission chose was
 //! wrong (rules, §7). What is decided here is pure; backends act on it.
 
-use crate::{ingest::Attribution, organisation::OrganisationId, registry::RegistrationId};
+use crate::{admission::Attribution, organisation::OrganisationId, registry::RegistrationId};
 use ipnet::IpNet;
 use peerlight_proto::time::Timestamp;
 

@@ -20,7 +20,7 @@ use super::{
     Expired, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention, Row, Store,
     StoreError,
 };
-use crate::{ingest::Admitted, organisation::OrganisationId};
+use crate::{admission::Admitted, organisation::OrganisationId};
 use futures::future::BoxFuture;
 use peerlight_proto::{
     id::{BatchDigest, BatchNumber},

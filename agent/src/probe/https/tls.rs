@@ -2,7 +2,7 @@
 //! which is how an inspecting middlebox shows.
 
 use crate::{
-    probe::{error::ProbeError, exchange::clip, expected::Issuers, trust::Trust},
+    probe::{error::ProbeError, exchange::clip, expected::Issuers, interception::UNVERIFIED, trust::Trust},
     tls::{self, Judge, Shown},
 };
 use rustls::{
@@ -22,9 +22,6 @@ use x509_parser::parse_x509_certificate;
 
 /// The protocols that are offered, best first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
-
-/// How a certificate that does not verify is described.
-pub(crate) const UNVERIFIED: &str = "the certificate does not verify";
 
 /// Makes connectors.
 pub(super) struct Tls {

@@ -2,7 +2,7 @@
 
 use super::{MemoryStore, Query, Store};
 use crate::{
-    ingest::{Admitted, Caller, admit},
+    admission::{Admitted, Caller, admit},
     organisation::OrganisationId,
     store::{
         SqliteStore,

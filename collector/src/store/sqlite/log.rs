@@ -5,7 +5,7 @@ use super::{
     expiry::{KEPT_BATCHES, KEPT_LEDGER},
 };
 use crate::{
-    ingest::{Admitted, AdmittedMeasurement},
+    admission::{Admitted, AdmittedMeasurement},
     store::{
         ClockOffsets, PutOutcome, ROLLUPS, StoreError, Totals, coding, coding::Entry,
         crash_point::crash_point,

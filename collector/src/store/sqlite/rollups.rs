@@ -5,7 +5,7 @@ use super::{
     reader::{each_of_batches, each_of_rollups},
 };
 use crate::{
-    ingest::Attribution,
+    admission::Attribution,
     store::{StoreError, Totals, coding, coding::Entry, crash_point::crash_point},
 };
 use ipnet::IpNet;

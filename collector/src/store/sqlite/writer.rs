@@ -2,7 +2,7 @@
 
 use super::{dictionary::Dictionary, log};
 use crate::{
-    ingest::Admitted,
+    admission::Admitted,
     store::{PutOutcome, StoreError, crash_point::crash_point},
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};

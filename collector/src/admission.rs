@@ -1,0 +1,10 @@
+//! Admission: what of a batch may be stored, and whose it is. Pure.
+
+mod admit;
+mod attribution;
+mod caller;
+mod choose;
+
+pub use admit::{AdmitError, Admitted, AdmittedMeasurement, admit};
+pub use attribution::Attribution;
+pub use caller::Caller;
