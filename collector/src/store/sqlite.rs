@@ -4,6 +4,7 @@
 
 mod dictionary;
 mod expiry;
+mod kept;
 #[cfg(test)]
 mod kill;
 mod log;

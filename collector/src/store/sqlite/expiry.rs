@@ -1,19 +1,13 @@
 //! Expiry: what the retention no longer keeps goes in slices, each a short transaction.
 
-use super::reattribution;
+use super::{
+    kept::{KEPT_BATCHES, KEPT_DAYS, KEPT_LEDGER, KEPT_QUARTERS, day_of},
+    reattribution,
+};
 use crate::store::{Expired, LEDGER_MARGIN, Retention, StoreError, crash_point::crash_point};
-use peerlight_proto::time::{Interval, IntervalLength, Timestamp};
+use peerlight_proto::time::Timestamp;
 use rusqlite::{Connection, params};
 use std::time::Duration;
-
-/// Where `kept_from` tells of the ledger.
-pub(super) const KEPT_LEDGER: i64 = -1;
-/// Where `kept_from` tells of batches.
-pub(super) const KEPT_BATCHES: i64 = 0;
-/// Where `kept_from` tells of quarter hours.
-pub(super) const KEPT_QUARTERS: i64 = IntervalLength::QUARTER_HOUR.as_secs() as i64;
-/// Where `kept_from` tells of days.
-pub(super) const KEPT_DAYS: i64 = IntervalLength::DAY.as_secs() as i64;
 
 /// How many rows one transaction drops: a slice stays below 50 ms.
 const SLICE: u32 = 200;
@@ -146,11 +140,6 @@ fn keeps_from(db: &Connection, layer: Layer, now: Timestamp, retention: &Retenti
         .query_row([coarser], |row| row.get(0))?;
     let patient = layer.keeps_from(now.minus(PATIENCE), retention);
     Ok(stale.map_or(from, |stale| from.min(day_of(stale).max(patient))))
-}
-
-/// The first second of the UTC day of a second.
-const fn day_of(second: i64) -> i64 {
-    Interval::containing(Timestamp::from_secs(second), IntervalLength::DAY).start().as_secs()
 }
 
 /// Adds what a slice dropped.

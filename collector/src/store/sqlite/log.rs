@@ -2,7 +2,7 @@
 
 use super::{
     dictionary::{Dictionary, find_agent},
-    expiry::{KEPT_BATCHES, KEPT_LEDGER},
+    kept::{KEPT_BATCHES, KEPT_LEDGER},
 };
 use crate::{
     admission::{Admitted, AdmittedMeasurement},

@@ -2,7 +2,7 @@
 
 use super::{
     dictionary::Dictionary,
-    expiry::{KEPT_BATCHES, KEPT_QUARTERS},
+    kept::{KEPT_BATCHES, KEPT_QUARTERS, ceil_secs},
     plan::{Piece, State, plan},
     reattribution,
 };
@@ -230,9 +230,4 @@ pub(super) fn each_of_rollups(
         }
     }
     Ok(())
-}
-
-/// The first whole second at or after an instant.
-pub(super) fn ceil_secs(instant: Timestamp) -> i64 {
-    Timestamp::from_micros(instant.as_micros().saturating_add(999_999)).as_secs()
 }

@@ -9,10 +9,7 @@ mod write;
 
 pub(super) use write::write;
 
-use super::{
-    expiry::{KEPT_BATCHES, KEPT_DAYS, KEPT_QUARTERS},
-    reader::ceil_secs,
-};
+use super::kept::{KEPT_BATCHES, KEPT_DAYS, KEPT_QUARTERS, ceil_secs};
 use crate::{
     organisation::OrganisationId,
     registry::RegistrationId,
@@ -204,9 +201,4 @@ fn kept(db: &Connection) -> rusqlite::Result<Kept> {
     };
     let (days, quarters) = (from(KEPT_DAYS)?, from(KEPT_QUARTERS)?);
     Ok(Kept { days, quarters, batches: from(KEPT_BATCHES)?.max(quarters) })
-}
-
-/// The first second of the UTC day of a second.
-const fn day_of(second: i64) -> i64 {
-    Interval::containing(Timestamp::from_secs(second), IntervalLength::DAY).start().as_secs()
 }

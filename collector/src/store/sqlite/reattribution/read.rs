@@ -1,6 +1,9 @@
 //! Reading what a re-attribution moves, and encoding it anew, from a snapshot.
 
-use super::{KEPT_BATCHES, KEPT_DAYS, KEPT_QUARTERS, Kept, Slice, day_of};
+use super::{
+    super::kept::{KEPT_BATCHES, KEPT_DAYS, KEPT_QUARTERS, day_of},
+    Kept, Slice,
+};
 use crate::store::{Moved, Reattribute, StoreError, coding, coding::Entry};
 use peerlight_proto::time::{Interval, IntervalLength, Timestamp};
 use rusqlite::{CachedStatement, Connection, params};

@@ -1,6 +1,6 @@
 //! Writing a slice of a re-attribution, and how far the work got, in one short transaction.
 
-use super::{KEPT_BATCHES, Slice, Work};
+use super::{super::kept::KEPT_BATCHES, Slice, Work};
 use crate::{
     organisation::OrganisationId,
     store::{Reattribute, crash_point::crash_point},
