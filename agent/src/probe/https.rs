@@ -61,6 +61,9 @@ struct Progress {
     stamped: Vec<(Phase, Clock, i64)>,
     /// The phase that is under way.
     phase: Phase,
+    notes: Notes,
+    /// For how long the connection was there unknown.
+    held_up: Duration,
     looked_up: bool,
     address: Option<IpAddr>,
     handshake: Option<Handshake>,
@@ -99,6 +102,8 @@ impl Https {
             timeline: Timeline::new(start),
             stamped: Vec::new(),
             phase: Phase::Dns,
+            notes: Notes::default(),
+            held_up: Duration::ZERO,
             looked_up: target.address.ip().is_none(),
             address: None,
             handshake: None,
@@ -122,6 +127,12 @@ impl Https {
             }
             // Without an answer from DNS nothing was sent to the target, so nothing was lost.
             Err(_elapsed) if progress.phase == Phase::Dns => Some(Ending::DnsFailed),
+            Err(_elapsed) if progress.is_held_up(settings) => {
+                progress
+                    .attributes
+                    .push(("error", "this machine was too busy to take answers in time".to_owned()));
+                Some(Ending::Voided)
+            }
             Err(_elapsed) => Some(Ending::Lost),
         };
         Some(Sample {
@@ -146,10 +157,9 @@ impl Https {
         };
         let address = progress.choose(addressing, target, family).await?;
         let stream = progress.connect(settings, SocketAddr::new(address, *port)).await?;
-        let notes = Notes::default();
-        let stream = Watched::new(stream, notes.clone());
-        let stream = self.shake_hands(progress, settings, target, stream, &notes).await?;
-        progress.get(stream, Question { host: &target.address, port: *port, path }, &notes).await
+        let stream = Watched::new(stream, progress.notes.clone());
+        let stream = self.shake_hands(progress, settings, target, stream).await?;
+        progress.get(stream, Question { host: &target.address, port: *port, path }).await
     }
 
     async fn shake_hands(
@@ -158,7 +168,6 @@ impl Https {
         settings: &ProbeSettings,
         target: &Target,
         stream: Watched,
-        notes: &Notes,
     ) -> Result<TlsStream<Watched>, Stop> {
         progress.phase = Phase::Tls;
         let unsendable = |error: String| Stop::Failed(Ending::SendFailed, error);
@@ -169,7 +178,7 @@ impl Https {
         let name = ServerName::try_from(target.address.as_str().to_owned())
             .map_err(|error| unsendable(error.to_string()))?;
         let shaken = connector.connect(name, stream).await;
-        let passages = notes.take();
+        let passages = progress.notes.take();
         progress.timeline.mark_handshake(&passages, now());
         progress.stamp(Phase::Tls, Clock::Kernel, stamped_handshake(&passages));
         progress.attributes.extend(witness.issuer().map(|issuer| ("issuer", issuer.to_owned())));
@@ -190,6 +199,11 @@ impl Https {
 }
 
 impl Progress {
+    /// Whether this machine left the network less than the time-out: then what is missing was not lost by it.
+    fn is_held_up(&self, settings: &ProbeSettings) -> bool {
+        self.held_up + self.notes.held_up() > settings.deadline.saturating_sub(settings.timeout)
+    }
+
     async fn choose(
         &mut self,
         addressing: &Addressing,
@@ -225,6 +239,7 @@ impl Progress {
             .map_err(|error| Stop::Failed(error.ending(), error.to_string()))?;
         self.timeline.mark(Phase::Local, connected.began);
         self.timeline.mark(Phase::Tcp, connected.done);
+        self.held_up = connected.held_up();
         if connected.facts.is_some_and(|facts| facts.retransmitted) {
             return Err(Stop::Failed(Ending::Retransmitted, "the SYN was sent again".to_owned()));
         }
@@ -232,17 +247,12 @@ impl Progress {
         Ok(connected.stream)
     }
 
-    async fn get(
-        &mut self,
-        stream: TlsStream<Watched>,
-        question: Question<'_>,
-        notes: &Notes,
-    ) -> Result<(), Stop> {
+    async fn get(&mut self, stream: TlsStream<Watched>, question: Question<'_>) -> Result<(), Stop> {
         self.phase = Phase::Ttfb;
         let refused = |error: request::RequestError| Stop::Failed(Ending::Refused, with_causes(&error));
         let version = self.http_version.unwrap_or(HttpVersion::Http1);
-        let mut answer = ask(stream, version, question, notes).await.map_err(refused)?;
-        let passages = notes.take();
+        let mut answer = ask(stream, version, question, &self.notes).await.map_err(refused)?;
+        let passages = self.notes.take();
         self.timeline.mark_first_byte(&passages, answer.head.map_or_else(now, |head| head.at));
         self.stamp(Phase::Ttfb, Clock::Kernel, stamped_first_byte(&passages, answer.head));
         self.attributes.push(("status", answer.status.as_u16().to_string()));
@@ -256,7 +266,7 @@ impl Progress {
         self.phase = Phase::Transfer;
         answer.read_body().await.map_err(refused)?;
         // By this process's clock: read late, an answer's first and last byte lie closer together than they came.
-        self.timeline.mark(Phase::Transfer, notes.last_in().map_or_else(now, |last| last.at));
+        self.timeline.mark(Phase::Transfer, self.notes.last_in().map_or_else(now, |last| last.at));
         self.timeline.mark(Phase::Local, now());
         Ok(())
     }

@@ -46,6 +46,12 @@ impl Connected {
     pub(crate) fn round_trip_nanos(&self) -> Option<i64> {
         i64::try_from(self.facts?.round_trip?.as_nanos()).ok()
     }
+
+    /// For how long the connection was there without this process knowing, because it did not run.
+    pub(crate) fn held_up(&self) -> Duration {
+        let round_trip = self.facts.and_then(|facts| facts.round_trip);
+        round_trip.map_or(Duration::ZERO, |took| (self.done - self.began).saturating_sub(took))
+    }
 }
 
 /// What the kernel knows about a fresh connection.

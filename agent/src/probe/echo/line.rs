@@ -7,13 +7,13 @@ use super::{
     mmsg::{self, AT_ONCE, Inbox, Name, Outgoing, Queue},
     notes::{Error, Notes},
     packet::{Incoming, LONGEST},
-    socket::{EchoSocket, stamp_now},
+    socket::EchoSocket,
 };
 use crate::{
     probe::{
         exchange::{Exchange, now},
         settings::ProbeSettings,
-        stamped::CLOCK,
+        stamped::{CLOCK, stamp_now},
         strays::Strays,
         unreachable,
     },

@@ -2,11 +2,7 @@
 
 use super::packet::{Format, reply_type};
 use crate::probe::stamped::stamps;
-use nix::{
-    sys::socket::{SetSockOpt as _, sockopt},
-    sys::time::TimeSpec,
-    time::{ClockId, clock_gettime},
-};
+use nix::sys::socket::{SetSockOpt as _, sockopt};
 use peerlight_proto::series::Family;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use std::{
@@ -87,12 +83,6 @@ impl EchoSocket {
         sockopt::Timestamping.set(&self.socket, &without)?;
         Ok(sockopt::Timestamping.set(&self.socket, &stamps())?)
     }
-}
-
-/// The kernel's clock of stamps, in nanoseconds. It exists on every kernel, so this cannot fail.
-pub(super) fn stamp_now() -> i64 {
-    let now = clock_gettime(ClockId::CLOCK_REALTIME).unwrap_or(TimeSpec::new(0, 0));
-    now.tv_sec() * 1_000_000_000 + now.tv_nsec()
 }
 
 fn domain(family: Family) -> Domain {

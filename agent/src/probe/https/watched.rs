@@ -17,7 +17,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -65,6 +65,7 @@ struct Noted {
     passages: Vec<Passage>,
     last_in: Option<Passage>,
     bytes_out: u32,
+    held_up: Duration,
 }
 
 impl Notes {
@@ -78,9 +79,18 @@ impl Notes {
         self.lock().last_in
     }
 
-    fn came_in(&self, kernel: Option<i64>) {
+    /// For how long in all bytes that had come in were not taken, because this process did not run.
+    pub(super) fn held_up(&self) -> Duration {
+        self.lock().held_up
+    }
+
+    /// Bytes came in that had waited in the socket for so long.
+    fn came_in(&self, kernel: Option<i64>, waited: Duration) {
         let passage = Passage::new(Direction::In, now(), kernel);
         let mut noted = self.lock();
+        // What waited together waited once.
+        let since = noted.last_in.map_or(waited, |last| passage.at.saturating_duration_since(last.at));
+        noted.held_up += waited.min(since);
         noted.last_in = Some(passage);
         noted.keep(passage);
     }

@@ -7,6 +7,7 @@ use nix::{
         Timestamps, recvmsg, sockopt,
     },
     sys::time::TimeSpec,
+    time::{ClockId, clock_gettime},
 };
 use std::{
     io::{self, IoSliceMut},
@@ -133,4 +134,10 @@ pub(crate) fn stamps() -> TimestampingFlag {
 fn nanos(stamp: TimeSpec) -> Option<i64> {
     let nanos = stamp.tv_sec().checked_mul(1_000_000_000)?.checked_add(stamp.tv_nsec())?;
     (nanos != 0).then_some(nanos)
+}
+
+/// The kernel's clock of stamps, in nanoseconds. It exists on every kernel, so this cannot fail.
+pub(crate) fn stamp_now() -> i64 {
+    let now = clock_gettime(ClockId::CLOCK_REALTIME).unwrap_or(TimeSpec::new(0, 0));
+    now.tv_sec() * 1_000_000_000 + now.tv_nsec()
 }

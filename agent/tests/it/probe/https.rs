@@ -10,7 +10,7 @@ use peerlight_agent::{
     sample::{Outcome, Reading, Sample},
 };
 use peerlight_proto::{
-    measurement::Ending::{self, Answered, DnsFailed, Lost, Refused, SendFailed, Skipped},
+    measurement::Ending::{self, Answered, DnsFailed, Lost, Refused, SendFailed, Skipped, Voided},
     metric::Metric,
     series::{Clock, Family, Handshake, HttpVersion},
 };
@@ -110,6 +110,22 @@ async fn a_server_that_stalls_loses_the_phase_it_stalls_in() {
     let target = target("127.0.0.1", &format!("https:{}", listener.local_addr().unwrap().port()));
     let sample = probe(settings(), &target, Family::V4).await.unwrap();
     assert_eq!(endings(&sample), [Skipped, Answered, Lost, Skipped, Skipped, Skipped, Lost], "{sample:?}");
+}
+
+#[tokio::test]
+async fn what_this_machine_was_too_busy_to_take_is_voided() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = target("127.0.0.1", &format!("https:{}", listener.local_addr().unwrap().port()));
+    let settings = settings();
+    // The connection is there at once, but nobody here runs until its deadline is over.
+    let hog = async { std::thread::sleep(settings.deadline + Duration::from_millis(50)) };
+    let (sample, ()) = tokio::join!(probe(settings.clone(), &target, Family::V4), hog);
+    let sample = sample.unwrap();
+    assert_eq!(
+        endings(&sample),
+        [Skipped, Answered, Voided, Skipped, Skipped, Skipped, Voided],
+        "{sample:?}"
+    );
 }
 
 #[tokio::test]

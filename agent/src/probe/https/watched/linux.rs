@@ -1,10 +1,11 @@
 //! Linux: with the kernel's stamps of what came in, and of what went out by the socket's error queue.
 
 use super::Notes;
-use crate::probe::stamped::{Notice, Room, notice, receive, stamp_stream};
+use crate::probe::stamped::{Notice, Room, notice, receive, stamp_now, stamp_stream};
 use std::{
     io,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::{
     io::{Interest, ReadBuf},
@@ -52,7 +53,7 @@ impl Reader {
                     // What went out before it has been stamped by now.
                     self.read_notices(stream, notes);
                     if bytes > 0 {
-                        notes.came_in(kernel);
+                        notes.came_in(kernel, kernel.map_or(Duration::ZERO, age));
                     }
                     return Poll::Ready(Ok(()));
                 }
@@ -69,4 +70,9 @@ impl Reader {
             }
         }
     }
+}
+
+/// How long ago the kernel stamped something.
+fn age(stamp: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(stamp_now() - stamp).unwrap_or(0))
 }

@@ -5,6 +5,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead as _, ReadBuf},
@@ -31,7 +32,7 @@ impl Reader {
         let before = buffer.filled().len();
         let read = Pin::new(stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            notes.came_in(None);
+            notes.came_in(None, Duration::ZERO);
         }
         read
     }
