@@ -35,7 +35,7 @@ pub struct Group {
     /// What is done at the target: `icmp`, `tcp:443`, `https`, `dns`, `udp:3478`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
-    /// The registered prefix, or `none` where no public address was seen in one.
+    /// The registered prefix; off-prefix the network of the public address that was seen, or `none` where none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// The address family, `v4` or `v6`.
@@ -61,6 +61,14 @@ impl Group {
     pub fn label(&self, by: &[Dimension]) -> String {
         by.iter().map(|dimension| self.name(*dimension)).collect::<Vec<_>>().join(" · ")
     }
+}
+
+/// The registered prefix that a row's lies in. What was re-attributed still bears the one that it was measured under, or
+/// its own network.
+fn registered(registration: Option<&Registration>, prefix: IpNet) -> IpNet {
+    let prefixes = registration.map_or(&[][..], |entry| &entry.prefixes);
+    let around = prefixes.iter().filter(|registered| registered.contains(&prefix));
+    around.max_by_key(|registered| registered.prefix_len()).copied().unwrap_or(prefix)
 }
 
 /// A group as it is ordered: one part for each dimension, in the order asked for.
@@ -122,7 +130,7 @@ impl<'a> Names<'a> {
                     let name = self.targets.get(&series.key.target).map(|target| target.name.clone());
                     Part::Target(name.unwrap_or_default(), series.key.target)
                 }
-                Dimension::Prefix => Part::Prefix(prefix),
+                Dimension::Prefix => Part::Prefix(prefix.map(|prefix| registered(entry, prefix))),
                 Dimension::Family => Part::Family(series.key.family),
             })
             .collect()
@@ -150,5 +158,22 @@ impl<'a> Names<'a> {
             }
         }
         group
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::registration;
+
+    #[test]
+    fn a_row_is_shown_under_the_longest_registered_prefix_around_its_own() {
+        let prefixes = ["192.0.2.0/24", "192.0.2.0/26"].map(|text| text.parse().unwrap()).to_vec();
+        let entry = Registration { prefixes, ..registration(1, "Aurora", "GB-LND") };
+        let shown = |text: &str| registered(Some(&entry), text.parse().unwrap()).to_string();
+        assert_eq!(shown("192.0.2.0/26"), "192.0.2.0/26");
+        assert_eq!(shown("192.0.2.16/28"), "192.0.2.0/26");
+        assert_eq!(shown("192.0.2.128/25"), "192.0.2.0/24");
+        assert_eq!(shown("198.51.100.0/24"), "198.51.100.0/24", "off-prefix");
     }
 }

@@ -58,6 +58,10 @@ async fn what_was_measured_before_the_new_provider_was_registered_is_given_to_it
     let after = london(&collector).await;
     assert_eq!(after.iter().map(|(_, verified, _)| *verified).collect::<Vec<_>>(), [372, 1_068]);
     assert!(after.iter().all(|(_, _, coverage)| *coverage > 0.98), "nobody misses what was moved: {after:?}");
+    let by_prefix =
+        "/api/v1/reports/latency?by=provider,location,prefix&metric=tcp.connect&last=2h&provider=Borealis";
+    let by_prefix = get(&collector, by_prefix).await.to_string();
+    assert!(by_prefix.contains("198.51.100.0/24"), "{by_prefix}");
     assert_eq!(get(&collector, PATH).await["items"], json!([done]));
     let audit = get(&collector, "/api/v1/audit").await;
     let entry = &audit["items"][0];
