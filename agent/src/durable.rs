@@ -21,6 +21,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(directory)
 }
 
+/// Replaces `path` with `bytes`, readable by the owner alone, without waiting for the disk: readers see the old file or the
+/// new one, but after a crash of the machine there may be none.
+pub fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory_of(path))?;
+    file.write_all(bytes)?;
+    file.persist(path).map_err(|failed| failed.error)?;
+    Ok(())
+}
+
 /// Creates `path` with `bytes`, readable by the owner alone; never replaces a file that is there.
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = directory_of(path);

@@ -19,8 +19,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Two threads: one may compress and encrypt while the other keeps the schedule.
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+/// One thread: probes wait for the network, the kernel stamps what comes meanwhile, and files are written on threads of their own.
+#[tokio::main(flavor = "current_thread")]
 async fn live(cli: Cli) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
     // `probe` ends by itself at an interrupt and shows what it has.

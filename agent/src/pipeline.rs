@@ -161,7 +161,12 @@ async fn report_status(state: StateDir, board: Board, spool: SharedSpool, link: 
     let mut ticks = tokio::time::interval(status::PERIOD);
     loop {
         ticks.tick().await;
-        write_status(&state, &board, &spool, &link);
+        let (state, board, spool, link) = (state.clone(), board.clone(), spool.clone(), link.clone());
+        // The disk may be slow, and the schedule runs on this thread.
+        let written = tokio::task::spawn_blocking(move || write_status(&state, &board, &spool, &link)).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "the status could not be written");
+        }
     }
 }
 

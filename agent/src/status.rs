@@ -164,7 +164,7 @@ impl Status {
 
     /// Writes it for `status` to read.
     pub fn write(&self, state: &StateDir) -> io::Result<()> {
-        durable::replace(&state.status(), &serde_json::to_vec_pretty(self)?)
+        durable::publish(&state.status(), &serde_json::to_vec_pretty(self)?)
     }
 
     /// Reads what the agent wrote last.

@@ -1,7 +1,7 @@
 //! Whose certificate is believed: what TLS towards the collector and towards targets have in common.
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CipherSuite, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -11,7 +11,10 @@ use rustls::{
     },
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 /// The settings of a client that leaves certificates to `verifier`.
 pub(crate) fn client(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, Error> {
@@ -69,8 +72,14 @@ pub(crate) fn judged_by(judge: &Arc<impl Judge>) -> Arc<dyn ServerCertVerifier> 
     Arc::new(Judged { judge: Arc::clone(judge), algorithms })
 }
 
+/// ring's, with AES-128 first as browsers have it: its key schedule costs a third of SHA-384's.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+        let mut provider = ring::default_provider();
+        provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+        Arc::new(provider)
+    });
+    Arc::clone(&PROVIDER)
 }
 
 #[derive(Debug)]

@@ -15,7 +15,7 @@ pub struct Expectations {
 }
 
 /// Who may issue a certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Issuers {
     /// Anybody who is trusted.
     Any,

@@ -1,10 +1,13 @@
 //! TLS for probes: every handshake is a cold one, and who issued the certificate is known even if it does not verify,
 //! which is how an inspecting middlebox shows.
 
+mod findings;
+
 use crate::{
     probe::{error::ProbeError, exchange::clip, expected::Issuers, interception::UNVERIFIED, trust::Trust},
     tls::{self, Judge, Shown},
 };
+use findings::{Chain, Finding, Findings};
 use rustls::{
     CertificateError, Error, RootCertStore,
     client::{
@@ -29,6 +32,7 @@ pub(super) struct Tls {
     verifier: Result<Arc<dyn ServerCertVerifier>, String>,
     /// Believes whom browsers believe, wherever they run.
     public: Arc<dyn ServerCertVerifier>,
+    findings: Arc<Findings>,
 }
 
 impl Tls {
@@ -40,7 +44,7 @@ impl Tls {
             Trust::File(_) => Ok(verifier(trust)?),
         };
         let public = public().map_err(ProbeError::Platform)?;
-        Ok(Self { verifier, public })
+        Ok(Self { verifier, public, findings: Arc::default() })
     }
 
     /// A connector for one handshake with a server whose certificate `expected` may issue, and what will have been witnessed
@@ -50,6 +54,7 @@ impl Tls {
             verifier: self.verifier.clone()?,
             public: Arc::clone(&self.public),
             expected,
+            findings: Arc::clone(&self.findings),
             issuer: OnceLock::new(),
             is_unexpected: OnceLock::new(),
         });
@@ -95,6 +100,7 @@ pub(super) struct Witness {
     verifier: Arc<dyn ServerCertVerifier>,
     public: Arc<dyn ServerCertVerifier>,
     expected: Issuers,
+    findings: Arc<Findings>,
     issuer: OnceLock<String>,
     /// Of a certificate that verifies.
     is_unexpected: OnceLock<bool>,
@@ -139,11 +145,20 @@ fn is_issued_by(leaf: &CertificateDer<'_>, names: &[&str]) -> bool {
 impl Judge for Witness {
     fn judge(&self, shown: Shown<'_>) -> Result<ServerCertVerified, Error> {
         // A server shows one certificate in a handshake.
-        if let Ok((_rest, certificate)) = parse_x509_certificate(shown.leaf) {
-            let _first_stays = self.issuer.set(clip(&certificate.issuer().to_string()));
+        let chain = Chain::new(shown, &self.expected);
+        if let Some(Finding { issuer, is_unexpected }) = self.findings.get(&chain, shown.now) {
+            let _first_stays = issuer.map(|issuer| self.issuer.set(issuer));
+            let _first_stays = self.is_unexpected.set(is_unexpected);
+            return Ok(ServerCertVerified::assertion());
         }
+        let issuer = parse_x509_certificate(shown.leaf)
+            .map(|(_rest, certificate)| clip(&certificate.issuer().to_string()))
+            .ok();
+        let _first_stays = issuer.clone().map(|issuer| self.issuer.set(issuer));
         let verified = shown.to(&*self.verifier)?;
-        let _first_stays = self.is_unexpected.set(!self.expects(shown));
+        let is_unexpected = !self.expects(shown);
+        let _first_stays = self.is_unexpected.set(is_unexpected);
+        self.findings.keep(chain, Finding { issuer, is_unexpected }, shown);
         Ok(verified)
     }
 }
