@@ -193,7 +193,8 @@ impl Sockets {
         if let Some(first) = self.targets.first() {
             zone.extend(names.iter().map(|name| (name.clone(), first.addresses.clone())));
         }
-        let authority = Authority::create(zone.iter().map(|(name, _)| name.clone()).collect())?;
+        let authority = Authority::create()?;
+        let tls = Arc::new(authority.server_config(zone.iter().map(|(name, _)| name.clone()).collect())?);
         dns::serve(self.dns, &zone, tasks, shutdown)?;
         for (number, sockets) in self.targets.into_iter().enumerate() {
             let hold = holds.map(|holds| holds.at(number));
@@ -205,7 +206,7 @@ impl Sockets {
             }
             for listener in sockets.https {
                 let server = https::Server {
-                    tls: authority.server_config(),
+                    tls: Arc::clone(&tls),
                     delay: sockets.target.server_delay,
                     hold: hold.clone(),
                 };

@@ -79,20 +79,38 @@ pub(crate) enum Condition {
 }
 
 impl Course {
-    /// A course of at least so many probes: 1 target every 20 ms (ICMP) or 50 ms, or so many that 1,000 make 1,000 ICMP, 200
-    /// TCP and 20 HTTPS probes a second.
-    pub(crate) fn new(kind: Kind, targets: u16, condition: Condition, probes: u32) -> Self {
-        let many = targets > 1;
-        let period = match (kind, many) {
-            (Kind::Icmp, false) => Duration::from_millis(20),
-            (Kind::Tcp | Kind::Https, false) => Duration::from_millis(50),
-            (Kind::Icmp, true) => Duration::from_millis(targets.into()),
-            (Kind::Tcp, true) => Duration::from_millis(5) * targets.into(),
-            (Kind::Https, true) => Duration::from_millis(50) * targets.into(),
+    /// One target at a time, for the tools that know no more.
+    pub(crate) fn single(kind: Kind, condition: Condition, probes: u32) -> Self {
+        let a_second = if kind == Kind::Icmp { 50 } else { 20 };
+        // It takes its time, and a fifth of the probes says enough of it.
+        Self::spread(kind, 1, condition, probes.div_ceil(5), a_second)
+    }
+
+    /// Many targets, as often as an agent of a large site probes; at nice 19 as often as one of a small site does.
+    pub(crate) fn usual(kind: Kind, targets: u16, condition: Condition, probes: u32) -> Self {
+        let a_second = match (kind, condition) {
+            (Kind::Icmp, Condition::Idle | Condition::Load) => 1_000,
+            (Kind::Tcp, Condition::Idle | Condition::Load) => 200,
+            (Kind::Https, Condition::Idle | Condition::Load) | (Kind::Icmp | Kind::Tcp, Condition::Nice) => {
+                20
+            }
+            (Kind::Https, Condition::Nice) => 1,
         };
-        // One target at a time takes its time, and so does HTTPS; a fifth of the probes says enough of it.
-        let probes = if many && kind != Kind::Https { probes } else { probes.div_ceil(5) };
-        Self { kind, targets, rounds: probes.div_ceil(u32::from(targets)), period, condition }
+        let probes = if a_second == 1 { probes.div_ceil(10) } else { probes };
+        Self::spread(kind, targets, condition, probes, a_second)
+    }
+
+    /// Many targets, so often that the start of a process hardly counts: what a probe costs.
+    pub(crate) fn brisk(kind: Kind, targets: u16, probes: u32) -> Self {
+        let a_second = if kind == Kind::Https { 400 } else { 1_000 };
+        Self::spread(kind, targets, Condition::Idle, probes, a_second)
+    }
+
+    /// At least so many probes, so many a second, to so many targets by turns.
+    fn spread(kind: Kind, targets: u16, condition: Condition, probes: u32, a_second: u32) -> Self {
+        let targets = targets.min(u16::try_from(probes).unwrap_or(u16::MAX));
+        let period = Duration::from_secs(targets.into()) / a_second;
+        Self { kind, targets, rounds: probes.div_ceil(targets.into()), period, condition }
     }
 
     /// So many ICMP probes a second to so many targets, for so long.

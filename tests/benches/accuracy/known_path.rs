@@ -33,8 +33,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) const TCP_PORT: u16 = 80;
 /// The port that answers HTTPS.
 pub(crate) const HTTPS_PORT: u16 = 443;
-/// How many targets answer HTTPS.
-pub(crate) const HTTPS_TARGETS: u16 = 100;
+/// How many targets share a certificate: with many more names it would be larger than any that there is.
+const NAMES: usize = 20;
 /// The networks for tests of networks (RFC 2544): the tools live in the first half, the targets in the second.
 const TOOLS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 16);
 const TARGETS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 19, 0, 0), 16);
@@ -78,9 +78,14 @@ impl KnownPath {
             .map_err(NamespaceError::at("start the relay"))?;
         let wire = Arc::new(Mutex::new(Wire::default()));
         let taps = Taps::start(std::slice::from_ref(&tools), Arc::clone(&wire))?;
+        tools.within(|| {
+            // As systemd sets it on most systems: echoes need no privilege.
+            fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647")
+                .map_err(NamespaceError::at("let everybody send ICMP echoes"))
+        })?;
         accept(&core)?;
         let ca = NamedTempFile::new()?;
-        fs::write(ca.path(), serve(&core)?)?;
+        fs::write(ca.path(), serve(&core, targets)?)?;
         Ok(Self { tools, core, wire, ca, _taps: taps, _relay: relay })
     }
 
@@ -132,28 +137,29 @@ fn accept(core: &Namespace) -> Result<(), NamespaceError> {
     Ok(())
 }
 
-/// Answers HTTPS at the first targets, for as long as the process lives; returns the authority's certificate. Without session
+/// Answers HTTPS at the targets, for as long as the process lives; returns the authority's certificate. Without session
 /// tickets, so that what follows the request on the wire is its answer.
-fn serve(core: &Namespace) -> anyhow::Result<String> {
-    let names = (0..HTTPS_TARGETS).map(|target| address(target).to_string()).collect();
-    let authority = Authority::create(names)?;
-    let mut tls = Arc::unwrap_or_clone(authority.server_config());
-    tls.send_tls13_tickets = 0;
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let server = https::Server { tls: Arc::new(tls), delay: Duration::ZERO, hold: None };
-    let listener = core.within(|| {
-        let bind = || {
-            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, HTTPS_PORT))?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        };
-        bind().map_err(NamespaceError::at("bind the HTTPS port"))
-    })?;
+fn serve(core: &Namespace, targets: u16) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    {
-        let _within = runtime.enter();
-        https::serve(listener, server, &TaskTracker::new(), &CancellationToken::new())?;
+    let (authority, addresses) = (Authority::create()?, (0..targets).map(address).collect::<Vec<_>>());
+    for addresses in addresses.chunks(NAMES) {
+        let mut tls = authority.server_config(addresses.iter().map(ToString::to_string).collect())?;
+        tls.send_tls13_tickets = 0;
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let server = https::Server { tls: Arc::new(tls), delay: Duration::ZERO, hold: None };
+        for &address in addresses {
+            let listener = core.within(|| {
+                let bind = || {
+                    let listener = TcpListener::bind((address, HTTPS_PORT))?;
+                    listener.set_nonblocking(true)?;
+                    Ok(listener)
+                };
+                bind().map_err(NamespaceError::at("bind the HTTPS port"))
+            })?;
+            let _within = runtime.enter();
+            https::serve(listener, server.clone(), &TaskTracker::new(), &CancellationToken::new())?;
+        }
     }
     thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
-    Ok(authority.pem().to_owned())
+    Ok(authority.pem())
 }

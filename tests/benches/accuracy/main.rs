@@ -22,7 +22,7 @@ mod wire;
 use anyhow::Context as _;
 use clap::Parser;
 use course::{Condition, Course, Kind};
-use known_path::{HTTPS_TARGETS, KnownPath};
+use known_path::KnownPath;
 use score::Score;
 use std::{collections::HashMap, fs, path::PathBuf, time::Duration};
 use tools::{Rush, Tool};
@@ -40,10 +40,13 @@ struct Arguments {
     /// The tools, all that can probe the kind when left out.
     #[arg(long, value_delimiter = ',')]
     tools: Vec<Tool>,
+    /// Whether to measure, for each kind, what a probe costs at a high rate on an idle machine.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    brisk: bool,
     /// How many targets there are in the courses with many.
     #[arg(long, default_value_t = 1_000)]
     targets: u16,
-    /// How many probes a course has at least.
+    /// How many probes a course has at least; those of one target a fifth of it, HTTPS at nice 19 a tenth.
     #[arg(long, default_value_t = 5_000)]
     probes: u32,
     /// The path's round trip.
@@ -77,13 +80,14 @@ fn main() -> anyhow::Result<()> {
         .context("the known path needs root and /dev/net/tun")?;
     println!("{}", Score::HEADER);
     for &kind in &arguments.kinds {
-        // The servers' certificate names each of the HTTPS targets.
-        let most = if kind == Kind::Https { arguments.targets.min(HTTPS_TARGETS) } else { arguments.targets };
-        for targets in [1, most] {
-            for &condition in &arguments.conditions {
-                let course = Course::new(kind, targets, condition, arguments.probes);
-                measure(&arguments, &path, &course)?;
+        for &condition in &arguments.conditions {
+            if condition != Condition::Nice {
+                measure(&arguments, &path, &Course::single(kind, condition, arguments.probes))?;
             }
+            measure(&arguments, &path, &Course::usual(kind, arguments.targets, condition, arguments.probes))?;
+        }
+        if arguments.brisk {
+            measure(&arguments, &path, &Course::brisk(kind, arguments.targets, arguments.probes))?;
         }
     }
     for &rate in arguments.rates.iter().filter(|&&rate| rate > 0) {

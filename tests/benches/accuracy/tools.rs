@@ -22,6 +22,8 @@ use std::{
 pub(crate) enum Tool {
     /// Peerlight's prober.
     Peerlight,
+    /// Peerlight's prober as an account without any privilege, which is how its service runs.
+    PeerlightUnprivileged,
     /// Peerlight's prober with its portable ICMP engine.
     PeerlightPortable,
     /// surge-ping, as its README shows it.
@@ -55,7 +57,9 @@ impl Tool {
     pub(crate) const fn can(self, course: &Course) -> bool {
         match self {
             Self::Peerlight | Self::Blackbox => true,
-            Self::PeerlightPortable | Self::SurgePing | Self::Fping => matches!(course.kind, Kind::Icmp),
+            Self::PeerlightUnprivileged | Self::PeerlightPortable | Self::SurgePing | Self::Fping => {
+                matches!(course.kind, Kind::Icmp)
+            }
             Self::Ping => matches!(course.kind, Kind::Icmp) && course.targets == 1,
             Self::Curl => !matches!(course.kind, Kind::Icmp) && course.targets == 1,
         }
@@ -71,7 +75,7 @@ impl Tool {
 
     const fn program(self) -> Option<&'static str> {
         match self {
-            Self::Peerlight | Self::PeerlightPortable | Self::SurgePing => None,
+            Self::Peerlight | Self::PeerlightUnprivileged | Self::PeerlightPortable | Self::SurgePing => None,
             Self::Fping => Some("fping"),
             Self::Ping => Some("ping"),
             Self::Curl => Some("curl"),
@@ -84,6 +88,7 @@ impl Tool {
         let before = cpu_of_children()?;
         let times = match self {
             Self::Peerlight => command_line::child("peerlight", path, course),
+            Self::PeerlightUnprivileged => command_line::unprivileged_child("peerlight", path, course),
             Self::PeerlightPortable => command_line::child("portable", path, course),
             Self::SurgePing => command_line::child("surge-ping", path, course),
             Self::Fping => command_line::fping(path, course),
@@ -117,9 +122,12 @@ impl Tool {
         let command = match self {
             Self::Peerlight => command_line::child_command("peerlight", path, course),
             Self::Fping => Ok(command_line::fping_command(course)),
-            Self::PeerlightPortable | Self::SurgePing | Self::Ping | Self::Curl | Self::Blackbox => {
-                return None;
-            }
+            Self::PeerlightUnprivileged
+            | Self::PeerlightPortable
+            | Self::SurgePing
+            | Self::Ping
+            | Self::Curl
+            | Self::Blackbox => return None,
         };
         Some(command.and_then(|mut command| {
             let (before, start) = (cpu_of_children()?, command_line::now());
@@ -141,6 +149,7 @@ impl Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Peerlight => "peerlight",
+            Self::PeerlightUnprivileged => "peerlight (no priv.)",
             Self::PeerlightPortable => "peerlight (portable)",
             Self::SurgePing => "surge-ping",
             Self::Fping => "fping",

@@ -1,4 +1,4 @@
-//! The lab's certification authority: one certificate for all its HTTPS servers, trusted by its agents alone.
+//! The lab's certification authority: the certificates of its HTTPS servers are from it, trusted by its agents alone.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -8,11 +8,10 @@ use rustls::{ServerConfig, crypto::ring};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
 
-/// An authority and the certificate that it issued.
-#[derive(Debug, Clone)]
+/// An authority.
+#[derive(Debug)]
 pub struct Authority {
-    pem: String,
-    server: Arc<ServerConfig>,
+    issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 /// Why certificates could not be made.
@@ -27,20 +26,27 @@ pub enum AuthorityError {
 }
 
 impl Authority {
-    /// A new authority with a certificate for `names`.
-    pub fn create(names: Vec<String>) -> Result<Self, AuthorityError> {
+    /// A new authority.
+    pub fn create() -> Result<Self, AuthorityError> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, "Peerlight lab");
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
+    }
 
+    /// Its own certificate, which agents are told to trust.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// What a server needs that bears `names`.
+    pub fn server_config(&self, names: Vec<String>) -> Result<ServerConfig, AuthorityError> {
         let mut params = CertificateParams::new(names)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.distinguished_name.push(DnType::CommonName, "Peerlight lab echo server");
         let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &issuer)?;
-
+        let certificate = params.signed_by(&key, &self.issuer)?;
         let mut server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
@@ -49,16 +55,6 @@ impl Authority {
                 PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
             )?;
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { pem: issuer.pem(), server: Arc::new(server) })
-    }
-
-    /// Its own certificate, which agents are told to trust.
-    pub fn pem(&self) -> &str {
-        &self.pem
-    }
-
-    /// What a server with its certificate needs.
-    pub fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.server)
+        Ok(server)
     }
 }

@@ -9,20 +9,32 @@ use anyhow::Context as _;
 use std::{
     collections::HashMap,
     net::IpAddr,
+    os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+/// The account without privileges that every Linux has.
+const NOBODY: u32 = 65_534;
+
 /// A tool that is a library, in a process of this program.
 pub(super) fn child(tool: &str, path: &KnownPath, course: &Course) -> anyhow::Result<Times> {
-    let mut command = child_command(tool, path, course)?;
+    times_of(path, &mut child_command(tool, path, course)?)
+}
+
+/// The same as an account without any privilege.
+pub(super) fn unprivileged_child(tool: &str, path: &KnownPath, course: &Course) -> anyhow::Result<Times> {
+    times_of(path, child_command(tool, path, course)?.uid(NOBODY).gid(NOBODY))
+}
+
+fn times_of(path: &KnownPath, command: &mut Command) -> anyhow::Result<Times> {
     let read = |line: &str| {
         let mut words = line.split(' ');
         let address = words.next()?.parse().ok()?;
         Some((address, words.map(|nanos| nanos.parse().ok().map(Duration::from_nanos)).collect()))
     };
-    Ok(output(path, &mut command)?.lines().filter_map(read).collect())
+    Ok(output(path, command)?.lines().filter_map(read).collect())
 }
 
 pub(super) fn child_command(tool: &str, path: &KnownPath, course: &Course) -> anyhow::Result<Command> {
