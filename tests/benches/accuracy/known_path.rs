@@ -21,6 +21,7 @@ use std::{
     collections::HashMap,
     fs,
     net::{IpAddr, Ipv4Addr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
     process::{Child, Command},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -86,6 +87,8 @@ impl KnownPath {
         accept(&core)?;
         let ca = NamedTempFile::new()?;
         fs::write(ca.path(), serve(&core, targets)?)?;
+        // The account without privileges reads it, too.
+        fs::set_permissions(ca.path(), fs::Permissions::from_mode(0o644))?;
         Ok(Self { tools, core, wire, ca, _taps: taps, _relay: relay })
     }
 
