@@ -12,7 +12,9 @@ use crate::{
     sample::{Outcome, Sample},
 };
 use peerlight_proto::{
+    measurement::Ending,
     metric::Metric,
+    series::Path,
     target::{ProbeKind, Target},
 };
 use std::net::IpAddr;
@@ -43,6 +45,7 @@ impl Watch {
     pub(super) fn see(&self, target: &Target, sample: &mut Sample) {
         if let ProbeKind::Https { .. } = target.probe {
             self.see_identity(target, sample);
+            self.see_proxy(target, sample);
         }
         // An address that was typed need not be said again, nor does anybody publish it.
         if let Some(address) = sample.address.filter(|_| target.address.ip().is_none()) {
@@ -52,11 +55,12 @@ impl Watch {
     }
 
     fn see_identity(&self, target: &Target, sample: &Sample) {
-        let about = About { target: target.id(), family: sample.family, matter: Matter::Identity };
-        let of = |kind| sample.attributes.iter().find(|(of, _)| *of == kind).map(|(_, value)| value.as_str());
-        let error = of("error").unwrap_or_default();
-        if of(INTERCEPTION).is_some() || error.starts_with(UNVERIFIED) {
-            let text = format!("{} {} over IP{}: {error}", target.address, target.probe, sample.family);
+        let about = about(target, sample, Matter::Identity);
+        let error = attribute(sample, "error").unwrap_or_default();
+        if attribute(sample, INTERCEPTION).is_some() || error.starts_with(UNVERIFIED) {
+            let through = if sample.path == Path::Proxy { " through the proxy" } else { "" };
+            let (address, probe, family) = (&target.address, &target.probe, sample.family);
+            let text = format!("{address} {probe} over IP{family}{through}: {error}");
             if self.notices.raise(about, text) {
                 tracing::warn!(target = target.name, address = %target.address, family = %sample.family, error, "a target does not prove who it is, or somebody else answers in its place; its HTTPS probes count as refused");
             }
@@ -65,8 +69,27 @@ impl Watch {
         }
     }
 
+    /// A proxy that fails is told once, however many targets lie behind it.
+    fn see_proxy(&self, target: &Target, sample: &Sample) {
+        let about = about(target, sample, Matter::Proxy);
+        let outcome = |metric| sample.readings.iter().find(|one| one.metric == metric).map(|one| one.outcome);
+        match (outcome(Metric::HttpsProxy), outcome(Metric::HttpsTotal)) {
+            (Some(_), Some(Outcome::Failed(Ending::SendFailed))) => {
+                let error = attribute(sample, "error").unwrap_or_default();
+                if self.notices.raise(about, error.to_owned()) {
+                    tracing::warn!(
+                        error,
+                        "no probe gets through the proxy; such probes count as not sent, never as lost"
+                    );
+                }
+            }
+            (Some(Outcome::Answered { .. }), _) => self.notices.clear(about),
+            (Some(Outcome::Failed(_)) | None, _) => {}
+        }
+    }
+
     fn see_address(&self, target: &Target, address: IpAddr, sample: &mut Sample) {
-        let about = About { target: target.id(), family: sample.family, matter: Matter::Address };
+        let about = about(target, sample, Matter::Address);
         let published = &self.expected.published;
         // The machine's owner knows what lies in an allowed network.
         if self.ceilings.allows(address) || !published.excludes(&target.address, address) {
@@ -84,6 +107,14 @@ impl Watch {
     }
 }
 
+fn about(target: &Target, sample: &Sample, matter: Matter) -> About {
+    About { target: target.id(), family: sample.family, path: sample.path, matter }
+}
+
+fn attribute<'a>(sample: &'a Sample, kind: &str) -> Option<&'a str> {
+    sample.attributes.iter().find(|(of, _)| *of == kind).map(|(_, value)| value.as_str())
+}
+
 fn shook_hands(sample: &Sample) -> bool {
     let answered = |outcome: Outcome| matches!(outcome, Outcome::Answered { .. });
     sample.readings.iter().any(|reading| reading.metric == Metric::HttpsTls && answered(reading.outcome))
@@ -93,7 +124,7 @@ fn shook_hands(sample: &Sample) -> bool {
 mod tests {
     use super::*;
     use crate::catalogue::published::Published;
-    use peerlight_proto::series::{Family, Path};
+    use peerlight_proto::series::Family;
     use std::sync::Arc;
 
     fn watch(allow: &[&str]) -> Watch {
