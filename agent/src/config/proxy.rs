@@ -141,7 +141,8 @@ mod tests {
             "use = \"none\"\nprobe = \"both\"",
             "use = \"pac\"",
             "pac_url = \"http://wpad.test/wpad.dat\"",
-        ].map(problems)
+        ]
+        .map(problems)
         .join("\n");
         insta::assert_snapshot!(said);
     }
@@ -157,7 +158,8 @@ mod tests {
             "use = \"environment\"\nbypass = [\"*.corp.test\", \"10.0.0.0/8\"]",
             "use = \"static\"\nurl = \"http://[2001:db8::1]:3128\"\nprobe = \"proxy\"",
             "use = \"static\"\nurl = \"proxy.test\"\nusername = \"agent-7\"\npassword_file = \"/p\"\nprobe = \"both\"",
-        ].map(lines)
+        ]
+        .map(lines)
         .join("\n\n");
         insta::assert_snapshot!(said);
     }

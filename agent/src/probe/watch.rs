@@ -124,8 +124,9 @@ fn shook_hands(sample: &Sample) -> bool {
 mod tests {
     use super::*;
     use crate::catalogue::published::Published;
-    use peerlight_proto::series::Family;
-    use std::sync::Arc;
+    use crate::sample::Reading;
+    use peerlight_proto::series::{Clock, Family};
+    use std::{sync::Arc, time::Duration};
 
     fn watch(allow: &[&str]) -> Watch {
         let list = r#"[{"urls":["outlook.office365.com"],"ips":["13.107.6.152/31"]}]"#;
@@ -161,6 +162,44 @@ mod tests {
         );
         assert!(watch.notices().list()[0].starts_with("outlook.office365.com leads to 100.64.7.7, outside"));
         see(&watch, "outlook.office365.com", "13.107.6.153");
+        assert!(watch.notices().list().is_empty());
+    }
+
+    #[test]
+    fn a_proxy_that_fails_is_one_notice_for_all_targets_until_it_leads_on() {
+        let watch = watch(&[]);
+        let see = |host: &str, tunnel, total| {
+            let reading = |metric, outcome| Reading {
+                metric,
+                clock: Clock::User,
+                outcome,
+                http_version: None,
+                handshake: None,
+            };
+            let target = Target {
+                name: host.to_owned(),
+                service: String::new(),
+                address: host.parse().unwrap(),
+                probe: "https".parse().unwrap(),
+            };
+            let mut sample = Sample {
+                family: Family::V4,
+                path: Path::Proxy,
+                address: None,
+                readings: vec![reading(Metric::HttpsProxy, tunnel), reading(Metric::HttpsTotal, total)],
+                attributes: vec![("error", "the proxy p.test:80 hung up instead of answering".to_owned())],
+            };
+            watch.see(&target, &mut sample);
+        };
+        let failed = Outcome::Failed(Ending::SendFailed);
+        let took = Duration::from_millis(5);
+        let answered = Outcome::Answered { latency: took, user_latency: took };
+        see("a.example", failed, failed);
+        see("b.example", Outcome::Failed(Ending::Skipped), failed);
+        assert_eq!(watch.notices().list(), ["the proxy p.test:80 hung up instead of answering"]);
+        see("a.example", answered, Outcome::Failed(Ending::Lost));
+        assert_eq!(watch.notices().list().len(), 1, "it still fails the other one");
+        see("b.example", answered, answered);
         assert!(watch.notices().list().is_empty());
     }
 
