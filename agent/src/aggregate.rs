@@ -10,14 +10,13 @@ mod series;
 
 use crate::{
     sample::{Sample, Stray},
-    schedule::{Missed, Turn},
+    schedule::{EntryKey, Missed, Turn},
 };
 use lane::{Lane, Progress};
 use peerlight_proto::{
     histogram::{Histogram, Recorder},
-    id::TargetId,
     measurement::{Attribute, Counters, Observed},
-    series::{Family, Series},
+    series::{Family, Path, Series},
     time::{Interval, IntervalLength, Timestamp},
 };
 use series::{OpenInterval, Slot};
@@ -36,7 +35,7 @@ pub struct TurnId(u64);
 
 #[derive(Debug, Clone, Copy)]
 struct OpenTurn {
-    lane: (TargetId, Family),
+    lane: EntryKey,
     interval: Interval,
 }
 
@@ -77,7 +76,7 @@ pub struct Row {
 pub struct Aggregate {
     length: IntervalLength,
     deadline: Duration,
-    lanes: HashMap<(TargetId, Family), Lane>,
+    lanes: HashMap<EntryKey, Lane>,
     /// Where each open turn is.
     open_turns: HashMap<TurnId, OpenTurn>,
     /// How many of them there are in each interval.
@@ -115,7 +114,7 @@ impl Aggregate {
             self.stale += 1;
             return id;
         }
-        let key = (turn.entry.id, turn.entry.family);
+        let key = turn.entry.key();
         self.lanes.entry(key).or_insert_with(|| Lane::new(&turn.entry)).begin(id, turn);
         // The interval exists from its first turn on, so that it closes in time whatever becomes of the turn.
         let interval = Interval::containing(turn.scheduled, self.length);
@@ -140,7 +139,7 @@ impl Aggregate {
     /// Counts missed turns. Returns how many could not be counted because their interval is closed.
     pub fn skip(&mut self, missed: &Missed) -> u64 {
         let entry = &missed.entry;
-        let lane = self.lanes.entry((entry.id, entry.family)).or_insert_with(|| Lane::new(entry));
+        let lane = self.lanes.entry(entry.key()).or_insert_with(|| Lane::new(entry));
         lane.refresh(entry);
         let slots = lane.expected_slots();
         let step = i64::try_from(entry.interval.as_micros()).unwrap_or(i64::MAX);
@@ -167,7 +166,7 @@ impl Aggregate {
     /// Counts a reply beyond the first or one that no probe asked for, seen at `now`. A stray of a target that was
     /// never probed in this session belongs to no series.
     pub fn stray(&mut self, stray: Stray, now: Timestamp) {
-        let Some(lane) = self.lanes.get(&(stray.target, stray.family)) else { return };
+        let Some(lane) = self.lanes.get(&(stray.target, stray.family, Path::Direct)) else { return };
         if self.is_closed(now) {
             return;
         }
@@ -230,10 +229,10 @@ impl Aggregate {
         self.stale
     }
 
-    /// Forgets targets that `is_scheduled` denies and that have no turn left, so that a changing assignment does not
+    /// Forgets entries that `is_scheduled` denies and that have no turn left, so that a changing assignment does not
     /// grow this for ever.
-    pub fn retain_lanes(&mut self, is_scheduled: impl Fn(TargetId, Family) -> bool) {
-        self.lanes.retain(|&(target, family), lane| is_scheduled(target, family) || !lane.is_idle());
+    pub fn retain_lanes(&mut self, is_scheduled: impl Fn(&EntryKey) -> bool) {
+        self.lanes.retain(|key, lane| is_scheduled(key) || !lane.is_idle());
     }
 
     fn is_closed(&self, instant: Timestamp) -> bool {
@@ -244,7 +243,7 @@ impl Aggregate {
         self.open_in.range(..=interval).next().is_some()
     }
 
-    fn forget_open(&mut self, id: TurnId) -> Option<(TargetId, Family)> {
+    fn forget_open(&mut self, id: TurnId) -> Option<EntryKey> {
         let OpenTurn { lane, interval } = self.open_turns.remove(&id)?;
         if let Some(open) = self.open_in.get_mut(&interval) {
             *open -= 1;

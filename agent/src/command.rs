@@ -1,6 +1,7 @@
 //! What the commands do, other than `run` and `probe`.
 
 use crate::{
+    RunError,
     catalogue::{self, published::Published},
     cli::{CatalogueCommand, Cli, Command, EnrolArgs, UpdateArgs},
     clock::Clock,
@@ -18,7 +19,9 @@ use crate::{
 use anyhow::Context as _;
 use peerlight_proto::enrolment::EnrolmentToken;
 use std::{
-    env, fs,
+    env,
+    error::Error,
+    fs,
     io::{self, Read as _, Write as _},
     path::Path,
     process::ExitCode,
@@ -38,13 +41,14 @@ const TOKEN_VARIABLE: &str = "PEERLIGHT_TOKEN";
 pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<ExitCode> {
     let config = match load(&cli) {
         Ok(config) => config,
-        Err(error) => {
-            writeln!(io::stderr(), "peerlight-agent: {error}")?;
-            return Ok(ExitCode::from(EXIT_CONFIG));
-        }
+        Err(error) => return misconfigured(&error),
     };
     match cli.command {
-        Command::Run => crate::run(config, shutdown).await?,
+        Command::Run => match crate::run(config, shutdown).await {
+            // Nothing was opened yet.
+            Err(RunError::Proxy(error)) => return misconfigured(&error),
+            ended => ended?,
+        },
         Command::Enrol(args) => enrol_agent(&config, &args).await?,
         Command::Probe(args) => return oneshot::run(args).await,
         Command::Path(args) => return trace::run(args, &shutdown).await,
@@ -58,6 +62,11 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
         Command::Resend(args) => resend(&config, args.since)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn misconfigured(error: &dyn Error) -> anyhow::Result<ExitCode> {
+    writeln!(io::stderr(), "peerlight-agent: {error}")?;
+    Ok(ExitCode::from(EXIT_CONFIG))
 }
 
 /// The configuration of the command line. Only `run` and `check-config` insist on a file; the others need the state
@@ -89,6 +98,7 @@ async fn enrol_agent(config: &Config, args: &EnrolArgs) -> anyhow::Result<()> {
         state: config.state.clone(),
         key: Arc::new(credential::load_or_create(&config.state)?),
         trust: config.collector.trust,
+        proxies: config.proxy.open()?,
         site: config.site.clone(),
         clock: Clock::system(),
     };
@@ -150,7 +160,10 @@ async fn update_catalogue(config: &Config, args: &UpdateArgs) -> anyhow::Result<
                 anyhow::Ok(catalogue::update::service(&agent)?)
             };
             let url = url.clone().map_or_else(service, anyhow::Ok)?;
-            catalogue::update::from_url(&url, &config.probing.settings.trust, now).await?
+            {
+                let proxies = config.proxy.open()?;
+                catalogue::update::from_url(&url, &config.probing.settings.trust, &proxies, now).await?
+            }
         }
     };
     catalogue::update::store(&published, &config.state)?;

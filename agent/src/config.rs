@@ -3,6 +3,7 @@
 mod check;
 mod describe;
 mod keys;
+mod proxy;
 mod raw;
 
 pub use describe::{Description, describe};
@@ -10,6 +11,7 @@ pub use describe::{Description, describe};
 use crate::{
     paths::{DEFAULT_STATE, StateDir},
     probe::ProbeSettings,
+    proxy::ProxySettings,
     spool::SpoolSettings,
     targets::{Ceilings, ScheduledTarget},
     trust::CollectorTrust,
@@ -28,6 +30,8 @@ pub struct Config {
     pub site: Option<SiteAssertion>,
     /// The collector, if it is named here rather than by the enrolment token alone.
     pub collector: CollectorConfig,
+    /// Through which proxy the collector is reached, and targets, if they are.
+    pub proxy: ProxySettings,
     /// The targets of the file, each probe on its own; together with those that the collector assigns.
     pub targets: Vec<ScheduledTarget>,
     /// How probes are sent.
@@ -75,6 +79,7 @@ impl Default for Config {
         Self {
             site: None,
             collector: CollectorConfig::default(),
+            proxy: ProxySettings::default(),
             targets: Vec::new(),
             probing: Probing::default(),
             spool: SpoolSettings::default(),
@@ -125,6 +130,11 @@ impl Config {
         let raw: raw::File =
             toml::from_str(text).map_err(|error| ConfigError::Invalid(vec![keys::located(text, &error)]))?;
         check::check(raw).map_err(ConfigError::Invalid)
+    }
+
+    /// About how many packets a second these targets send at most.
+    fn packets_per_second(&self, targets: &[ScheduledTarget]) -> f64 {
+        self.limits.packets_per_second(targets, self.probing.families.len(), self.proxy.probe)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     exchange::{Answer, Exchange, ExchangeError, Question, Source, parse_address},
     offset::Offset,
     paths::StateDir,
+    proxy::Proxies,
     signature::{AgentKey, ResponseKey, SignatureError},
     trust::{self, CollectorTrust, TrustError},
 };
@@ -72,6 +73,8 @@ pub struct Applicant {
     pub key: Arc<AgentKey>,
     /// Whose certificate the collector's is.
     pub trust: CollectorTrust,
+    /// Which proxy may stand in between.
+    pub proxies: Proxies,
     /// What the configuration says of the site.
     pub site: Option<SiteAssertion>,
     /// The clocks.
@@ -102,7 +105,8 @@ pub async fn enrol(
     };
     let identity = (Arc::clone(&applicant.key), ResponseKey::from_hex(&token.response_key)?);
     let time = (applicant.clock.clone(), Offset::default());
-    let exchange = Exchange::new(address.as_str(), tls, Source::System, identity, time)?;
+    let exchange =
+        Exchange::new(address.as_str(), tls, (Source::System, &applicant.proxies), identity, time)?;
     let response = apply(applicant, token, &exchange).await?;
     let enrolment = Enrolment {
         collector: token.collector.clone(),

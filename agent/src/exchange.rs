@@ -4,6 +4,7 @@ use crate::{
     causes::with_causes,
     clock::Clock,
     offset::{Offset, Window},
+    proxy::Proxies,
     signature::{AgentKey, Body, ResponseKey, SignatureError, content_digest},
 };
 use bytes::{Bytes, BytesMut};
@@ -116,7 +117,7 @@ pub struct Exchange {
 /// From where a connection is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Source {
-    /// The system decides, and a proxy of the environment is used.
+    /// The system decides, and a proxy may stand in between.
     #[default]
     System,
     /// From this address and without a proxy: the path that probes take.
@@ -124,11 +125,12 @@ pub enum Source {
 }
 
 impl Exchange {
-    /// Asks the collector at `base`, which `tls` recognises and whose answers bear `response_key`'s signature.
+    /// Asks the collector at `base`, which `tls` recognises and whose answers bear `response_key`'s signature; through a
+    /// proxy of `proxies` where `source` allows it.
     pub fn new(
         base: &str,
         tls: rustls::ClientConfig,
-        source: Source,
+        (source, proxies): (Source, &Proxies),
         (key, response_key): (Arc<AgentKey>, ResponseKey),
         (clock, offset): (Clock, Offset),
     ) -> Result<Self, ExchangeError> {
@@ -140,10 +142,11 @@ impl Exchange {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .https_only(true);
-        if let Source::Bound(address) = source {
+        builder = match source {
+            Source::System => proxies.lead(builder, &base).map_err(ExchangeError::Client)?,
             // A connection that is kept would hide that the address has changed.
-            builder = builder.local_address(address).no_proxy().pool_max_idle_per_host(0);
-        }
+            Source::Bound(address) => builder.local_address(address).no_proxy().pool_max_idle_per_host(0),
+        };
         let client = builder.build().map_err(ExchangeError::Client)?;
         Ok(Self { client, base, key, response_key, clock, offset })
     }

@@ -30,6 +30,7 @@ pub mod oneshot;
 pub mod paths;
 pub mod pipeline;
 pub mod probe;
+pub mod proxy;
 pub mod push;
 pub mod sample;
 pub mod schedule;
@@ -47,6 +48,7 @@ use clock::Clock;
 use config::Config;
 use credential::CredentialError;
 use probe::{ProbeError, Prober};
+use proxy::{HttpsPaths, Proxies, ProxyError};
 use spool::{Spool, SpoolError, handle::SharedSpool};
 use status::{Board, Status};
 use std::{io, sync::Arc, time::Duration};
@@ -67,6 +69,9 @@ pub enum RunError {
     /// What a killed agent left half-written cannot be removed.
     #[error("cannot tidy the state directory: {0}")]
     Tidy(#[source] io::Error),
+    /// The proxy cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// Probes cannot be sent.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -74,12 +79,14 @@ pub enum RunError {
 
 /// Runs the agent until `shutdown`; then it spools the open interval and ends within five seconds.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    let proxies = config.proxy.open()?;
     let key = Arc::new(credential::load_or_create(&config.state)?);
     let spool = SharedSpool::new(Spool::open(&config.state.spool(), key.agent(), config.spool)?);
     // What another process is writing now, such as `enrol`, is younger.
     durable::remove_unfinished(config.state.path(), LEFTOVER_AGE).map_err(RunError::Tidy)?;
     let mut settings = config.probing.settings.clone();
     settings.expected.published = Published::load(&config.state);
+    settings.proxies = proxies.clone();
     let (prober, strays) = Prober::open(settings)?;
     let clock = Clock::system();
     let board = Board::showing(prober.notices());
@@ -94,9 +101,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         };
     });
     tracing::info!(agent = %key.agent(), version = env!("CARGO_PKG_VERSION"), "measuring begins");
+    tell_proxy(&proxies, config.proxy.probe);
     let parts = pipeline::Parts {
         probe: Arc::new(prober),
         strays,
+        proxies,
         builtin: catalogue::scheduled(),
         key,
         spool,
@@ -107,4 +116,16 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     pipeline::run(&config, parts, shutdown).await;
     tracing::info!("measuring has ended");
     Ok(())
+}
+
+fn tell_proxy(proxies: &Proxies, probe: HttpsPaths) {
+    match (proxies.any(), probe) {
+        (Some(proxy), _) => tracing::info!(%proxy, "the collector is reached through a proxy"),
+        (None, HttpsPaths::Direct) => {}
+        (None, HttpsPaths::Proxy | HttpsPaths::Both) => {
+            tracing::warn!(
+                "the environment names no proxy (HTTPS_PROXY): all HTTPS probes go straight to their targets"
+            );
+        }
+    }
 }

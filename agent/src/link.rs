@@ -6,6 +6,7 @@ use crate::{
     exchange::{Exchange, ExchangeError, Source},
     offset::Offset,
     paths::StateDir,
+    proxy::Proxies,
     signature::{AgentKey, ResponseKey, SignatureError},
     trust::{self, CollectorTrust, TrustError},
 };
@@ -35,6 +36,8 @@ pub struct Link {
     pub state: StateDir,
     /// Whose certificate the collector's is.
     pub trust: CollectorTrust,
+    /// Which proxy may stand in between.
+    pub proxies: Proxies,
     /// Who asks.
     pub key: Arc<AgentKey>,
     /// The clocks.
@@ -59,6 +62,6 @@ impl Link {
         let response_key = ResponseKey::from_hex(&enrolment.response_key)?;
         let identity = (Arc::clone(&self.key), response_key);
         let time = (self.clock.clone(), self.offset.clone());
-        Ok(Exchange::new(&enrolment.collector, tls, source, identity, time)?)
+        Ok(Exchange::new(&enrolment.collector, tls, (source, &self.proxies), identity, time)?)
     }
 }

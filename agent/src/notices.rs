@@ -1,6 +1,9 @@
 //! Notices: what is wrong with a target now, for `status`, and for the log once. A cheap shared handle.
 
-use peerlight_proto::{id::TargetId, series::Family};
+use peerlight_proto::{
+    id::TargetId,
+    series::{Family, Path},
+};
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,6 +19,8 @@ pub struct About {
     pub target: TargetId,
     /// Over which family.
     pub family: Family,
+    /// By which path.
+    pub path: Path,
     /// What of it.
     pub matter: Matter,
 }
@@ -27,6 +32,8 @@ pub enum Matter {
     Identity,
     /// Where its name leads.
     Address,
+    /// Whether the proxy leads to it.
+    Proxy,
 }
 
 /// The notices.
@@ -73,7 +80,8 @@ mod tests {
     #[test]
     fn a_notice_is_new_once_and_stays_until_it_is_cleared() {
         let notices = Notices::default();
-        let about = |family| About { target: TargetId::new([7; 16]), family, matter: Matter::Identity };
+        let (target, path) = (TargetId::new([7; 16]), Path::Direct);
+        let about = |family| About { target, family, path, matter: Matter::Identity };
         assert!(notices.raise(about(Family::V4), "inspected".to_owned()));
         assert!(!notices.raise(about(Family::V4), "inspected".to_owned()));
         assert!(!notices.raise(about(Family::V6), "inspected".to_owned()));
@@ -88,7 +96,8 @@ mod tests {
     #[test]
     fn a_flood_of_different_notices_ends_in_the_log_and_not_in_the_status() {
         let notices = Notices::default();
-        let about = About { target: TargetId::new([7; 16]), family: Family::V4, matter: Matter::Address };
+        let (target, family, path) = (TargetId::new([7; 16]), Family::V4, Path::Direct);
+        let about = About { target, family, path, matter: Matter::Address };
         let told = (0..2 * MAX_TOLD).filter(|turn| notices.raise(about, format!("{turn}"))).count();
         assert_eq!((told, notices.list()), (MAX_TOLD, vec![format!("{}", 2 * MAX_TOLD - 1)]));
     }

@@ -13,6 +13,7 @@ use crate::{
     offset::Offset,
     paths::StateDir,
     probe::Probe,
+    proxy::Proxies,
     push::{Patience, Push},
     sample::Stray,
     signature::AgentKey,
@@ -39,6 +40,8 @@ pub struct Parts {
     pub probe: Arc<dyn Probe>,
     /// Replies that no probe waits for.
     pub strays: mpsc::Receiver<Stray>,
+    /// Which proxy serves whom.
+    pub proxies: Proxies,
     /// Targets to measure when there are no others.
     pub builtin: Vec<ScheduledTarget>,
     /// The agent's identity.
@@ -55,10 +58,11 @@ pub struct Parts {
 
 /// Runs until `shutdown`, then stops the schedule, gives probes in flight a moment, spools the open interval and ends.
 pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
-    let Parts { probe, strays, builtin, key, spool, clock, board, patience } = parts;
+    let Parts { probe, strays, proxies, builtin, key, spool, clock, board, patience } = parts;
     let link = Link {
         state: config.state.clone(),
         trust: config.collector.trust,
+        proxies: proxies.clone(),
         key: Arc::clone(&key),
         clock: clock.clone(),
         offset: Offset::default(),
@@ -91,6 +95,7 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
             builtin,
             ceilings: config.limits.clone(),
             families: config.probing.families.clone(),
+            paths: config.proxy.paths(proxies),
         },
         length: config.probing.interval,
         deadline: config.probing.settings.deadline,

@@ -29,8 +29,12 @@ mod unreachable;
 mod watch;
 
 use crate::sample::Sample;
-use futures::future::BoxFuture;
-use peerlight_proto::{id::TargetId, series::Family, target::Target};
+use futures::future::{self, BoxFuture, FutureExt as _};
+use peerlight_proto::{
+    id::TargetId,
+    series::{Family, Path},
+    target::Target,
+};
 use std::{sync::Arc, time::Duration};
 
 pub use ceilings::{Ceilings, OutsideCeilings};
@@ -46,6 +50,15 @@ pub use trust::Trust;
 pub trait Probe: Send + Sync + 'static {
     /// Sends one probe.
     fn probe<'a>(&'a self, target: &'a Target, family: Family) -> BoxFuture<'a, Option<Sample>>;
+
+    /// The same through the proxy. None also where the target is not reached through any.
+    fn probe_through_proxy<'a>(
+        &'a self,
+        _target: &'a Target,
+        _family: Family,
+    ) -> BoxFuture<'a, Option<Sample>> {
+        future::ready(None).boxed()
+    }
 
     /// Sends many probes now, together where that is cheaper; each lands by itself, as long as this lives. Needs a
     /// tokio runtime. One that has not ended after `patience` is given up and lands nowhere.
@@ -67,6 +80,8 @@ pub struct Launch<'a> {
     pub id: TargetId,
     /// Over which family.
     pub family: Family,
+    /// Straight or through the proxy.
+    pub path: Path,
     /// Where its outcome is wanted.
     pub landing: Landing,
 }
@@ -76,10 +91,14 @@ pub type Landing = Box<dyn FnOnce(Option<Sample>) + Send>;
 
 /// One probe in a task of its own.
 fn launch_alone(probe: Arc<impl Probe + ?Sized>, launch: Launch<'_>, patience: Duration) {
-    let Launch { target, family, landing, .. } = launch;
+    let Launch { target, family, path, landing, .. } = launch;
     let target = target.clone();
     tokio::spawn(async move {
-        match tokio::time::timeout(patience, probe.probe(&target, family)).await {
+        let probing = match path {
+            Path::Direct => probe.probe(&target, family),
+            Path::Proxy => probe.probe_through_proxy(&target, family),
+        };
+        match tokio::time::timeout(patience, probing).await {
             Ok(sample) => landing(sample),
             Err(_elapsed) => tracing::warn!("a probe did not end by its deadline; its turn is voided"),
         }

@@ -6,7 +6,7 @@
 
 use peerlight_proto::{
     id::{AgentId, TargetId},
-    series::Family,
+    series::{Family, Path},
     target::Target,
     time::Timestamp,
 };
@@ -30,7 +30,10 @@ const SHORTEST_TICK: Duration = Duration::from_millis(1);
 /// Missed turns are accounted for this far back; a longer stall is a gap that coverage shows.
 pub const MAX_MISSED: Duration = Duration::from_mins(30);
 
-/// One target over one family, and how often.
+/// Names an entry.
+pub type EntryKey = (TargetId, Family, Path);
+
+/// One target over one family and by one path, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The target.
@@ -39,19 +42,28 @@ pub struct Entry {
     pub id: TargetId,
     /// Over which family.
     pub family: Family,
+    /// Straight or through the proxy.
+    pub path: Path,
     /// The time between two turns.
     pub interval: Duration,
 }
 
 impl Entry {
-    /// An entry; intervals below a millisecond are a millisecond.
+    /// An entry that is probed straight; intervals below a millisecond are a millisecond.
     pub fn new(target: Target, family: Family, interval: Duration) -> Self {
         let id = target.id();
-        Self { target, id, family, interval: interval.max(Duration::from_millis(1)) }
+        Self { target, id, family, path: Path::Direct, interval: interval.max(Duration::from_millis(1)) }
     }
 
-    fn key(&self) -> (TargetId, Family) {
-        (self.id, self.family)
+    /// The same by this path.
+    #[must_use]
+    pub fn by(self, path: Path) -> Self {
+        Self { path, ..self }
+    }
+
+    /// Its name; no two entries of a schedule share one.
+    pub fn key(&self) -> EntryKey {
+        (self.id, self.family, self.path)
     }
 
     fn interval_us(&self) -> i64 {
@@ -210,6 +222,9 @@ fn phase(agent: AgentId, entry: &Entry, step: i64) -> i64 {
     hash.update(agent.as_bytes());
     hash.update(entry.id.as_bytes());
     hash.update(entry.family.as_str());
+    if entry.path == Path::Proxy {
+        hash.update(entry.path.as_str());
+    }
     let mut first = [0; 8];
     first.copy_from_slice(&hash.finalize()[..8]);
     let place = u64::from_le_bytes(first) % step.unsigned_abs();

@@ -1,11 +1,15 @@
 //! What is measured: the configured targets, those that the collector assigns, and the ceilings over both. Pure.
 
-use crate::{probe, schedule::Entry};
+use crate::{
+    probe,
+    proxy::{HttpsPaths, Paths},
+    schedule::Entry,
+};
 use ipnet::IpNet;
 use peerlight_proto::{
     assignment::Assignment,
     ceilings::shortest_interval,
-    series::Family,
+    series::{Family, Path},
     target::{Host, ProbeKind, Target},
 };
 use std::{collections::HashSet, net::IpAddr, time::Duration};
@@ -78,21 +82,21 @@ impl Ceilings {
         self.allow.iter().any(|network| network.contains(&ip))
     }
 
-    /// About how many packets a second these targets send over so many families.
-    pub fn packets_per_second(&self, targets: &[ScheduledTarget], families: usize) -> f64 {
+    /// About how many packets a second these targets send at most, over so many families and by these paths.
+    pub fn packets_per_second(&self, targets: &[ScheduledTarget], families: usize, https: HttpsPaths) -> f64 {
         let families = u32::try_from(families).unwrap_or(u32::MAX);
-        targets.iter().map(packets_per_second).sum::<f64>() * f64::from(families)
+        targets.iter().map(|target| packets_per_second(target, https)).sum::<f64>() * f64::from(families)
     }
 }
 
-fn packets_per_second(target: &ScheduledTarget) -> f64 {
+fn packets_per_second(target: &ScheduledTarget, https: HttpsPaths) -> f64 {
     let packets = match target.target.probe {
         ProbeKind::Icmp | ProbeKind::Udp { .. } => 1.0,
         ProbeKind::Dns => 2.0,
         ProbeKind::Tcp { .. } => 3.0,
         ProbeKind::Https { .. } => 12.0,
     };
-    packets / target.interval.as_secs_f64().max(0.001)
+    packets * f64::from(https.most(&target.target.probe)) / target.interval.as_secs_f64().max(0.001)
 }
 
 /// What is measured, and what of an assignment was not taken.
@@ -111,6 +115,7 @@ pub fn select(
     builtin: &[ScheduledTarget],
     ceilings: &Ceilings,
     families: usize,
+    https: HttpsPaths,
 ) -> Selection {
     let mut selection = Selection::default();
     let floor = |target: &Target| ceilings.shortest_interval(&target.address, &target.probe);
@@ -141,7 +146,7 @@ pub fn select(
             scheduled.interval = shortest;
         }
         let families = f64::from(u32::try_from(families).unwrap_or(u32::MAX));
-        let more = packets_per_second(&scheduled) * families;
+        let more = packets_per_second(&scheduled, https) * families;
         if probe.port().is_some_and(|port| !ceilings.may_reach(&scheduled.target.address, port)) {
             selection.notes.push(format!("{name}: this port may not be probed"));
         } else if selection.targets.len() == MAX_TARGETS {
@@ -167,27 +172,33 @@ pub struct Selector {
     pub ceilings: Ceilings,
     /// The families that are probed.
     pub families: Vec<Family>,
+    /// By which paths HTTPS targets are probed.
+    pub paths: Paths,
 }
 
 impl Selector {
     /// The schedule's entries under this assignment, and what was left out or slowed down, which is logged, too.
     pub fn entries(&self, assignment: Option<&Assignment>) -> (Vec<Entry>, Vec<String>) {
         let (ceilings, families) = (&self.ceilings, self.families.len());
-        let selection = select(&self.configured, assignment, &self.builtin, ceilings, families);
+        let selection =
+            select(&self.configured, assignment, &self.builtin, ceilings, families, self.paths.https);
         for note in &selection.notes {
             tracing::warn!(note, "a target exceeds what this agent may do");
         }
-        (entries(&selection.targets, &self.families), selection.notes)
+        (entries(&selection.targets, &self.families, &self.paths), selection.notes)
     }
 }
 
-/// The schedule's entries: each target over each family. A target that is an address has one family.
-pub fn entries(targets: &[ScheduledTarget], families: &[Family]) -> Vec<Entry> {
+/// The schedule's entries: each target over each family and by each of its paths. A target that is an address has one
+/// family; through a proxy the family is that of the way to the proxy.
+pub fn entries(targets: &[ScheduledTarget], families: &[Family], paths: &Paths) -> Vec<Entry> {
     let mut entries = Vec::new();
     for scheduled in targets {
-        let only = scheduled.target.address.ip().map(Family::of);
-        for &family in families.iter().filter(|family| only.is_none_or(|only| only == **family)) {
-            entries.push(Entry::new(scheduled.target.clone(), family, scheduled.interval));
+        for &path in paths.of(&scheduled.target) {
+            let only = scheduled.target.address.ip().map(Family::of).filter(|_| path == Path::Direct);
+            for &family in families.iter().filter(|family| only.is_none_or(|only| only == **family)) {
+                entries.push(Entry::new(scheduled.target.clone(), family, scheduled.interval).by(path));
+            }
         }
     }
     entries
@@ -196,7 +207,10 @@ pub fn entries(targets: &[ScheduledTarget], families: &[Family]) -> Vec<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::{Bypass, Proxies};
     use peerlight_proto::assignment::AssignedTarget;
+
+    const DIRECT: HttpsPaths = HttpsPaths::Direct;
 
     fn target(address: &str, probe: &str) -> Target {
         Target {
@@ -220,7 +234,7 @@ mod tests {
             (target("a.example", "icmp"), Some(5_000)),
             (target("b.example", "https"), None),
         ]);
-        let selection = select(&configured, Some(&assigned), &[], &Ceilings::default(), 2);
+        let selection = select(&configured, Some(&assigned), &[], &Ceilings::default(), 2, DIRECT);
         let seen: Vec<_> =
             selection.targets.iter().map(|t| (t.target.address.as_str(), t.interval.as_secs())).collect();
         assert_eq!(seen, [("a.example", 7), ("b.example", 60)]);
@@ -235,7 +249,7 @@ mod tests {
             (target("a.example", "https"), Some(1_000)),
         ];
         wanted.extend((0..300).map(|host| (target(&format!("h{host}.example"), "icmp"), None)));
-        let selection = select(&[], Some(&assignment(wanted.clone())), &[], &Ceilings::default(), 2);
+        let selection = select(&[], Some(&assignment(wanted.clone())), &[], &Ceilings::default(), 2, DIRECT);
         assert_eq!(selection.targets.len(), MAX_TARGETS);
         assert!(selection.targets.iter().all(|target| target.target.probe.port() != Some(22)));
         let of = |probe: &str| {
@@ -243,8 +257,8 @@ mod tests {
         };
         assert_eq!((of("icmp"), of("https")), (Duration::from_secs(1), Duration::from_secs(30)));
         let few = Ceilings { max_packets_per_second: 5, ..Ceilings::default() };
-        let selection = select(&[], Some(&assignment(wanted)), &[], &few, 1);
-        assert!(few.packets_per_second(&selection.targets, 1) <= 5.0);
+        let selection = select(&[], Some(&assignment(wanted)), &[], &few, 1, DIRECT);
+        assert!(few.packets_per_second(&selection.targets, 1, DIRECT) <= 5.0);
         assert!(selection.notes.iter().any(|note| note.contains("too many packets")));
     }
 
@@ -260,7 +274,7 @@ mod tests {
         ]);
         let in_the_file =
             [ScheduledTarget { target: target("13.107.64.2", "icmp"), interval: Duration::from_millis(20) }];
-        let selection = select(&in_the_file, Some(&assigned), &[], &ceilings, 1);
+        let selection = select(&in_the_file, Some(&assigned), &[], &ceilings, 1, DIRECT);
         let seen: Vec<_> = selection
             .targets
             .iter()
@@ -281,9 +295,9 @@ mod tests {
     fn built_in_targets_are_taken_only_when_there_are_no_others() {
         let builtin =
             [ScheduledTarget { target: target("m.example", "icmp"), interval: Duration::from_secs(10) }];
-        assert_eq!(select(&[], None, &builtin, &Ceilings::default(), 2).targets, builtin);
+        assert_eq!(select(&[], None, &builtin, &Ceilings::default(), 2, DIRECT).targets, builtin);
         let assigned = assignment(vec![(target("a.example", "icmp"), None)]);
-        let selection = select(&[], Some(&assigned), &builtin, &Ceilings::default(), 2);
+        let selection = select(&[], Some(&assigned), &builtin, &Ceilings::default(), 2, DIRECT);
         assert_eq!(selection.targets.len(), 1);
         assert_eq!(selection.targets[0].target.name, "a.example");
     }
@@ -292,10 +306,37 @@ mod tests {
     fn an_address_has_one_family_and_a_name_has_both() {
         let scheduled =
             |address| ScheduledTarget { target: target(address, "icmp"), interval: Duration::from_secs(1) };
-        let entries =
-            entries(&[scheduled("192.0.2.1"), scheduled("2001:db8::1"), scheduled("a.example")], Family::ALL);
+        let targets = [scheduled("192.0.2.1"), scheduled("2001:db8::1"), scheduled("a.example")];
+        let entries = entries(&targets, Family::ALL, &Paths::default());
         let families: Vec<_> = entries.iter().map(|entry| entry.family).collect();
         assert_eq!(families, [Family::V4, Family::V6, Family::V4, Family::V6]);
+    }
+
+    #[test]
+    fn both_paths_are_two_entries_and_send_twice_as_many_packets() {
+        let proxies = Proxies::new("http://proxy.test:3128".parse().unwrap(), Bypass::parse("b.example"));
+        let paths = Paths { https: HttpsPaths::Both, proxies };
+        let scheduled = ["a.example", "b.example", "192.0.2.1"].map(|address| ScheduledTarget {
+            target: target(address, "https"),
+            interval: Duration::from_mins(1),
+        });
+        let entries = entries(&scheduled, Family::ALL, &paths);
+        let seen: Vec<_> = entries.iter().map(|e| (e.target.address.as_str(), e.path, e.family)).collect();
+        let expected = [
+            ("a.example", Path::Direct, Family::V4),
+            ("a.example", Path::Direct, Family::V6),
+            ("a.example", Path::Proxy, Family::V4),
+            ("a.example", Path::Proxy, Family::V6),
+            ("b.example", Path::Direct, Family::V4),
+            ("b.example", Path::Direct, Family::V6),
+            ("192.0.2.1", Path::Direct, Family::V4),
+            // Whatever the target is, the proxy may be reached over either.
+            ("192.0.2.1", Path::Proxy, Family::V4),
+            ("192.0.2.1", Path::Proxy, Family::V6),
+        ];
+        assert_eq!(seen, expected);
+        let rate = |https| Ceilings::default().packets_per_second(&scheduled, 1, https);
+        assert!((rate(HttpsPaths::Both) - 2.0 * rate(HttpsPaths::Proxy)).abs() < 1e-9);
     }
 
     #[test]

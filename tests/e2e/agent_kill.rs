@@ -15,6 +15,7 @@ use peerlight_agent::{
     link::Link,
     offset::Offset,
     paths::StateDir,
+    proxy::Proxies,
     push::{Patience, Push},
     spool::{Spool, SpoolSettings, handle::SharedSpool, record::Record},
     status::Board,
@@ -169,7 +170,8 @@ impl Machine {
     fn applicant(&self) -> Applicant {
         let state = self.state();
         let key = Arc::new(load_or_create(&state).unwrap());
-        Applicant { state, key, trust: CollectorTrust::Pinned, site: None, clock: Clock::system() }
+        let (trust, proxies) = (CollectorTrust::Pinned, Proxies::default());
+        Applicant { state, key, trust, proxies, site: None, clock: Clock::system() }
     }
 
     /// The connections that the agent made since the last call.
@@ -309,10 +311,10 @@ async fn terminate(machine: &mut Machine) {
 
 /// Hands over what still waits, with nobody left who measures.
 async fn deliver(machine: &Machine) {
-    let Applicant { state, key, trust, clock, .. } = machine.applicant();
+    let Applicant { state, key, trust, proxies, clock, .. } = machine.applicant();
     let spool = Spool::open(&state.spool(), key.agent(), SpoolSettings::default()).unwrap();
     let spool = SharedSpool::new(spool);
-    let link = Link { state, trust, key, clock, offset: Offset::default() };
+    let link = Link { state, trust, proxies, key, clock, offset: Offset::default() };
     let pushing = tokio::spawn(Push::new(spool.clone(), link, Board::default(), PATIENCE).run());
     eventually("an empty spool", WAIT, async || match spool.counts().batches {
         0 => Look::Holds(()),

@@ -11,6 +11,7 @@ use peerlight_agent::{
     enrol::{Applicant, enrol},
     link::Link,
     paths::StateDir,
+    proxy::Proxies,
     push::Push,
     spool::{RESEND_REQUEST, Spool, SpoolSettings, handle::SharedSpool, pack::Draft},
     status::Board,
@@ -56,6 +57,7 @@ impl Agent {
             state: directory.clone(),
             key: key.clone(),
             trust,
+            proxies: Proxies::default(),
             site: None,
             clock: Clock::system(),
         };
@@ -65,6 +67,7 @@ impl Agent {
         let link = Link {
             state: directory,
             trust,
+            proxies: Proxies::default(),
             key,
             clock: Clock::system(),
             offset: peerlight_agent::offset::Offset::default(),

@@ -13,6 +13,7 @@ use peerlight_agent::{
     enrol::{Applicant, enrol},
     link::Link,
     offset::Offset,
+    proxy::Proxies,
     push::Push,
     spool::{Spool, SpoolSettings, handle::SharedSpool},
     status::Board,
@@ -119,6 +120,7 @@ async fn sixty_intervals_that_close_while_the_collector_is_gone_are_in_its_repor
     let link = Link {
         state: config.state.clone(),
         trust: config.collector.trust,
+        proxies: Proxies::default(),
         key: Arc::clone(&key),
         clock: Clock::system(),
         offset: Offset::default(),
@@ -127,6 +129,7 @@ async fn sixty_intervals_that_close_while_the_collector_is_gone_are_in_its_repor
         state: link.state.clone(),
         key: Arc::clone(&key),
         trust: link.trust,
+        proxies: Proxies::default(),
         site: config.site.clone(),
         clock: Clock::system(),
     };

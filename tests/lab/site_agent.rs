@@ -156,6 +156,7 @@ async fn live(
         state: config.state.clone(),
         key: Arc::new(credential::load_or_create(&config.state)?),
         trust: config.collector.trust,
+        proxies: config.proxy.open()?,
         site: config.site.clone(),
         clock: Clock::system(),
     };

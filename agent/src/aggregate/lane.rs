@@ -143,9 +143,10 @@ impl Lane {
         let seen = match &self.template {
             Template::Seen(seen) => seen,
             Template::OfKind => {
-                of_kind = metrics_of(&self.entry.target.probe)
+                let path = self.entry.path;
+                of_kind = metrics_of(&self.entry.target.probe, path)
                     .iter()
-                    .map(|metric| (*metric, Path::Direct, Clock::User))
+                    .map(|metric| (*metric, path, Clock::User))
                     .collect();
                 &of_kind
             }
@@ -243,11 +244,21 @@ fn attributes_of(sample: &Sample) -> Vec<(&'static str, String)> {
     attributes
 }
 
-/// The metrics of a probe that went straight to its target.
-fn metrics_of(probe: &ProbeKind) -> &'static [Metric] {
+/// The metrics of a probe.
+fn metrics_of(probe: &ProbeKind, path: Path) -> &'static [Metric] {
     match probe {
         ProbeKind::Icmp => &[Metric::IcmpRtt],
         ProbeKind::Tcp { .. } => &[Metric::TcpConnect],
+        ProbeKind::Https { .. } if path == Path::Proxy => &[
+            Metric::HttpsDns,
+            Metric::HttpsTcp,
+            Metric::HttpsProxy,
+            Metric::HttpsTls,
+            Metric::HttpsTtfb,
+            Metric::HttpsTransfer,
+            Metric::HttpsLocal,
+            Metric::HttpsTotal,
+        ],
         ProbeKind::Https { .. } => &[
             Metric::HttpsDns,
             Metric::HttpsTcp,

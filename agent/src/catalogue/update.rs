@@ -5,6 +5,7 @@ use crate::{
     causes::with_causes,
     paths::StateDir,
     probe::{ProbeError, Trust, verifier},
+    proxy::Proxies,
     tls,
 };
 use peerlight_proto::{id::AgentId, time::Timestamp};
@@ -85,16 +86,21 @@ pub fn from_file(path: &Path, now: Timestamp) -> Result<Published, UpdateError> 
 }
 
 /// Asks the web service, or whoever else is at `url`.
-pub async fn from_url(url: &Url, trust: &Trust, now: Timestamp) -> Result<Published, UpdateError> {
+pub async fn from_url(
+    url: &Url,
+    trust: &Trust,
+    proxies: &Proxies,
+    now: Timestamp,
+) -> Result<Published, UpdateError> {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls::client(verifier(trust)?)?)
         .user_agent(concat!("peerlight-agent/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TIMEOUT)
-        .https_only(true)
-        .build()
-        .map_err(UpdateError::Client)?;
+        .https_only(true);
+    let client = proxies.lead(client, url).and_then(reqwest::ClientBuilder::build);
+    let client = client.map_err(UpdateError::Client)?;
     let failed = |source| UpdateError::Transport { from: url.clone(), source };
     let wrong = |source| UpdateError::Published { from: url.to_string(), source };
     let mut answer = client.get(url.clone()).send().await.map_err(failed)?;

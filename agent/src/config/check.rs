@@ -1,10 +1,11 @@
 //! The checks: from what stands in the file to a configuration, or to all that is wrong with it. Pure.
 
-use super::{CollectorConfig, Config, Probing, raw};
+use super::{CollectorConfig, Config, Probing, proxy, raw};
 use crate::{
     exchange::parse_address,
     paths::{DEFAULT_STATE, StateDir},
     probe::{Expectations, IcmpEngine, ProbeSettings, Trust},
+    proxy::Proxies,
     spool::SpoolSettings,
     targets::{Ceilings, MAX_TARGETS, ScheduledTarget, default_interval},
 };
@@ -36,13 +37,14 @@ pub(super) fn check(file: raw::File) -> Result<Config, Vec<String>> {
     let config = Config {
         site: file.site.map(|site| check_site(site, &mut problems)),
         collector: collector(&file.collector, &mut problems),
+        proxy: proxy::check(&file.proxy, &mut problems),
         targets: targets(&file.target, &limits, &mut problems),
         spool: spool(&file.spool, &mut problems),
         state: StateDir::new(file.state.unwrap_or_else(|| DEFAULT_STATE.into())),
         probing,
         limits,
     };
-    let rate = config.limits.packets_per_second(&config.targets, config.probing.families.len());
+    let rate = config.packets_per_second(&config.targets);
     if rate > f64::from(config.limits.max_packets_per_second) {
         problems.add(
             "target",
@@ -55,18 +57,19 @@ pub(super) fn check(file: raw::File) -> Result<Config, Vec<String>> {
     if problems.0.is_empty() { Ok(config) } else { Err(problems.0) }
 }
 
-struct Problems(Vec<String>);
+/// All that is wrong, each with its key.
+pub(super) struct Problems(Vec<String>);
 
 impl Problems {
-    fn add(&mut self, key: impl Display, problem: impl Display) {
+    pub(super) fn add(&mut self, key: impl Display, problem: impl Display) {
         self.0.push(format!("{key}: {problem}"));
     }
 
-    fn check<T, E: Display>(&mut self, key: impl Display, outcome: Result<T, E>) -> Option<T> {
+    pub(super) fn check<T, E: Display>(&mut self, key: impl Display, outcome: Result<T, E>) -> Option<T> {
         outcome.map_err(|error| self.add(key, error)).ok()
     }
 
-    fn text(&mut self, key: impl Display, text: &str, may_be_empty: bool) {
+    pub(super) fn text(&mut self, key: impl Display, text: &str, may_be_empty: bool) {
         if text.trim().is_empty() && !may_be_empty {
             self.add(key, "must not be empty");
         } else if text.len() > MAX_TEXT_BYTES || text.chars().any(char::is_control) {
@@ -181,6 +184,8 @@ fn probing(file: &raw::File, limits: &Ceilings, problems: &mut Problems) -> Prob
             trust: file.https.ca_file.clone().map_or(Trust::Platform, Trust::File),
             allow: limits.allow.clone(),
             expected: Expectations { issuers: issuers(&file.target, problems), ..Expectations::default() },
+            // The environment is read when the agent starts.
+            proxies: Proxies::default(),
         },
         families,
         interval: problems.check("probing.interval", length).unwrap_or(IntervalLength::MINUTE),

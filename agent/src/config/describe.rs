@@ -1,6 +1,9 @@
 //! What a configuration will do: the answer of `check-config`, in words or as JSON.
 
-use super::Config;
+use super::{
+    Config,
+    proxy::{self, ProxyDescription},
+};
 use crate::{
     catalogue::{self, ENTRIES},
     probe::IcmpEngine,
@@ -20,6 +23,7 @@ pub struct Description {
     /// Where batches go; none where the enrolment names it.
     collector: Option<String>,
     trust: CollectorTrust,
+    proxy: ProxyDescription,
     families: Vec<&'static str>,
     icmp_engine: &'static str,
     timeout_ms: u128,
@@ -74,6 +78,7 @@ impl Description {
             site: config.site.clone(),
             collector: config.collector.url.as_ref().map(ToString::to_string),
             trust: config.collector.trust,
+            proxy: ProxyDescription::of(&config.proxy),
             families: config.probing.families.iter().map(|family| family.as_str()).collect(),
             icmp_engine: match settings.icmp_engine {
                 IcmpEngine::Native => "native",
@@ -89,7 +94,7 @@ impl Description {
             },
             allow: config.limits.allow.iter().map(ToString::to_string).collect(),
             source,
-            packets_per_second: config.limits.packets_per_second(&targets, config.probing.families.len()),
+            packets_per_second: config.packets_per_second(&targets),
             targets: targets.iter().map(|scheduled| planned(scheduled, source)).collect(),
         }
     }
@@ -127,6 +132,7 @@ pub fn describe(config: &Config) -> String {
         Some(url) => line(format!("Pushes to {url}, recognised by {trust}.")),
         None => line(format!("Pushes to the collector that the enrolment names, recognised by {trust}.")),
     }
+    proxy::describe(&config.proxy).into_iter().for_each(&mut line);
     let probing = &config.probing;
     let families: Vec<_> = probing.families.iter().map(|family| family.as_str()).collect();
     let engine = match probing.settings.icmp_engine {
@@ -163,16 +169,13 @@ pub fn describe(config: &Config) -> String {
 }
 
 fn targets(config: &Config) -> String {
-    let rate = |targets: &[ScheduledTarget]| {
-        config.limits.packets_per_second(targets, config.probing.families.len())
-    };
     if config.targets.is_empty() {
-        let rate = rate(&catalogue::scheduled());
+        let rate = config.packets_per_second(&catalogue::scheduled());
         return format!(
             "Configures no targets: measures what the collector assigns, else the built-in Microsoft catalogue (`peerlight-agent catalogue`), about {rate:.1} packets a second.\n"
         );
     }
-    let rate = rate(&config.targets);
+    let rate = config.packets_per_second(&config.targets);
     format!(
         "Measures these targets, about {rate:.1} packets a second, and what the collector assigns:\n\n{}\n",
         table(config)

@@ -6,9 +6,13 @@ use toml::de::{DeTable, DeValue};
 /// The tables and the keys that each takes. The empty name is the top of the file. A test holds this against the shapes
 /// in `raw`.
 pub(super) const KNOWN: &[(&str, &[&str])] = &[
-    ("", &["state", "site", "collector", "target", "probing", "resolver", "https", "spool", "limits"]),
+    (
+        "",
+        &["state", "site", "collector", "proxy", "target", "probing", "resolver", "https", "spool", "limits"],
+    ),
     ("site", &["name", "provider", "location", "prefixes"]),
     ("collector", &["url", "trust"]),
+    ("proxy", &["use", "url", "username", "password_file", "bypass", "probe"]),
     ("target", &["name", "service", "address", "probes", "interval", "issuer"]),
     ("probing", &["timeout", "deadline", "icmp_engine", "source_v4", "source_v6", "families", "interval"]),
     ("resolver", &["servers"]),
@@ -16,6 +20,13 @@ pub(super) const KNOWN: &[(&str, &[&str])] = &[
     ("spool", &["max_bytes", "max_age"]),
     ("limits", &["allow", "max_packets_per_second"]),
 ];
+
+/// Keys that people look for and that are not there, each with its table and why.
+const REFUSED: &[(&str, &str, &str)] = &[(
+    "proxy",
+    "pac_url",
+    "is not supported: a PAC file is a program, and what was downloaded is never run within the agent; name the proxy that it leads to, with use = \"static\" and url",
+)];
 
 /// Names every unknown key, or says why the text is not TOML.
 pub(super) fn unknown(text: &str) -> Result<Vec<String>, String> {
@@ -38,7 +49,9 @@ fn visit(text: &str, name: &str, table: &DeTable<'_>, unknown: &mut Vec<(usize, 
     let Some((_, known)) = KNOWN.iter().find(|(table, _)| *table == name) else { return };
     for (key, value) in table {
         let (word, at) = (key.get_ref().as_ref(), line(text, &key.span()));
-        if !known.contains(&word) {
+        if let Some((_, _, why)) = REFUSED.iter().find(|(table, key, _)| (*table, *key) == (name, word)) {
+            unknown.push((at, format!("line {at}: `{word}` {why}")));
+        } else if !known.contains(&word) {
             let place = if name.is_empty() { String::new() } else { format!(" in [{name}]") };
             unknown.push((at, format!("line {at}: `{word}` is not a key{place}{}", advice(word, known))));
         } else if name.is_empty() {

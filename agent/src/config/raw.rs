@@ -1,6 +1,6 @@
 //! The configuration as it stands in the file, before it is checked.
 
-use crate::trust::CollectorTrust;
+use crate::{proxy::HttpsPaths, trust::CollectorTrust};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -14,6 +14,7 @@ pub(super) struct File {
     pub(super) state: Option<PathBuf>,
     pub(super) site: Option<Site>,
     pub(super) collector: Collector,
+    pub(super) proxy: Proxy,
     pub(super) target: Vec<Target>,
     pub(super) probing: Probing,
     pub(super) resolver: Resolver,
@@ -37,6 +38,28 @@ pub(super) struct Site {
 pub(super) struct Collector {
     pub(super) url: Option<String>,
     pub(super) trust: CollectorTrust,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Proxy {
+    #[serde(rename = "use")]
+    pub(super) choice: ProxyUse,
+    pub(super) url: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) bypass: Vec<String>,
+    pub(super) probe: HttpsPaths,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ProxyUse {
+    #[serde(rename = "none")]
+    Nothing,
+    #[default]
+    Environment,
+    Static,
 }
 
 #[derive(Debug, Deserialize)]

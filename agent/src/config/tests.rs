@@ -1,7 +1,10 @@
 //! What the configuration takes, refuses and says.
 
 use super::*;
-use crate::probe::{IcmpEngine, Trust};
+use crate::{
+    probe::{IcmpEngine, Trust},
+    proxy::{HttpsPaths, ProxyChoice},
+};
 use std::time::Duration;
 
 /// The sample of the documentation.
@@ -34,6 +37,13 @@ prefixes = []
 [collector]
 url = "https://collector.example.com"
 trust = "platform"
+[proxy]
+use = "static"
+url = "http://proxy.example.com:3128"
+username = "agent-7"
+password_file = "/etc/peerlight/proxy.password"
+bypass = ["corp.example.com"]
+probe = "both"
 [[target]]
 name = "t"
 service = "s"
@@ -100,6 +110,9 @@ fn every_key_is_known_and_reaches_the_configuration() {
     assert_eq!(config.probing.settings.icmp_engine, IcmpEngine::Portable);
     assert_eq!(config.probing.settings.trust, Trust::File("/etc/ca.pem".into()));
     assert_eq!(config.probing.settings.dns_servers[0].port(), 53);
+    assert!(matches!(&config.proxy.choice, ProxyChoice::Static { port: 3_128, login: Some(_), .. }));
+    assert!(config.proxy.bypass.covers("a.corp.example.com", 443));
+    assert_eq!(config.proxy.probe, HttpsPaths::Both);
     assert_eq!(config.probing.families, Family::ALL);
     assert_eq!(config.spool, SpoolSettings { max_bytes: 8 << 20, max_age: Duration::from_hours(48) });
     assert_eq!(config.targets[0].interval, Duration::from_millis(100));

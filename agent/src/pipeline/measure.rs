@@ -10,7 +10,7 @@ use crate::{
     observe::Observations,
     probe::{Launch, Probe},
     sample::{Sample, Stray},
-    schedule::{Missed, Schedule, Turn},
+    schedule::{Entry, Missed, Schedule, Turn},
     status::Board,
     targets::Selector,
 };
@@ -158,8 +158,8 @@ impl Measure {
             let assignment = self.parts.assignment.borrow_and_update();
             self.parts.selector.entries(assignment.as_ref())
         };
-        let scheduled: HashSet<_> = entries.iter().map(|entry| (entry.id, entry.family)).collect();
-        self.aggregate.retain_lanes(|target, family| scheduled.contains(&(target, family)));
+        let scheduled: HashSet<_> = entries.iter().map(Entry::key).collect();
+        self.aggregate.retain_lanes(|key| scheduled.contains(key));
         self.parts.board.update(|status| {
             status.measuring.entries = entries.len() as u64;
             status.refused_targets = refused;
@@ -249,6 +249,7 @@ fn launch<'a>(turn: &'a Turn, id: TurnId, landing: &mpsc::UnboundedSender<Landed
         target: &turn.entry.target,
         id: turn.entry.id,
         family: turn.entry.family,
+        path: turn.entry.path,
         landing: Box::new(move |sample| {
             // At the end of this process nobody counts any more.
             let _ended = landing.send((id, sample));

@@ -8,6 +8,7 @@ use super::{
     routes::Routes,
     settings::ProbeSettings,
 };
+use crate::proxy::Proxy;
 use futures::future::FutureExt as _;
 use peerlight_proto::{measurement::Ending, series::Family, target::Target};
 use std::{
@@ -43,6 +44,8 @@ pub(crate) struct Addressing {
     ceilings: Ceilings,
     /// Keeps names to the ceilings of public addresses, where their schedules may hope for more.
     pace: Pace,
+    /// The same for what is probed through a proxy.
+    pace_of_proxied: Pace,
     routes: Routes,
     patience: Duration,
     servers_allowed: bool,
@@ -61,6 +64,7 @@ impl Addressing {
             resolver: Arc::new(Resolver::new(settings)),
             ceilings,
             pace: Pace::default(),
+            pace_of_proxied: Pace::default(),
             routes: Routes::default(),
             // A lookup that takes longer would leave the probe itself less than its time-out before the deadline.
             patience: settings.deadline.saturating_sub(settings.timeout).max(MIN_PATIENCE),
@@ -105,6 +109,39 @@ impl Addressing {
         }
         let name = target.address.as_str();
         self.permit(target, resolve(&self.resolver, name, family, Freshness::Asked).await)
+    }
+
+    /// Chooses the proxy's own address, from an answer made now, if `target` may be probed through it. The caller bounds
+    /// the time. The proxy may be anywhere; where it finds a name, nobody here knows.
+    pub(crate) async fn choose_proxy(&self, proxy: &Proxy, target: &Target, family: Family) -> Choice {
+        let choice = match proxy.host.ip() {
+            Some(address) if Family::of(address) == family => Choice::At(address),
+            Some(_) => Choice::OtherFamily,
+            None => resolve(&self.resolver, proxy.host.as_str(), family, Freshness::Asked).await,
+        };
+        match choice {
+            Choice::At(address) if self.routes.lacks_family_of(address) => Choice::OtherFamily,
+            Choice::At(address) => self.refusal_to_proxied(target, family).unwrap_or(Choice::At(address)),
+            Choice::OtherFamily | Choice::Failed { .. } => choice,
+        }
+    }
+
+    /// Why `target` may not be probed through a proxy. What can be checked of it is its port, and its address where it is
+    /// one; a name's ceilings are those of public addresses.
+    fn refusal_to_proxied(&self, target: &Target, family: Family) -> Option<Choice> {
+        let (address, port) = (target.address.ip(), target.probe.port());
+        let within =
+            address.map_or_else(|| Ceilings::check_port(port), |address| self.ceilings.check(address, port));
+        if let Err(outside) = within {
+            return Some(Choice::Failed { ending: Ending::SendFailed, address, error: outside.to_string() });
+        }
+        let is_allowed = address.is_some_and(|address| self.ceilings.allows(address));
+        let may = is_allowed || self.pace_of_proxied.permits(target, family, now());
+        (!may).then(|| Choice::Failed {
+            ending: Ending::Skipped,
+            address,
+            error: format!("{} may not be probed so often through a proxy", target.address),
+        })
     }
 
     /// Chooses the address that stands in the target itself.

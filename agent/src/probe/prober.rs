@@ -12,7 +12,7 @@ use super::{
     addressing::{Addressing, Choice},
     dns,
     exchange::{Exchange, clip},
-    https::Https,
+    https::{Https, Way},
     icmp::{self, Engine, Icmp},
     settings::{IcmpEngine, ProbeSettings},
     stamped,
@@ -87,7 +87,9 @@ impl Prober {
     async fn send(&self, target: &Target, family: Family) -> Option<Sample> {
         let settings = &self.settings;
         match &target.probe {
-            ProbeKind::Https { .. } => self.https.probe(settings, &self.addressing, target, family).await,
+            ProbeKind::Https { .. } => {
+                self.https.probe(settings, &self.addressing, (target, family), Way::Straight).await
+            }
             ProbeKind::Dns if !self.addressing.may_ask(target, family) => {
                 let error =
                     "the DNS servers are in no network of [limits] allow and may not be asked so often";
@@ -120,6 +122,12 @@ impl Prober {
                 .await
             }
         }
+    }
+
+    async fn send_through_proxy(&self, target: &Target, family: Family) -> Option<Sample> {
+        let ProbeKind::Https { port, .. } = &target.probe else { return None };
+        let proxy = self.settings.proxies.of(target.address.as_str(), *port)?;
+        self.https.probe(&self.settings, &self.addressing, (target, family), Way::Through(proxy)).await
     }
 
     async fn icmp_echo(&self, to: IpAddr, target: TargetId) -> Exchange {
@@ -167,6 +175,19 @@ impl Probe for Prober {
     fn probe<'a>(&'a self, target: &'a Target, family: Family) -> BoxFuture<'a, Option<Sample>> {
         async move {
             let mut sample = self.send(target, family).await?;
+            self.watch.see(target, &mut sample);
+            Some(sample)
+        }
+        .boxed()
+    }
+
+    fn probe_through_proxy<'a>(
+        &'a self,
+        target: &'a Target,
+        family: Family,
+    ) -> BoxFuture<'a, Option<Sample>> {
+        async move {
+            let mut sample = self.send_through_proxy(target, family).await?;
             self.watch.see(target, &mut sample);
             Some(sample)
         }

@@ -1,6 +1,7 @@
 //! How probes are sent.
 
 use super::{expected::Expectations, trust::Trust};
+use crate::proxy::Proxies;
 use ipnet::IpNet;
 use peerlight_proto::series::Family;
 use std::{
@@ -29,6 +30,8 @@ pub struct ProbeSettings {
     pub allow: Vec<IpNet>,
     /// What is known of who answers at a target.
     pub expected: Expectations,
+    /// Which proxy serves whom, for the probes that go through it.
+    pub proxies: Proxies,
 }
 
 impl ProbeSettings {
@@ -58,6 +61,7 @@ impl Default for ProbeSettings {
             trust: Trust::default(),
             allow: Vec::new(),
             expected: Expectations::default(),
+            proxies: Proxies::default(),
         }
     }
 }

@@ -12,7 +12,9 @@ use crate::{
     sample::{Outcome, Sample},
 };
 use peerlight_proto::{
+    measurement::Ending,
     metric::Metric,
+    series::Path,
     target::{ProbeKind, Target},
 };
 use std::net::IpAddr;
@@ -43,6 +45,7 @@ impl Watch {
     pub(super) fn see(&self, target: &Target, sample: &mut Sample) {
         if let ProbeKind::Https { .. } = target.probe {
             self.see_identity(target, sample);
+            self.see_proxy(target, sample);
         }
         // An address that was typed need not be said again, nor does anybody publish it.
         if let Some(address) = sample.address.filter(|_| target.address.ip().is_none()) {
@@ -52,11 +55,12 @@ impl Watch {
     }
 
     fn see_identity(&self, target: &Target, sample: &Sample) {
-        let about = About { target: target.id(), family: sample.family, matter: Matter::Identity };
-        let of = |kind| sample.attributes.iter().find(|(of, _)| *of == kind).map(|(_, value)| value.as_str());
-        let error = of("error").unwrap_or_default();
-        if of(INTERCEPTION).is_some() || error.starts_with(UNVERIFIED) {
-            let text = format!("{} {} over IP{}: {error}", target.address, target.probe, sample.family);
+        let about = about(target, sample, Matter::Identity);
+        let error = attribute(sample, "error").unwrap_or_default();
+        if attribute(sample, INTERCEPTION).is_some() || error.starts_with(UNVERIFIED) {
+            let through = if sample.path == Path::Proxy { " through the proxy" } else { "" };
+            let (address, probe, family) = (&target.address, &target.probe, sample.family);
+            let text = format!("{address} {probe} over IP{family}{through}: {error}");
             if self.notices.raise(about, text) {
                 tracing::warn!(target = target.name, address = %target.address, family = %sample.family, error, "a target does not prove who it is, or somebody else answers in its place; its HTTPS probes count as refused");
             }
@@ -65,8 +69,27 @@ impl Watch {
         }
     }
 
+    /// A proxy that fails is told once, however many targets lie behind it.
+    fn see_proxy(&self, target: &Target, sample: &Sample) {
+        let about = about(target, sample, Matter::Proxy);
+        let outcome = |metric| sample.readings.iter().find(|one| one.metric == metric).map(|one| one.outcome);
+        match (outcome(Metric::HttpsProxy), outcome(Metric::HttpsTotal)) {
+            (Some(_), Some(Outcome::Failed(Ending::SendFailed))) => {
+                let error = attribute(sample, "error").unwrap_or_default();
+                if self.notices.raise(about, error.to_owned()) {
+                    tracing::warn!(
+                        error,
+                        "no probe gets through the proxy; such probes count as not sent, never as lost"
+                    );
+                }
+            }
+            (Some(Outcome::Answered { .. }), _) => self.notices.clear(about),
+            (Some(Outcome::Failed(_)) | None, _) => {}
+        }
+    }
+
     fn see_address(&self, target: &Target, address: IpAddr, sample: &mut Sample) {
-        let about = About { target: target.id(), family: sample.family, matter: Matter::Address };
+        let about = about(target, sample, Matter::Address);
         let published = &self.expected.published;
         // The machine's owner knows what lies in an allowed network.
         if self.ceilings.allows(address) || !published.excludes(&target.address, address) {
@@ -84,6 +107,14 @@ impl Watch {
     }
 }
 
+fn about(target: &Target, sample: &Sample, matter: Matter) -> About {
+    About { target: target.id(), family: sample.family, path: sample.path, matter }
+}
+
+fn attribute<'a>(sample: &'a Sample, kind: &str) -> Option<&'a str> {
+    sample.attributes.iter().find(|(of, _)| *of == kind).map(|(_, value)| value.as_str())
+}
+
 fn shook_hands(sample: &Sample) -> bool {
     let answered = |outcome: Outcome| matches!(outcome, Outcome::Answered { .. });
     sample.readings.iter().any(|reading| reading.metric == Metric::HttpsTls && answered(reading.outcome))
@@ -93,8 +124,9 @@ fn shook_hands(sample: &Sample) -> bool {
 mod tests {
     use super::*;
     use crate::catalogue::published::Published;
-    use peerlight_proto::series::{Family, Path};
-    use std::sync::Arc;
+    use crate::sample::Reading;
+    use peerlight_proto::series::{Clock, Family};
+    use std::{sync::Arc, time::Duration};
 
     fn watch(allow: &[&str]) -> Watch {
         let list = r#"[{"urls":["outlook.office365.com"],"ips":["13.107.6.152/31"]}]"#;
@@ -130,6 +162,44 @@ mod tests {
         );
         assert!(watch.notices().list()[0].starts_with("outlook.office365.com leads to 100.64.7.7, outside"));
         see(&watch, "outlook.office365.com", "13.107.6.153");
+        assert!(watch.notices().list().is_empty());
+    }
+
+    #[test]
+    fn a_proxy_that_fails_is_one_notice_for_all_targets_until_it_leads_on() {
+        let watch = watch(&[]);
+        let see = |host: &str, tunnel, total| {
+            let reading = |metric, outcome| Reading {
+                metric,
+                clock: Clock::User,
+                outcome,
+                http_version: None,
+                handshake: None,
+            };
+            let target = Target {
+                name: host.to_owned(),
+                service: String::new(),
+                address: host.parse().unwrap(),
+                probe: "https".parse().unwrap(),
+            };
+            let mut sample = Sample {
+                family: Family::V4,
+                path: Path::Proxy,
+                address: None,
+                readings: vec![reading(Metric::HttpsProxy, tunnel), reading(Metric::HttpsTotal, total)],
+                attributes: vec![("error", "the proxy p.test:80 hung up instead of answering".to_owned())],
+            };
+            watch.see(&target, &mut sample);
+        };
+        let failed = Outcome::Failed(Ending::SendFailed);
+        let took = Duration::from_millis(5);
+        let answered = Outcome::Answered { latency: took, user_latency: took };
+        see("a.example", failed, failed);
+        see("b.example", Outcome::Failed(Ending::Skipped), failed);
+        assert_eq!(watch.notices().list(), ["the proxy p.test:80 hung up instead of answering"]);
+        see("a.example", answered, Outcome::Failed(Ending::Lost));
+        assert_eq!(watch.notices().list().len(), 1, "it still fails the other one");
+        see("b.example", answered, answered);
         assert!(watch.notices().list().is_empty());
     }
 

@@ -18,6 +18,7 @@ use peerlight_agent::{
     enrol::{Applicant, enrol},
     link::Link,
     paths::StateDir,
+    proxy::Proxies,
     signature::content_digest,
     trust::CollectorTrust,
 };
@@ -213,6 +214,7 @@ impl Collector {
         Link {
             state: state.clone(),
             trust: CollectorTrust::Pinned,
+            proxies: applicant.proxies,
             key: applicant.key,
             clock,
             offset: peerlight_agent::offset::Offset::default(),
@@ -226,6 +228,7 @@ pub(crate) fn applicant(state: &StateDir, clock: Clock) -> Applicant {
         state: state.clone(),
         key: Arc::new(load_or_create(state).unwrap()),
         trust: CollectorTrust::Pinned,
+        proxies: Proxies::default(),
         site: None,
         clock,
     }

@@ -18,6 +18,8 @@ mod probe;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod push;
 #[cfg(test)]
 mod selftest;

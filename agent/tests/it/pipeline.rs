@@ -7,6 +7,7 @@ use peerlight_agent::{
     credential::load_or_create,
     pipeline::{Parts, run},
     probe::Probe,
+    proxy::Proxies,
     push::Patience,
     sample::{Outcome, Reading, Sample},
     spool::{Spool, SpoolSettings, handle::SharedSpool},
@@ -96,6 +97,7 @@ async fn live(state: &path::Path, span: Duration, mut at: impl FnMut(u64, &Clock
     let parts = Parts {
         probe: Arc::new(Echo),
         strays,
+        proxies: Proxies::default(),
         builtin: Vec::new(),
         key,
         spool: SharedSpool::new(spool),

@@ -32,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_millis(600);
 const DEADLINE: Duration = Duration::from_millis(1_500);
 
 /// Settings for loopback with times that tests can wait for.
-fn settings() -> ProbeSettings {
+pub(crate) fn settings() -> ProbeSettings {
     ProbeSettings {
         timeout: TIMEOUT,
         deadline: DEADLINE,
@@ -41,7 +41,7 @@ fn settings() -> ProbeSettings {
     }
 }
 
-fn target(address: &str, probe: &str) -> Target {
+pub(crate) fn target(address: &str, probe: &str) -> Target {
     Target {
         name: "a target".to_owned(),
         service: String::new(),
@@ -91,7 +91,7 @@ fn only(sample: &Sample) -> Reading {
     sample.readings[0]
 }
 
-fn ending(reading: Reading) -> Ending {
+pub(crate) fn ending(reading: Reading) -> Ending {
     match reading.outcome {
         Outcome::Answered { .. } => Ending::Answered,
         Outcome::Failed(ending) => ending,
@@ -99,7 +99,7 @@ fn ending(reading: Reading) -> Ending {
 }
 
 /// The time of an answered probe, which must be positive and no longer than what this process saw, give or take 1 ms.
-fn latency(reading: Reading) -> Duration {
+pub(crate) fn latency(reading: Reading) -> Duration {
     match reading.outcome {
         Outcome::Answered { latency, user_latency } => {
             assert!(!latency.is_zero() && latency <= user_latency + Duration::from_millis(1), "{reading:?}");
@@ -109,7 +109,7 @@ fn latency(reading: Reading) -> Duration {
     }
 }
 
-fn attribute<'a>(sample: &'a Sample, kind: &str) -> Option<&'a str> {
+pub(crate) fn attribute<'a>(sample: &'a Sample, kind: &str) -> Option<&'a str> {
     sample.attributes.iter().find(|(of, _)| *of == kind).map(|(_, value)| value.as_str())
 }
 

@@ -44,7 +44,7 @@ impl Agent {
     pub(crate) async fn start(collector: &Collector, clock: Clock) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let link = collector.enrol(&StateDir::new(directory.path()), clock).await;
-        let (spool, board) = (open(&link), Board::default());
+        let (spool, board) = (open_spool(&link), Board::default());
         let pushing = tokio::spawn(Push::new(spool.clone(), link.clone(), board.clone(), PATIENCE).run());
         Self { directory, link, spool, board, pushing }
     }
@@ -71,7 +71,7 @@ impl Agent {
     }
 }
 
-fn open(link: &Link) -> SharedSpool {
+pub(crate) fn open_spool(link: &Link) -> SharedSpool {
     SharedSpool::new(Spool::open(&link.state.spool(), link.key.agent(), SpoolSettings::default()).unwrap())
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     assert!(tokio::time::timeout(Duration::from_secs(30), waiting).await.is_ok(), "never came: {what}");
 }
 
-fn draft(second: i64, measurements: u32) -> Draft {
+pub(crate) fn draft(second: i64, measurements: u32) -> Draft {
     let target = Target {
         name: "a".to_owned(),
         service: String::new(),
@@ -132,7 +132,7 @@ async fn sixty_intervals_spooled_while_the_collector_was_away_arrive_complete_af
     eventually("the end of the first process", || agent.pushing.is_finished()).await;
     agent.spool.close();
     collector.set_mood(Mood::Accept);
-    let spool = open(&agent.link);
+    let spool = open_spool(&agent.link);
     assert_eq!(spool.counts().batches, 60);
     tokio::spawn(Push::new(spool.clone(), agent.link.clone(), Board::default(), PATIENCE).run());
     let seen = collector.until("sixty batches", |seen| seen.stored.len() >= 60).await;

@@ -12,7 +12,7 @@ use peerlight_agent::{
 };
 use peerlight_proto::{
     metric::Metric,
-    series::Family,
+    series::{Family, Path},
     target::{ProbeKind, Target},
 };
 use std::{
@@ -101,7 +101,7 @@ async fn peerlight(course: &Course, icmp_engine: IcmpEngine, ca: PathBuf) -> any
                 let times = sample.map(|sample| times_of(&sample, metrics));
                 let _ended = landing.send((number, times));
             };
-            Launch { target, id: *id, family: Family::V4, landing: Box::new(landing) }
+            Launch { target, id: *id, family: Family::V4, path: Path::Direct, landing: Box::new(landing) }
         });
         let launches = launches.collect();
         Arc::clone(&prober).launch(launches, PATIENCE);

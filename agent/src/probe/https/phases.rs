@@ -10,6 +10,8 @@ pub(super) enum Phase {
     Dns,
     /// The TCP connect.
     Tcp,
+    /// The proxy's answer to the wish for a tunnel.
+    Proxy,
     /// Waiting for the server within the TLS handshake.
     Tls,
     /// Request sent to first byte.
@@ -51,12 +53,12 @@ impl Timeline {
         self.mark(Phase::Local, done);
     }
 
-    /// Ends the wait for the first byte, which began when the request went out.
-    pub(super) fn mark_first_byte(&mut self, passages: &[Passage], head: Instant) {
+    /// Ends the wait for an answer, which began when the request went out.
+    pub(super) fn mark_answer(&mut self, phase: Phase, passages: &[Passage], head: Instant) {
         if let Some(request) = request(passages) {
             self.mark(Phase::Local, request.at.min(head));
         }
-        self.mark(Phase::Ttfb, head);
+        self.mark(phase, head);
     }
 
     /// How long a phase took in all.
@@ -103,8 +105,8 @@ pub(super) fn stamped_handshake(passages: &[Passage]) -> Option<i64> {
     Some(waits.map(|pair| pair[1].0 - pair[0].0).sum())
 }
 
-/// How long the first byte took from the request, in nanoseconds by the kernel's stamps. None without both.
-pub(super) fn stamped_first_byte(passages: &[Passage], head: Option<Passage>) -> Option<i64> {
+/// How long an answer took from the request, in nanoseconds by the kernel's stamps. None without both.
+pub(super) fn stamped_answer(passages: &[Passage], head: Option<Passage>) -> Option<i64> {
     Some(head?.kernel? - request(passages)?.kernel?)
 }
 
@@ -113,7 +115,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [Phase; 6] = [Phase::Dns, Phase::Tcp, Phase::Tls, Phase::Ttfb, Phase::Transfer, Phase::Local];
+    const ALL: [Phase; 7] =
+        [Phase::Dns, Phase::Tcp, Phase::Proxy, Phase::Tls, Phase::Ttfb, Phase::Transfer, Phase::Local];
 
     fn passage(start: Instant, direction: Direction, ms: u64) -> Passage {
         let stamp = i64::try_from(ms).unwrap() * 1_000_000 - 1_000;
@@ -122,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn phases_add_up_to_the_total(marks in prop::collection::vec((0..6_usize, 0..5_000_u64), 0..40)) {
+        fn phases_add_up_to_the_total(marks in prop::collection::vec((0..7_usize, 0..5_000_u64), 0..40)) {
             let start = crate::probe::exchange::now();
             let mut timeline = Timeline::new(start);
             for (phase, at) in marks {
@@ -172,11 +175,11 @@ mod tests {
         let mut timeline = Timeline::new(start);
         let passages = [(Direction::Out, 1), (Direction::Out, 2), (Direction::In, 12), (Direction::Out, 13)]
             .map(|(direction, ms)| passage(start, direction, ms));
-        timeline.mark_first_byte(&passages, start + Duration::from_millis(42));
+        timeline.mark_answer(Phase::Ttfb, &passages, start + Duration::from_millis(42));
         assert_eq!(timeline.spent(Phase::Local), Duration::from_millis(2));
         assert_eq!(timeline.spent(Phase::Ttfb), Duration::from_millis(40));
         let head = passage(start, Direction::In, 42);
-        assert_eq!(stamped_first_byte(&passages, Some(head)), Some(40_000_000));
+        assert_eq!(stamped_answer(&passages, Some(head)), Some(40_000_000));
     }
 
     #[test]
@@ -185,7 +188,7 @@ mod tests {
         let mut timeline = Timeline::new(start);
         let passages = [(Direction::In, 1), (Direction::Out, 2), (Direction::In, 12)]
             .map(|(direction, ms)| passage(start, direction, ms));
-        timeline.mark_first_byte(&passages, start + Duration::from_millis(12));
+        timeline.mark_answer(Phase::Ttfb, &passages, start + Duration::from_millis(12));
         assert_eq!(timeline.spent(Phase::Ttfb), Duration::from_millis(10));
     }
 }

@@ -14,7 +14,8 @@ use tokio::{
 };
 
 /// Who asks: names Peerlight, so that a target's owner knows (rules, §9).
-const USER_AGENT: &str = concat!("Peerlight/", env!("CARGO_PKG_VERSION"), " (network measurement)");
+pub(super) const USER_AGENT: &str =
+    concat!("Peerlight/", env!("CARGO_PKG_VERSION"), " (network measurement)");
 /// How much of a body is read.
 const MAX_BODY: usize = 64 << 10;
 

@@ -15,7 +15,7 @@ use futures::future::FutureExt as _;
 use peerlight_proto::{
     id::TargetId,
     metric::Metric,
-    series::Family,
+    series::{Family, Path},
     target::{ProbeKind, Target},
 };
 use std::{
@@ -59,11 +59,12 @@ impl Awaited {
 pub(super) fn launch(prober: &Arc<Prober>, launches: Vec<Launch<'_>>, patience: Duration) {
     let mut batch = Batch::new();
     for launch in launches {
-        let Some((metric, port)) = prober.echo(launch.target, launch.family) else {
+        let echo = prober.echo(launch.target, launch.family).filter(|_| launch.path == Path::Direct);
+        let Some((metric, port)) = echo else {
             launch_alone(Arc::clone(prober), launch, patience);
             continue;
         };
-        let Launch { target, id, family, landing } = launch;
+        let Launch { target, id, family, landing, path: _direct } = launch;
         let literal = target.address.ip();
         let watched = literal.is_none().then(|| target.clone());
         let watch = Arc::clone(&prober.watch);

@@ -4,7 +4,7 @@ use super::{attribute, ending, latency, only, probe_with, settings, target};
 use peerlight_agent::probe::{IcmpEngine, Landing, Launch, Probe as _, ProbeSettings, Prober};
 use peerlight_proto::{
     measurement::Ending,
-    series::{Clock, Family},
+    series::{Clock, Family, Path},
 };
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -67,7 +67,7 @@ async fn probes_that_are_launched_together_land_each_once() {
     let launches = targets.iter().enumerate().map(|(number, target)| {
         let landing = landing.clone();
         let landing: Landing = Box::new(move |sample| landing.send((number, sample)).unwrap());
-        Launch { target, id: target.id(), family: Family::V4, landing }
+        Launch { target, id: target.id(), family: Family::V4, path: Path::Direct, landing }
     });
     let launches = launches.collect();
     drop(landing);

@@ -108,7 +108,7 @@ pub(crate) struct Reply {
 
 impl Https {
     /// A server that offers `protocol` and answers every request with `status` and a body of `length` bytes.
-    pub(super) async fn start(protocol: &str, status: u16, length: usize) -> Self {
+    pub(crate) async fn start(protocol: &str, status: u16, length: usize) -> Self {
         let body = Bytes::from(vec![b'x'; length]);
         Self::answering(protocol, Reply { status, headers: Vec::new(), body }).await
     }
