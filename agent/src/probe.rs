@@ -35,7 +35,10 @@ use peerlight_proto::{
     series::{Family, Path},
     target::Target,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub use ceilings::{Ceilings, OutsideCeilings};
 pub use error::ProbeError;
@@ -82,7 +85,9 @@ pub struct Launch<'a> {
     pub family: Family,
     /// Straight or through the proxy.
     pub path: Path,
-    /// Where its outcome is wanted.
+    /// When it was meant to leave.
+    pub due: Instant,
+    /// Where its outcome is wanted, with how late it left.
     pub landing: Landing,
 }
 
@@ -91,15 +96,16 @@ pub type Landing = Box<dyn FnOnce(Option<Sample>) + Send>;
 
 /// One probe in a task of its own.
 fn launch_alone(probe: Arc<impl Probe + ?Sized>, launch: Launch<'_>, patience: Duration) {
-    let Launch { target, family, path, landing, .. } = launch;
+    let Launch { target, family, path, due, landing, .. } = launch;
     let target = target.clone();
     tokio::spawn(async move {
+        let began = exchange::now();
         let probing = match path {
             Path::Direct => probe.probe(&target, family),
             Path::Proxy => probe.probe_through_proxy(&target, family),
         };
         match tokio::time::timeout(patience, probing).await {
-            Ok(sample) => landing(sample),
+            Ok(sample) => landing(sample.map(|sample| sample.left(began, due))),
             Err(_elapsed) => tracing::warn!("a probe did not end by its deadline; its turn is voided"),
         }
     });

@@ -6,7 +6,10 @@ use peerlight_proto::{
     metric::Metric,
     series::{Clock, Family, Handshake, HttpVersion, Path},
 };
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 /// The outcome of one probe: one reading for each of its metrics, always the same metrics for a kind of probe, so that
 /// every probe counts once in each of its series.
@@ -22,6 +25,32 @@ pub struct Sample {
     pub readings: Vec<Reading>,
     /// What was seen with the probe, by the kinds of `peerlight.proto`: address, status, issuer, front door, error.
     pub attributes: Vec<(&'static str, String)>,
+}
+
+impl Sample {
+    /// The same with how late the probe left: handed to the kernel at `handed`, meant for `due`. What never left, or was
+    /// touched by a clock step, has no such time.
+    #[must_use]
+    pub fn left(mut self, handed: Instant, due: Instant) -> Self {
+        let late = handed.saturating_duration_since(due);
+        // The last reading is of the whole probe.
+        let outcome = match self.readings.last().map(|reading| reading.outcome) {
+            Some(Outcome::Failed(
+                ending @ (Ending::Skipped | Ending::Voided | Ending::DnsFailed | Ending::SendFailed),
+            )) => Outcome::Failed(ending),
+            Some(Outcome::Failed(_) | Outcome::Answered { .. }) | None => {
+                Outcome::Answered { latency: late, user_latency: late }
+            }
+        };
+        self.readings.push(Reading {
+            metric: Metric::AgentNoise,
+            clock: Clock::User,
+            outcome,
+            http_version: None,
+            handshake: None,
+        });
+        self
+    }
 }
 
 /// One metric of one probe.
@@ -64,4 +93,52 @@ pub struct Stray {
     pub family: Family,
     /// A second reply to a probe of ours, rather than a foreign one.
     pub duplicate: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise_after(outcomes: &[Outcome], late: Duration) -> Outcome {
+        #[expect(clippy::disallowed_methods, reason = "some instant")]
+        let due = Instant::now();
+        let reading = |&outcome: &Outcome| Reading {
+            metric: Metric::IcmpRtt,
+            clock: Clock::Kernel,
+            outcome,
+            http_version: None,
+            handshake: None,
+        };
+        let sample = Sample {
+            family: Family::V4,
+            path: Path::Direct,
+            address: None,
+            readings: outcomes.iter().map(reading).collect(),
+            attributes: Vec::new(),
+        };
+        let readings = sample.left(due + late, due).readings;
+        let noise = readings.last().unwrap();
+        assert_eq!(
+            (noise.metric, noise.clock, readings.len()),
+            (Metric::AgentNoise, Clock::User, outcomes.len() + 1)
+        );
+        noise.outcome
+    }
+
+    #[test]
+    fn whatever_left_has_a_noise_whatever_became_of_it_and_nothing_else_has() {
+        let late = Duration::from_millis(7);
+        let left = Outcome::Answered { latency: late, user_latency: late };
+        let failed = Outcome::Failed;
+        for ending in [Ending::Lost, Ending::Late, Ending::Refused, Ending::Retransmitted] {
+            assert_eq!(noise_after(&[failed(ending)], late), left);
+        }
+        assert_eq!(noise_after(&[left], late), left);
+        for ending in [Ending::Skipped, Ending::Voided, Ending::DnsFailed, Ending::SendFailed] {
+            assert_eq!(noise_after(&[failed(ending)], late), failed(ending));
+        }
+        // A target that is an address needs no lookup, and the whole counts.
+        assert_eq!(noise_after(&[failed(Ending::Skipped), left], late), left);
+        assert_eq!(noise_after(&[left, failed(Ending::Voided)], late), failed(Ending::Voided));
+    }
 }

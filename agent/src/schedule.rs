@@ -78,6 +78,8 @@ pub struct Turn {
     pub entry: Arc<Entry>,
     /// Its scheduled instant: what decides the interval that it belongs to.
     pub scheduled: Timestamp,
+    /// The tick at which it was to be taken.
+    pub due: Timestamp,
 }
 
 /// Turns that were missed: `count` of them, from `first` in steps of the entry's interval.
@@ -154,11 +156,7 @@ impl Schedule {
 
     /// When to ask again: at the first tick at which there is a turn to take.
     pub fn next_tick(&self) -> Option<Timestamp> {
-        let next = self.next()?;
-        let tick = i64::try_from(self.tick.as_micros()).unwrap_or(i64::MAX);
-        let before = next.as_micros().rem_euclid(tick);
-        let wait = if before == 0 { 0 } else { tick - before };
-        Some(Timestamp::from_micros(next.as_micros().saturating_add(wait)))
+        Some(tick_of(self.next()?, self.tick))
     }
 
     /// What is due at `now`; each turn is reported once.
@@ -167,7 +165,7 @@ impl Schedule {
         while let Some(mut first) = self.queue.peek_mut() {
             let Reverse((next, place)) = *first;
             let Some(slot) = self.slots.get_mut(place).filter(|_| next <= now) else { break };
-            slot.take(now, &mut due);
+            slot.take(now, self.tick, &mut due);
             *first = Reverse((slot.next, place));
         }
         due
@@ -184,7 +182,7 @@ impl Schedule {
 }
 
 impl Slot {
-    fn take(&mut self, now: Timestamp, due: &mut Due) {
+    fn take(&mut self, now: Timestamp, tick: Duration, due: &mut Due) {
         let step = self.entry.interval_us();
         let passed = now.micros_after(self.next) / step;
         let last = Timestamp::from_micros(self.next.as_micros() + passed * step);
@@ -201,10 +199,22 @@ impl Slot {
             });
         }
         if in_time {
-            due.turns.push(Turn { entry: Arc::clone(&self.entry), scheduled: last });
+            due.turns.push(Turn {
+                entry: Arc::clone(&self.entry),
+                scheduled: last,
+                due: tick_of(last, tick),
+            });
         }
         self.next = Timestamp::from_micros(last.as_micros() + step);
     }
+}
+
+/// The first tick at or after `turn`.
+fn tick_of(turn: Timestamp, tick: Duration) -> Timestamp {
+    let tick = i64::try_from(tick.as_micros()).unwrap_or(i64::MAX);
+    let before = turn.as_micros().rem_euclid(tick);
+    let wait = if before == 0 { 0 } else { tick - before };
+    Timestamp::from_micros(turn.as_micros().saturating_add(wait))
 }
 
 /// The first turn of `entry` at or after `now`.

@@ -12,6 +12,7 @@ mod interval;
 mod latency;
 mod loss;
 mod milliseconds;
+mod noise;
 mod question;
 pub mod render;
 mod tally;
@@ -21,6 +22,7 @@ pub use group::Group;
 pub use interval::{Bounds, LatencyBounds};
 pub use latency::{Jitter, Latency};
 pub use loss::Loss;
+pub use noise::AgentNoise;
 pub use question::{DEFAULT_LAST, Dimension, MAX_SLOTS, MAX_SPAN, Question, QuestionError};
 
 use crate::{
@@ -29,7 +31,7 @@ use crate::{
     store::{Presence, Row},
 };
 use group::{GroupKey, Names};
-use peerlight_proto::{metric::Metric, series::Series, time::Timestamp};
+use peerlight_proto::{histogram::Histogram, metric::Metric, series::Series, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 use tally::Tally;
@@ -150,6 +152,9 @@ pub struct ReportRow {
     pub latency_interval_ms: LatencyBounds,
     /// Differences of consecutive answered probes; null where the metric has no jitter or no pair was answered.
     pub jitter_ms: Option<Jitter>,
+    /// How late the probes of the group left their machines, of all its metrics; null where no agent told. What the kernel
+    /// timed is hardly touched by it, what the agent's own clock timed is.
+    pub agent_noise_ms: Option<AgentNoise>,
     /// Answered probes by the clock that timed them.
     pub clocks: Clocks,
     /// Answers beyond the histogram's 60 s, counted as 60 s.
@@ -184,6 +189,7 @@ pub fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> R
         evidence.registrations.iter().map(|entry| (entry.id, entry)).collect();
     let names = Names::new(&question.by, &registrations, evidence.presence, evidence.rows);
     let mut tallies: BTreeMap<(GroupKey, Metric, Option<Timestamp>), Tally> = BTreeMap::new();
+    let mut noise: BTreeMap<(GroupKey, Option<Timestamp>), Histogram> = BTreeMap::new();
     for row in evidence.rows {
         let registration = registrations.get(&row.key.registration).copied();
         if !registration.is_none_or(|entry| question.wants(entry))
@@ -196,6 +202,9 @@ pub fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> R
         let slot = question.step.map(|_| row.slot);
         if question.wants_metric(row.key.metric) {
             tallies.entry((group.clone(), row.key.metric, slot)).or_default().add(row, count_declared);
+        }
+        if row.key.metric == Metric::AgentNoise && tally::counts(row.key.attribution, count_declared) {
+            noise.entry((group.clone(), slot)).or_default().merge(&row.totals.histogram);
         }
         if let Metric::Jitter(_) = row.key.metric
             && let Some(base) = base_of(row.key.metric).filter(|base| question.wants_metric(*base))
@@ -213,7 +222,14 @@ pub fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> R
         intervals: INTERVALS.to_owned(),
         rows: tallies
             .into_iter()
-            .map(|((group, metric, slot), tally)| tally.into_row(slot, names.group(&group), metric))
+            .map(|((group, metric, slot), tally)| {
+                let about = names.group(&group);
+                let beside = noise.get(&(group, slot)).filter(|_| metric != Metric::AgentNoise);
+                ReportRow {
+                    agent_noise_ms: beside.and_then(AgentNoise::of),
+                    ..tally.into_row(slot, about, metric)
+                }
+            })
             .collect(),
     }
 }

@@ -31,6 +31,9 @@ pub enum Metric {
     DnsLookup,
     /// UDP echo, request to reply.
     UdpRtt,
+    /// How much later than meant a probe left the agent's machine: tells a busy machine from a bad path. Every target has
+    /// its own, for it is the machine's at the moments that this target was probed.
+    AgentNoise,
     /// The jitter of a network metric: |x(i) - x(i-1)| of consecutive answered probes (RFC 3393), reset over a loss or gap.
     Jitter(NetworkMetric),
 }
@@ -70,7 +73,7 @@ fn metric_names() -> String {
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::IcmpRtt,
         Self::TcpConnect,
         Self::HttpsDns,
@@ -83,6 +86,7 @@ impl Metric {
         Self::HttpsTotal,
         Self::DnsLookup,
         Self::UdpRtt,
+        Self::AgentNoise,
         Self::Jitter(NetworkMetric::IcmpRtt),
         Self::Jitter(NetworkMetric::TcpConnect),
         Self::Jitter(NetworkMetric::HttpsTcp),
@@ -107,6 +111,7 @@ impl Metric {
             Self::HttpsTotal => "https.total",
             Self::DnsLookup => "dns.lookup",
             Self::UdpRtt => "udp.rtt",
+            Self::AgentNoise => "agent.noise",
             Self::Jitter(NetworkMetric::IcmpRtt) => "icmp.rtt.jitter",
             Self::Jitter(NetworkMetric::TcpConnect) => "tcp.connect.jitter",
             Self::Jitter(NetworkMetric::HttpsTcp) => "https.tcp.jitter",
@@ -132,6 +137,7 @@ impl Metric {
             | Self::HttpsTransfer
             | Self::HttpsLocal
             | Self::HttpsTotal
+            | Self::AgentNoise
             | Self::Jitter(_) => None,
         }
     }

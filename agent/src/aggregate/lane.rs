@@ -184,7 +184,8 @@ impl Lane {
                 Ok(latency_us) => series.answer(latency_us, recorder),
                 Err(failed) => series.count(failed),
             }
-            for (kind, value) in &attributes {
+            // How a probe left says nothing of whom it met.
+            for (kind, value) in attributes.iter().filter(|_| reading.metric != Metric::AgentNoise) {
                 series.note(kind, value);
             }
             if let Some(jitter) = reading.metric.jitter() {
@@ -244,11 +245,11 @@ fn attributes_of(sample: &Sample) -> Vec<(&'static str, String)> {
     attributes
 }
 
-/// The metrics of a probe.
+/// The metrics of a probe, and of how it left.
 fn metrics_of(probe: &ProbeKind, path: Path) -> &'static [Metric] {
     match probe {
-        ProbeKind::Icmp => &[Metric::IcmpRtt],
-        ProbeKind::Tcp { .. } => &[Metric::TcpConnect],
+        ProbeKind::Icmp => &[Metric::IcmpRtt, Metric::AgentNoise],
+        ProbeKind::Tcp { .. } => &[Metric::TcpConnect, Metric::AgentNoise],
         ProbeKind::Https { .. } if path == Path::Proxy => &[
             Metric::HttpsDns,
             Metric::HttpsTcp,
@@ -258,6 +259,7 @@ fn metrics_of(probe: &ProbeKind, path: Path) -> &'static [Metric] {
             Metric::HttpsTransfer,
             Metric::HttpsLocal,
             Metric::HttpsTotal,
+            Metric::AgentNoise,
         ],
         ProbeKind::Https { .. } => &[
             Metric::HttpsDns,
@@ -267,8 +269,9 @@ fn metrics_of(probe: &ProbeKind, path: Path) -> &'static [Metric] {
             Metric::HttpsTransfer,
             Metric::HttpsLocal,
             Metric::HttpsTotal,
+            Metric::AgentNoise,
         ],
-        ProbeKind::Dns => &[Metric::DnsLookup],
-        ProbeKind::Udp { .. } => &[Metric::UdpRtt],
+        ProbeKind::Dns => &[Metric::DnsLookup, Metric::AgentNoise],
+        ProbeKind::Udp { .. } => &[Metric::UdpRtt, Metric::AgentNoise],
     }
 }

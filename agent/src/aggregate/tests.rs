@@ -7,12 +7,16 @@ use crate::{
 };
 use peerlight_proto::{
     measurement::Ending,
-    metric::Metric,
+    metric::{Metric, NetworkMetric},
     series::{Clock, Path},
     target::Target,
 };
 use proptest::prelude::*;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -32,7 +36,13 @@ fn entry() -> Arc<Entry> {
     Arc::new(Entry::new(target, Family::V4, SECOND))
 }
 
+fn turn(entry: &Arc<Entry>, scheduled: Timestamp) -> Turn {
+    Turn { entry: Arc::clone(entry), scheduled, due: scheduled }
+}
+
 fn sample(outcome: Outcome) -> Sample {
+    #[expect(clippy::disallowed_methods, reason = "any instant: the probe left when it was meant to")]
+    let at = Instant::now();
     Sample {
         family: Family::V4,
         path: Path::Direct,
@@ -46,6 +56,7 @@ fn sample(outcome: Outcome) -> Sample {
         }],
         attributes: vec![],
     }
+    .left(at, at)
 }
 
 fn answered(latency_us: u64) -> Sample {
@@ -62,7 +73,7 @@ fn row(closed: &ClosedInterval, metric: &str) -> Row {
 fn an_interval_closes_at_its_end_plus_the_deadline_and_bears_the_observed_address() {
     let (mut aggregate, entry) = (aggregate(10), entry());
     for second in 0..10_u32 {
-        let id = aggregate.begin(&Turn { entry: Arc::clone(&entry), scheduled: START.plus(SECOND * second) });
+        let id = aggregate.begin(&turn(&entry, START.plus(SECOND * second)));
         assert!(aggregate.end(id, Some(answered(1_000 + u64::from(second) * 10))));
     }
     let observed = BTreeMap::from([(Family::V4, (IpAddr::from([192, 0, 2, 9]), START))]);
@@ -84,11 +95,8 @@ fn an_interval_closes_at_its_end_plus_the_deadline_and_bears_the_observed_addres
 #[test]
 fn jitter_compares_neighbours_in_order_and_never_across_a_loss() {
     let (mut aggregate, entry) = (aggregate(10), entry());
-    let ids: Vec<_> = (0..5_u32)
-        .map(|second| {
-            aggregate.begin(&Turn { entry: Arc::clone(&entry), scheduled: START.plus(SECOND * second) })
-        })
-        .collect();
+    let ids: Vec<_> =
+        (0..5_u32).map(|second| aggregate.begin(&turn(&entry, START.plus(SECOND * second)))).collect();
     // Out of order; the third is lost.
     let latencies = [1_000, 1_300, 0, 5_000, 5_100];
     for index in [4, 1, 3, 0] {
@@ -104,7 +112,7 @@ fn jitter_compares_neighbours_in_order_and_never_across_a_loss() {
 #[test]
 fn a_sample_for_a_closed_interval_is_counted_as_stale_and_never_folded() {
     let (mut aggregate, entry) = (aggregate(1), entry());
-    let id = aggregate.begin(&Turn { entry, scheduled: START });
+    let id = aggregate.begin(&turn(&entry, START));
     let due = START.plus(SECOND + DEADLINE);
     assert!(aggregate.close(due, &Surroundings::default()).is_empty(), "a turn is open: the grace runs");
     assert_eq!(aggregate.next_close(), Some(due.plus(GRACE)));
@@ -118,7 +126,7 @@ fn a_sample_for_a_closed_interval_is_counted_as_stale_and_never_folded() {
 #[test]
 fn a_kernel_time_longer_than_we_waited_voids_the_probe() {
     let (mut aggregate, entry) = (aggregate(1), entry());
-    let id = aggregate.begin(&Turn { entry, scheduled: START });
+    let id = aggregate.begin(&turn(&entry, START));
     let hour = Outcome::Answered { latency: Duration::from_hours(1), user_latency: Duration::from_millis(9) };
     aggregate.end(id, Some(sample(hour)));
     let closed = aggregate.close_all(&Surroundings::default());
@@ -129,7 +137,7 @@ fn a_kernel_time_longer_than_we_waited_voids_the_probe() {
 #[test]
 fn a_target_without_an_address_of_the_family_has_no_series() {
     let (mut aggregate, entry) = (aggregate(1), entry());
-    let id = aggregate.begin(&Turn { entry: Arc::clone(&entry), scheduled: START });
+    let id = aggregate.begin(&turn(&entry, START));
     aggregate.end(id, None);
     aggregate.skip(&Missed { entry, first: START.plus(SECOND), count: 3 });
     assert_eq!(aggregate.close_all(&Surroundings::default()), []);
@@ -138,7 +146,7 @@ fn a_target_without_an_address_of_the_family_has_no_series() {
 #[test]
 fn a_stray_is_counted_outside_the_identity() {
     let (mut aggregate, entry) = (aggregate(10), entry());
-    let id = aggregate.begin(&Turn { entry: Arc::clone(&entry), scheduled: START });
+    let id = aggregate.begin(&turn(&entry, START));
     aggregate.end(id, Some(answered(5)));
     for duplicate in [true, false, true] {
         let stray = Stray { target: entry.id, metric: Metric::IcmpRtt, family: Family::V4, duplicate };
@@ -215,7 +223,7 @@ proptest! {
                     if let Outcome::Answered { latency, user_latency } = outcome && latency == user_latency {
                         answers.insert(latency_us.min(60_000_000));
                     }
-                    let id = aggregate.begin(&Turn { entry: Arc::clone(&entry), scheduled: now });
+                    let id = aggregate.begin(&turn(&entry, now));
                     awaited.push((round + u32::from(delay), id, outcome));
                     turns += 1;
                     now = now.plus(SECOND);
@@ -246,24 +254,24 @@ proptest! {
             sessions.last_mut().unwrap().extend(aggregate.close(now, &around));
         }
         sessions.last_mut().unwrap().extend(aggregate.close_all(&around));
-        let (mut scheduled, mut jitter_scheduled) = (0, 0);
+        let mut scheduled = BTreeMap::new();
         for closed in &sessions {
             let intervals: BTreeSet<_> = closed.iter().map(|closed| closed.interval).collect();
             prop_assert_eq!(intervals.len(), closed.len(), "an interval was emitted twice");
             for row in closed.iter().flat_map(|closed| &closed.rows) {
                 prop_assert!(row.counters.identity_holds(), "{:?}", row.counters);
                 prop_assert_eq!(row.histogram.count(), row.counters.answered);
+                *scheduled.entry(row.series.key.metric).or_insert(0) += row.counters.scheduled;
                 if row.series.key.metric == Metric::IcmpRtt {
-                    scheduled += row.counters.scheduled;
                     for time in [row.histogram.min_us(), row.histogram.max_us()].into_iter().flatten() {
                         prop_assert!(answers.contains(&time), "{} µs was never measured", time);
                     }
-                } else {
-                    jitter_scheduled += row.counters.scheduled;
                 }
             }
         }
-        prop_assert_eq!(scheduled + uncounted, turns);
-        prop_assert_eq!(scheduled, jitter_scheduled);
+        let jitter = Metric::Jitter(NetworkMetric::IcmpRtt);
+        for metric in [Metric::IcmpRtt, Metric::AgentNoise, jitter] {
+            prop_assert_eq!(scheduled.get(&metric).unwrap_or(&0) + uncounted, turns, "{}", metric);
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     probe::{Launch, Probe},
     sample::{Sample, Stray},
     schedule::{Entry, Missed, Schedule, Turn},
-    status::Board,
+    status::{Board, Noise},
     targets::Selector,
 };
 use peerlight_proto::{
@@ -169,6 +169,7 @@ impl Measure {
 
     fn take_turns(&mut self, now: Timestamp) {
         let due = self.schedule.due(now);
+        let this_instant = Instant::now().into_std();
         let (mut taken, mut skipped) = (0, 0);
         for missed in due.missed {
             skipped += missed.count;
@@ -178,7 +179,8 @@ impl Measure {
         for turn in &due.turns {
             if self.aggregate.in_flight() < MAX_IN_FLIGHT {
                 taken += 1;
-                launches.push(launch(turn, self.aggregate.begin(turn), &self.landing));
+                let meant = this_instant.checked_sub(now.since(turn.due)).unwrap_or(this_instant);
+                launches.push(launch(turn, meant, self.aggregate.begin(turn), &self.landing));
             } else {
                 skipped += 1;
                 self.aggregate.skip(&Missed {
@@ -222,6 +224,9 @@ impl Measure {
 
     async fn hand_on(&self, closed: Vec<ClosedInterval>) {
         for interval in closed {
+            if let Some(noise) = Noise::of(&interval) {
+                self.parts.board.update(|status| status.measuring.noise = Some(noise));
+            }
             let closed = Closed { session: self.session, interval };
             if self.parts.closed.send(closed).await.is_err() {
                 tracing::error!("the spool is gone; an interval is lost");
@@ -243,13 +248,19 @@ impl Measure {
     }
 }
 
-fn launch<'a>(turn: &'a Turn, id: TurnId, landing: &mpsc::UnboundedSender<Landed>) -> Launch<'a> {
+fn launch<'a>(
+    turn: &'a Turn,
+    due: std::time::Instant,
+    id: TurnId,
+    landing: &mpsc::UnboundedSender<Landed>,
+) -> Launch<'a> {
     let landing = landing.clone();
     Launch {
         target: &turn.entry.target,
         id: turn.entry.id,
         family: turn.entry.family,
         path: turn.entry.path,
+        due,
         landing: Box::new(move |sample| {
             // At the end of this process nobody counts any more.
             let _ended = landing.send((id, sample));

@@ -22,6 +22,8 @@ pub(crate) struct Exchange {
     pub(crate) outcome: Outcome,
     /// What went wrong, in words.
     pub(crate) error: Option<String>,
+    /// When its request was handed to the kernel, where the engine says so.
+    pub(crate) handed: Option<Instant>,
 }
 
 impl Exchange {
@@ -29,11 +31,11 @@ impl Exchange {
     /// where there is one.
     pub(crate) fn timed(stamped: Option<(Clock, i64)>, user: Duration, timeout: Duration) -> Self {
         let Some((clock, nanos)) = stamped else {
-            return Self { clock: Clock::User, outcome: judge(user, user, timeout), error: None };
+            return Self { outcome: judge(user, user, timeout), ..Self::lost(Clock::User) };
         };
         match u64::try_from(nanos).map(Duration::from_nanos) {
             Ok(latency) if latency <= user + MARGIN => {
-                Self { clock, outcome: judge(latency, user, timeout), error: None }
+                Self { outcome: judge(latency, user, timeout), ..Self::lost(clock) }
             }
             _ => Self::failed(
                 clock,
@@ -45,12 +47,18 @@ impl Exchange {
 
     /// An exchange without an answer and without anything to say about it.
     pub(crate) fn lost(clock: Clock) -> Self {
-        Self { clock, outcome: Outcome::Failed(Ending::Lost), error: None }
+        Self { clock, outcome: Outcome::Failed(Ending::Lost), error: None, handed: None }
     }
 
     /// An exchange that failed.
     pub(crate) fn failed(clock: Clock, ending: Ending, error: impl Display) -> Self {
-        Self { clock, outcome: Outcome::Failed(ending), error: Some(clip(&error.to_string())) }
+        let error = Some(clip(&error.to_string()));
+        Self { outcome: Outcome::Failed(ending), error, ..Self::lost(clock) }
+    }
+
+    /// The same of a request that was handed to the kernel at `handed`.
+    pub(crate) fn handed_at(self, handed: Instant) -> Self {
+        Self { handed: Some(handed), ..self }
     }
 
     /// As the reading of a metric that no HTTP version or handshake distinguishes.

@@ -184,3 +184,27 @@ async fn clock_steps_and_a_suspend_yield_no_negative_giant_or_doubled_value() {
     assert_eq!(total.answered + total.voided + total.skipped, total.scheduled);
     assert!(total.voided <= 6, "{total:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn how_late_probes_left_travels_with_what_they_measured() {
+    let state = tempfile::tempdir().unwrap();
+    let (batches, status) = live(state.path(), Duration::from_secs(4), |_, _| {}).await;
+    let mut scheduled = std::collections::BTreeMap::<_, BTreeSet<_>>::new();
+    for batch in &batches {
+        for measurement in &batch.measurements {
+            let series = &batch.series[usize::try_from(measurement.series).unwrap()];
+            assert_eq!(measurement.counters.network_lost(), 0);
+            scheduled
+                .entry(measurement.interval)
+                .or_default()
+                .insert((series.key.metric, measurement.counters.scheduled));
+        }
+    }
+    assert!(scheduled.len() >= 3);
+    for (interval, metrics) in &scheduled {
+        let turns: BTreeSet<_> = metrics.iter().map(|(_, turns)| turns).collect();
+        assert_eq!(turns.len(), 1, "{interval:?}: {metrics:?}");
+        assert!(metrics.iter().any(|(metric, _)| *metric == Metric::AgentNoise), "{metrics:?}");
+    }
+    assert!(status.measuring.noise.is_some_and(|noise| noise.probes > 0));
+}

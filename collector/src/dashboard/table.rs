@@ -181,7 +181,12 @@ fn notes(row: &ReportRow) -> Vec<String> {
         (row.declared_uncounted, "declared, not counted"),
         (row.off_prefix, "off prefix, not counted"),
     ];
-    all.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
+    let counted = all.into_iter().filter(|(count, _)| *count > 0);
+    let busy = row.agent_noise_ms.and_then(|noise| noise.busy());
+    counted
+        .map(|(count, what)| format!("{count} {what}"))
+        .chain(busy.map(|late| format!("agent busy: probes left up to {} ms late", figure::ms(late))))
+        .collect()
 }
 
 fn percentiles(latency: &Latency) -> Vec<String> {

@@ -76,7 +76,7 @@ pub struct Question {
     pub last: Option<Duration>,
     /// What rows are grouped by, in the order of their columns.
     pub by: Vec<Dimension>,
-    /// Only these metrics; empty means every one but jitters, which stand beside what they are the jitter of.
+    /// Only these metrics; empty means every one but jitters and noise, which stand beside the others.
     pub metrics: BTreeSet<Metric>,
     /// Only these providers; empty means every one, as below.
     pub providers: BTreeSet<String>,
@@ -149,7 +149,8 @@ impl Question {
 
     /// What the store is asked: everything that may belong to the answer.
     pub fn query(&self, registrations: &[Registration]) -> Query {
-        let metrics = self.metrics.iter().flat_map(|metric| [Some(*metric), metric.jitter()]).flatten();
+        let beside = |metric: &Metric| [Some(*metric), metric.jitter(), Some(Metric::AgentNoise)];
+        let metrics = self.metrics.iter().flat_map(beside).flatten();
         let filtered = !(self.providers.is_empty() && self.locations.is_empty() && self.sites.is_empty());
         let chosen = || registrations.iter().filter(|registration| self.wants(registration));
         Query {
@@ -190,7 +191,7 @@ impl Question {
     /// Whether rows of this metric are in the report.
     pub fn wants_metric(&self, metric: Metric) -> bool {
         if self.metrics.is_empty() {
-            !matches!(metric, Metric::Jitter(_))
+            !matches!(metric, Metric::Jitter(_) | Metric::AgentNoise)
         } else {
             self.metrics.contains(&metric)
         }

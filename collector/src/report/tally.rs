@@ -96,6 +96,7 @@ impl Tally {
             latency_incl_loss_ms: including_loss(&self.histogram, counters.network_lost()),
             latency_interval_ms: intervals(&self.histogram),
             jitter_ms: jitter(&self.jitter),
+            agent_noise_ms: None,
             clocks: self.clocks,
             overflow: self.histogram.overflow(),
             verified: self.verified,
@@ -109,7 +110,7 @@ impl Tally {
 }
 
 /// Whether a report counts measurements of this attribution.
-fn counts(attribution: Attribution, count_declared: bool) -> bool {
+pub(super) fn counts(attribution: Attribution, count_declared: bool) -> bool {
     match attribution {
         Attribution::Verified => true,
         Attribution::Declared => count_declared,

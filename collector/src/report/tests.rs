@@ -75,6 +75,33 @@ fn jitter_stands_beside_its_metric_and_is_a_row_only_when_asked_for() {
 }
 
 #[test]
+fn noise_stands_beside_every_metric_of_its_group_and_is_a_row_only_when_asked_for() {
+    let noise = series(Metric::AgentNoise, "edge");
+    let rows = [
+        row(1, &series(Metric::TcpConnect, "edge"), &[5_000; 100], 0),
+        row(1, &noise, &[250_000; 100], 0),
+        attributed(row(1, &noise, &[9_000_000; 50], 0), Attribution::OffPrefix),
+        row(2, &series(Metric::TcpConnect, "edge"), &[5_000; 100], 0),
+    ];
+    let registrations = [registration(1, "Aurora", "GB-LND"), registration(2, "Borealis", "GB-LND")];
+    let evidence = Evidence { rows: &rows, registrations: &registrations, ..Evidence::default() };
+    let report = answer(&question(&[Dimension::Provider]), &evidence, NOW);
+    let [aurora, borealis] = report.rows.as_slice() else { panic!("{report:?}") };
+    let beside = aurora.agent_noise_ms.unwrap();
+    assert_eq!((beside.p50, beside.p99), (Some(250.0), Some(250.0)));
+    assert_eq!((beside.busy(), borealis.agent_noise_ms), (Some(250.0), None));
+    assert!(
+        render::table::render(&report, None).contains("Agents were busy: probes left up to 250.0 ms late.")
+    );
+    let asked =
+        Question { metrics: BTreeSet::from([Metric::AgentNoise]), ..question(&[Dimension::Provider]) };
+    let report = answer(&asked, &evidence, NOW);
+    let [row] = report.rows.as_slice() else { panic!("{report:?}") };
+    assert_eq!((row.metric, row.latency_ms.p50, row.agent_noise_ms), (Metric::AgentNoise, Some(250.0), None));
+    assert!(asked.query(&registrations).metrics.contains(&Metric::AgentNoise));
+}
+
+#[test]
 fn an_agent_that_fell_silent_is_a_row_with_no_coverage() {
     let tcp = series(Metric::TcpConnect, "edge");
     let registrations = [registration(1, "Aurora", "GB-LND")];
@@ -201,6 +228,7 @@ fn full() -> Report {
     let rows = [
         off_clock,
         row(1, &jitter, &[340; 199], 0),
+        row(1, &series(Metric::AgentNoise, "edge"), &[180; 203], 0),
         row(2, &tcp, &times(21_000), 0),
         attributed(row(2, &tcp, &[9_000; 12], 0), Attribution::OffPrefix),
         row(3, &tcp, &[14_000; 15], 0),
@@ -244,7 +272,8 @@ fn leaves(value: &serde_json::Value) -> usize {
 #[test]
 fn csv_and_the_wide_table_hold_every_figure_of_a_row() {
     let report = full();
-    let row = report.rows.iter().find(|row| row.jitter_ms.is_some() && row.latency_interval_ms.p95.is_some());
+    let row =
+        report.rows.iter().find(|row| row.agent_noise_ms.is_some() && row.latency_interval_ms.p95.is_some());
     let figures = leaves(&serde_json::to_value(row.unwrap()).unwrap());
     let csv = render::csv::render(&report).unwrap();
     assert_eq!(csv.lines().next().unwrap().split(',').count(), figures, "{csv}");

@@ -101,7 +101,15 @@ async fn peerlight(course: &Course, icmp_engine: IcmpEngine, ca: PathBuf) -> any
                 let times = sample.map(|sample| times_of(&sample, metrics));
                 let _ended = landing.send((number, times));
             };
-            Launch { target, id: *id, family: Family::V4, path: Path::Direct, landing: Box::new(landing) }
+            let due = (start + tick).into_std();
+            Launch {
+                target,
+                id: *id,
+                family: Family::V4,
+                path: Path::Direct,
+                due,
+                landing: Box::new(landing),
+            }
         });
         let launches = launches.collect();
         Arc::clone(&prober).launch(launches, PATIENCE);

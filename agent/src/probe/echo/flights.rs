@@ -38,6 +38,8 @@ pub(super) struct Took {
     pub(super) stamped: Option<(Clock, i64)>,
     /// Until this process looked.
     pub(super) user: Duration,
+    /// When the request was handed to the kernel.
+    pub(super) handed: Instant,
 }
 
 /// What a reply turned out to be.
@@ -162,7 +164,8 @@ impl<L> Flights<L> {
             Some(left) => (Clock::Kernel, came - left),
             None => (Clock::User, came - request.handed.stamp),
         });
-        let took = Took { stamped, user: now.saturating_duration_since(request.handed.at) };
+        let handed = request.handed.at;
+        let took = Took { stamped, user: now.saturating_duration_since(handed), handed };
         Some(Match::First(self.end(place), took))
     }
 

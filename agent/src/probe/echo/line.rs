@@ -168,7 +168,7 @@ impl Line {
             Incoming::Reply(token) => self.flights.replied(token, Notes::read(message.controls()).stamp, now),
         };
         let (target, duplicate) = match matched.unwrap_or_else(|| self.flights.foreign(message.from)) {
-            Match::First(Some(landing), took) => return landing(self.judge(took)),
+            Match::First(Some(landing), took) => return landing(self.judge(took).handed_at(took.handed)),
             Match::First(None, _) | Match::Unknown => return,
             Match::Duplicate(target) => (target, true),
             Match::Foreign(target) => (target, false),
@@ -201,11 +201,12 @@ impl Line {
         for overdue in self.flights.overdue(self.deadline + MARGIN, now) {
             // What this machine dropped, the network did not lose.
             let ours = self.overflowed.is_some_and(|noticed| noticed >= overdue.handed);
-            (overdue.landing)(if ours {
+            let exchange = if ours {
                 Exchange::failed(CLOCK, Ending::Voided, "the socket's receive buffer overflowed meanwhile")
             } else {
                 Exchange::lost(CLOCK)
-            });
+            };
+            (overdue.landing)(exchange.handed_at(overdue.handed));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::probe::{
     Landing, Launch,
     addressing::Choice,
     echo::{Echoes, Request},
-    exchange::Exchange,
+    exchange::{Exchange, now},
     icmp::Engine,
     launch_alone,
     watch::Watch,
@@ -22,7 +22,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The requests of each socket.
@@ -42,6 +42,10 @@ struct Awaited {
     watch: Arc<Watch>,
     /// Whose address is watched, because it is a name.
     watched: Option<Target>,
+    /// When it was meant to leave …
+    due: Instant,
+    /// … and when it was on its way to the engine, which mostly sends at once.
+    under_way: Instant,
     landing: Landing,
 }
 
@@ -51,24 +55,26 @@ impl Awaited {
         if let Some(target) = &self.watched {
             self.watch.see(target, &mut sample);
         }
-        (self.landing)(Some(sample));
+        let handed = exchange.handed.unwrap_or(self.under_way);
+        (self.landing)(Some(sample.left(handed, self.due)));
     }
 }
 
 /// Launches each.
 pub(super) fn launch(prober: &Arc<Prober>, launches: Vec<Launch<'_>>, patience: Duration) {
-    let mut batch = Batch::new();
+    let (mut batch, under_way) = (Batch::new(), now());
     for launch in launches {
         let echo = prober.echo(launch.target, launch.family).filter(|_| launch.path == Path::Direct);
         let Some((metric, port)) = echo else {
             launch_alone(Arc::clone(prober), launch, patience);
             continue;
         };
-        let Launch { target, id, family, landing, path: _direct } = launch;
+        let Launch { target, id, family, due, landing, path: _direct } = launch;
         let literal = target.address.ip();
         let watched = literal.is_none().then(|| target.clone());
         let watch = Arc::clone(&prober.watch);
-        let echo = Echo { port, id, awaited: Awaited { metric, family, watch, watched, landing } };
+        let echo =
+            Echo { port, id, awaited: Awaited { metric, family, watch, watched, due, under_way, landing } };
         if let Some(address) = literal {
             let choice = prober.addressing.literal(target, address, family);
             prober.aim(echo, choice, &mut batch);

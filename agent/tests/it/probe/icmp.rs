@@ -1,9 +1,13 @@
 //! ICMP echo over loopback, in both engines and families.
 
 use super::{attribute, ending, latency, only, probe_with, settings, target};
-use peerlight_agent::probe::{IcmpEngine, Landing, Launch, Probe as _, ProbeSettings, Prober};
+use peerlight_agent::{
+    probe::{IcmpEngine, Landing, Launch, Probe as _, ProbeSettings, Prober},
+    sample::{Reading, Sample},
+};
 use peerlight_proto::{
     measurement::Ending,
+    metric::Metric,
     series::{Clock, Family, Path},
 };
 use std::{net::Ipv4Addr, time::Duration};
@@ -64,10 +68,11 @@ async fn probes_that_are_launched_together_land_each_once() {
     targets.push(target("127.0.0.1", &format!("udp:{closed}")));
     targets.push(target("::1", "icmp"));
     let (landing, mut landed) = tokio::sync::mpsc::unbounded_channel();
+    let due = tokio::time::Instant::now().into_std();
     let launches = targets.iter().enumerate().map(|(number, target)| {
         let landing = landing.clone();
         let landing: Landing = Box::new(move |sample| landing.send((number, sample)).unwrap());
-        Launch { target, id: target.id(), family: Family::V4, path: Path::Direct, landing }
+        Launch { target, id: target.id(), family: Family::V4, path: Path::Direct, due, landing }
     });
     let launches = launches.collect();
     drop(landing);
@@ -78,11 +83,17 @@ async fn probes_that_are_launched_together_land_each_once() {
         assert!(samples[number].replace(sample).is_none(), "{number} landed twice");
     }
     let samples: Vec<_> = samples.into_iter().map(Option::unwrap).collect();
-    for sample in &samples[..150] {
-        latency(only(sample.as_ref().unwrap()));
+    let readings = |number: usize| -> [Reading; 2] {
+        let sample: &Sample = samples[number].as_ref().unwrap();
+        sample.readings.clone().try_into().unwrap()
+    };
+    for number in 0..150 {
+        let [echo, noise] = readings(number);
+        latency(echo);
+        assert_eq!((noise.metric, ending(noise)), (Metric::AgentNoise, Ending::Answered));
     }
-    assert_eq!(ending(only(samples[150].as_ref().unwrap())), Ending::SendFailed, "outside the ceilings");
-    assert_eq!(ending(only(samples[151].as_ref().unwrap())), Ending::Refused);
+    assert_eq!(readings(150).map(ending), [Ending::SendFailed; 2], "outside the ceilings");
+    assert_eq!(readings(151).map(ending), [Ending::Refused, Ending::Answered], "it left");
     assert!(samples[152].is_none(), "no address of the family");
 }
 

@@ -60,10 +60,13 @@ fn everything_that_is_wrong_is_said_at_once() {
 }
 
 #[test]
-fn the_store_is_asked_for_jitter_beside_a_metric() {
+fn the_store_is_asked_for_jitter_and_noise_beside_a_metric() {
     let query = parse("metric=icmp.rtt,https.total").unwrap().query(&[]);
     let jitter = Metric::Jitter(NetworkMetric::IcmpRtt);
-    assert_eq!(query.metrics, BTreeSet::from([Metric::IcmpRtt, Metric::HttpsTotal, jitter]));
+    assert_eq!(
+        query.metrics,
+        BTreeSet::from([Metric::IcmpRtt, Metric::HttpsTotal, Metric::AgentNoise, jitter])
+    );
     assert_eq!(query.registrations, None);
     let question = parse("").unwrap();
     assert!(question.query(&[]).metrics.is_empty());

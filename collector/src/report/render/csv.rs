@@ -49,7 +49,7 @@ const COUNTS: [&str; 15] = [
 ];
 const LOSS: [&str; 3] = ["loss", "loss_low", "loss_high"];
 const LATENCY: [&str; 9] = ["min", "p5", "p50", "p90", "p95", "p99", "p99_9", "max", "mean"];
-const BESIDE: [&str; 15] = [
+const BESIDE: [&str; 17] = [
     "p50_low_ms",
     "p50_high_ms",
     "p95_low_ms",
@@ -57,6 +57,8 @@ const BESIDE: [&str; 15] = [
     "jitter_p50_ms",
     "jitter_p95_ms",
     "jitter_mean_ms",
+    "agent_noise_p50_ms",
+    "agent_noise_p99_ms",
     "clock_kernel",
     "clock_tcp_info",
     "clock_user",
@@ -123,6 +125,8 @@ fn record(row: &ReportRow, by: &[Dimension], slotted: bool) -> Vec<String> {
         (row.latency_interval_ms.p50.unwrap_or_default(), row.latency_interval_ms.p95.unwrap_or_default());
     let jitter = row.jitter_ms.unwrap_or_default();
     record.extend([p50.low, p50.high, p95.low, p95.high, jitter.p50, jitter.p95, jitter.mean].map(cell));
+    let noise = row.agent_noise_ms.unwrap_or_default();
+    record.extend([noise.p50, noise.p99].map(cell));
     let counts = [
         row.clocks.kernel,
         row.clocks.tcp_info,

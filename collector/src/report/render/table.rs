@@ -135,6 +135,14 @@ fn notes(report: &Report) -> String {
             "\nThe clock of an agent that was furthest off the collector's was {off} ms {side}."
         );
     }
+    let busy = report.rows.iter().filter_map(|row| row.agent_noise_ms?.busy());
+    if let Some(latest) = busy.max_by(f64::total_cmp) {
+        let _ = write!(
+            notes,
+            "\nAgents were busy: probes left up to {} ms late. Times by the kernel and tcp_info stand, those by the user clock may be the machine's.",
+            figure::ms(latest)
+        );
+    }
     let null = |latency: &Latency| latency.p50.is_none() || latency.p95.is_none() || latency.p99.is_none();
     if report.rows.iter().any(|row| null(&row.latency_ms)) {
         let _ = write!(notes, "\n`{NONE}`: too few answered probes (p50 needs 10, p95 20, p99 100).");

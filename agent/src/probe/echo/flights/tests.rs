@@ -24,8 +24,8 @@ fn begin(flights: &mut Flights<u32>, at: Instant, landing: u32) -> Token {
     flights.begin(target(1), THERE, COOKIE, handed(at), landing)
 }
 
-fn first(landing: u32, stamped: Option<(Clock, i64)>, user_ms: u64) -> Match<u32> {
-    Match::First(Some(landing), Took { stamped, user: Duration::from_millis(user_ms) })
+fn first(landing: u32, stamped: Option<(Clock, i64)>, user_ms: u64, handed: Instant) -> Match<u32> {
+    Match::First(Some(landing), Took { stamped, user: Duration::from_millis(user_ms), handed })
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn the_first_reply_answers_and_the_second_is_a_duplicate() {
     let later = now + Duration::from_millis(30);
     assert_eq!(
         flights.replied(token, Some(21_000), later),
-        Some(first(5, Some((Clock::Kernel, 20_000)), 30))
+        Some(first(5, Some((Clock::Kernel, 20_000)), 30, now))
     );
     assert_eq!(flights.replied(token, None, later), Some(Match::Duplicate(target(1))));
     assert_eq!((flights.oldest_open(), flights.expected(later)), (None, 0));
@@ -47,8 +47,8 @@ fn the_first_reply_answers_and_the_second_is_a_duplicate() {
 fn without_the_stamp_of_leaving_the_time_is_this_processs_and_without_that_of_coming_there_is_none() {
     let (mut flights, now) = (Flights::new(), start());
     let (one, two) = (begin(&mut flights, now, 1), begin(&mut flights, now, 2));
-    assert_eq!(flights.replied(one, Some(21_000), now), Some(first(1, Some((Clock::User, 20_100)), 0)));
-    assert_eq!(flights.replied(two, None, now), Some(first(2, None, 0)));
+    assert_eq!(flights.replied(one, Some(21_000), now), Some(first(1, Some((Clock::User, 20_100)), 0, now)));
+    assert_eq!(flights.replied(two, None, now), Some(first(2, None, 0, now)));
 }
 
 #[test]
@@ -95,8 +95,14 @@ fn what_could_not_be_sent_leaves_nothing_behind_and_keys_may_start_again() {
     flights.keys_restart();
     let token = begin(&mut flights, now, 7);
     flights.left(0, 1_000);
-    assert_eq!(flights.replied(unsent, Some(21_000), now), Some(first(6, Some((Clock::User, 20_100)), 0)));
-    assert_eq!(flights.replied(token, Some(21_000), now), Some(first(7, Some((Clock::Kernel, 20_000)), 0)));
+    assert_eq!(
+        flights.replied(unsent, Some(21_000), now),
+        Some(first(6, Some((Clock::User, 20_100)), 0, now))
+    );
+    assert_eq!(
+        flights.replied(token, Some(21_000), now),
+        Some(first(7, Some((Clock::Kernel, 20_000)), 0, now))
+    );
 }
 
 #[test]

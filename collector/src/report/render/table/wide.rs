@@ -2,7 +2,7 @@
 
 use super::{Column, NONE, bounded, loss, ms, name, number, text};
 use crate::{
-    report::{Dimension, Jitter, Latency, Report, ReportRow},
+    report::{AgentNoise, Dimension, Jitter, Latency, Report, ReportRow},
     rfc3339,
 };
 
@@ -88,6 +88,11 @@ pub(super) fn columns(report: &Report) -> Vec<Column> {
         number("jitter p50", move |row| jitter(row, |jitter| jitter.p50)),
         number("jitter p95", move |row| jitter(row, |jitter| jitter.p95)),
         number("jitter mean", move |row| jitter(row, |jitter| jitter.mean)),
+    ]);
+    let noise = |row: &ReportRow, of: fn(AgentNoise) -> Option<f64>| ms(row.agent_noise_ms.and_then(of));
+    columns.extend([
+        number("noise p50", move |row| noise(row, |noise| noise.p50)),
+        number("noise p99", move |row| noise(row, |noise| noise.p99)),
     ]);
     columns.extend(BESIDE.map(counted));
     columns.push(number("clock offset", |row| {
