@@ -3,7 +3,16 @@
 //! Interval times come from an [`Anchor`]: the wall clock at the session's start plus the monotonic clock since. So a
 //! session's time never goes back, whatever is done to the wall clock.
 
-use nix::time::{ClockId, clock_gettime};
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod portable;
+
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(not(target_os = "linux"))]
+use portable as platform;
+
 use peerlight_proto::time::Timestamp;
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -93,22 +102,14 @@ fn read_together() -> Reading {
     const CLOSE: Duration = Duration::from_millis(5);
     let mut attempts = 0;
     loop {
-        let monotonic = since_epoch_of(ClockId::CLOCK_MONOTONIC);
-        let wall = since_epoch_of(ClockId::CLOCK_REALTIME);
-        #[cfg(target_os = "linux")]
-        let boottime = since_epoch_of(ClockId::CLOCK_BOOTTIME);
-        #[cfg(not(target_os = "linux"))]
-        let boottime = monotonic;
+        let monotonic = platform::monotonic();
+        let wall = platform::wall();
+        let boottime = platform::boottime();
         attempts += 1;
-        if since_epoch_of(ClockId::CLOCK_MONOTONIC).saturating_sub(monotonic) < CLOSE || attempts == 10 {
+        if platform::monotonic().saturating_sub(monotonic) < CLOSE || attempts == 10 {
             return Reading { wall: Timestamp::default().plus(wall), monotonic, boottime };
         }
     }
-}
-
-/// A clock's value. The clocks above exist on every supported kernel, so this cannot fail.
-fn since_epoch_of(clock: ClockId) -> Duration {
-    clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
 }
 
 /// Where a session's time starts.

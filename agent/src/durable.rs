@@ -1,7 +1,7 @@
 //! Files that are whole or absent: written beside their place, synced, then renamed into it.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write as _},
     path::Path,
     time::Duration,
@@ -54,8 +54,16 @@ pub fn remove_unfinished(directory: &Path, age: Duration) -> io::Result<()> {
 }
 
 /// Makes renames and removals in `directory` durable.
+#[cfg(unix)]
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    fs::File::open(directory)?.sync_all()
+}
+
+/// Windows opens no directory as a file; there the file system's journal orders renames and removals.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the interface of the systems that can sync a directory")]
+pub fn sync_directory(_directory: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Creates `directory` and its parents; it alone becomes private to the owner.

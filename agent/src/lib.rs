@@ -39,6 +39,7 @@ pub mod signature;
 pub mod spool;
 pub mod status;
 pub mod targets;
+pub mod termination;
 mod tls;
 pub mod trace;
 pub mod trust;

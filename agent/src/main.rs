@@ -1,9 +1,8 @@
 //! The agent's life: read the command line, start to log, do what was asked, end when told to.
 
 use clap::Parser as _;
-use peerlight_agent::{causes::with_causes, cli::Cli, command, logging};
+use peerlight_agent::{causes::with_causes, cli::Cli, command, logging, termination};
 use std::{io::Write as _, process::ExitCode};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -25,14 +24,9 @@ async fn live(cli: Cli) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
     // `probe` ends by itself at an interrupt and shows what it has.
     if !matches!(cli.command, peerlight_agent::cli::Command::Probe(_)) {
-        let (mut terminate, mut interrupt) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let token = shutdown.clone();
+        let (told, token) = (termination::told()?, shutdown.clone());
         tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            told.await;
             token.cancel();
         });
     }

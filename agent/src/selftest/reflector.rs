@@ -142,7 +142,7 @@ struct Arrival {
 /// Whether this machine lacks an address's whole family.
 fn lacks_family(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+        || error.raw_os_error() == Some(platform::NO_SUCH_FAMILY)
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ use std::{
     time::Duration,
 };
 
+/// The error of a family that the machine lacks.
+pub(super) const NO_SUCH_FAMILY: i32 = libc::EAFNOSUPPORT;
+
 /// Has the kernel stamp what comes in.
 pub(super) fn stamp(socket: &UdpSocket) -> io::Result<()> {
     Ok(sockopt::ReceiveTimestampns.set(socket, &true)?)
