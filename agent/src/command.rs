@@ -31,7 +31,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 /// The exit code of a wrong configuration (`EX_CONFIG` of sysexits.h).
-const EXIT_CONFIG: u8 = 78;
+pub const EXIT_CONFIG: u8 = 78;
 /// The longest token that is read.
 const MAX_TOKEN_BYTES: u64 = 8 << 10;
 /// The environment variable that may hold the token.

@@ -120,8 +120,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
 }
 
 fn tell_proxy(proxies: &Proxies, probe: HttpsPaths) {
-    match (proxies.any(), probe) {
-        (Some(proxy), _) => tracing::info!(%proxy, "the collector is reached through a proxy"),
+    match (proxies.named(), probe) {
+        (Some(proxy), _) => tracing::info!(proxy, "what is not excepted goes through a proxy"),
         (None, HttpsPaths::Direct) => {}
         (None, HttpsPaths::Proxy | HttpsPaths::Both) => {
             tracing::warn!(

@@ -5,7 +5,7 @@ use crate::{
     spool::Counts,
 };
 use comfy_table::{Table, presets};
-use peerlight_proto::{histogram::Histogram, metric::Metric, time::Timestamp};
+use peerlight_proto::{duration, histogram::Histogram, metric::Metric, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -232,7 +232,7 @@ impl Status {
     fn lines(&self, now: Timestamp) -> Vec<(&'static str, String)> {
         let ago = |micros: i64| {
             let age = now.since(Timestamp::from_micros(micros)).as_secs();
-            format!("{} ago", humantime::format_duration(Duration::from_secs(age)))
+            format!("{} ago", duration::text(Duration::from_secs(age)))
         };
         let running = match self.pid {
             Some(pid) => format!("process {pid}, started {}", ago(self.started_us)),

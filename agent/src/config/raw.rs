@@ -59,6 +59,7 @@ pub(super) enum ProxyUse {
     Nothing,
     #[default]
     Environment,
+    System,
     Static,
 }
 
