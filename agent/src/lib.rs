@@ -10,6 +10,7 @@ pub mod aggregate;
 pub mod assignment;
 pub mod backoff;
 pub mod cadence;
+mod captures;
 pub mod catalogue;
 pub mod causes;
 pub mod cli;

@@ -5,6 +5,7 @@ mod measure;
 use crate::{
     assignment,
     cadence::Cadence,
+    captures::{Captures, Sources},
     clock::Clock,
     config::Config,
     credential::Enrolment,
@@ -105,6 +106,11 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
         board: board.clone(),
         assignment,
         closed,
+        captures: config.probing.capture_paths.then(|| {
+            let settings = &config.probing.settings;
+            let sources = Sources { v4: settings.source_v4, v6: settings.source_v6 };
+            Captures::new(&config.state, sources, board.clone(), shutdown.clone())
+        }),
     });
     tokio::join!(measure.run(shutdown), keep_safe(to_spool, &spool, &link, &board));
     background.shutdown().await;

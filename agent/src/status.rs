@@ -55,6 +55,9 @@ pub struct Status {
     pub refused_targets: Vec<String>,
     /// What is wrong with targets: who answers in their place, where their names lead.
     pub notices: Vec<String>,
+    /// Paths that were captured because a target turned bad, or was good again.
+    #[serde(default)]
+    pub captured: Option<Captured>,
 }
 
 /// With which collector the agent is enrolled, for what.
@@ -127,6 +130,17 @@ pub struct Measuring {
     pub lost_intervals: u64,
     /// How late probes left in the interval that was closed last.
     pub noise: Option<Noise>,
+}
+
+/// What was captured since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Captured {
+    /// How many paths.
+    pub count: u64,
+    /// When the latest was, in microseconds since 1970 UTC …
+    pub taken_us: i64,
+    /// … and of what, and why.
+    pub latest: String,
 }
 
 /// How late an interval's probes left this machine.
@@ -264,6 +278,10 @@ impl Status {
                 ),
             ),
         ];
+        lines.extend(self.captured.as_ref().map(|Captured { count, taken_us, latest }| {
+            let text = format!("{count}, the latest {}: {latest}; see `path --captured`", ago(*taken_us));
+            ("captured paths", text)
+        }));
         lines.extend(measuring.noise.map(|noise| ("noise", noise.to_string())));
         lines.extend(measuring.losses().map(|losses| ("not measured", losses)));
         if let Some((offset, uncertainty)) = self.clock_offset_us.zip(self.clock_uncertainty_us) {

@@ -87,6 +87,7 @@ pub(super) struct Probing {
     pub(super) source_v6: Option<Ipv6Addr>,
     pub(super) families: Option<Vec<String>>,
     pub(super) interval: Option<Human>,
+    pub(super) capture_paths: Option<bool>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
