@@ -142,6 +142,10 @@ pub struct ReportRow {
     pub dns_failed: u64,
     /// The machine could not send: never a network loss.
     pub send_failed: u64,
+    /// Further replies to a probe; no probes of their own.
+    pub duplicate: u64,
+    /// Replies to nothing that was asked, or from another address than was; no probes of their own.
+    pub foreign: u64,
     /// The share that the network lost, null if nothing could be.
     pub loss: Option<Loss>,
     /// Of the answered probes.

@@ -1,6 +1,7 @@
 //! The lab's network: each site in a namespace whose packets cross an emulated path, where the machine allows it; else
 //! every site on a network of its own within 127.0.0.0/8.
 
+pub mod disguise;
 pub mod link;
 pub mod namespace;
 pub mod packet;

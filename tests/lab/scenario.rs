@@ -67,6 +67,8 @@ pub struct Conditions {
     pub reordering: f64,
     /// The probability that a router refuses a request to an echo server: it says by ICMP that it must not pass.
     pub refusal: f64,
+    /// The probability that what an echo server answers comes from another address than was asked.
+    pub foreign: f64,
     /// When the path is dark, and nothing passes it.
     pub outage: Option<Recurring>,
 }
@@ -81,6 +83,7 @@ impl Default for Conditions {
             duplication: 0.0,
             reordering: 0.0,
             refusal: 0.0,
+            foreign: 0.0,
             outage: None,
         }
     }
@@ -233,8 +236,17 @@ impl Scenario {
 
 impl Site {
     fn faults(&self, faults: &mut Vec<String>) {
-        let Conditions { delay, jitter, loss, outbound_share, duplication, reordering, refusal, outage } =
-            self.conditions;
+        let Conditions {
+            delay,
+            jitter,
+            loss,
+            outbound_share,
+            duplication,
+            reordering,
+            refusal,
+            foreign,
+            outage,
+        } = self.conditions;
         let name = &self.name;
         if delay + jitter > MAX_DELAY {
             faults.push(format!("site `{name}`: delay and jitter exceed {MAX_DELAY:?} together"));
@@ -245,6 +257,7 @@ impl Site {
             ("duplication", duplication),
             ("reordering", reordering),
             ("refusal", refusal),
+            ("foreign", foreign),
         ];
         for (what, share) in shares.into_iter().filter(|(_, share)| !(0.0..=1.0).contains(share)) {
             faults.push(format!("site `{name}`: {what} {share} is not between 0 and 1"));

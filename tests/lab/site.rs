@@ -89,6 +89,8 @@ impl LabSite {
                 deadline: format!("{}ms", DEADLINE.as_millis()),
                 source_v4: source(IpAddr::is_ipv4),
                 source_v6: source(IpAddr::is_ipv6),
+                // The truth counts every packet to a target's port, and those that look for routers are no probes.
+                capture_paths: false,
             },
             resolver: settings.dns.map(|dns| BTreeMap::from([("servers", vec![dns])])),
             https: settings.ca_file.as_deref().map(|file| BTreeMap::from([("ca_file", file)])),
@@ -135,6 +137,7 @@ struct ProbingSection {
     interval: String,
     timeout: String,
     deadline: String,
+    capture_paths: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_v4: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,10 @@
 //! On namespaces the stamps are the kernel's at each site's end of its path (see `network::tap`); on 127/8 they are the
 //! echo servers' own of what they held back or dropped. Pure: it takes stamps and answers with rows.
 
-use crate::network::packet::{Packet, Signal};
+use crate::network::{
+    disguise::other,
+    packet::{Packet, Signal},
+};
 use peerlight_proto::{measurement::Ending, metric::Metric, series::Family};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -128,6 +131,8 @@ struct Flight {
     again: bool,
     end: Option<End>,
     copies: u64,
+    /// How many answers came from another address.
+    foreign: u64,
 }
 
 /// What ended a probe, and when after it was sent.
@@ -202,7 +207,7 @@ impl Truth {
 
     fn flight(&self, cell: Cell, family: Family, sent: Stamp) -> Flight {
         let turn = self.turns.get(&(cell, family)).map_or(sent, |&(first, step)| turn_of(sent, first, step));
-        Flight { cell, sent, turn, again: false, end: None, copies: 0 }
+        Flight { cell, sent, turn, again: false, end: None, copies: 0, foreign: 0 }
     }
 
     /// Packets that passed without a stamp: as long as there are none, the truth is whole.
@@ -274,6 +279,9 @@ impl Truth {
     }
 
     fn ended(&mut self, at: Stamp, request: Request, refused: bool) {
+        if !self.by_address.contains_key(&request.target) {
+            return self.disguised(request);
+        }
         let Some(flight) = self.open.get_mut(&request) else { return };
         let repeats = !refused && !matches!(request.identity, Identity::Connect { .. });
         match flight.end {
@@ -281,6 +289,16 @@ impl Truth {
             // Only the first answer counts; TCP's own repetitions are nobody's concern.
             Some(End { refused: false, .. }) if repeats => flight.copies += 1,
             Some(_) => {}
+        }
+    }
+
+    /// An answer from another address than was asked. Of connects the kernel refuses it by itself.
+    fn disguised(&mut self, request: Request) {
+        let asked = Request { target: other(request.target), ..request };
+        if let Identity::Echo { .. } | Identity::Datagram { .. } = request.identity
+            && let Some(flight) = self.open.get_mut(&asked)
+        {
+            flight.foreign += 1;
         }
     }
 

@@ -91,6 +91,8 @@ impl Tally {
             voided: counters.voided,
             dns_failed: counters.dns_failed,
             send_failed: counters.send_failed,
+            duplicate: counters.duplicate,
+            foreign: counters.foreign,
             loss: loss(&counters),
             latency_ms: of_answered(&self.histogram),
             latency_incl_loss_ms: including_loss(&self.histogram, counters.network_lost()),

@@ -66,9 +66,9 @@ fn a_round_trip_hides_which_way_is_slow_but_not_how_it_varies() {
     assert_eq!(rows.len(), 9, "three sites, three metrics");
     for ((provider, ..), row) in rows {
         let p50 = percentile(&row, "latency_ms", "p50");
-        let spread = percentile(&row, "latency_ms", "p95") - p50;
+        let spread = percentile(&row, "latency_ms", "p95") - percentile(&row, "latency_ms", "p5");
         let jitter = percentile(&row, "jitter_ms", "p50");
-        assert!((30.0..60.0).contains(&p50), "{row:#}");
+        assert!((30.0..70.0).contains(&p50), "{row:#}");
         let varies = provider == "Jittery Networks";
         assert_eq!((spread > 10.0, jitter > 5.0), (varies, varies), "{row:#}");
     }

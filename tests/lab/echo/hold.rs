@@ -64,8 +64,8 @@ impl Hold {
         let mut paths = self.holds.paths.lock().unwrap_or_else(PoisonError::into_inner);
         let now = monotonic();
         let (first, second) = match paths[site].decide(now) {
-            Fate::Deliver { at, copy: Some(copy) } => (Some(at.min(copy)), Some(at.max(copy))),
-            Fate::Deliver { at, copy: None } => (Some(at), None),
+            Fate::Deliver { at, copy: Some(copy), .. } => (Some(at.min(copy)), Some(at.max(copy))),
+            Fate::Deliver { at, copy: None, .. } => (Some(at), None),
             Fate::Refuse { .. } | Fate::Drop => (None, None),
         };
         Some(Verdict {

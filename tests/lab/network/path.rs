@@ -13,6 +13,7 @@ pub struct Path {
     duplication: f64,
     reordering: f64,
     refusal: f64,
+    foreign: f64,
     outage: Option<Recurring>,
     random: StdRng,
     /// When the first packet entered it.
@@ -30,6 +31,8 @@ pub enum Fate {
         at: Instant,
         /// When it arrives once more, if it does.
         copy: Option<Instant>,
+        /// Whether both bear another sender.
+        foreign: bool,
     },
     /// A router at the far end refuses it.
     Refuse {
@@ -41,9 +44,10 @@ pub enum Fate {
 }
 
 impl Path {
-    /// The way out of a path with these `conditions`; with the way back it makes up the round trip's.
+    /// The way out of a path with these `conditions`; with the way back it makes up the round trip's. Requests are what they
+    /// are.
     pub fn outbound(conditions: Conditions, seed: u64) -> Self {
-        Self::share_of(conditions, conditions.outbound_share, seed)
+        Self::share_of(Conditions { foreign: 0.0, ..conditions }, conditions.outbound_share, seed)
     }
 
     /// The way back. Answers are never refused.
@@ -52,9 +56,9 @@ impl Path {
     }
 
     /// The whole round trip at once, as an echo server imitates it where there are no paths. It cannot speak for a
-    /// router: nothing is refused.
+    /// router or another host: nothing is refused, nor foreign.
     pub fn round_trip(conditions: Conditions, seed: u64) -> Self {
-        Self::share_of(Conditions { refusal: 0.0, ..conditions }, 1.0, seed)
+        Self::share_of(Conditions { refusal: 0.0, foreign: 0.0, ..conditions }, 1.0, seed)
     }
 
     fn share_of(conditions: Conditions, share: f64, seed: u64) -> Self {
@@ -67,6 +71,7 @@ impl Path {
             duplication: part(conditions.duplication),
             reordering: conditions.reordering,
             refusal: conditions.refusal,
+            foreign: conditions.foreign,
             outage: conditions.outage,
             random: StdRng::seed_from_u64(seed),
             first: None,
@@ -81,6 +86,8 @@ impl Path {
         let strays = self.rolls(self.reordering);
         let refused = self.rolls(self.refusal);
         let copied = self.rolls(self.duplication);
+        // Not rolled where nothing is foreign: the seeds of old scenarios keep their fates.
+        let foreign = self.foreign > 0.0 && self.rolls(self.foreign);
         if lost || self.outage.is_some_and(|outage| outage.is_on(since)) {
             return Fate::Drop;
         }
@@ -88,7 +95,7 @@ impl Path {
         if refused {
             return Fate::Refuse { at };
         }
-        Fate::Deliver { at, copy: copied.then(|| self.arrival(now, strays)) }
+        Fate::Deliver { at, copy: copied.then(|| self.arrival(now, strays)), foreign }
     }
 
     fn rolls(&mut self, probability: f64) -> bool {
@@ -181,6 +188,22 @@ mod tests {
     }
 
     #[test]
+    fn only_answers_are_foreign_in_their_share() {
+        let start = origin();
+        let conditions = Conditions { foreign: 0.2, loss: 0.1, ..Conditions::default() };
+        let foreign = |mut path: Path| {
+            let fates = (0..10_000).map(|_| path.decide(start));
+            fates.filter(|fate| matches!(fate, Fate::Deliver { foreign: true, .. })).count()
+        };
+        let answers = foreign(Path::inbound(conditions, 1));
+        assert!((1_750..2_050).contains(&answers), "{answers} of some 9,500 that are not lost");
+        assert_eq!(
+            (foreign(Path::outbound(conditions, 1)), foreign(Path::round_trip(conditions, 1))),
+            (0, 0)
+        );
+    }
+
+    #[test]
     fn nothing_passes_while_the_path_is_dark_and_all_does_before_and_after() {
         let start = origin();
         let outage = Recurring { every: Duration::from_secs(10), lasts: Duration::from_secs(3) };
@@ -220,7 +243,7 @@ mod tests {
             let (mut now, mut latest) = (start, start);
             for gap in gaps {
                 now += Duration::from_micros(gap);
-                if let Fate::Deliver { at, copy } = path.decide(now) {
+                if let Fate::Deliver { at, copy, .. } = path.decide(now) {
                     for at in [Some(at), copy].into_iter().flatten() {
                         let held = at - now;
                         prop_assert!(at >= latest);

@@ -60,7 +60,7 @@ fn message([kind, code]: [u8; 2], quote: &[u8], pseudo: &[u8]) -> Vec<u8> {
 }
 
 /// The Internet checksum (RFC 1071) of parts of which all but the last have an even length.
-fn checksum(parts: &[&[u8]]) -> [u8; 2] {
+pub(super) fn checksum(parts: &[&[u8]]) -> [u8; 2] {
     let words = parts.iter().flat_map(|part| part.chunks(2));
     let mut sum: u32 = words
         .map(|word| u32::from(u16::from_be_bytes([word[0], word.get(1).copied().unwrap_or_default()])))

@@ -1,6 +1,7 @@
 //! The relay: one thread that carries every packet between the sites and the core, each over its emulated path.
 
 use super::{
+    disguise::disguise,
     packet::Packet,
     path::{Fate, Path},
     priority,
@@ -216,7 +217,9 @@ impl Line {
             }
         });
         match fate {
-            Some((end, Fate::Deliver { at, copy })) => {
+            Some((end, Fate::Deliver { at, copy, foreign })) => {
+                let disguised = if foreign && self.is_answer(packet) { disguise(packet) } else { None };
+                let packet = disguised.as_deref().unwrap_or(packet);
                 for at in [Some(at), copy].into_iter().flatten() {
                     self.send_off(at, Step::Hand(end), packet.to_vec());
                 }
@@ -231,6 +234,11 @@ impl Line {
             Some((_, Fate::Drop)) => _ = self.carried.lost.fetch_add(1, Ordering::Relaxed),
             None => _ = self.carried.unroutable.fetch_add(1, Ordering::Relaxed),
         }
+    }
+
+    /// Whether an echo server sent it. The collector's answers stay what they are: agents shall enrol and push.
+    fn is_answer(&self, packet: &[u8]) -> bool {
+        Packet::read(packet).is_some_and(|packet| self.targets.contains(&packet.source))
     }
 
     fn send_off(&mut self, at: Instant, step: Step, packet: Vec<u8>) {

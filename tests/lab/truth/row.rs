@@ -44,6 +44,7 @@ impl Tally {
         let ending = flight.ending(timeout, deadline);
         self.counters.count(ending);
         self.counters.duplicate += flight.copies;
+        self.counters.foreign += flight.foreign;
         if let (Ending::Answered, Some(end)) = (ending, flight.end) {
             self.answered.push(end.after);
         }

@@ -49,7 +49,7 @@ pub(super) enum Match<L> {
     First(Option<L>, Took),
     /// A further reply to a request of this target.
     Duplicate(TargetId),
-    /// No reply of ours, but from the address of this target.
+    /// No reply of ours, but from the address of this target; or to a request of ours, but from another address.
     Foreign(TargetId),
     /// From nowhere that we probe.
     Unknown,
@@ -74,6 +74,13 @@ struct Request<L> {
     answered: bool,
     /// None once it has ended.
     landing: Option<L>,
+}
+
+impl<L> Request<L> {
+    /// Whether it was sent to this address and port. Scopes and flow labels are the kernel's to write.
+    fn is_to(&self, other: Option<SocketAddr>) -> bool {
+        other.is_some_and(|other| (other.ip(), other.port()) == (self.to.ip(), self.to.port()))
+    }
 }
 
 /// The requests of one socket.
@@ -153,10 +160,20 @@ impl<L> Flights<L> {
         }
     }
 
-    /// Matches a reply that came in when the kernel's clock showed `stamp`, and was seen at `now`.
-    pub(super) fn replied(&mut self, token: Token, stamp: Option<i64>, now: Instant) -> Option<Match<L>> {
+    /// Matches a reply that came in from there when the kernel's clock showed `stamp`, and was seen at `now`. Only who was
+    /// asked can answer: from anybody else it leaves the request open.
+    pub(super) fn replied(
+        &mut self,
+        token: Token,
+        from: Option<SocketAddr>,
+        stamp: Option<i64>,
+        now: Instant,
+    ) -> Option<Match<L>> {
         let place = self.named(token)?;
         let request = self.requests.get_mut(place)?;
+        if !request.is_to(from) {
+            return Some(Match::Foreign(request.target));
+        }
         if std::mem::replace(&mut request.answered, true) {
             return Some(Match::Duplicate(request.target));
         }
@@ -171,7 +188,7 @@ impl<L> Flights<L> {
 
     /// Whose a reply is that names no request of this socket.
     pub(super) fn foreign(&self, from: Option<SocketAddr>) -> Match<L> {
-        let newest = self.requests.iter().rev().take(MAX_SEARCH).find(|request| Some(request.to) == from);
+        let newest = self.requests.iter().rev().take(MAX_SEARCH).find(|request| request.is_to(from));
         newest.map_or(Match::Unknown, |request| Match::Foreign(request.target))
     }
 
@@ -185,7 +202,7 @@ impl<L> Flights<L> {
         let place = match quote {
             Quote::Token(token) => self.named(token),
             Quote::Sequence(sequence) => newest(&|number, _| low_half(number) == sequence),
-            Quote::Nothing => newest(&|_, request| Some(request.to) == to),
+            Quote::Nothing => newest(&|_, request| request.is_to(to)),
         };
         self.end(place?)
     }

@@ -165,7 +165,10 @@ impl Line {
         let matched = match self.socket.format.read(message.packet) {
             Incoming::Other => return,
             Incoming::Foreign => None,
-            Incoming::Reply(token) => self.flights.replied(token, Notes::read(message.controls()).stamp, now),
+            Incoming::Reply(token) => {
+                let stamp = Notes::read(message.controls()).stamp;
+                self.flights.replied(token, message.from, stamp, now)
+            }
         };
         let (target, duplicate) = match matched.unwrap_or_else(|| self.flights.foreign(message.from)) {
             Match::First(Some(landing), took) => return landing(self.judge(took).handed_at(took.handed)),

@@ -30,7 +30,7 @@ pub fn render(report: &Report) -> Result<String, CsvError> {
     Ok(String::from_utf8(bytes)?)
 }
 
-const COUNTS: [&str; 15] = [
+const COUNTS: [&str; 17] = [
     "agents",
     "coverage",
     "scheduled",
@@ -45,6 +45,8 @@ const COUNTS: [&str; 15] = [
     "voided",
     "dns_failed",
     "send_failed",
+    "duplicate",
+    "foreign",
     "overflow",
 ];
 const LOSS: [&str; 3] = ["loss", "loss_low", "loss_high"];
@@ -112,6 +114,8 @@ fn record(row: &ReportRow, by: &[Dimension], slotted: bool) -> Vec<String> {
         row.voided,
         row.dns_failed,
         row.send_failed,
+        row.duplicate,
+        row.foreign,
         row.overflow,
     ];
     record.extend(counts.map(|count| count.to_string()));

@@ -36,10 +36,10 @@ fn the_first_reply_answers_and_the_second_is_a_duplicate() {
     flights.left(0, 9_000);
     let later = now + Duration::from_millis(30);
     assert_eq!(
-        flights.replied(token, Some(21_000), later),
+        flights.replied(token, Some(THERE), Some(21_000), later),
         Some(first(5, Some((Clock::Kernel, 20_000)), 30, now))
     );
-    assert_eq!(flights.replied(token, None, later), Some(Match::Duplicate(target(1))));
+    assert_eq!(flights.replied(token, Some(THERE), None, later), Some(Match::Duplicate(target(1))));
     assert_eq!((flights.oldest_open(), flights.expected(later)), (None, 0));
 }
 
@@ -47,16 +47,35 @@ fn the_first_reply_answers_and_the_second_is_a_duplicate() {
 fn without_the_stamp_of_leaving_the_time_is_this_processs_and_without_that_of_coming_there_is_none() {
     let (mut flights, now) = (Flights::new(), start());
     let (one, two) = (begin(&mut flights, now, 1), begin(&mut flights, now, 2));
-    assert_eq!(flights.replied(one, Some(21_000), now), Some(first(1, Some((Clock::User, 20_100)), 0, now)));
-    assert_eq!(flights.replied(two, None, now), Some(first(2, None, 0, now)));
+    assert_eq!(
+        flights.replied(one, Some(THERE), Some(21_000), now),
+        Some(first(1, Some((Clock::User, 20_100)), 0, now))
+    );
+    assert_eq!(flights.replied(two, Some(THERE), None, now), Some(first(2, None, 0, now)));
+}
+
+#[test]
+fn a_reply_from_another_address_or_port_is_foreign_and_leaves_the_request_open() {
+    let (mut flights, now) = (Flights::new(), start());
+    let to = SocketAddr::new(THERE.ip(), 7);
+    let token = flights.begin(target(1), to, COOKIE, handed(now), 5);
+    flights.left(0, 1_000);
+    let elsewhere = [SocketAddr::from(([192, 0, 2, 1], 7)), SocketAddr::new(to.ip(), 8)];
+    for from in elsewhere.map(Some).into_iter().chain([None]) {
+        let foreign = flights.replied(token, from, Some(2_000), now);
+        assert_eq!(foreign, Some(Match::Foreign(target(1))), "{from:?}");
+    }
+    let answered = first(5, Some((Clock::Kernel, 20_000)), 0, now);
+    assert_eq!(flights.replied(token, Some(to), Some(21_000), now), Some(answered));
+    assert_eq!(flights.replied(token, elsewhere[0].into(), None, now), Some(Match::Foreign(target(1))));
 }
 
 #[test]
 fn a_reply_with_another_cookie_is_foreign_and_answers_nobody() {
     let (mut flights, now) = (Flights::new(), start());
     let token = begin(&mut flights, now, 5);
-    assert_eq!(flights.replied(Token { cookie: [8; 8], ..token }, None, now), None);
-    assert_eq!(flights.replied(Token { number: 99, ..token }, None, now), None);
+    assert_eq!(flights.replied(Token { cookie: [8; 8], ..token }, Some(THERE), None, now), None);
+    assert_eq!(flights.replied(Token { number: 99, ..token }, Some(THERE), None, now), None);
     assert_eq!(flights.foreign(Some(THERE)), Match::Foreign(target(1)));
     assert_eq!(flights.foreign(Some(([127, 0, 0, 9], 0).into())), Match::Unknown);
     assert_eq!(flights.oldest_open(), Some(now));
@@ -68,7 +87,7 @@ fn a_reply_after_the_deadline_is_the_first_all_the_same() {
     let token = begin(&mut flights, now, 5);
     assert_eq!(flights.overdue(DEADLINE, now + DEADLINE / 2), []);
     assert_eq!(flights.overdue(DEADLINE, now + DEADLINE), [Overdue { landing: 5, handed: now }]);
-    assert!(matches!(flights.replied(token, None, now), Some(Match::First(None, _))));
+    assert!(matches!(flights.replied(token, Some(THERE), None, now), Some(Match::First(None, _))));
 }
 
 #[test]
@@ -96,11 +115,11 @@ fn what_could_not_be_sent_leaves_nothing_behind_and_keys_may_start_again() {
     let token = begin(&mut flights, now, 7);
     flights.left(0, 1_000);
     assert_eq!(
-        flights.replied(unsent, Some(21_000), now),
+        flights.replied(unsent, Some(THERE), Some(21_000), now),
         Some(first(6, Some((Clock::User, 20_100)), 0, now))
     );
     assert_eq!(
-        flights.replied(token, Some(21_000), now),
+        flights.replied(token, Some(THERE), Some(21_000), now),
         Some(first(7, Some((Clock::Kernel, 20_000)), 0, now))
     );
 }
@@ -112,7 +131,7 @@ fn a_reply_that_is_slow_needs_no_room() {
     begin(&mut flights, now + EXPECTED, 6);
     assert_eq!(flights.expected(now), 2);
     assert_eq!(flights.expected(now + EXPECTED), 1);
-    assert!(flights.replied(token, None, now + EXPECTED).is_some());
+    assert!(flights.replied(token, Some(THERE), None, now + EXPECTED).is_some());
     assert_eq!(flights.expected(now + EXPECTED), 1);
 }
 
@@ -121,7 +140,7 @@ fn requests_are_forgotten_in_time_or_when_there_are_too_many() {
     let (mut flights, now) = (Flights::new(), start());
     for landing in 0..200_000 {
         let token = begin(&mut flights, now, landing);
-        flights.replied(token, None, now);
+        flights.replied(token, Some(THERE), None, now);
         flights.expected(now + EXPECTED);
         flights.overdue(DEADLINE, now);
     }
@@ -163,7 +182,7 @@ proptest! {
                 }
                 Event::TakeBack => ends.extend(flights.take_back().map(|(_, _, landing)| landing)),
                 Event::Reply(which) => if let Some(token) = tokens.get(usize::from(which)) {
-                    match flights.replied(*token, Some(1), now) {
+                    match flights.replied(*token, Some(THERE), Some(1), now) {
                         Some(Match::First(landing, _)) => ends.extend(landing),
                         Some(Match::Duplicate(_)) | None => {}
                         other => prop_assert!(false, "{other:?}"),

@@ -11,7 +11,7 @@ type Count = fn(&ReportRow) -> u64;
 /// A percentile of a row's latency.
 type Percentile = fn(&Latency) -> Option<f64>;
 
-const COUNTS: [(&str, Count); 11] = [
+const COUNTS: [(&str, Count); 13] = [
     ("sent", |row| row.sent),
     ("answered", |row| row.answered),
     ("lost", |row| row.lost),
@@ -22,6 +22,8 @@ const COUNTS: [(&str, Count); 11] = [
     ("voided", |row| row.voided),
     ("dns failed", |row| row.dns_failed),
     ("send failed", |row| row.send_failed),
+    ("duplicate", |row| row.duplicate),
+    ("foreign", |row| row.foreign),
     ("overflow", |row| row.overflow),
 ];
 const BESIDE: [(&str, Count); 7] = [
