@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, checked whole before anything is opened.
 
 mod check;
+mod departure;
 mod describe;
 mod keys;
 mod proxy;

@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     credential::Enrolment,
     link::Link,
-    observe::{self, Observations, Observer},
+    observe::{Observations, Observer},
     offset::Offset,
     paths::StateDir,
     probe::Probe,
@@ -123,8 +123,7 @@ fn observers(
     let settings = &config.probing.settings;
     config.probing.families.iter().map(move |&family| Observer {
         link: link.clone(),
-        family,
-        source: observe::probe_source(family, settings.source_v4, settings.source_v6),
+        departure: settings.departure(family),
         observations: observations.clone(),
         board: board.clone(),
         cadence: Cadence::default(),

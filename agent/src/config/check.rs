@@ -1,6 +1,6 @@
 //! The checks: from what stands in the file to a configuration, or to all that is wrong with it. Pure.
 
-use super::{CollectorConfig, Config, Probing, proxy, raw};
+use super::{CollectorConfig, Config, Probing, departure, proxy, raw};
 use crate::{
     exchange::parse_address,
     paths::{DEFAULT_STATE, StateDir},
@@ -168,16 +168,19 @@ fn probing(file: &raw::File, limits: &Ceilings, problems: &mut Problems) -> Prob
     };
     let length = raw.interval.map_or(Ok(IntervalLength::MINUTE), |human| interval_length(human.0));
     let servers = file.resolver.servers.iter();
+    let icmp_engine = match raw.icmp_engine {
+        raw::Engine::Native => IcmpEngine::Native,
+        raw::Engine::Portable => IcmpEngine::Portable,
+    };
     Probing {
         settings: ProbeSettings {
             source_v4: raw.source_v4,
             source_v6: raw.source_v6,
+            interface: departure::interface("probing.interface", raw.interface.as_ref(), problems),
+            dscp: departure::dscp("probing.dscp", raw.dscp.as_ref(), icmp_engine, problems),
             timeout,
             deadline,
-            icmp_engine: match raw.icmp_engine {
-                raw::Engine::Native => IcmpEngine::Native,
-                raw::Engine::Portable => IcmpEngine::Portable,
-            },
+            icmp_engine,
             dns_servers: servers
                 .filter_map(|server| problems.check("resolver.servers", dns_server(server)))
                 .collect(),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     catalogue::{self, ENTRIES},
-    probe::IcmpEngine,
+    probe::{Dscp, IcmpEngine, ProbeSettings},
     targets::ScheduledTarget,
     trust::CollectorTrust,
 };
@@ -26,6 +26,10 @@ pub struct Description {
     proxy: ProxyDescription,
     families: Vec<&'static str>,
     icmp_engine: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dscp: Option<Dscp>,
     timeout_ms: u128,
     deadline_ms: u128,
     /// How long one measurement lasts.
@@ -84,6 +88,8 @@ impl Description {
                 IcmpEngine::Native => "native",
                 IcmpEngine::Portable => "portable",
             },
+            interface: settings.interface.as_ref().map(ToString::to_string),
+            dscp: settings.dscp,
             timeout_ms: settings.timeout.as_millis(),
             deadline_ms: settings.deadline.as_millis(),
             interval_s: config.probing.interval.as_secs(),
@@ -146,6 +152,7 @@ pub fn describe(config: &Config) -> String {
         duration::text(probing.settings.deadline),
         probing.interval.as_secs(),
     ));
+    departure(&probing.settings).into_iter().for_each(&mut line);
     line(format!(
         "Keeps up to {} MiB and {} of batches in {}.",
         config.spool.max_bytes >> 20,
@@ -166,6 +173,19 @@ pub fn describe(config: &Config) -> String {
     }
     text.push_str(&targets(config));
     text
+}
+
+/// How probes leave, where that is not the system's choice.
+fn departure(settings: &ProbeSettings) -> Option<String> {
+    let ProbeSettings { source_v4, source_v6, interface, dscp, .. } = settings;
+    let ways = [
+        source_v4.map(|address| format!("from {address}")),
+        source_v6.map(|address| format!("from {address}")),
+        interface.as_ref().map(|interface| format!("by the interface {interface}")),
+        dscp.map(|dscp| format!("marked with the DSCP {dscp}")),
+    ];
+    let ways: Vec<_> = ways.into_iter().flatten().collect();
+    (!ways.is_empty()).then(|| format!("Probes leave {}.", ways.join(", ")))
 }
 
 fn targets(config: &Config) -> String {

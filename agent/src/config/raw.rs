@@ -84,6 +84,8 @@ pub(super) struct Probing {
     pub(super) icmp_engine: Engine,
     pub(super) source_v4: Option<Ipv4Addr>,
     pub(super) source_v6: Option<Ipv6Addr>,
+    pub(super) interface: Option<String>,
+    pub(super) dscp: Option<Dscp>,
     pub(super) families: Option<Vec<String>>,
     pub(super) interval: Option<Human>,
 }
@@ -131,6 +133,25 @@ impl<'de> Deserialize<'de> for Human {
         let text = String::deserialize(deserializer)?;
         humantime::parse_duration(&text).map(Self).map_err(|_malformed| {
             D::Error::custom(format!("`{text}` is not a duration; write 250ms, 10s, 5min or 14d"))
+        })
+    }
+}
+
+/// A code point by number or name: `46` or `"EF"`.
+#[derive(Debug, Clone)]
+pub(super) struct Dscp(pub(super) String);
+
+impl<'de> Deserialize<'de> for Dscp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a DSCP is a number from 0 to 63, or a name such as \"EF\"")]
+        enum Written {
+            Number(i64),
+            Text(String),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Number(number) => Self(number.to_string()),
+            Written::Text(text) => Self(text),
         })
     }
 }

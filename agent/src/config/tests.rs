@@ -54,9 +54,11 @@ issuer = "Example CA"
 [probing]
 timeout = "1s"
 deadline = "2s"
-icmp_engine = "portable"
+icmp_engine = "native"
 source_v4 = "127.0.0.2"
 source_v6 = "::1"
+interface = "eth1"
+dscp = "EF"
 families = ["v6", "v4", "v4"]
 interval = "1s"
 [resolver]
@@ -107,7 +109,12 @@ fn the_json_of_check_config_says_what_is_measured_and_why() {
 fn every_key_is_known_and_reaches_the_configuration() {
     let config = Config::parse(FULL).unwrap();
     assert_eq!(config.probing.settings.timeout, Duration::from_secs(1));
-    assert_eq!(config.probing.settings.icmp_engine, IcmpEngine::Portable);
+    assert_eq!(config.probing.settings.icmp_engine, IcmpEngine::Native);
+    assert!(
+        describe(&config).contains(
+            "Probes leave from 127.0.0.2, from ::1, by the interface eth1, marked with the DSCP EF."
+        )
+    );
     assert_eq!(config.probing.settings.trust, Trust::File("/etc/ca.pem".into()));
     assert_eq!(config.probing.settings.dns_servers[0].port(), 53);
     assert!(matches!(&config.proxy.choice, ProxyChoice::Static { port: 3_128, login: Some(_), .. }));
@@ -187,6 +194,23 @@ fn an_allowed_network_lifts_no_ceiling_of_a_public_address() {
     assert!(refused.contains("port 22") && refused.contains("at least 1s"), "{refused}");
     let config = Config::parse(&target("10.1.2.3")).unwrap();
     assert!(describe(&config).contains("elsewhere the ceilings stay"));
+}
+
+#[test]
+fn how_probes_leave_is_checked_before_any_does() {
+    let probing = |keys: &str| Config::parse(&format!("[probing]\n{keys}"));
+    assert_eq!(probing("dscp = 46").unwrap(), probing("dscp = \"ef\"").unwrap());
+    insta::assert_snapshot!(
+        [
+            "dscp = 64",
+            "dscp = \"AF99\"",
+            "dscp = 1.5",
+            "dscp = 46\nicmp_engine = \"portable\"",
+            "interface = \"eth0/1\"",
+        ]
+        .map(|keys| probing(keys).unwrap_err().to_string())
+        .join("\n")
+    );
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Engine {
             #[cfg(target_os = "linux")]
             IcmpEngine::Native => Echoes::icmp(settings, family, strays).map(Self::Echoes),
             // Native where there is no engine of the platform's, too.
-            _ => portable::Endpoint::open(settings.source(family), family).map(Self::Portable),
+            _ => portable::Endpoint::open(&settings.departure(family)).map(Self::Portable),
         }
     }
 }
