@@ -50,6 +50,8 @@ impl Observations {
 pub struct Observer {
     /// The way to the collector.
     pub link: Link,
+    /// Which uplink, where there are several.
+    pub uplink: Option<String>,
     /// How its probes leave.
     pub departure: Departure,
     /// Where observations are kept.
@@ -94,7 +96,7 @@ impl Observer {
             Ok(Some(address)) => {
                 self.observations.set(self.departure.family, address, self.link.clock.read().monotonic);
                 self.board.update(|status| {
-                    status.observed.insert(self.departure.family.to_string(), address);
+                    status.observed.insert(self.name(), address);
                 });
                 true
             }
@@ -105,6 +107,12 @@ impl Observer {
                 false
             }
         }
+    }
+
+    /// What the status shows the address by.
+    fn name(&self) -> String {
+        let family = self.departure.family;
+        self.uplink.as_ref().map_or_else(|| family.to_string(), |uplink| format!("{family} over {uplink}"))
     }
 
     /// None while the agent is not enrolled, or if the collector cannot know the address.
@@ -137,7 +145,7 @@ impl Observer {
     fn forget(&self) {
         self.observations.forget(self.departure.family);
         self.board.update(|status| {
-            status.observed.remove(self.departure.family.as_str());
+            status.observed.remove(&self.name());
         });
     }
 }

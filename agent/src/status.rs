@@ -5,10 +5,11 @@ use crate::{
     spool::Counts,
 };
 use comfy_table::{Table, presets};
-use peerlight_proto::{histogram::Histogram, metric::Metric, time::Timestamp};
+use peerlight_proto::{enrolment::SiteAssertion, histogram::Histogram, metric::Metric, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     io,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -34,6 +35,8 @@ pub struct Status {
     pub written_us: i64,
     /// With which collector it is enrolled, for what.
     pub enrolled: Option<Enrolled>,
+    /// Which uplinks it is not enrolled for; nothing is handed over until it is.
+    pub not_enrolled_for: Vec<String>,
     /// How pushing goes.
     pub push: PushState,
     /// When the last batch was acknowledged.
@@ -68,6 +71,9 @@ pub struct Enrolled {
     pub provider: String,
     /// The location.
     pub location: String,
+    /// The sites that are measured beside that one.
+    #[serde(default)]
+    pub others: Vec<SiteAssertion>,
 }
 
 impl From<Enrolment> for Enrolled {
@@ -77,6 +83,7 @@ impl From<Enrolment> for Enrolled {
             site: enrolment.site.name,
             provider: enrolment.site.provider,
             location: enrolment.site.location,
+            others: enrolment.others,
         }
     }
 }
@@ -175,12 +182,12 @@ impl std::fmt::Display for Noise {
 #[derive(Debug, Clone, Default)]
 pub struct Board {
     status: Arc<Mutex<Status>>,
-    notices: Notices,
+    notices: Vec<(Option<String>, Notices)>,
 }
 
 impl Board {
-    /// A board that shows these notices, too.
-    pub fn showing(notices: Notices) -> Self {
+    /// A board that shows these notices, too, each with its uplink where there are several.
+    pub fn showing(notices: Vec<(Option<String>, Notices)>) -> Self {
         Self { notices, ..Self::default() }
     }
 
@@ -192,7 +199,11 @@ impl Board {
     /// The status now.
     pub fn get(&self) -> Status {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        status.notices = self.notices.list();
+        let named = |(uplink, notices): &(Option<String>, Notices)| {
+            let uplink = uplink.as_ref().map(|uplink| format!("{uplink}: ")).unwrap_or_default();
+            notices.list().into_iter().map(move |notice| format!("{uplink}{notice}"))
+        };
+        status.notices = self.notices.iter().flat_map(named).collect();
         status
     }
 }
@@ -282,10 +293,18 @@ impl Status {
     }
 
     fn enrolled_line(&self) -> String {
-        self.enrolled.as_ref().map_or_else(
-            || "no; run `peerlight-agent enrol`".to_owned(),
-            |to| format!("{} at {} for {} in {}", to.collector, to.site, to.provider, to.location),
-        )
+        if let Some(uplink) = self.not_enrolled_for.first() {
+            let all = self.not_enrolled_for.join(", ");
+            return format!("not for {all}; run `peerlight-agent enrol --uplink {uplink}`");
+        }
+        let Some(to) = &self.enrolled else { return "no; run `peerlight-agent enrol`".to_owned() };
+        let mut line = format!("{} at {} for {} in {}", to.collector, to.site, to.provider, to.location);
+        for other in &to.others {
+            // Writing to a String cannot fail.
+            let _infallible =
+                write!(line, ", at {} for {} in {}", other.name, other.provider, other.location);
+        }
+        line
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     probe::{Dscp, IcmpEngine, ProbeSettings},
     targets::ScheduledTarget,
     trust::CollectorTrust,
+    uplink::Way,
 };
 use comfy_table::{Table, presets};
 use peerlight_proto::{duration, enrolment::SiteAssertion};
@@ -20,6 +21,9 @@ use std::fmt::Write as _;
 pub struct Description {
     /// None where the enrolment names it.
     site: Option<SiteAssertion>,
+    /// The sites that are measured side by side; empty for the one of `site`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    uplinks: Vec<UplinkDescription>,
     /// Where batches go; none where the enrolment names it.
     collector: Option<String>,
     trust: CollectorTrust,
@@ -41,6 +45,14 @@ pub struct Description {
     source: Source,
     packets_per_second: f64,
     targets: Vec<PlannedTarget>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct UplinkDescription {
+    name: String,
+    families: Vec<&'static str>,
+    /// How its probes leave, in words.
+    departure: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,6 +92,7 @@ impl Description {
         };
         Self {
             site: config.site.clone(),
+            uplinks: config.ways().iter().filter_map(uplink).collect(),
             collector: config.collector.url.as_ref().map(ToString::to_string),
             trust: config.collector.trust,
             proxy: ProxyDescription::of(&config.proxy),
@@ -106,6 +119,11 @@ impl Description {
     }
 }
 
+fn uplink(way: &Way) -> Option<UplinkDescription> {
+    let families = way.families.iter().map(|family| family.as_str()).collect();
+    Some(UplinkDescription { name: way.uplink.clone()?, families, departure: departure(&way.settings) })
+}
+
 fn planned(scheduled: &ScheduledTarget, source: Source) -> PlannedTarget {
     let target = &scheduled.target;
     let entry = ENTRIES.iter().find(|entry| source == Source::Catalogue && entry.name == target.name);
@@ -126,7 +144,14 @@ pub fn describe(config: &Config) -> String {
         // Writing to a String cannot fail.
         let _infallible = writeln!(text, "{words}");
     };
+    for way in config.ways() {
+        if let (Some(name), Some(departure)) = (&way.uplink, departure(&way.settings)) {
+            let families: Vec<_> = way.families.iter().map(|family| family.as_str()).collect();
+            line(format!("Measures for {name} over {}: {departure}.", families.join(" and ")));
+        }
+    }
     match &config.site {
+        _ if !config.uplinks.is_empty() => {}
         Some(site) => line(format!("Measures for {} of {} in {}.", site.name, site.provider, site.location)),
         None => line("Measures for the site that the enrolment names.".to_owned()),
     }
@@ -152,7 +177,9 @@ pub fn describe(config: &Config) -> String {
         duration::text(probing.settings.deadline),
         probing.interval.as_secs(),
     ));
-    departure(&probing.settings).into_iter().for_each(&mut line);
+    if let Some(departure) = departure(&probing.settings).filter(|_| config.uplinks.is_empty()) {
+        line(format!("Probes leave {departure}."));
+    }
     line(format!(
         "Keeps up to {} MiB and {} of batches in {}.",
         config.spool.max_bytes >> 20,
@@ -185,7 +212,7 @@ fn departure(settings: &ProbeSettings) -> Option<String> {
         dscp.map(|dscp| format!("marked with the DSCP {dscp}")),
     ];
     let ways: Vec<_> = ways.into_iter().flatten().collect();
-    (!ways.is_empty()).then(|| format!("Probes leave {}.", ways.join(", ")))
+    (!ways.is_empty()).then(|| ways.join(", "))
 }
 
 fn targets(config: &Config) -> String {

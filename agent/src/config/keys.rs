@@ -8,9 +8,22 @@ use toml::de::{DeTable, DeValue};
 pub(super) const KNOWN: &[(&str, &[&str])] = &[
     (
         "",
-        &["state", "site", "collector", "proxy", "target", "probing", "resolver", "https", "spool", "limits"],
+        &[
+            "state",
+            "site",
+            "uplink",
+            "collector",
+            "proxy",
+            "target",
+            "probing",
+            "resolver",
+            "https",
+            "spool",
+            "limits",
+        ],
     ),
     ("site", &["name", "provider", "location", "prefixes"]),
+    ("uplink", &["name", "provider", "location", "prefixes", "source_v4", "source_v6", "interface", "dscp"]),
     ("collector", &["url", "trust"]),
     ("proxy", &["use", "url", "username", "password_file", "bypass", "probe"]),
     ("target", &["name", "service", "address", "probes", "interval", "issuer"]),

@@ -15,6 +15,7 @@ pub(super) struct File {
     pub(super) site: Option<Site>,
     pub(super) collector: Collector,
     pub(super) proxy: Proxy,
+    pub(super) uplink: Vec<Uplink>,
     pub(super) target: Vec<Target>,
     pub(super) probing: Probing,
     pub(super) resolver: Resolver,
@@ -31,6 +32,26 @@ pub(super) struct Site {
     pub(super) location: String,
     #[serde(default)]
     pub(super) prefixes: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Uplink {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) provider: String,
+    #[serde(default)]
+    pub(super) location: String,
+    #[serde(default)]
+    pub(super) prefixes: Vec<String>,
+    #[serde(default)]
+    pub(super) source_v4: Option<Ipv4Addr>,
+    #[serde(default)]
+    pub(super) source_v6: Option<Ipv6Addr>,
+    #[serde(default)]
+    pub(super) interface: Option<String>,
+    #[serde(default)]
+    pub(super) dscp: Option<Dscp>,
 }
 
 #[derive(Debug, Default, Deserialize)]

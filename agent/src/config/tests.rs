@@ -73,6 +73,19 @@ allow = ["127.0.0.0/8"]
 max_packets_per_second = 5000
 "#;
 
+/// Every key of an uplink, which no `[site]` may stand beside.
+const UPLINK: &str = r#"
+[[uplink]]
+name = "london-1-fibre"
+provider = "Example Telecom"
+location = "GB-LND"
+prefixes = ["192.0.2.0/24"]
+source_v4 = "192.0.2.10"
+source_v6 = "2001:db8:7::10"
+interface = "eth1"
+dscp = "AF41"
+"#;
+
 fn problems(text: &str) -> String {
     Config::parse(text).unwrap_err().to_string()
 }
@@ -126,8 +139,10 @@ fn every_key_is_known_and_reaches_the_configuration() {
     assert_eq!((config.limits.max_packets_per_second, config.state.path()), (5_000, Path::new("/tmp/state")));
     let file = toml::from_str::<toml::Table>(FULL).unwrap();
     for (table, keys) in keys::KNOWN {
+        let file =
+            if *table == "uplink" { toml::from_str::<toml::Table>(UPLINK).unwrap() } else { file.clone() };
         let found = match (*table, file.get(*table)) {
-            ("", _) => file.clone(),
+            ("", _) => file.into_iter().chain(toml::from_str::<toml::Table>(UPLINK).unwrap()).collect(),
             (_, Some(toml::Value::Array(items))) => items[0].as_table().unwrap().clone(),
             (_, value) => value.unwrap().as_table().unwrap().clone(),
         };
@@ -211,6 +226,45 @@ fn how_probes_leave_is_checked_before_any_does() {
         .map(|keys| probing(keys).unwrap_err().to_string())
         .join("\n")
     );
+}
+
+#[test]
+fn each_uplink_is_a_site_and_leaves_in_its_own_way() {
+    let text = format!("{UPLINK}[[uplink]]\nname = \"london-1-lte\"\nsource_v4 = \"198.51.100.7\"\n");
+    let config = Config::parse(&text).unwrap();
+    let [fibre, lte] = config.ways().try_into().unwrap();
+    assert_eq!((fibre.uplink.as_deref(), fibre.families.len()), (Some("london-1-fibre"), 2));
+    assert_eq!(lte.families, [Family::V4], "nothing says how IPv6 would leave");
+    assert_eq!(
+        (lte.settings.source_v4.unwrap().to_string().as_str(), lte.settings.dscp),
+        ("198.51.100.7", None)
+    );
+    assert_eq!(config.uplinks[0].site.location, "GB-LND");
+    insta::assert_snapshot!(describe(&config));
+}
+
+#[test]
+fn uplinks_that_cannot_be_told_apart_are_refused() {
+    insta::assert_snapshot!(problems(
+        r#"
+[site]
+name = "london-1"
+provider = "Example Telecom"
+location = "GB-LND"
+[probing]
+source_v4 = "192.0.2.1"
+[[uplink]]
+name = "london-1-fibre"
+location = "London"
+[[uplink]]
+name = "London-1-Fibre"
+interface = "eth1"
+[[uplink]]
+name = ""
+prefixes = ["192.0.2.1/24"]
+source_v6 = "2001:db8::1"
+"#
+    ));
 }
 
 #[test]

@@ -22,6 +22,7 @@ const CADENCE: Cadence = Cadence {
 async fn observer(collector: &Collector, state: &StateDir, cadence: Cadence) -> Observer {
     Observer {
         link: collector.enrol(state, Clock::system()).await,
+        uplink: None,
         departure: Departure { source: Some(SOURCE), ..Departure::of(Family::V4) },
         observations: Observations::default(),
         board: Board::default(),

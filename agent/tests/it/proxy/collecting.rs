@@ -50,6 +50,7 @@ async fn enrolled(collector: &Collector, state: &StateDir, proxies: Proxies) -> 
     enrol(&applicant, &collector.token, None).await.unwrap();
     let (key, clock) = (applicant.key, applicant.clock);
     Link {
+        uplinks: Vec::new(),
         state: state.clone(),
         trust: CollectorTrust::Pinned,
         proxies,
