@@ -146,13 +146,7 @@ impl Exchange {
         builder = match source {
             Source::System => proxies.lead(builder, &base).map_err(ExchangeError::Client)?,
             // A connection that is kept would hide that the address has changed.
-            Source::Bound(departure) => {
-                #[cfg(target_os = "linux")]
-                if let Some(interface) = &departure.interface {
-                    builder = builder.interface(interface.as_str());
-                }
-                builder.local_address(departure.source_or_any()).no_proxy().pool_max_idle_per_host(0)
-            }
+            Source::Bound(departure) => departure.dial(builder).no_proxy().pool_max_idle_per_host(0),
         };
         let client = builder.build().map_err(ExchangeError::Client)?;
         Ok(Self { client, base, key, response_key, clock, offset })

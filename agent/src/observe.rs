@@ -81,7 +81,7 @@ impl Observer {
                 Duty::Rest => continue,
                 Duty::Ask => {}
                 Duty::AskAnew => {
-                    tracing::info!(family = %self.departure.family, "probes leave from another address");
+                    tracing::info!(over = self.name(), "probes leave from another address");
                     self.forget();
                 }
             }
@@ -103,7 +103,7 @@ impl Observer {
             Ok(None) => false,
             Err(error) => {
                 // Not every site has both families, so this is no news.
-                tracing::debug!(family = %self.departure.family, %error, "the public address could not be observed");
+                tracing::debug!(over = self.name(), %error, "the public address could not be observed");
                 false
             }
         }

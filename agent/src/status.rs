@@ -367,6 +367,30 @@ mod tests {
     }
 
     #[test]
+    fn every_site_is_named_and_whatever_is_not_enrolled_yet() {
+        let site = |name: &str| SiteAssertion {
+            name: name.to_owned(),
+            provider: format!("{name} telecom"),
+            location: "GB-LND".to_owned(),
+            prefixes: Vec::new(),
+        };
+        let enrolment = Enrolment {
+            collector: "https://collector.example.com".to_owned(),
+            ca_pem: None,
+            response_key: String::new(),
+            site: site("a"),
+            others: vec![site("b")],
+        };
+        let mut status = Status { enrolled: Some(enrolment.into()), ..Status::default() };
+        assert_eq!(
+            status.enrolled_line(),
+            "https://collector.example.com at a for a telecom in GB-LND, at b for b telecom in GB-LND"
+        );
+        status.not_enrolled_for = vec!["c".to_owned(), "d".to_owned()];
+        assert_eq!(status.enrolled_line(), "not for c, d; run `peerlight-agent enrol --uplink c`");
+    }
+
+    #[test]
     fn every_loss_is_told() {
         let measuring = Measuring { lost_intervals: 2, dropped_strays: 7, ..Measuring::default() };
         let table = Status { measuring, ..Status::default() }.table(Timestamp::default());

@@ -6,21 +6,33 @@
 mod collector_machine;
 
 use collector_machine::{CollectorMachine, introduce, register};
+use futures::TryStreamExt as _;
+use ipnet::IpNet;
 use peerlight_agent::{
     clock::Clock,
     config::Config,
     credential::load_or_create,
     enrol::{Applicant, enrol_beside},
+    probe::{Probe as _, ProbeSettings, Prober},
+    sample::Outcome,
     status::Status,
 };
 use peerlight_collector::{
     client::Client,
     registry::{IssuedToken, NewProvider, NewRegistration, NewToken, Provider, ProviderKind, Registration},
 };
-use peerlight_lab::eventually::{Look, eventually};
+use peerlight_lab::{
+    eventually::{Look, eventually},
+    network::namespace::Namespace,
+};
+use peerlight_proto::{series::Family, target::Target};
+use rtnetlink::{Handle, LinkUnspec, LinkVeth};
 use serde_json::Value;
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    fs::File,
+    io::Write as _,
+    net::{IpAddr, Ipv4Addr, TcpListener},
+    os::fd::AsRawFd as _,
     sync::Arc,
     time::Duration,
 };
@@ -173,4 +185,93 @@ async fn one_agent_compares_two_providers() {
     assert_eq!((&entry["state"], &entry["cloned_since"]), (&Value::Array(vec![]), &Value::Null), "{entry}");
     shutdown.cancel();
     agent.await.unwrap().unwrap();
+}
+
+/// The ends of a line that is laid while the agent runs, and their addresses.
+const NEAR: (&str, &str) = ("late0", "10.77.9.1/24");
+const FAR: (&str, &str) = ("far0", "10.77.9.2/24");
+
+/// Does this with the devices of a namespace.
+fn netlink<T: Send>(place: &Namespace, work: impl AsyncFnOnce(Handle) -> T + Send) -> T {
+    place
+        .within(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+            Ok(runtime.block_on(async {
+                let (connection, handle, _) = rtnetlink::new_connection().unwrap();
+                tokio::spawn(connection);
+                work(handle).await
+            }))
+        })
+        .unwrap()
+}
+
+async fn index(handle: &Handle, name: &str) -> u32 {
+    let mut links = handle.link().get().match_name(name.to_owned()).execute();
+    links.try_next().await.unwrap().unwrap().header.index
+}
+
+/// Lays the line between two places.
+fn connect(near: &Namespace, far: &Namespace) {
+    let there = far.within(|| Ok(File::open("/proc/thread-self/ns/net").unwrap())).unwrap();
+    netlink(near, async |handle| {
+        handle.link().add(LinkVeth::new(NEAR.0, FAR.0).build()).execute().await.unwrap();
+        let moved = LinkUnspec::new_with_index(index(&handle, FAR.0).await).setns_by_fd(there.as_raw_fd());
+        handle.link().change(moved.build()).execute().await.unwrap();
+    });
+    for (place, (name, address)) in [(near, NEAR), (far, FAR)] {
+        netlink(place, async |handle| {
+            let (index, net) = (index(&handle, name).await, address.parse::<IpNet>().unwrap());
+            handle.link().change(LinkUnspec::new_with_index(index).up().build()).execute().await.unwrap();
+            handle.address().add(index, net.addr(), net.prefix_len()).execute().await.unwrap();
+        });
+    }
+}
+
+/// How a probe over the interface ends, and what it says.
+async fn probed(prober: &Prober, probe: &str) -> (bool, String) {
+    let target = Target {
+        name: "far".to_owned(),
+        service: String::new(),
+        address: "10.77.9.2".parse().unwrap(),
+        probe: probe.parse().unwrap(),
+    };
+    let sample = prober.probe(&target, Family::V4).await.unwrap();
+    (matches!(sample.readings[0].outcome, Outcome::Answered { .. }), format!("{sample:?}"))
+}
+
+#[test]
+fn an_interface_may_come_after_the_agent() {
+    let Ok(near) = Namespace::create() else {
+        writeln!(std::io::stderr(), "SKIPPED: only root can make network namespaces").unwrap();
+        return;
+    };
+    let far = Namespace::create().unwrap();
+    let _listener = far.within(|| Ok(TcpListener::bind("0.0.0.0:443").unwrap())).unwrap();
+    let (place, other) = (near.clone(), far.clone());
+    let probing = std::thread::spawn(move || {
+        place.enter().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let settings = ProbeSettings {
+                interface: Some(NEAR.0.parse().unwrap()),
+                allow: vec!["10.77.9.0/24".parse().unwrap()],
+                ..ProbeSettings::default()
+            };
+            let (prober, _strays) = Prober::open(settings).unwrap();
+            for probe in ["icmp", "tcp:443"] {
+                let (answered, said) = probed(&prober, probe).await;
+                assert!(!answered && said.contains("no network interface `late0`"), "{said}");
+            }
+            connect(&place, &other);
+            for probe in ["icmp", "tcp:443"] {
+                eventually(probe, WAIT, async || match probed(&prober, probe).await {
+                    (true, _) => Look::Holds(()),
+                    (false, said) => Look::NotYet(said),
+                })
+                .await
+                .unwrap();
+            }
+        });
+    });
+    probing.join().unwrap();
 }

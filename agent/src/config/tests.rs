@@ -118,6 +118,7 @@ fn the_json_of_check_config_says_what_is_measured_and_why() {
     insta::assert_snapshot!(text(&Config::parse(SAMPLE).unwrap()));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn every_key_is_known_and_reaches_the_configuration() {
     let config = Config::parse(FULL).unwrap();
@@ -211,6 +212,7 @@ fn an_allowed_network_lifts_no_ceiling_of_a_public_address() {
     assert!(describe(&config).contains("elsewhere the ceilings stay"));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn how_probes_leave_is_checked_before_any_does() {
     let probing = |keys: &str| Config::parse(&format!("[probing]\n{keys}"));
@@ -228,6 +230,7 @@ fn how_probes_leave_is_checked_before_any_does() {
     );
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn each_uplink_is_a_site_and_leaves_in_its_own_way() {
     let text = format!("{UPLINK}[[uplink]]\nname = \"london-1-lte\"\nsource_v4 = \"198.51.100.7\"\n");
@@ -243,6 +246,7 @@ fn each_uplink_is_a_site_and_leaves_in_its_own_way() {
     insta::assert_snapshot!(describe(&config));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn uplinks_that_cannot_be_told_apart_are_refused() {
     insta::assert_snapshot!(problems(

@@ -163,6 +163,15 @@ impl Departure {
         Ok(())
     }
 
+    /// Has what `client` connects to leave so, but without a mark.
+    pub fn dial(&self, client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+        let client = client.local_address(self.source_or_any());
+        match &self.interface {
+            Some(interface) => platform::dial_by(client, interface),
+            None => client,
+        }
+    }
+
     /// A UDP socket whose packets leave so.
     pub fn udp(&self) -> io::Result<UdpSocket> {
         let domain = match self.family {

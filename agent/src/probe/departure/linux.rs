@@ -16,6 +16,11 @@ pub(super) fn bind_to(socket: &Socket, interface: &Interface) -> Result<(), Depa
     })
 }
 
+/// Has a client connect by `interface`.
+pub(super) fn dial_by(client: reqwest::ClientBuilder, interface: &Interface) -> reqwest::ClientBuilder {
+    client.interface(interface.as_str())
+}
+
 /// Marks what is sent.
 pub(super) fn mark(socket: &Socket, family: Family, dscp: Dscp) -> io::Result<()> {
     let byte = dscp.as_header_byte().into();

@@ -11,6 +11,11 @@ pub(super) fn bind_to(_socket: &Socket, interface: &Interface) -> Result<(), Dep
     Err(DepartureError::Interface { interface: interface.clone(), source: io::ErrorKind::Unsupported.into() })
 }
 
+/// Leaves it as it is: no probe leaves that could be attributed by it.
+pub(super) fn dial_by(client: reqwest::ClientBuilder, _interface: &Interface) -> reqwest::ClientBuilder {
+    client
+}
+
 /// Refuses.
 pub(super) fn mark(_socket: &Socket, _family: Family, _dscp: Dscp) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
