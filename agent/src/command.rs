@@ -1,7 +1,7 @@
 //! What the commands do, other than `run` and `probe`.
 
 use crate::{
-    RunError,
+    RunError, captures,
     catalogue::{self, published::Published},
     cli::{CatalogueCommand, Cli, Command, EnrolArgs, UpdateArgs},
     clock::Clock,
@@ -32,7 +32,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 /// The exit code of a wrong configuration (`EX_CONFIG` of sysexits.h).
-const EXIT_CONFIG: u8 = 78;
+pub const EXIT_CONFIG: u8 = 78;
 /// The longest token that is read.
 const MAX_TOKEN_BYTES: u64 = 8 << 10;
 /// The environment variable that may hold the token.
@@ -52,6 +52,9 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
         },
         Command::Enrol(args) => enrol_agent(&config, &args).await?,
         Command::Probe(args) => return oneshot::run(args).await,
+        Command::Path(args) if args.captured => {
+            return captures::show(&config.state, args.target.as_deref(), args.format);
+        }
         Command::Path(args) => return trace::run(args, &shutdown).await,
         Command::Selftest(args) => return selftest::run(&args, &shutdown).await,
         Command::CheckConfig(args) => check_config(&config, args.format)?,
@@ -76,6 +79,7 @@ fn load(cli: &Cli) -> Result<Config, ConfigError> {
     let path = cli.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
     let optional = match cli.command {
         Command::Run | Command::CheckConfig(_) => false,
+        Command::Path(ref args) if args.captured => cli.config.is_none(),
         Command::Probe(_) | Command::Path(_) | Command::Selftest(_) => return Ok(Config::default()),
         Command::Enrol(_) | Command::Catalogue(_) | Command::Status(_) | Command::Resend(_) => {
             cli.config.is_none()

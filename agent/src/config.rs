@@ -67,6 +67,8 @@ pub struct Probing {
     pub families: Vec<Family>,
     /// How long an interval is.
     pub interval: IntervalLength,
+    /// Whether the path to a target that turns bad is captured.
+    pub capture_paths: bool,
 }
 
 impl Default for Probing {
@@ -75,6 +77,7 @@ impl Default for Probing {
             settings: ProbeSettings::default(),
             families: Family::ALL.to_vec(),
             interval: IntervalLength::MINUTE,
+            capture_paths: true,
         }
     }
 }

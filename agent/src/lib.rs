@@ -10,6 +10,7 @@ pub mod aggregate;
 pub mod assignment;
 pub mod backoff;
 pub mod cadence;
+mod captures;
 pub mod catalogue;
 pub mod causes;
 pub mod cli;
@@ -146,8 +147,8 @@ fn open(config: &Config, proxies: &Proxies) -> Result<Engines, ProbeError> {
 }
 
 fn tell_proxy(proxies: &Proxies, probe: HttpsPaths) {
-    match (proxies.any(), probe) {
-        (Some(proxy), _) => tracing::info!(%proxy, "the collector is reached through a proxy"),
+    match (proxies.named(), probe) {
+        (Some(proxy), _) => tracing::info!(proxy, "what is not excepted goes through a proxy"),
         (None, HttpsPaths::Direct) => {}
         (None, HttpsPaths::Proxy | HttpsPaths::Both) => {
             tracing::warn!(

@@ -2,17 +2,30 @@
 
 use crate::cli::LogFormat;
 use std::io::IsTerminal as _;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, filter::ParseError, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// What is logged unless `PEERLIGHT_LOG` says otherwise.
 /// The verifier logs an error for each certificate that it refuses: probes count those and say why.
 const DEFAULT_FILTER: &str = "info,rustls_platform_verifier=off";
 
+/// `PEERLIGHT_LOG` says nothing that can be followed.
+#[derive(Debug, thiserror::Error)]
+#[error("PEERLIGHT_LOG: {0}; write for example `debug` or `info,peerlight_agent::push=trace`")]
+pub struct LogFilterError(String);
+
+impl From<ParseError> for LogFilterError {
+    fn from(error: ParseError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// Starts logging. A second start in one process changes nothing.
-pub fn init(format: LogFormat) {
-    let filter =
-        EnvFilter::try_from_env("PEERLIGHT_LOG").unwrap_or_else(|_unset| EnvFilter::new(DEFAULT_FILTER));
-    let registry = tracing_subscriber::registry().with(filter);
+pub fn init(format: LogFormat) -> Result<(), LogFilterError> {
+    let asked = std::env::var_os("PEERLIGHT_LOG").filter(|text| !text.is_empty());
+    let filter = asked.as_ref().map_or(DEFAULT_FILTER.into(), |text| text.to_string_lossy());
+    let registry = tracing_subscriber::registry().with(filter.parse::<EnvFilter>()?);
     let outcome = match format {
         LogFormat::Text => {
             let colours = std::io::stderr().is_terminal();
@@ -22,4 +35,5 @@ pub fn init(format: LogFormat) {
     };
     // Somebody else in this process logs already, and so shall we.
     drop(outcome);
+    Ok(())
 }

@@ -7,15 +7,22 @@ use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logging::init(cli.log_format);
+    if let Err(error) = logging::init(cli.log_format) {
+        tell(&error);
+        return ExitCode::from(command::EXIT_CONFIG);
+    }
     match live(cli) {
         Ok(code) => code,
         Err(error) => {
-            // With standard error gone there is nobody left to tell.
-            let _told = writeln!(std::io::stderr(), "peerlight-agent: {}", with_causes(error.as_ref()));
+            tell(error.as_ref());
             ExitCode::FAILURE
         }
     }
+}
+
+fn tell(error: &(dyn std::error::Error + 'static)) {
+    // With standard error gone there is nobody left to tell.
+    let _told = writeln!(std::io::stderr(), "peerlight-agent: {}", with_causes(error));
 }
 
 /// One thread: probes wait for the network, the kernel stamps what comes meanwhile, and files are written on threads of their own.

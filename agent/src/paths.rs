@@ -52,6 +52,11 @@ impl StateDir {
         self.0.join("status.json")
     }
 
+    /// The paths to targets that turned bad.
+    pub fn captures(&self) -> PathBuf {
+        self.0.join("captures")
+    }
+
     /// The batches that wait for the collector.
     pub fn spool(&self) -> PathBuf {
         self.0.join("spool")

@@ -5,6 +5,7 @@ mod measure;
 use crate::{
     assignment,
     cadence::Cadence,
+    captures::Captures,
     clock::Clock,
     config::Config,
     link::Link,
@@ -112,6 +113,10 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
         board: board.clone(),
         assignment,
         closed,
+        captures: config
+            .probing
+            .capture_paths
+            .then(|| Captures::new(&config.state, &ways, board.clone(), shutdown.clone())),
     });
     tokio::join!(measure.run(shutdown), keep_safe(to_spool, &spool, &link, &board));
     background.shutdown().await;

@@ -1,20 +1,21 @@
 //! The site's proxy: who it is, whom it serves, and how this agent signs on to it. Push, enrolment and assignment share it
 //! with the HTTPS probes that go through it; `whoami` never does (rules, §7).
 //!
-//! [`ProxySettings`] is what the configuration says; [`Proxies`] what that comes to on this machine. Where the system itself
-//! decides (PAC and WPAD on Windows), its answer belongs into [`Proxies::of`], which is asked for each host.
+//! [`ProxySettings`] is what the configuration says; [`Proxies`] what that comes to on this machine, asked for each host.
 
 mod address;
 mod authentication;
 mod bypass;
 mod paths;
 mod settings;
+mod system;
 
 pub use address::AddressError;
 pub use authentication::{Authentication, Secret};
 pub use bypass::Bypass;
 pub use paths::{HttpsPaths, Paths};
 pub use settings::{Login, ProxyChoice, ProxyError, ProxySettings};
+pub use system::SystemProxies;
 
 use peerlight_proto::target::Host;
 use std::{fmt, str::FromStr, sync::Arc};
@@ -53,24 +54,53 @@ pub(crate) fn authority(host: &Host, port: u16) -> String {
 /// Which proxy serves which host. A cheap handle; none serves anybody by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
-    proxy: Option<Arc<Proxy>>,
+    source: Source,
     bypass: Bypass,
+}
+
+/// Who says which proxy serves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Source {
+    /// None does.
+    #[default]
+    Nobody,
+    /// This one.
+    One(Arc<Proxy>),
+    /// The one that the system names for a host.
+    System(SystemProxies),
 }
 
 impl Proxies {
     /// `proxy` for all that `bypass` does not name.
     pub fn new(proxy: Proxy, bypass: Bypass) -> Self {
-        Self { proxy: Some(Arc::new(proxy)), bypass }
+        Self { source: Source::One(Arc::new(proxy)), bypass }
     }
 
-    /// The proxy that stands between this agent and `host`; none if it is reached directly.
-    pub fn of(&self, host: &str, port: u16) -> Option<&Arc<Proxy>> {
-        self.proxy.as_ref().filter(|_| !self.bypass.covers(host, port))
+    /// The one that the system names, for all that `bypass` does not.
+    pub const fn of_system(system: SystemProxies, bypass: Bypass) -> Self {
+        Self { source: Source::System(system), bypass }
     }
 
-    /// The proxy of those that are not reached directly.
-    pub fn any(&self) -> Option<&Proxy> {
-        self.proxy.as_deref()
+    /// The proxy that stands between this agent and `host`; none if it is reached directly. Where the system is asked, the
+    /// first question for a host may take seconds.
+    pub fn of(&self, host: &str, port: u16) -> Option<Arc<Proxy>> {
+        if self.bypass.covers(host, port) {
+            return None;
+        }
+        match &self.source {
+            Source::Nobody => None,
+            Source::One(proxy) => Some(Arc::clone(proxy)),
+            Source::System(system) => system.of(host, port),
+        }
+    }
+
+    /// The proxy in words, if there may be one.
+    pub fn named(&self) -> Option<String> {
+        match &self.source {
+            Source::Nobody => None,
+            Source::One(proxy) => Some(proxy.to_string()),
+            Source::System(_) => Some("as the system says for each host".to_owned()),
+        }
     }
 
     /// Has a client go to `to` by these rules rather than by those of the environment.

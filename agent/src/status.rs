@@ -5,7 +5,9 @@ use crate::{
     spool::Counts,
 };
 use comfy_table::{Table, presets};
-use peerlight_proto::{enrolment::SiteAssertion, histogram::Histogram, metric::Metric, time::Timestamp};
+use peerlight_proto::{
+    duration, enrolment::SiteAssertion, histogram::Histogram, metric::Metric, time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -58,6 +60,9 @@ pub struct Status {
     pub refused_targets: Vec<String>,
     /// What is wrong with targets: who answers in their place, where their names lead.
     pub notices: Vec<String>,
+    /// Paths that were captured because a target turned bad, or was good again.
+    #[serde(default)]
+    pub captured: Option<Captured>,
 }
 
 /// With which collector the agent is enrolled, for what.
@@ -134,6 +139,17 @@ pub struct Measuring {
     pub lost_intervals: u64,
     /// How late probes left in the interval that was closed last.
     pub noise: Option<Noise>,
+}
+
+/// What was captured since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Captured {
+    /// How many paths.
+    pub count: u64,
+    /// When the latest was, in microseconds since 1970 UTC …
+    pub taken_us: i64,
+    /// … and of what, and why.
+    pub latest: String,
 }
 
 /// How late an interval's probes left this machine.
@@ -243,7 +259,7 @@ impl Status {
     fn lines(&self, now: Timestamp) -> Vec<(&'static str, String)> {
         let ago = |micros: i64| {
             let age = now.since(Timestamp::from_micros(micros)).as_secs();
-            format!("{} ago", humantime::format_duration(Duration::from_secs(age)))
+            format!("{} ago", duration::text(Duration::from_secs(age)))
         };
         let running = match self.pid {
             Some(pid) => format!("process {pid}, started {}", ago(self.started_us)),
@@ -275,6 +291,10 @@ impl Status {
                 ),
             ),
         ];
+        lines.extend(self.captured.as_ref().map(|Captured { count, taken_us, latest }| {
+            let text = format!("{count}, the latest {}: {latest}; see `path --captured`", ago(*taken_us));
+            ("captured paths", text)
+        }));
         lines.extend(measuring.noise.map(|noise| ("noise", noise.to_string())));
         lines.extend(measuring.losses().map(|losses| ("not measured", losses)));
         if let Some((offset, uncertainty)) = self.clock_offset_us.zip(self.clock_uncertainty_us) {

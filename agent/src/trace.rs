@@ -12,6 +12,7 @@ mod linux;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 mod render;
+mod route;
 
 #[cfg(target_os = "linux")]
 use linux as platform;
@@ -19,14 +20,18 @@ use linux as platform;
 use portable as platform;
 
 use anyhow::Context as _;
-use args::Plan;
 use course::Course;
 use platform::Tracer;
 use std::{io, net::IpAddr, process::ExitCode, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use args::Plan;
 pub use args::{Method, PathArgs, Version};
+pub(crate) use render::write_table;
+pub(crate) use route::Route;
+#[cfg(test)]
+pub(crate) use route::{HopAddress, HopLatency, RouteHop};
 
 /// Why there is no path to show.
 #[derive(Debug, thiserror::Error)]
@@ -65,13 +70,15 @@ pub(crate) enum TraceError {
 /// Finds the path, or what of it there was before an interrupt, and writes it to stdout. The exit code tells whether the
 /// target was reached.
 pub async fn run(args: PathArgs, shutdown: &CancellationToken) -> anyhow::Result<ExitCode> {
+    let format = args.format;
     let plan = args.plan().await?;
-    let course = trace(&plan, shutdown).await?;
-    render::write(&plan, &course).context("cannot write the path")?;
-    Ok(if course.reached() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let route = find(&plan, shutdown).await?;
+    render::write(&route, format).context("cannot write the path")?;
+    Ok(if route.reached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn trace(plan: &Plan, shutdown: &CancellationToken) -> anyhow::Result<Course> {
+/// Finds the path, or what of it there was before an interrupt.
+pub(crate) async fn find(plan: &Plan, shutdown: &CancellationToken) -> anyhow::Result<Route> {
     let mut course = Course::new(plan.max_hops, plan.count);
     let tracer = Arc::new(Tracer::new(plan));
     let mut next_round = Instant::now();
@@ -93,7 +100,7 @@ async fn trace(plan: &Plan, shutdown: &CancellationToken) -> anyhow::Result<Cour
         .await
         .context("the tracing thread ended early")??;
     }
-    Ok(course)
+    Ok(Route::of(plan, &course))
 }
 
 /// The longest wait for answers after which it is looked whether to stop.

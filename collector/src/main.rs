@@ -5,7 +5,8 @@ use peerlight_collector::{
     Listeners,
     cli::{Cli, Command, Defaults, Output, execute},
     config::{Config, ConfigError},
-    logging, paths, run,
+    logging::{self, LogFilterError},
+    paths, run,
     server::stop_requested,
 };
 use std::{io, path::Path, process::ExitCode};
@@ -22,7 +23,11 @@ async fn main() -> ExitCode {
         Err(error) => {
             // When standard error is closed, nobody is left to tell.
             let _told = io::Write::write_fmt(&mut io::stderr(), format_args!("error: {error:#}\n"));
-            ExitCode::from(if error.is::<ConfigError>() { BAD_CONFIG } else { 1 })
+            ExitCode::from(if error.is::<ConfigError>() || error.is::<LogFilterError>() {
+                BAD_CONFIG
+            } else {
+                1
+            })
         }
     }
 }
@@ -33,7 +38,7 @@ async fn carry_out(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     match cli.command {
         Command::Run => {
-            logging::start(cli.log_format);
+            logging::start(cli.log_format)?;
             let listeners = Listeners::bind(&config)?;
             let shutdown = CancellationToken::new();
             tokio::spawn(stop_requested(shutdown.clone()));

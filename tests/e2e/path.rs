@@ -6,7 +6,11 @@
 use futures::TryStreamExt as _;
 use ipnet::IpNet;
 use nix::sys::socket::{SetSockOpt as _, sockopt};
-use peerlight_lab::network::namespace::Namespace;
+use peerlight_agent::status::Status;
+use peerlight_lab::{
+    eventually::{Look, eventually},
+    network::namespace::Namespace,
+};
 use rtnetlink::{
     Handle, LinkUnspec, LinkVeth, RouteMessageBuilder,
     packet_route::address::{AddressAttribute, AddressFlags},
@@ -18,7 +22,7 @@ use std::{
     net::{IpAddr, TcpListener, UdpSocket},
     os::{fd::AsRawFd as _, unix::process::CommandExt as _},
     path::Path,
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -193,6 +197,10 @@ async fn up(handle: &Handle, name: &str) {
 fn hops(output: &Output) -> Vec<String> {
     let document: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    hops_of(&document)
+}
+
+fn hops_of(document: &Value) -> Vec<String> {
     let line = |hop: &Value| {
         let from = hop["addresses"][0]["address"].as_str().unwrap_or("*");
         format!("{} {from} {}/{} {}", hop["hop"], hop["answered"], hop["sent"], hop["says"])
@@ -279,4 +287,115 @@ fn a_path_that_ends_early_says_where() {
     let absent = nodes.trace(NOBODY, "tcp://10.77.3.9:80 --max-hops 4 --timeout 500ms");
     assert_eq!(hops(&absent), ["1 10.77.1.2 2/2 [\"time exceeded\"]"]);
     assert_eq!(absent.status.code(), Some(1));
+}
+
+/// An agent that runs at the first node until this is dropped.
+struct Agent {
+    process: Child,
+    directory: tempfile::TempDir,
+}
+
+impl Agent {
+    fn start(nodes: &Nodes, settings: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, state) = (directory.path().join("agent.toml"), directory.path().join("state"));
+        fs::write(&config, format!("state = '{}'\n{settings}", state.display())).unwrap();
+        let process = within(&nodes.all[0], || {
+            Command::new(env!("CARGO_BIN_EXE_agent-under-test"))
+                .args(["run", "--config"])
+                .arg(&config)
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        });
+        Self { process, directory }
+    }
+
+    fn status(&self) -> Option<Status> {
+        let bytes = fs::read(self.directory.path().join("state/status.json")).ok()?;
+        Some(serde_json::from_slice(&bytes).unwrap())
+    }
+
+    /// What triggered each capture and its hops, once there are `count` of them.
+    fn captures(&self, count: usize) -> Vec<(Value, Vec<String>)> {
+        let state = self.directory.path().join("state");
+        let look = async || {
+            let shown = Command::new(env!("CARGO_BIN_EXE_agent-under-test"))
+                .args(["path", "--captured", "--format", "json", "--state-dir"])
+                .arg(&state)
+                .output()
+                .unwrap();
+            let captures: Vec<Value> = serde_json::from_slice(&shown.stdout).unwrap();
+            if captures.len() >= count {
+                Look::Holds(captures)
+            } else {
+                Look::NotYet(format!("{captures:?}"))
+            }
+        };
+        let captures = await_look(&format!("capture {count}"), look);
+        captures.iter().map(|capture| (capture["trigger"].clone(), hops_of(&capture["path"]))).collect()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+fn await_look<T>(what: &str, look: impl AsyncFnMut() -> Look<T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(eventually(what, Duration::from_mins(1), look)).unwrap()
+}
+
+#[test]
+fn a_running_agent_captures_the_path_to_a_target_that_turns_bad_and_when_it_is_good_again() {
+    let Some(nodes) = Nodes::create() else {
+        writeln!(std::io::stderr(), "SKIPPED: only root can make network namespaces").unwrap();
+        return;
+    };
+    let agent = Agent::start(
+        &nodes,
+        &format!(
+            r#"
+            [[target]]
+            name = "far"
+            address = "{TARGET_V4}"
+            probes = ["icmp"]
+            interval = "100ms"
+            [[target]]
+            name = "never-there"
+            address = "10.77.3.9"
+            probes = ["icmp"]
+            interval = "100ms"
+            [probing]
+            timeout = "300ms"
+            deadline = "500ms"
+            families = ["v4"]
+            interval = "1s"
+            [limits]
+            allow = ["10.77.0.0/16"]
+            "#
+        ),
+    );
+    let forward = |on: &str| within(&nodes.all[2], || set("ipv4/ip_forward", on, nodes.v6));
+    await_look("the first turns", async || match agent.status() {
+        Some(status) if status.measuring.turns >= 40 => Look::Holds(()),
+        status => Look::NotYet(format!("{status:?}")),
+    });
+    forward("0");
+    let bad = agent.captures(1);
+    let lost = serde_json::json!({ "kind": "lost", "probes": 3 });
+    assert_eq!(bad, [(lost.clone(), vec!["1 10.77.1.2 3/3 [\"time exceeded\"]".to_owned()])]);
+    forward("1");
+    let path = ["1 10.77.1.2 3/3 [\"time exceeded\"]", "2 * 0/3 []", "3 10.77.3.2 3/3 [\"reached\"]"];
+    let recovered = (serde_json::json!({ "kind": "recovered" }), path.map(str::to_owned).to_vec());
+    assert_eq!(agent.captures(2), [bad[0].clone(), recovered]);
+    let captured = await_look("the status of it", async || match agent.status().unwrap().captured {
+        Some(captured) if captured.count == 2 => Look::Holds(captured),
+        captured => Look::NotYet(format!("{captured:?}")),
+    });
+    assert_eq!(captured.latest, "far over IPv4: good again");
 }

@@ -203,6 +203,7 @@ fn probing(file: &raw::File, limits: &Ceilings, problems: &mut Problems) -> Prob
         },
         families,
         interval: problems.check("probing.interval", length).unwrap_or(IntervalLength::MINUTE),
+        capture_paths: raw.capture_paths.unwrap_or(true),
     }
 }
 

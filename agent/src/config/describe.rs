@@ -38,6 +38,8 @@ pub struct Description {
     deadline_ms: u128,
     /// How long one measurement lasts.
     interval_s: u32,
+    /// Whether the path to a target that turns bad is captured.
+    capture_paths: bool,
     spool: SpoolDescription,
     /// The networks in which the ceilings are widened.
     allow: Vec<String>,
@@ -106,6 +108,7 @@ impl Description {
             timeout_ms: settings.timeout.as_millis(),
             deadline_ms: settings.deadline.as_millis(),
             interval_s: config.probing.interval.as_secs(),
+            capture_paths: config.probing.capture_paths,
             spool: SpoolDescription {
                 directory: config.state.spool().display().to_string(),
                 max_bytes: config.spool.max_bytes,
@@ -180,6 +183,11 @@ pub fn describe(config: &Config) -> String {
     if let Some(departure) = departure(&probing.settings).filter(|_| config.uplinks.is_empty()) {
         line(format!("Probes leave {departure}."));
     }
+    line(if probing.capture_paths {
+        "Captures the path to a target that turns bad: `peerlight-agent path --captured`.".to_owned()
+    } else {
+        "Captures no paths.".to_owned()
+    });
     line(format!(
         "Keeps up to {} MiB and {} of batches in {}.",
         config.spool.max_bytes >> 20,

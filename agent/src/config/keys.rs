@@ -39,6 +39,7 @@ pub(super) const KNOWN: &[(&str, &[&str])] = &[
             "dscp",
             "families",
             "interval",
+            "capture_paths",
         ],
     ),
     ("resolver", &["servers"]),
@@ -51,7 +52,7 @@ pub(super) const KNOWN: &[(&str, &[&str])] = &[
 const REFUSED: &[(&str, &str, &str)] = &[(
     "proxy",
     "pac_url",
-    "is not supported: a PAC file is a program, and what was downloaded is never run within the agent; name the proxy that it leads to, with use = \"static\" and url",
+    "is not supported: a PAC file is a program, and what was downloaded is never run within the agent; name the proxy that it leads to, with use = \"static\" and url, or on Windows have the system run it, with use = \"system\"",
 )];
 
 /// Names every unknown key, or says why the text is not TOML.

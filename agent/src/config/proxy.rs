@@ -1,7 +1,7 @@
 //! `[proxy]`: checked, and described.
 
 use super::{check::Problems, raw};
-use crate::proxy::{Bypass, HttpsPaths, Login, Proxy, ProxyChoice, ProxySettings, authority};
+use crate::proxy::{Bypass, HttpsPaths, Login, Proxy, ProxyChoice, ProxySettings, SystemProxies, authority};
 use serde::Serialize;
 
 /// From what stands in the file to settings. The environment and the password's file are read when the agent starts.
@@ -14,14 +14,23 @@ pub(super) fn check(raw: &raw::Proxy, problems: &mut Problems) -> ProxySettings 
                 .add("proxy.url", "is missing; write for example url = \"http://proxy.example.com:3128\"");
             ProxyChoice::Nothing
         }
-        (raw::ProxyUse::Nothing | raw::ProxyUse::Environment, url) => {
+        (raw::ProxyUse::Nothing | raw::ProxyUse::Environment | raw::ProxyUse::System, url) => {
             if url.is_some() || login.is_some() {
                 problems.add(
                     "proxy",
                     "url, username and password_file serve only together with use = \"static\"",
                 );
             }
-            if raw.choice == raw::ProxyUse::Nothing { ProxyChoice::Nothing } else { ProxyChoice::Environment }
+            match raw.choice {
+                raw::ProxyUse::Nothing | raw::ProxyUse::Static => ProxyChoice::Nothing,
+                raw::ProxyUse::Environment => ProxyChoice::Environment,
+                raw::ProxyUse::System => {
+                    if SystemProxies::open().is_none() {
+                        problems.add("proxy.use", "cannot be \"system\" here: this system runs no PAC files and knows no proxy settings, as Windows does; write \"environment\" or \"static\"");
+                    }
+                    ProxyChoice::System
+                }
+            }
         }
     };
     if raw.choice == raw::ProxyUse::Nothing && raw.probe != HttpsPaths::Direct {
@@ -82,6 +91,7 @@ impl ProxyDescription {
         let (choice, address, login) = match &settings.choice {
             ProxyChoice::Nothing => ("none", None, None),
             ProxyChoice::Environment => ("environment", None, None),
+            ProxyChoice::System => ("system", None, None),
             ProxyChoice::Static { host, port, login } => {
                 ("static", Some(authority(host, *port)), login.as_ref())
             }
@@ -102,6 +112,9 @@ pub(super) fn describe(settings: &ProxySettings) -> Vec<String> {
         ProxyChoice::Nothing => return vec!["Uses no proxy, whatever its environment says.".to_owned()],
         ProxyChoice::Environment => {
             "Reaches the collector through the proxy that its environment names, if it does (HTTPS_PROXY, NO_PROXY)".to_owned()
+        }
+        ProxyChoice::System => {
+            "Reaches the collector through the proxy that the system names for it (PAC, WPAD or its settings), if it does".to_owned()
         }
         ProxyChoice::Static { host, port, login } => {
             let sign_on = login.as_ref().map(|login| format!(" as {}", login.username)).unwrap_or_default();
@@ -140,6 +153,7 @@ mod tests {
             "url = \"http://proxy.test\"",
             "use = \"none\"\nprobe = \"both\"",
             "use = \"pac\"",
+            "use = \"system\"\nurl = \"http://proxy.test\"",
             "pac_url = \"http://wpad.test/wpad.dat\"",
         ]
         .map(problems)

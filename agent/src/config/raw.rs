@@ -80,6 +80,7 @@ pub(super) enum ProxyUse {
     Nothing,
     #[default]
     Environment,
+    System,
     Static,
 }
 
@@ -109,6 +110,7 @@ pub(super) struct Probing {
     pub(super) dscp: Option<Dscp>,
     pub(super) families: Option<Vec<String>>,
     pub(super) interval: Option<Human>,
+    pub(super) capture_paths: Option<bool>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]

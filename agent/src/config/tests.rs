@@ -61,6 +61,7 @@ interface = "eth1"
 dscp = "EF"
 families = ["v6", "v4", "v4"]
 interval = "1s"
+capture_paths = false
 [resolver]
 servers = ["192.0.2.53", "[2001:db8::53]:5353"]
 [https]
@@ -134,7 +135,7 @@ fn every_key_is_known_and_reaches_the_configuration() {
     assert!(matches!(&config.proxy.choice, ProxyChoice::Static { port: 3_128, login: Some(_), .. }));
     assert!(config.proxy.bypass.covers("a.corp.example.com", 443));
     assert_eq!(config.proxy.probe, HttpsPaths::Both);
-    assert_eq!(config.probing.families, Family::ALL);
+    assert_eq!((config.probing.families.as_slice(), config.probing.capture_paths), (Family::ALL, false));
     assert_eq!(config.spool, SpoolSettings { max_bytes: 8 << 20, max_age: Duration::from_hours(48) });
     assert_eq!(config.targets[0].interval, Duration::from_millis(100));
     assert_eq!((config.limits.max_packets_per_second, config.state.path()), (5_000, Path::new("/tmp/state")));

@@ -6,6 +6,7 @@
 
 use crate::{
     aggregate::{Aggregate, ClosedInterval, GRACE, Outside, Surroundings, TurnId},
+    captures::Captures,
     clock::{Anchor, Clock},
     observe::Observations,
     probe::{Launch, Probe},
@@ -49,6 +50,8 @@ pub(super) struct Parts {
     pub(super) board: Board,
     pub(super) assignment: watch::Receiver<Option<Assignment>>,
     pub(super) closed: mpsc::Sender<Closed>,
+    /// None if no paths are to be captured.
+    pub(super) captures: Option<Captures>,
 }
 
 /// An uplink, or the only way.
@@ -82,7 +85,11 @@ pub(super) struct Measure {
 }
 
 /// The outcome of a turn's probe.
-type Landed = (TurnId, Option<Sample>);
+struct Landed {
+    id: TurnId,
+    entry: Arc<Entry>,
+    sample: Option<Sample>,
+}
 
 /// Why the loop woke.
 enum Wake {
@@ -120,7 +127,7 @@ impl Measure {
             let now = self.now().await;
             match wake {
                 Wake::Time => {}
-                Wake::Landed(landed) => self.land(landed),
+                Wake::Landed(landed) => self.land(landed, now),
                 Wake::Stray(uplink, stray) => self.aggregate.stray(uplink, stray, now),
                 Wake::Assignment => self.reschedule(now),
                 Wake::Shutdown => break,
@@ -169,6 +176,9 @@ impl Measure {
         };
         let scheduled: HashSet<_> = entries.iter().map(Entry::key).collect();
         self.aggregate.retain_lanes(|key| scheduled.contains(key));
+        if let Some(captures) = &mut self.parts.captures {
+            captures.retain(|key| scheduled.contains(key), now);
+        }
         self.parts.board.update(|status| {
             status.measuring.entries = entries.len() as u64;
             status.refused_targets = refused;
@@ -217,8 +227,11 @@ impl Measure {
         });
     }
 
-    fn land(&mut self, landed: Vec<Landed>) {
-        for (id, sample) in landed {
+    fn land(&mut self, landed: Vec<Landed>, now: Timestamp) {
+        for Landed { id, entry, sample } in landed {
+            if let Some((captures, sample)) = self.parts.captures.as_mut().zip(sample.as_ref()) {
+                captures.see(&entry, sample, now);
+            }
             if !self.aggregate.end(id, sample) {
                 tracing::debug!("a sample came after its interval was closed");
             }
@@ -255,8 +268,8 @@ impl Measure {
         while self.aggregate.in_flight() > 0
             && let Ok(Some(landed)) = tokio::time::timeout_at(until, self.landed.recv()).await
         {
-            self.now().await;
-            self.land(vec![landed]);
+            let now = self.now().await;
+            self.land(vec![landed], now);
         }
         let around = self.surroundings();
         let closed = self.aggregate.close_all(&around);
@@ -284,7 +297,7 @@ fn launch<'a>(
     id: TurnId,
     landing: &mpsc::UnboundedSender<Landed>,
 ) -> Launch<'a> {
-    let landing = landing.clone();
+    let (landing, entry) = (landing.clone(), Arc::clone(&turn.entry));
     Launch {
         target: &turn.entry.target,
         id: turn.entry.id,
@@ -293,7 +306,7 @@ fn launch<'a>(
         due,
         landing: Box::new(move |sample| {
             // At the end of this process nobody counts any more.
-            let _ended = landing.send((id, sample));
+            let _ended = landing.send(Landed { id, entry, sample });
         }),
     }
 }

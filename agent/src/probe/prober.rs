@@ -127,7 +127,7 @@ impl Prober {
     async fn send_through_proxy(&self, target: &Target, family: Family) -> Option<Sample> {
         let ProbeKind::Https { port, .. } = &target.probe else { return None };
         let proxy = self.settings.proxies.of(target.address.as_str(), *port)?;
-        self.https.probe(&self.settings, &self.addressing, (target, family), Way::Through(proxy)).await
+        self.https.probe(&self.settings, &self.addressing, (target, family), Way::Through(&proxy)).await
     }
 
     async fn icmp_echo(&self, to: IpAddr, target: TargetId) -> Exchange {

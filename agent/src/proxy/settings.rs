@@ -6,6 +6,7 @@ use super::{
     authentication::{Authentication, Secret},
     bypass::Bypass,
     paths::{HttpsPaths, Paths},
+    system::SystemProxies,
 };
 use peerlight_proto::target::Host;
 use std::{
@@ -31,7 +32,7 @@ pub struct ProxySettings {
     pub probe: HttpsPaths,
 }
 
-/// Which proxy is used. On Windows the system's own choice (PAC, WPAD) will be another one.
+/// Which proxy is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ProxyChoice {
     /// None, whatever the environment says.
@@ -39,6 +40,8 @@ pub enum ProxyChoice {
     /// The one that the environment names (`HTTPS_PROXY`, `ALL_PROXY`; `NO_PROXY`), if it does.
     #[default]
     Environment,
+    /// The one that the system names for each host, by PAC, WPAD or its settings (Windows).
+    System,
     /// This one.
     Static {
         /// Its name or address.
@@ -78,6 +81,14 @@ pub enum ProxyError {
         /// Why not.
         source: io::Error,
     },
+    /// The system has no settings of proxies.
+    #[error(
+        "this system runs no PAC files and knows no proxy settings (Windows does); write use = \"environment\" or \"static\" in [proxy]"
+    )]
+    System,
+    /// The password is everybody's.
+    #[error("everybody may read the proxy's password_file {0}; take that away, for example by `chmod 600`")]
+    Exposed(PathBuf),
     /// There is no password in the file.
     #[error("the proxy's password_file {0} must hold the password alone, on one line")]
     Password(PathBuf),
@@ -94,6 +105,9 @@ impl ProxySettings {
         match &self.choice {
             ProxyChoice::Nothing => Ok(Proxies::default()),
             ProxyChoice::Environment => from_environment(&self.bypass, variable),
+            ProxyChoice::System => SystemProxies::open()
+                .map(|system| Proxies::of_system(system, self.bypass.clone()))
+                .ok_or(ProxyError::System),
             ProxyChoice::Static { host, port, login } => {
                 let authentication = login.as_ref().map(Login::authentication).transpose()?;
                 let proxy = Proxy { host: host.clone(), port: *port, authentication };
@@ -128,10 +142,26 @@ fn from_environment(
     Ok(Proxies::new(proxy, bypass.and(&Bypass::parse(&more.unwrap_or_default()))))
 }
 
+#[cfg(unix)]
+fn everybody_may_read(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
+}
+
+/// Elsewhere the access list of its directory decides.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "it can fail where there is a mode")]
+fn everybody_may_read(_file: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
 fn read_password(path: &Path) -> Result<Secret, ProxyError> {
     let unreadable = |source| ProxyError::PasswordFile { path: path.to_owned(), source };
     let mut text = String::new();
     let file = File::open(path).map_err(unreadable)?;
+    if everybody_may_read(&file).map_err(unreadable)? {
+        return Err(ProxyError::Exposed(path.to_owned()));
+    }
     file.take(MAX_PASSWORD_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
     let password = text.strip_suffix('\n').unwrap_or(&text);
     let password = password.strip_suffix('\r').unwrap_or(password);

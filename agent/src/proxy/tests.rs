@@ -13,7 +13,7 @@ fn open(settings: &ProxySettings, variables: &[(&str, &str)]) -> Result<Proxies,
 }
 
 fn named(proxies: &Proxies, host: &str) -> Option<String> {
-    proxies.of(host, 443).map(ToString::to_string)
+    proxies.of(host, 443).map(|proxy| proxy.to_string())
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn whom_the_environment_or_the_configuration_excepts_is_reached_directly() {
 #[test]
 fn credentials_of_the_environment_are_honoured_and_never_shown() {
     let proxies = environment(&[("HTTPS_PROXY", "http://svc%40corp:p%3Aw%20d@p.test:3128")]).unwrap();
-    let proxy = proxies.any().unwrap();
+    let proxy = proxies.of("outlook.office365.com", 443).unwrap();
     // What `printf 'svc@corp:p:w d' | base64` says.
     let expected = "Basic c3ZjQGNvcnA6cDp3IGQ=";
     assert_eq!(proxy.authentication.as_ref().unwrap().authorization(), expected);
@@ -94,6 +94,14 @@ fn a_static_proxy_takes_its_password_from_a_file_and_nothing_from_the_environmen
     let variables = [("HTTPS_PROXY", "http://other.test:1"), ("NO_PROXY", "*")];
     let missing = open(&settings, &variables).unwrap_err().to_string();
     assert!(missing.starts_with("cannot read the proxy's password_file"), "{missing}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::write(&password_file, "sesame").unwrap();
+        fs::set_permissions(&password_file, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(open(&settings, &variables), Err(ProxyError::Exposed(_))));
+        fs::set_permissions(&password_file, fs::Permissions::from_mode(0o640)).unwrap();
+    }
     for wrong in ["", "\n", "two\nlines\n", &"x".repeat(5_000)] {
         fs::write(&password_file, wrong).unwrap();
         assert!(matches!(open(&settings, &variables), Err(ProxyError::Password(_))), "{wrong:?}");
@@ -102,8 +110,11 @@ fn a_static_proxy_takes_its_password_from_a_file_and_nothing_from_the_environmen
     let proxies = open(&settings, &variables).unwrap();
     assert_eq!(named(&proxies, "outlook.office365.com").as_deref(), Some("p.test:3128"));
     // What `printf "agent-7:Aladdin's sesame" | base64` says.
-    let authentication = proxies.any().unwrap().authentication.as_ref().unwrap();
-    assert_eq!(authentication.authorization(), "Basic YWdlbnQtNzpBbGFkZGluJ3Mgc2VzYW1l");
+    let proxy = proxies.of("outlook.office365.com", 443).unwrap();
+    assert_eq!(
+        proxy.authentication.as_ref().unwrap().authorization(),
+        "Basic YWdlbnQtNzpBbGFkZGluJ3Mgc2VzYW1l"
+    );
     assert!(!format!("{proxies:?}").contains("sesame"));
 }
 

@@ -3,6 +3,8 @@
 use crate::format::Format;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
+use peerlight_proto::target::{ProbeKind, Target};
+use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -39,8 +41,12 @@ Exit code: 0 if the target was reached, else 1.";
 #[command(after_long_help = PRIVILEGES)]
 pub struct PathArgs {
     /// Where to
-    #[arg(value_name = "TARGET", help = TARGET)]
-    pub target: String,
+    #[arg(value_name = "TARGET", help = TARGET, required_unless_present = "captured")]
+    pub target: Option<String>,
+    /// Show the paths that the running agent kept when targets turned bad, and when they were good again; with TARGET, a
+    /// target's name or address, its hops too
+    #[arg(long, conflicts_with_all = ["method", "max_hops", "count", "interval", "timeout", "family", "source"])]
+    pub captured: bool,
     /// What to send [default: as the target says, else icmp]
     #[arg(long, value_enum)]
     pub method: Option<Method>,
@@ -68,7 +74,8 @@ pub struct PathArgs {
 }
 
 /// What is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Method {
     /// ICMP echo requests.
     Icmp,
@@ -99,7 +106,7 @@ pub enum Version {
 
 /// What is going to be done.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// As it was typed.
     pub(super) target: String,
     /// Where that is; port 0 for ICMP.
@@ -110,13 +117,35 @@ pub(super) struct Plan {
     pub(super) interval: Duration,
     pub(super) timeout: Duration,
     pub(super) source: Option<IpAddr>,
-    pub(super) format: Format,
+}
+
+impl Plan {
+    /// The path that the probes of a target take to `address`, by what they send; none for lookups, which go to a resolver.
+    pub(crate) fn of_probes(target: &Target, address: IpAddr, source: Option<IpAddr>) -> Option<Self> {
+        let (method, port) = match &target.probe {
+            ProbeKind::Icmp => (Method::Icmp, 0),
+            ProbeKind::Udp { port } => (Method::Udp, *port),
+            ProbeKind::Tcp { port } | ProbeKind::Https { port, .. } => (Method::Tcp, *port),
+            ProbeKind::Dns => return None,
+        };
+        Some(Self {
+            target: target.address.to_string(),
+            to: SocketAddr::new(address, port),
+            method,
+            max_hops: 30,
+            count: 3,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            source: source.filter(|source| source.is_ipv4() == address.is_ipv4()),
+        })
+    }
 }
 
 impl PathArgs {
     /// The plan, if the arguments make one and the host has an address.
     pub(super) async fn plan(self) -> anyhow::Result<Plan> {
-        let goal = Goal::read(&self.target, self.method)?;
+        let target = self.target.clone().unwrap_or_default();
+        let goal = Goal::read(&target, self.method)?;
         self.check(goal.method)?;
         let wanted = |address: &SocketAddr| {
             let families = (address.is_ipv4(), self.family, self.source.map(|source| source.is_ipv4()));
@@ -131,7 +160,7 @@ impl PathArgs {
             format!("{} has no address of the family that --family or --source asks for", goal.host)
         })?;
         Ok(Plan {
-            target: self.target,
+            target,
             to,
             method: goal.method,
             max_hops: self.max_hops,
@@ -139,7 +168,6 @@ impl PathArgs {
             interval: self.interval,
             timeout: self.timeout,
             source: self.source,
-            format: self.format,
         })
     }
 

@@ -1,17 +1,11 @@
 //! The result of the `path` command: a table, or JSON.
 
-use super::{
-    args::{Method, Plan},
-    course::{Course, Hop},
-};
+use super::route::{HopAddress, HopLatency, Route, RouteHop};
 use crate::format::Format;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
-use peerlight_proto::series::Clock;
-use serde::Serialize;
 use std::{
     io::{self, Write},
-    net::IpAddr,
-    time::Duration,
+    net::SocketAddr,
 };
 
 /// One line below the header, and none between rows.
@@ -19,16 +13,20 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 const HEADER: [&str; 9] = ["hop", "address", "sent", "answered", "min", "median", "max", "clock", "says"];
 
 /// Writes the path to stdout.
-pub(super) fn write(plan: &Plan, course: &Course) -> io::Result<()> {
+pub(super) fn write(route: &Route, format: Format) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match plan.format {
-        Format::Table => write_table(&mut out, plan, course)?,
-        Format::Json => write_json(&mut out, plan, course)?,
+    match format {
+        Format::Table => write_table(&mut out, route)?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, route)?;
+            writeln!(out)?;
+        }
     }
     out.flush()
 }
 
-fn write_table(out: &mut impl Write, plan: &Plan, course: &Course) -> io::Result<()> {
+/// Writes the path as people read it.
+pub(crate) fn write_table(out: &mut impl Write, route: &Route) -> io::Result<()> {
     let mut table = Table::new();
     table.load_style(STYLE).set_header(HEADER);
     for right in [0, 2, 3, 4, 5, 6] {
@@ -36,132 +34,47 @@ fn write_table(out: &mut impl Write, plan: &Plan, course: &Course) -> io::Result
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    for (number, hop) in course.hops() {
-        table.add_row(cells(number, hop, plan.to.is_ipv6()));
+    for hop in &route.hops {
+        table.add_row(cells(hop));
     }
-    writeln!(out, "Path to {} by {}", describe_target(plan), plan.method)?;
+    writeln!(out, "Path to {} by {}", describe_target(route), route.method)?;
     writeln!(out, "{table}")?;
     writeln!(out, "Times in milliseconds; a hop that answers rarely or never may forward everything.")?;
-    writeln!(out, "{}", conclusion(course))
+    writeln!(out, "{}", route.conclusion())
 }
 
-fn describe_target(plan: &Plan) -> String {
-    let address = if plan.method == Method::Icmp { plan.to.ip().to_string() } else { plan.to.to_string() };
-    if plan.target == address { address } else { format!("{} ({address})", plan.target) }
-}
-
-fn cells(number: u8, hop: &Hop, v6: bool) -> Vec<String> {
-    let addresses = hop.addresses();
-    let address = |&(address, answers): &(IpAddr, usize)| {
-        if addresses.len() == 1 { address.to_string() } else { format!("{address} ({answers})") }
+fn describe_target(route: &Route) -> String {
+    let address = match route.port {
+        Some(port) => SocketAddr::new(route.address, port).to_string(),
+        None => route.address.to_string(),
     };
-    let listed: Vec<String> = addresses.iter().map(address).collect();
+    if route.target == address { address } else { format!("{} ({address})", route.target) }
+}
+
+fn cells(hop: &RouteHop) -> Vec<String> {
+    let address = |answered: &HopAddress| {
+        if hop.addresses.len() == 1 {
+            answered.address.to_string()
+        } else {
+            format!("{} ({})", answered.address, answered.answered)
+        }
+    };
+    let listed: Vec<String> = hop.addresses.iter().map(address).collect();
     let mut cells = vec![
-        number.to_string(),
+        hop.hop.to_string(),
         if listed.is_empty() { "*".to_owned() } else { listed.join("\n") },
         hop.sent.to_string(),
-        hop.answers.len().to_string(),
+        hop.answered.to_string(),
     ];
-    match hop.latency() {
-        Some(times) => cells.extend(times.map(|time| format!("{:.3}", time.as_secs_f64() * 1e3))),
+    match hop.latency_ms {
+        Some(HopLatency { min, median, max }) => {
+            cells.extend([min, median, max].map(|ms| format!("{ms:.3}")));
+        }
         None => cells.extend(["–"; 3].map(str::to_owned)),
     }
-    cells.push(hop.clock().map_or_else(|| "–".to_owned(), |clock| clock.to_string()));
-    cells.push(says(hop, v6).join(", "));
+    cells.push(hop.clock.map_or_else(|| "–".to_owned(), |clock| clock.to_string()));
+    cells.push(hop.says.join(", "));
     cells
-}
-
-fn says(hop: &Hop, v6: bool) -> Vec<String> {
-    hop.kinds().into_iter().map(|kind| kind.describe(v6)).collect()
-}
-
-fn conclusion(course: &Course) -> String {
-    let asked = in_words(course.farthest());
-    match course.hops().last() {
-        Some((number, _)) if course.reached() => format!("The target is {} away.", in_words(number)),
-        Some((number, _)) if course.blocked() => {
-            format!("Hop {number} lets no packet through to the target.")
-        }
-        Some((number, _)) => {
-            format!("The target did not answer within {asked}; the last that did is hop {number}.")
-        }
-        None => format!("Nothing answered within {asked}."),
-    }
-}
-
-fn in_words(hops: u8) -> String {
-    if hops == 1 { "one hop".to_owned() } else { format!("{hops} hops") }
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    target: &'a str,
-    address: IpAddr,
-    port: Option<u16>,
-    method: String,
-    reached: bool,
-    max_hops: u8,
-    hops: Vec<Entry>,
-}
-
-#[derive(Serialize)]
-struct Entry {
-    hop: u8,
-    sent: u32,
-    answered: usize,
-    addresses: Vec<AddressEntry>,
-    latency_ms: Option<LatencyMs>,
-    clock: Option<&'static str>,
-    says: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct AddressEntry {
-    address: IpAddr,
-    answered: usize,
-}
-
-#[derive(Serialize)]
-struct LatencyMs {
-    min: f64,
-    median: f64,
-    max: f64,
-}
-
-impl Entry {
-    fn of(hop: u8, what: &Hop, v6: bool) -> Self {
-        // To the nanosecond, as it was measured.
-        let ms = |time: Duration| (time.as_secs_f64() * 1e9).round() / 1e6;
-        let addresses = what.addresses().into_iter();
-        Self {
-            hop,
-            sent: what.sent,
-            answered: what.answers.len(),
-            addresses: addresses.map(|(address, answered)| AddressEntry { address, answered }).collect(),
-            latency_ms: what.latency().map(|[min, median, max]| LatencyMs {
-                min: ms(min),
-                median: ms(median),
-                max: ms(max),
-            }),
-            clock: what.clock().map(Clock::as_str),
-            says: says(what, v6),
-        }
-    }
-}
-
-fn write_json(out: &mut impl Write, plan: &Plan, course: &Course) -> io::Result<()> {
-    let v6 = plan.to.is_ipv6();
-    let document = Document {
-        target: &plan.target,
-        address: plan.to.ip(),
-        port: (plan.method != Method::Icmp).then(|| plan.to.port()),
-        method: plan.method.to_string(),
-        reached: course.reached(),
-        max_hops: plan.max_hops,
-        hops: course.hops().map(|(number, hop)| Entry::of(number, hop, v6)).collect(),
-    };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
-    writeln!(out)
 }
 
 #[cfg(test)]
@@ -169,11 +82,13 @@ mod tests {
     use super::*;
     use crate::trace::{
         answer::AnswerKind,
+        args::{Method, Plan},
         course::{
-            Turn,
+            Course, Turn,
             tests::{answer, router, run},
         },
     };
+    use std::time::Duration;
 
     fn plan(target: &str, to: &str, method: Method) -> Plan {
         Plan {
@@ -185,13 +100,12 @@ mod tests {
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             source: None,
-            format: Format::Table,
         }
     }
 
     fn table(plan: &Plan, course: &Course) -> String {
         let mut out = Vec::new();
-        write_table(&mut out, plan, course).unwrap();
+        write_table(&mut out, &Route::of(plan, course)).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -210,9 +124,10 @@ mod tests {
     fn a_reached_target_a_silent_hop_and_a_balanced_one() {
         let plan = plan("tcp://example.com:443", "192.0.2.4:443", Method::Tcp);
         insta::assert_snapshot!("reached", table(&plan, &balanced()));
-        let mut out = Vec::new();
-        write_json(&mut out, &plan, &balanced()).unwrap();
-        insta::assert_snapshot!("json", String::from_utf8(out).unwrap());
+        let route = Route::of(&plan, &balanced());
+        let json = serde_json::to_string_pretty(&route).unwrap();
+        assert_eq!(serde_json::from_str::<Route>(&json).unwrap(), route);
+        insta::assert_snapshot!("json", json);
     }
 
     #[test]

@@ -140,3 +140,13 @@ async fn sigterm_spools_the_open_interval_and_ends_within_five_seconds() {
     let json = run(&["status", "--format", "json", "--config", &config]).stdout;
     assert_eq!(serde_json::from_slice::<Status>(&json).unwrap(), status);
 }
+
+#[test]
+fn a_log_filter_that_cannot_be_followed_is_said_before_anything_else() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peerlight-agent"));
+    let run = command.args(["catalogue"]).env("PEERLIGHT_LOG", "peerlight=loud").output().unwrap();
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(run.status.code(), Some(78), "{said}");
+    assert!(said.contains("PEERLIGHT_LOG") && said.contains("write for example `debug`"), "{said}");
+    assert!(run.stdout.is_empty());
+}

@@ -120,14 +120,14 @@ impl Axis {
     }
 }
 
-/// The charts of a report by provider with slots of `step`: as many as a page holds.
+/// The charts of a report by provider and path with slots of `step`: as many as a page holds.
 pub(crate) fn charts(report: &Report, step: Duration) -> Vec<Chart> {
     let axis = Axis::of(report, step);
-    let mut providers: BTreeMap<&str, BTreeMap<u32, &ReportRow>> = BTreeMap::new();
+    let mut courses: BTreeMap<String, BTreeMap<u32, &ReportRow>> = BTreeMap::new();
     for row in &report.rows {
         let slot = row.slot.map_or(0, |slot| (slot.as_secs() - axis.first) / axis.step);
         if let Ok(slot) = u32::try_from(slot) {
-            providers.entry(row.group.name(Dimension::Provider)).or_default().insert(slot, row);
+            courses.entry(title(row)).or_default().insert(slot, row);
         }
     }
     let latencies = report.rows.iter().flat_map(|row| [row.latency_ms.p50, row.latency_ms.p95]);
@@ -136,8 +136,13 @@ pub(crate) fn charts(report: &Report, step: Duration) -> Vec<Chart> {
         report.rows.iter().filter_map(|row| row.loss).map(|loss| loss.value).fold(LEAST_LOSS_SCALE, f64::max);
     let sent_top = report.rows.iter().map(|row| row.sent).max().unwrap_or(0).max(1);
     let tops = Tops { scale, loss: loss_top, sent: sent_top };
-    let charts = providers.into_iter().take(MAX_CHARTS).enumerate();
-    charts.map(|(index, (provider, rows))| chart(index, provider, &rows, axis, tops, report.to)).collect()
+    let charts = courses.into_iter().take(MAX_CHARTS).enumerate();
+    charts.map(|(index, (title, rows))| chart(index, title, &rows, axis, tops, report.to)).collect()
+}
+
+/// What a chart is of: a provider, straight or through the proxy.
+pub(crate) fn title(row: &ReportRow) -> String {
+    row.group.label(&[Dimension::Provider])
 }
 
 /// What full height means, alike in every chart.
@@ -150,7 +155,7 @@ struct Tops {
 
 fn chart(
     index: usize,
-    provider: &str,
+    title: String,
     rows: &BTreeMap<u32, &ReportRow>,
     axis: Axis,
     tops: Tops,
@@ -164,7 +169,7 @@ fn chart(
     let y_ticks = tops.scale.ticks().into_iter();
     Chart {
         id: format!("chart-{index}"),
-        title: provider.to_owned(),
+        title,
         desc: description(rows),
         y_name: tops.scale.name(),
         y_ticks: y_ticks.map(|value| Tick { at: place(y(value)), label: short(value) }).collect(),

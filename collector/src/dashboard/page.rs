@@ -2,7 +2,7 @@
 
 use super::{
     assets,
-    chart::{Chart, MAX_CHARTS, charts},
+    chart::{self, Chart, MAX_CHARTS, charts},
     table::{PERCENTILES, Table, table},
     view::{GROUPINGS, SPANS, address, filters, widened},
 };
@@ -174,14 +174,13 @@ fn live(question: &Question, content: Content, now: Timestamp) -> Live {
 fn figures(question: &Question, answer: &Answer) -> Figures {
     let Answer { report, course, step } = answer;
     let charts = if report.rows.is_empty() { Vec::new() } else { charts(course, *step) };
-    let providers =
-        course.rows.iter().map(|row| row.group.name(Dimension::Provider)).collect::<BTreeSet<_>>();
+    let courses = course.rows.iter().map(chart::title).collect::<BTreeSet<_>>();
     let api = |format| address("/api/v1/reports/latency", question, &[("format", format)]);
     let month = SPANS.last().map(|(_, last)| *last).filter(|last| question.last != Some(*last));
     Figures {
         table: table(report, question),
         percentiles: PERCENTILES,
-        more_charts: providers.len() > MAX_CHARTS,
+        more_charts: courses.len() > MAX_CHARTS,
         charts,
         step: duration::text(*step),
         intervals: report.intervals.clone(),

@@ -183,8 +183,10 @@ fn notes(row: &ReportRow) -> Vec<String> {
     ];
     let counted = all.into_iter().filter(|(count, _)| *count > 0);
     let busy = row.agent_noise_ms.and_then(|noise| noise.busy());
-    counted
-        .map(|(count, what)| format!("{count} {what}"))
+    let proxied = row.group.is_proxied().then(|| "through the proxy".to_owned());
+    proxied
+        .into_iter()
+        .chain(counted.map(|(count, what)| format!("{count} {what}")))
         .chain(busy.map(|late| format!("agent busy: probes left up to {} ms late", figure::ms(late))))
         .collect()
 }

@@ -8,14 +8,14 @@ use crate::{
 use ipnet::IpNet;
 use peerlight_proto::{
     id::TargetId,
-    series::{Family, Series},
+    series::{Family, Path, Series},
     target::Target,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The names of a group; only those that were asked for are there.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Group {
     /// The provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +41,9 @@ pub struct Group {
     /// The address family, `v4` or `v6`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<String>,
+    /// Straight to the target, `direct`, or through the site's proxy, `proxy`: never added up, for they are different ways.
+    #[schema(value_type = String)]
+    pub path: Path,
 }
 
 impl Group {
@@ -59,7 +62,13 @@ impl Group {
 
     /// Its names in the order of `by`, in one line.
     pub fn label(&self, by: &[Dimension]) -> String {
-        by.iter().map(|dimension| self.name(*dimension)).collect::<Vec<_>>().join(" · ")
+        let names = by.iter().map(|dimension| self.name(*dimension));
+        names.chain(self.is_proxied().then_some("through the proxy")).collect::<Vec<_>>().join(" · ")
+    }
+
+    /// Whether the probes went through the site's proxy.
+    pub fn is_proxied(&self) -> bool {
+        self.path == Path::Proxy
     }
 }
 
@@ -71,12 +80,16 @@ fn registered(registration: Option<&Registration>, prefix: IpNet) -> IpNet {
     around.max_by_key(|registered| registered.prefix_len()).copied().unwrap_or(prefix)
 }
 
-/// A group as it is ordered: one part for each dimension, in the order asked for.
-pub(super) type GroupKey = Vec<Part>;
+/// A group as it is ordered: one part for each dimension, in the order asked for, then the path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct GroupKey {
+    parts: Vec<Part>,
+    path: Path,
+}
 
 /// What a group is, in one dimension.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+enum Part {
     Text(Dimension, String),
     Target(String, TargetId),
     Prefix(Option<IpNet>),
@@ -120,7 +133,8 @@ impl<'a> Names<'a> {
             entry
                 .map_or_else(|| format!("unknown registration {}", registration.0), |entry| of(entry).clone())
         };
-        self.by
+        let parts = self
+            .by
             .iter()
             .map(|dimension| match dimension {
                 Dimension::Provider => Part::Text(*dimension, named(|entry| &entry.provider)),
@@ -133,13 +147,24 @@ impl<'a> Names<'a> {
                 Dimension::Prefix => Part::Prefix(prefix.map(|prefix| registered(entry, prefix))),
                 Dimension::Family => Part::Family(series.key.family),
             })
-            .collect()
+            .collect();
+        GroupKey { parts, path: series.key.path }
     }
 
     /// What the key means.
     pub(super) fn group(&self, key: &GroupKey) -> Group {
-        let mut group = Group::default();
-        for part in key {
+        let mut group = Group {
+            provider: None,
+            location: None,
+            site: None,
+            target: None,
+            address: None,
+            probe: None,
+            prefix: None,
+            family: None,
+            path: key.path,
+        };
+        for part in &key.parts {
             match part {
                 Part::Text(Dimension::Provider, name) => group.provider = Some(name.clone()),
                 Part::Text(Dimension::Location, name) => group.location = Some(name.clone()),

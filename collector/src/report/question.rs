@@ -19,7 +19,7 @@ pub const DEFAULT_LAST: Duration = Duration::from_hours(1);
 /// The most slots that a question with a step may have.
 pub const MAX_SLOTS: u64 = 2_000;
 
-/// What rows of a report are grouped by; the metric always is.
+/// What rows of a report are grouped by; the path and the metric always are.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
 )]

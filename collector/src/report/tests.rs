@@ -11,7 +11,7 @@ use crate::{
 };
 use peerlight_proto::{
     metric::NetworkMetric,
-    series::{Clock, Family, SeriesKey},
+    series::{Clock, Family, Path, SeriesKey},
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -99,6 +99,23 @@ fn noise_stands_beside_every_metric_of_its_group_and_is_a_row_only_when_asked_fo
     let [row] = report.rows.as_slice() else { panic!("{report:?}") };
     assert_eq!((row.metric, row.latency_ms.p50, row.agent_noise_ms), (Metric::AgentNoise, Some(250.0), None));
     assert!(asked.query(&registrations).metrics.contains(&Metric::AgentNoise));
+}
+
+#[test]
+fn what_went_through_a_proxy_is_never_added_to_what_went_straight() {
+    let direct = series(Metric::HttpsTtfb, "edge");
+    let proxied = Series { key: SeriesKey { path: Path::Proxy, ..direct.key.clone() }, ..direct.clone() };
+    let rows = [row(1, &direct, &[5_000; 100], 0), row(1, &proxied, &[90_000; 50], 2)];
+    let (registrations, agents) = ([registration(1, "Aurora", "GB-LND")], [agent_entry(AGENT)]);
+    let seen = [presence(&direct, 0, 3_600), presence(&proxied, 0, 1_800)];
+    let evidence = Evidence { rows: &rows, registrations: &registrations, agents: &agents, presence: &seen };
+    let report = answer(&question(&[Dimension::Provider]), &evidence, NOW);
+    let shown: Vec<_> =
+        report.rows.iter().map(|row| (row.group.path, row.sent, row.latency_ms.p50, row.expected)).collect();
+    let straight = (Path::Direct, 100, Some(5.0), Some(360));
+    assert_eq!(shown, [straight, (Path::Proxy, 52, Some(90.0), Some(180))]);
+    assert!(render::table::render(&report, None).contains("proxy   https.ttfb"));
+    assert_eq!(report.rows[1].group.label(&[Dimension::Provider]), "Aurora · through the proxy");
 }
 
 #[test]

@@ -49,7 +49,7 @@ async fn csv_is_answered_by_parameter_and_by_accept() {
     let by_parameter = ask(&collector, "format=csv").await;
     assert!(by_parameter.headers()["content-type"].to_str().unwrap().starts_with("text/csv"));
     let text = by_parameter.text().await.unwrap();
-    assert!(text.starts_with("provider,metric,agents,coverage,") && text.lines().count() == 3, "{text}");
+    assert!(text.starts_with("provider,path,metric,agents,coverage,") && text.lines().count() == 3, "{text}");
     let by_accept = collector.operator(Method::GET, PATH).header("accept", "text/csv").send().await.unwrap();
     assert_eq!(by_accept.text().await.unwrap(), text);
     collector.stop().await;

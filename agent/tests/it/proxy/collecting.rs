@@ -37,7 +37,7 @@ use peerlight_proto::{
     series::{Family, Path},
     time::Timestamp,
 };
-use std::{fs, process::Stdio, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio, sync::Arc};
 
 const SESSION: peerlight_proto::id::SessionId = peerlight_proto::id::SessionId::new([9; 16]);
 /// What `printf agent-7:sesame | base64` says, as a proxy is told it.
@@ -130,6 +130,7 @@ async fn a_running_agent_measures_both_paths_as_series_of_their_own_and_shows_no
     let proxy = TestProxy::start(Manner::OpenTo(SIGNED_ON)).await;
     let password = directory.path().join("password");
     fs::write(&password, "sesame\n").unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
     let config = directory.path().join("agent.toml");
     let state = directory.path().join("state");
     let text_of = format!(
@@ -176,7 +177,7 @@ async fn a_running_agent_measures_both_paths_as_series_of_their_own_and_shows_no
     let code = eventually("the end", || running.0.try_wait().unwrap()).await;
     let log = fs::read_to_string(&log).unwrap();
     assert!(code.success(), "{log}");
-    assert!(log.contains("the collector is reached through a proxy"), "{log}");
+    assert!(log.contains("what is not excepted goes through a proxy"), "{log}");
     let status = agent(&["status", "--config", &config]).output().unwrap();
     let checked = agent(&["check-config", "--config", &config, "--format", "json"]).output().unwrap();
     for shown in [log, text(&status.stdout), text(&checked.stdout)] {

@@ -78,7 +78,7 @@ fn header(by: &[Dimension], slotted: bool) -> Vec<String> {
             header.extend(["address", "probe"].map(str::to_owned));
         }
     }
-    header.push("metric".to_owned());
+    header.extend(["path", "metric"].map(str::to_owned));
     header.extend(COUNTS.iter().chain(&LOSS).map(|name| (*name).to_owned()));
     header.extend(LATENCY.iter().map(|name| format!("{name}_ms")));
     header.extend(LATENCY.iter().map(|name| format!("{name}_incl_loss_ms")));
@@ -96,7 +96,7 @@ fn record(row: &ReportRow, by: &[Dimension], slotted: bool) -> Vec<String> {
             record.push(row.group.probe.clone().unwrap_or_default());
         }
     }
-    record.push(row.metric.to_string());
+    record.extend([row.group.path.to_string(), row.metric.to_string()]);
     record.push(row.agents.to_string());
     record.push(cell(row.coverage));
     record.push(row.scheduled.to_string());

@@ -79,6 +79,9 @@ fn columns(report: &Report) -> Vec<Column> {
         let dimension = *dimension;
         columns.push(text(dimension.name(), move |row| name(row, dimension)));
     }
+    if report.rows.iter().any(|row| row.group.is_proxied()) {
+        columns.push(text("path", |row| row.group.path.to_string()));
+    }
     columns.extend([
         text("metric", |row| row.metric.to_string()),
         number("agents", |row| row.agents.to_string()),

@@ -59,6 +59,7 @@ pub(super) fn columns(report: &Report) -> Vec<Column> {
         }
     }
     columns.extend([
+        text("path", |row| row.group.path.to_string()),
         text("metric", |row| row.metric.to_string()),
         number("agents", |row| row.agents.to_string()),
         number("covered", super::covered),
