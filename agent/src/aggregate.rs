@@ -11,6 +11,7 @@ mod series;
 use crate::{
     sample::{Sample, Stray},
     schedule::{EntryKey, Missed, Turn},
+    uplink::UplinkNumber,
 };
 use lane::{Lane, Progress};
 use peerlight_proto::{
@@ -42,7 +43,14 @@ struct OpenTurn {
 /// What a closed interval's measurements bear besides what was folded.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// The name of the site's uplink; empty while it is not known.
+    /// For each uplink, by its number.
+    pub uplinks: Vec<Outside>,
+}
+
+/// What is known of an uplink when an interval closes.
+#[derive(Debug, Clone, Default)]
+pub struct Outside {
+    /// The name of its site; empty while it is not known.
     pub uplink: String,
     /// The public address of each family and when it was observed, in the session's time.
     pub observed: BTreeMap<Family, (IpAddr, Timestamp)>,
@@ -163,10 +171,11 @@ impl Aggregate {
         uncounted
     }
 
-    /// Counts a reply beyond the first or one that no probe asked for, seen at `now`. A stray of a target that was
+    /// Counts a reply beyond the first or one that no probe asked for, seen at `now` over this uplink. A stray of a target that was
     /// never probed in this session belongs to no series.
-    pub fn stray(&mut self, stray: Stray, now: Timestamp) {
-        let Some(lane) = self.lanes.get(&(stray.target, stray.family, Path::Direct)) else { return };
+    pub fn stray(&mut self, uplink: UplinkNumber, stray: Stray, now: Timestamp) {
+        let key = (stray.target, stray.family, Path::Direct, uplink);
+        let Some(lane) = self.lanes.get(&key) else { return };
         if self.is_closed(now) {
             return;
         }

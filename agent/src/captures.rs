@@ -9,10 +9,12 @@ mod show;
 
 use crate::{
     paths::StateDir,
+    probe::ProbeSettings,
     sample::{Outcome, Sample},
     schedule::{Entry, EntryKey},
     status::{Board, Captured},
     trace::{self, Plan, Route},
+    uplink::Way,
 };
 use peerlight_proto::{
     measurement::Ending,
@@ -23,10 +25,7 @@ use peerlight_proto::{
 use rule::{Rule, Seen, Trigger};
 use serde::{Deserialize, Serialize};
 use shelf::Shelf;
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::Arc,
-};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -48,40 +47,31 @@ struct Capture {
     path: Route,
 }
 
-/// The addresses to trace from, where the configuration names them.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Sources {
-    pub(crate) v4: Option<Ipv4Addr>,
-    pub(crate) v6: Option<Ipv6Addr>,
-}
-
-impl Sources {
-    fn of(self, family: Family) -> Option<IpAddr> {
-        match family {
-            Family::V4 => self.v4.map(IpAddr::V4),
-            Family::V6 => self.v6.map(IpAddr::V6),
-        }
-    }
+/// What is probed over one uplink.
+struct Side {
+    rule: Rule<EntryKey>,
+    /// How its probes are sent: paths are traced from their source address.
+    settings: ProbeSettings,
 }
 
 /// Watches samples and captures paths.
 pub(crate) struct Captures {
-    rule: Rule<EntryKey>,
+    /// One for each uplink, by its number.
+    sides: Vec<Side>,
     tracing: Arc<Semaphore>,
     shelf: Shelf,
-    sources: Sources,
     board: Board,
     stop: CancellationToken,
 }
 
 impl Captures {
     /// Keeps what it captures in the state directory. What is under way ends with `stop`.
-    pub(crate) fn new(state: &StateDir, sources: Sources, board: Board, stop: CancellationToken) -> Self {
+    pub(crate) fn new(state: &StateDir, ways: &[Way], board: Board, stop: CancellationToken) -> Self {
+        let side = |way: &Way| Side { rule: Rule::new(), settings: way.settings.clone() };
         Self {
-            rule: Rule::new(),
+            sides: ways.iter().map(side).collect(),
             tracing: Arc::new(Semaphore::new(AT_ONCE)),
             shelf: Shelf::new(state.captures()),
-            sources,
             board,
             stop,
         }
@@ -90,15 +80,20 @@ impl Captures {
     /// Takes in the outcome of a probe, and captures the path to its target if that is a reason to.
     pub(crate) fn see(&mut self, entry: &Entry, sample: &Sample, now: Timestamp) {
         let Some(became) = seen(sample).filter(|_| entry.path == Path::Direct) else { return };
+        let Some(side) = self.sides.get_mut(entry.uplink.index()) else { return };
+        // A trace binds to no interface: it would find another path.
+        if side.settings.interface.is_some() {
+            return;
+        }
         let host = (&entry.target.address, entry.family);
-        let Some(trigger) = self.rule.see(entry.key(), host, became, now) else { return };
+        let Some(trigger) = side.rule.see(entry.key(), host, became, now) else { return };
         let address = sample.address.or_else(|| entry.target.address.ip());
         let plan = address
-            .and_then(|address| Plan::of_probes(&entry.target, address, self.sources.of(entry.family)));
+            .and_then(|address| Plan::of_probes(&entry.target, address, side.settings.source(entry.family)));
         let Some(plan) = plan else { return };
         // With all places taken the reason stands until the next probe.
         let Ok(place) = Arc::clone(&self.tracing).try_acquire_owned() else { return };
-        self.rule.captured(entry.key(), host, trigger, now);
+        side.rule.captured(entry.key(), host, trigger, now);
         let (stop, store, board) = (self.stop.clone(), self.shelf.clone(), self.board.clone());
         let (name, family, taken_us) = (entry.target.name.clone(), entry.family, now.as_micros());
         tracing::info!(target = name, %family, because = %trigger, "the path to a target is captured");
@@ -122,7 +117,9 @@ impl Captures {
 
     /// Forgets what is no longer probed.
     pub(crate) fn retain(&mut self, keep: impl Fn(&EntryKey) -> bool, now: Timestamp) {
-        self.rule.retain(keep, now);
+        for side in &mut self.sides {
+            side.rule.retain(&keep, now);
+        }
     }
 }
 
@@ -166,6 +163,7 @@ mod fixture {
     use super::*;
     use crate::trace::{HopAddress, HopLatency, Method, RouteHop};
     use peerlight_proto::series::Clock;
+    use std::net::IpAddr;
 
     /// A path that ends at a router, captured at that second.
     pub(super) fn capture(second: i64) -> Capture {

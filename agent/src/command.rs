@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError, Description, describe},
     credential,
-    enrol::{Applicant, enrol},
+    enrol::{Applicant, enrol_beside},
     format::Format,
     oneshot,
     paths::{DEFAULT_CONFIG, StateDir},
@@ -15,6 +15,7 @@ use crate::{
     spool::{RESEND_REQUEST, Spool, SpoolError},
     status::Status,
     trace,
+    uplink::{Uplink, is_same_site},
 };
 use anyhow::Context as _;
 use peerlight_proto::enrolment::EnrolmentToken;
@@ -97,13 +98,14 @@ fn load(cli: &Cli) -> Result<Config, ConfigError> {
 }
 
 async fn enrol_agent(config: &Config, args: &EnrolArgs) -> anyhow::Result<()> {
+    let uplink = chosen_uplink(config, args.uplink.as_deref())?;
     let token: EnrolmentToken = read_token(args.token_file.as_deref())?.trim().parse()?;
     let applicant = Applicant {
         state: config.state.clone(),
         key: Arc::new(credential::load_or_create(&config.state)?),
         trust: config.collector.trust,
         proxies: config.proxy.open()?,
-        site: config.site.clone(),
+        site: uplink.map_or_else(|| config.site.clone(), |uplink| Some(uplink.site.clone())),
         clock: Clock::system(),
     };
     let configured = config.collector.url.as_ref().map(url::Url::as_str);
@@ -112,7 +114,7 @@ async fn enrol_agent(config: &Config, args: &EnrolArgs) -> anyhow::Result<()> {
         anyhow::ensure!(same, "--collector says {argument}, but the configuration says {configured}");
     }
     let asked = args.collector.as_deref().or(configured);
-    let enrolment = enrol(&applicant, &token, asked).await?;
+    let enrolment = enrol_beside(&applicant, &config.uplink_names(), &token, asked).await?;
     let site = &enrolment.site;
     say(&format!(
         "Agent {} is enrolled at {}: it measures for {} of {} in {}.",
@@ -121,7 +123,30 @@ async fn enrol_agent(config: &Config, args: &EnrolArgs) -> anyhow::Result<()> {
         site.name,
         site.provider,
         site.location
-    ))
+    ))?;
+    let missing: Vec<_> =
+        config.uplinks.iter().map(Uplink::name).filter(|name| !enrolment.is_for(name)).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        say(&format!("Nothing is handed over before these are enrolled, too: {}.", missing.join(", ")))
+    }
+}
+
+/// The uplink that the command line names; one must be named where there are any.
+fn chosen_uplink<'a>(config: &'a Config, wanted: Option<&str>) -> anyhow::Result<Option<&'a Uplink>> {
+    let names = config.uplink_names().join(", ");
+    match wanted {
+        None if config.uplinks.is_empty() => Ok(None),
+        None => anyhow::bail!("each [[uplink]] is enrolled on its own; name one with --uplink: {names}"),
+        Some(wanted) if config.uplinks.is_empty() => anyhow::bail!(
+            "the configuration has no [[uplink]], so there is no `{wanted}`; leave --uplink out, or give --config"
+        ),
+        Some(wanted) => {
+            let found = config.uplinks.iter().find(|uplink| is_same_site(uplink.name(), wanted));
+            found.map(Some).with_context(|| format!("there is no uplink `{wanted}`, but: {names}"))
+        }
+    }
 }
 
 fn read_token(file: Option<&Path>) -> anyhow::Result<String> {

@@ -1,10 +1,12 @@
 //! The configuration: one TOML file, checked whole before anything is opened.
 
 mod check;
+mod departure;
 mod describe;
 mod keys;
 mod proxy;
 mod raw;
+mod uplinks;
 
 pub use describe::{Description, describe};
 
@@ -15,6 +17,7 @@ use crate::{
     spool::SpoolSettings,
     targets::{Ceilings, ScheduledTarget},
     trust::CollectorTrust,
+    uplink::{Uplink, Way},
 };
 use peerlight_proto::{enrolment::SiteAssertion, series::Family, time::IntervalLength};
 use std::{
@@ -28,6 +31,8 @@ use url::Url;
 pub struct Config {
     /// What is said of the site; the collector's registration is the truth.
     pub site: Option<SiteAssertion>,
+    /// The uplinks that are measured side by side, each a site of its own; empty for the one of `site`.
+    pub uplinks: Vec<Uplink>,
     /// The collector, if it is named here rather than by the enrolment token alone.
     pub collector: CollectorConfig,
     /// Through which proxy the collector is reached, and targets, if they are.
@@ -81,6 +86,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             site: None,
+            uplinks: Vec::new(),
             collector: CollectorConfig::default(),
             proxy: ProxySettings::default(),
             targets: Vec::new(),
@@ -137,7 +143,22 @@ impl Config {
 
     /// About how many packets a second these targets send at most.
     fn packets_per_second(&self, targets: &[ScheduledTarget]) -> f64 {
-        self.limits.packets_per_second(targets, self.probing.families.len(), self.proxy.probe)
+        let families = self.ways().iter().map(|way| way.families.len()).sum();
+        self.limits.packets_per_second(targets, families, self.proxy.probe)
+    }
+
+    /// The ways that probes take: one for each uplink, or the only one.
+    pub fn ways(&self) -> Vec<Way> {
+        let Probing { settings, families, .. } = &self.probing;
+        if self.uplinks.is_empty() {
+            return vec![Way { uplink: None, families: families.clone(), settings: settings.clone() }];
+        }
+        self.uplinks.iter().map(|uplink| uplink.way(settings)).collect()
+    }
+
+    /// The names of the uplinks.
+    pub fn uplink_names(&self) -> Vec<String> {
+        self.uplinks.iter().map(|uplink| uplink.name().to_owned()).collect()
     }
 }
 

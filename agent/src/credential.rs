@@ -1,6 +1,6 @@
 //! What makes this agent itself: its identity and its key, made at the first start, and what enrolment yielded.
 
-use crate::{durable, exchange::parse_address, paths::StateDir, signature::AgentKey};
+use crate::{durable, exchange::parse_address, paths::StateDir, signature::AgentKey, uplink::is_same_site};
 use peerlight_proto::{enrolment::SiteAssertion, id::AgentId};
 use ring::{rand::SystemRandom, signature::Ed25519KeyPair};
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,9 @@ pub struct Enrolment {
     pub response_key: String,
     /// The registration, as the collector holds it.
     pub site: SiteAssertion,
+    /// The registrations of the uplinks that are measured beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<SiteAssertion>,
 }
 
 impl Enrolment {
@@ -88,6 +91,16 @@ impl Enrolment {
     /// Whether this is the collector at `url`.
     pub fn is_with(&self, url: &Url) -> bool {
         parse_address(&self.collector).is_ok_and(|ours| ours == *url)
+    }
+
+    /// The registrations of all sites.
+    pub fn sites(&self) -> impl Iterator<Item = &SiteAssertion> {
+        std::iter::once(&self.site).chain(&self.others)
+    }
+
+    /// Whether it is for this site.
+    pub fn is_for(&self, name: &str) -> bool {
+        self.sites().any(|site| is_same_site(&site.name, name))
     }
 
     /// Keeps the enrolment durably.

@@ -9,6 +9,7 @@ use crate::{
     proxy::Proxies,
     signature::{AgentKey, ResponseKey, SignatureError},
     trust::{self, CollectorTrust, TrustError},
+    uplink::is_same_site,
 };
 use peerlight_proto::{
     enrolment::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken, SiteAssertion},
@@ -17,6 +18,7 @@ use peerlight_proto::{
     time::Timestamp,
 };
 use std::sync::Arc;
+use url::Url;
 
 /// Why the agent is not enrolled.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,28 @@ pub enum EnrolError {
         token: String,
         /// What was asked for.
         asked: String,
+    },
+    /// The other uplinks are enrolled elsewhere.
+    #[error(
+        "this agent's other uplinks are enrolled at {collector}, and all must be at one collector; enrol them at the new \
+         one from the start: remove {path} first"
+    )]
+    ElsewhereToo {
+        /// Where they are.
+        collector: String,
+        /// What keeps it.
+        path: String,
+    },
+    /// The token is for another site than the uplink's.
+    #[error(
+        "the token is for the site `{site}`, not for the uplink `{uplink}`; nothing is kept of it here, but it is used \
+         up: create a token of `{uplink}` (`peerlight-collector token create`)"
+    )]
+    OtherSite {
+        /// The token's.
+        site: String,
+        /// The one that was to be enrolled.
+        uplink: String,
     },
     /// The token's fingerprint is malformed.
     #[error("the token's CA fingerprint is damaged; create a new token")]
@@ -88,12 +112,24 @@ pub async fn enrol(
     token: &EnrolmentToken,
     asked: Option<&str>,
 ) -> Result<Enrolment, EnrolError> {
+    enrol_beside(applicant, &[], token, asked).await
+}
+
+/// The same for the site of `applicant` beside the other ones of `uplinks`, which names it, too. What they were enrolled
+/// for stays.
+pub async fn enrol_beside(
+    applicant: &Applicant,
+    uplinks: &[String],
+    token: &EnrolmentToken,
+    asked: Option<&str>,
+) -> Result<Enrolment, EnrolError> {
     let address = parse_address(&token.collector)?;
     if let Some(asked) = asked
         && parse_address(asked)? != address
     {
         return Err(EnrolError::OtherCollector { token: token.collector.clone(), asked: asked.to_owned() });
     }
+    let others = others(applicant, uplinks, &address)?;
     let mut fingerprint = [0; 32];
     hex::decode_to_slice(&token.ca_sha256, &mut fingerprint).map_err(|_not_hex| EnrolError::Fingerprint)?;
     let (tls, pinned) = match applicant.trust {
@@ -107,19 +143,46 @@ pub async fn enrol(
     let time = (applicant.clock.clone(), Offset::default());
     let exchange =
         Exchange::new(address.as_str(), tls, (Source::System, &applicant.proxies), identity, time)?;
-    let response = apply(applicant, token, &exchange).await?;
+    let response = apply(applicant, uplinks, token, &exchange).await?;
+    if let Some(site) = applicant.site.as_ref().filter(|_| !uplinks.is_empty())
+        && !is_same_site(&site.name, &response.site.name)
+    {
+        return Err(EnrolError::OtherSite { site: response.site.name, uplink: site.name.clone() });
+    }
     let enrolment = Enrolment {
         collector: token.collector.clone(),
         ca_pem: pinned.and_then(|pinned| pinned.ca_pem()),
         response_key: token.response_key.clone(),
         site: response.site,
+        others,
     };
     enrolment.save(&applicant.state)?;
     Ok(enrolment)
 }
 
+/// The other uplinks' registrations, as far as they are enrolled.
+fn others(
+    applicant: &Applicant,
+    uplinks: &[String],
+    collector: &Url,
+) -> Result<Vec<SiteAssertion>, EnrolError> {
+    let Some(known) = Enrolment::load(&applicant.state)? else { return Ok(Vec::new()) };
+    let is_other = |site: &&SiteAssertion| {
+        let is_this = applicant.site.as_ref().is_some_and(|this| is_same_site(&this.name, &site.name));
+        !is_this && uplinks.iter().any(|uplink| is_same_site(uplink, &site.name))
+    };
+    let others: Vec<_> = known.sites().filter(is_other).cloned().collect();
+    if others.is_empty() || known.is_with(collector) {
+        Ok(others)
+    } else {
+        let path = applicant.state.enrolment().display().to_string();
+        Err(EnrolError::ElsewhereToo { collector: known.collector, path })
+    }
+}
+
 async fn apply(
     applicant: &Applicant,
+    uplinks: &[String],
     token: &EnrolmentToken,
     exchange: &Exchange,
 ) -> Result<EnrolmentResponse, EnrolError> {
@@ -128,6 +191,7 @@ async fn apply(
         public_key: hex::encode(applicant.key.public_key()),
         secret: token.secret.clone(),
         site: applicant.site.clone(),
+        uplinks: uplinks.to_vec(),
         host: host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };

@@ -4,13 +4,14 @@ use crate::{
     causes::with_causes,
     clock::Clock,
     offset::{Offset, Window},
+    probe::Departure,
     proxy::Proxies,
     signature::{AgentKey, Body, ResponseKey, SignatureError, content_digest},
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, header};
 use peerlight_proto::{limits, time::Timestamp};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -114,14 +115,14 @@ pub struct Exchange {
     offset: Offset,
 }
 
-/// From where a connection is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How a connection is made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Source {
     /// The system decides, and a proxy may stand in between.
     #[default]
     System,
-    /// From this address and without a proxy: the path that probes take.
-    Bound(IpAddr),
+    /// As these probes leave and without a proxy: the path that they take. Marks are theirs alone.
+    Bound(Departure),
 }
 
 impl Exchange {
@@ -145,7 +146,7 @@ impl Exchange {
         builder = match source {
             Source::System => proxies.lead(builder, &base).map_err(ExchangeError::Client)?,
             // A connection that is kept would hide that the address has changed.
-            Source::Bound(address) => builder.local_address(address).no_proxy().pool_max_idle_per_host(0),
+            Source::Bound(departure) => departure.dial(builder).no_proxy().pool_max_idle_per_host(0),
         };
         let client = builder.build().map_err(ExchangeError::Client)?;
         Ok(Self { client, base, key, response_key, clock, offset })

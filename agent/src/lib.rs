@@ -44,17 +44,20 @@ pub mod termination;
 mod tls;
 pub mod trace;
 pub mod trust;
+pub mod uplink;
 
 use catalogue::published::Published;
 use clock::Clock;
 use config::Config;
 use credential::CredentialError;
+use notices::Notices;
 use probe::{ProbeError, Prober};
 use proxy::{HttpsPaths, Proxies, ProxyError};
 use spool::{Spool, SpoolError, handle::SharedSpool};
 use status::{Board, Status};
 use std::{io, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
+use uplink::Way;
 
 /// A file that is still being written after so long never will be finished.
 const LEFTOVER_AGE: Duration = Duration::from_mins(1);
@@ -86,27 +89,23 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let spool = SharedSpool::new(Spool::open(&config.state.spool(), key.agent(), config.spool)?);
     // What another process is writing now, such as `enrol`, is younger.
     durable::remove_unfinished(config.state.path(), LEFTOVER_AGE).map_err(RunError::Tidy)?;
-    let mut settings = config.probing.settings.clone();
-    settings.expected.published = Published::load(&config.state);
-    settings.proxies = proxies.clone();
-    let (prober, strays) = Prober::open(settings)?;
+    let Engines { ways: engines, notices, icmp_problem } = open(&config, &proxies)?;
     let clock = Clock::system();
-    let board = Board::showing(prober.notices());
+    let board = Board::showing(notices);
     board.update(|status| {
         *status = Status {
             agent: key.agent().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: Some(std::process::id()),
             started_us: clock.wall().as_micros(),
-            icmp_problem: prober.icmp_problem().map(ToString::to_string),
+            icmp_problem,
             ..Status::default()
         };
     });
     tracing::info!(agent = %key.agent(), version = env!("CARGO_PKG_VERSION"), "measuring begins");
     tell_proxy(&proxies, config.proxy.probe);
     let parts = pipeline::Parts {
-        probe: Arc::new(prober),
-        strays,
+        engines,
         proxies,
         builtin: catalogue::scheduled(),
         key,
@@ -118,6 +117,33 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     pipeline::run(&config, parts, shutdown).await;
     tracing::info!("measuring has ended");
     Ok(())
+}
+
+/// What sends probes, and what it has to say.
+struct Engines {
+    ways: Vec<pipeline::Engine>,
+    notices: Vec<(Option<String>, Notices)>,
+    icmp_problem: Option<String>,
+}
+
+/// Opens what sends probes over each way.
+fn open(config: &Config, proxies: &Proxies) -> Result<Engines, ProbeError> {
+    let (mut ways, mut notices, mut icmp_problem) = (Vec::new(), Vec::new(), None);
+    for Way { uplink, families, mut settings } in config.ways() {
+        for departure in families.iter().map(|family| settings.departure(*family)) {
+            if let Err(error) = departure.udp() {
+                let uplink = uplink.as_deref().unwrap_or_default();
+                tracing::warn!(uplink, family = %departure.family, %error, "probes cannot leave as they should");
+            }
+        }
+        settings.expected.published = Published::load(&config.state);
+        settings.proxies = proxies.clone();
+        let (prober, strays) = Prober::open(settings)?;
+        notices.push((uplink, prober.notices()));
+        icmp_problem = icmp_problem.or_else(|| prober.icmp_problem().map(ToString::to_string));
+        ways.push(pipeline::Engine { probe: Arc::new(prober), strays });
+    }
+    Ok(Engines { ways, notices, icmp_problem })
 }
 
 fn tell_proxy(proxies: &Proxies, probe: HttpsPaths) {

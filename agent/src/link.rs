@@ -34,6 +34,8 @@ pub enum LinkError {
 pub struct Link {
     /// Where the enrolment is kept.
     pub state: StateDir,
+    /// The uplinks that must be enrolled before anything is handed over: the collector takes a measurement of no other.
+    pub uplinks: Vec<String>,
     /// Whose certificate the collector's is.
     pub trust: CollectorTrust,
     /// Which proxy may stand in between.
@@ -47,9 +49,17 @@ pub struct Link {
 }
 
 impl Link {
-    /// The enrolment, if there is one.
+    /// The enrolment, if there is one, for every uplink.
     pub fn enrolment(&self) -> Result<Option<Enrolment>, LinkError> {
-        Ok(Enrolment::load(&self.state)?)
+        let enrolment = Enrolment::load(&self.state)?;
+        Ok(enrolment.filter(|enrolment| self.uplinks.iter().all(|uplink| enrolment.is_for(uplink))))
+    }
+
+    /// The uplinks that are not enrolled.
+    pub fn missing(&self) -> Result<Vec<String>, LinkError> {
+        let enrolment = Enrolment::load(&self.state)?;
+        let is_missing = |uplink: &&String| !enrolment.as_ref().is_some_and(|known| known.is_for(uplink));
+        Ok(self.uplinks.iter().filter(is_missing).cloned().collect())
     }
 
     /// Opens the way that `enrolment` describes, from `source`.

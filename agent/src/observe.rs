@@ -8,13 +8,14 @@ use crate::{
     credential::Enrolment,
     exchange::{Exchange, Question, Source, parse_address},
     link::Link,
+    probe::Departure,
     status::Board,
 };
 use peerlight_proto::{http::WHOAMI_PATH, series::Family, time::Timestamp, whoami::WhoAmI};
 use std::{
     collections::BTreeMap,
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -44,23 +45,15 @@ impl Observations {
     }
 }
 
-/// From where the probes of `family` are sent.
-pub fn probe_source(family: Family, v4: Option<Ipv4Addr>, v6: Option<Ipv6Addr>) -> IpAddr {
-    match family {
-        Family::V4 => v4.unwrap_or(Ipv4Addr::UNSPECIFIED).into(),
-        Family::V6 => v6.unwrap_or(Ipv6Addr::UNSPECIFIED).into(),
-    }
-}
-
 /// Observes the public address of one family.
 #[derive(Debug)]
 pub struct Observer {
     /// The way to the collector.
     pub link: Link,
-    /// Which family.
-    pub family: Family,
-    /// From where its probes are sent; unspecified where the kernel chooses.
-    pub source: IpAddr,
+    /// Which uplink, where there are several.
+    pub uplink: Option<String>,
+    /// How its probes leave.
+    pub departure: Departure,
     /// Where observations are kept.
     pub observations: Observations,
     /// Where they are shown.
@@ -84,11 +77,11 @@ impl Observer {
                 collector = self.find_collector().await.or(collector);
             }
             self.forget_older_than(now.saturating_sub(self.cadence.period * PERIODS_KEPT));
-            match vigil.look(collector.and_then(|to| local_address(self.source, to).ok()), now) {
+            match vigil.look(collector.and_then(|to| self.departure.towards(to).ok()), now) {
                 Duty::Rest => continue,
                 Duty::Ask => {}
                 Duty::AskAnew => {
-                    tracing::info!(family = %self.family, "probes leave from another address");
+                    tracing::info!(over = self.name(), "probes leave from another address");
                     self.forget();
                 }
             }
@@ -101,28 +94,38 @@ impl Observer {
     async fn ask(&self) -> bool {
         match self.observe().await {
             Ok(Some(address)) => {
-                self.observations.set(self.family, address, self.link.clock.read().monotonic);
+                self.observations.set(self.departure.family, address, self.link.clock.read().monotonic);
                 self.board.update(|status| {
-                    status.observed.insert(self.family.to_string(), address);
+                    status.observed.insert(self.name(), address);
                 });
                 true
             }
             Ok(None) => false,
             Err(error) => {
                 // Not every site has both families, so this is no news.
-                tracing::debug!(family = %self.family, %error, "the public address could not be observed");
+                tracing::debug!(over = self.name(), %error, "the public address could not be observed");
                 false
             }
         }
     }
 
+    /// What the status shows the address by.
+    fn name(&self) -> String {
+        let family = self.departure.family;
+        self.uplink.as_ref().map_or_else(|| family.to_string(), |uplink| format!("{family} over {uplink}"))
+    }
+
     /// None while the agent is not enrolled, or if the collector cannot know the address.
     async fn observe(&self) -> anyhow::Result<Option<IpAddr>> {
         let Some(enrolment) = self.link.enrolment()? else { return Ok(None) };
-        let exchange = self.link.open(&enrolment, Source::Bound(self.source))?;
+        let exchange = self.link.open(&enrolment, Source::Bound(self.departure.clone()))?;
         let Some(address) = who_am_i(&exchange).await? else { return Ok(None) };
         let seen = Family::of(address);
-        anyhow::ensure!(seen == self.family, "the collector saw {address}, which is not {}", self.family);
+        anyhow::ensure!(
+            seen == self.departure.family,
+            "the collector saw {address}, which is not {}",
+            self.departure.family
+        );
         Ok(Some(address))
     }
 
@@ -130,19 +133,19 @@ impl Observer {
     async fn find_collector(&self) -> Option<SocketAddr> {
         let Enrolment { collector, .. } = self.link.enrolment().ok()??;
         let addresses = resolve(&parse_address(&collector).ok()?).await.ok()?;
-        addresses.into_iter().find(|address| Family::of(address.ip()) == self.family)
+        addresses.into_iter().find(|address| Family::of(address.ip()) == self.departure.family)
     }
 
     fn forget_older_than(&self, oldest: Duration) {
-        if self.observations.get().get(&self.family).is_some_and(|(_, at)| *at < oldest) {
+        if self.observations.get().get(&self.departure.family).is_some_and(|(_, at)| *at < oldest) {
             self.forget();
         }
     }
 
     fn forget(&self) {
-        self.observations.forget(self.family);
+        self.observations.forget(self.departure.family);
         self.board.update(|status| {
-            status.observed.remove(self.family.as_str());
+            status.observed.remove(&self.name());
         });
     }
 }
@@ -155,13 +158,6 @@ async fn resolve(collector: &Url) -> io::Result<Vec<SocketAddr>> {
         Some(Host::Domain(name)) => tokio::net::lookup_host((name, port)).await?.collect(),
         None => Vec::new(),
     })
-}
-
-/// The address that the kernel would send from on the way from `source` to `to`. Sends nothing.
-fn local_address(source: IpAddr, to: SocketAddr) -> io::Result<IpAddr> {
-    let socket = UdpSocket::bind((source, 0))?;
-    socket.connect(to)?;
-    Ok(socket.local_addr()?.ip())
 }
 
 /// Asks once; believes only a signed answer.
@@ -179,13 +175,6 @@ async fn who_am_i(exchange: &Exchange) -> anyhow::Result<Option<IpAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_kernel_says_from_where_it_would_send() {
-        let towards = |source: [u8; 4]| local_address(source.into(), ([127, 0, 0, 1], 443).into());
-        assert_eq!(towards([0; 4]).unwrap(), IpAddr::from([127, 0, 0, 1]));
-        assert!(towards([192, 0, 2, 1]).is_err(), "an address that this machine does not have");
-    }
 
     #[tokio::test]
     async fn a_collector_that_is_named_by_its_address_needs_no_lookup() {

@@ -5,12 +5,11 @@ mod measure;
 use crate::{
     assignment,
     cadence::Cadence,
-    captures::{Captures, Sources},
+    captures::Captures,
     clock::Clock,
     config::Config,
-    credential::Enrolment,
     link::Link,
-    observe::{self, Observations, Observer},
+    observe::{Observations, Observer},
     offset::Offset,
     paths::StateDir,
     probe::Probe,
@@ -21,8 +20,9 @@ use crate::{
     spool::{handle::SharedSpool, pack::pack},
     status::{self, Board},
     targets::{ScheduledTarget, Selector},
+    uplink::Way,
 };
-use measure::{Closed, Measure};
+use measure::{Closed, Measure, Outlet};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
@@ -37,10 +37,8 @@ const TIDY_PERIOD: Duration = Duration::from_secs(2);
 
 /// What the pipeline is made of.
 pub struct Parts {
-    /// Sends probes.
-    pub probe: Arc<dyn Probe>,
-    /// Replies that no probe waits for.
-    pub strays: mpsc::Receiver<Stray>,
+    /// What sends probes over each of the configuration's ways, in their order.
+    pub engines: Vec<Engine>,
     /// Which proxy serves whom.
     pub proxies: Proxies,
     /// Targets to measure when there are no others.
@@ -57,18 +55,27 @@ pub struct Parts {
     pub patience: Patience,
 }
 
+/// What sends probes over one way.
+pub struct Engine {
+    /// Sends probes.
+    pub probe: Arc<dyn Probe>,
+    /// Replies that no probe waits for.
+    pub strays: mpsc::Receiver<Stray>,
+}
+
 /// Runs until `shutdown`, then stops the schedule, gives probes in flight a moment, spools the open interval and ends.
 pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
-    let Parts { probe, strays, proxies, builtin, key, spool, clock, board, patience } = parts;
+    let Parts { engines, proxies, builtin, key, spool, clock, board, patience } = parts;
     let link = Link {
         state: config.state.clone(),
+        uplinks: config.uplink_names(),
         trust: config.collector.trust,
         proxies: proxies.clone(),
         key: Arc::clone(&key),
         clock: clock.clone(),
         offset: Offset::default(),
     };
-    if let Ok(Some(enrolment)) = Enrolment::load(&config.state) {
+    if let Ok(Some(enrolment)) = link.enrolment() {
         if let Some(url) = &config.collector.url
             && !enrolment.is_with(url)
         {
@@ -77,40 +84,39 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
         board.update(|status| status.enrolled = Some(enrolment.into()));
     }
     let (assigned, assignment) = watch::channel(assignment::cached(&config.state));
-    let observations = Observations::default();
+    let ways = config.ways();
+    let observations: Vec<_> = ways.iter().map(|_way| Observations::default()).collect();
     let mut background = JoinSet::new();
     background.spawn(Push::new(spool.clone(), link.clone(), board.clone(), patience).run());
     background.spawn(assignment::follow(link.clone(), assigned, Cadence::default()));
     background.spawn(report_status(config.state.clone(), board.clone(), spool.clone(), link.clone()));
     background.spawn(tidy(spool.clone(), link.clone()));
-    for observer in observers(config, &link, &observations, &board) {
-        background.spawn(observer.run());
+    for (way, observations) in ways.iter().zip(&observations) {
+        for observer in observers(way, &link, observations, &board) {
+            background.spawn(observer.run());
+        }
     }
     let (closed, to_spool) = mpsc::channel(MAX_CLOSED);
     let measure = Measure::new(measure::Parts {
         agent: key.agent(),
-        probe,
-        strays,
+        outlets: outlets(config, &ways, engines, observations),
         selector: Selector {
             configured: config.targets.clone(),
             builtin,
             ceilings: config.limits.clone(),
-            families: config.probing.families.clone(),
+            families: ways.iter().map(|way| way.families.clone()).collect(),
             paths: config.proxy.paths(proxies),
         },
         length: config.probing.interval,
         deadline: config.probing.settings.deadline,
-        site: config.site.as_ref().map(|site| site.name.clone()),
         clock,
-        observations,
         board: board.clone(),
         assignment,
         closed,
-        captures: config.probing.capture_paths.then(|| {
-            let settings = &config.probing.settings;
-            let sources = Sources { v4: settings.source_v4, v6: settings.source_v6 };
-            Captures::new(&config.state, sources, board.clone(), shutdown.clone())
-        }),
+        captures: config
+            .probing
+            .capture_paths
+            .then(|| Captures::new(&config.state, &ways, board.clone(), shutdown.clone())),
     });
     tokio::join!(measure.run(shutdown), keep_safe(to_spool, &spool, &link, &board));
     background.shutdown().await;
@@ -119,18 +125,38 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
     write_status(&config.state, &board, &spool, &link);
 }
 
-/// One for each family that is probed.
-fn observers(
+/// What the loop needs of each way.
+fn outlets(
     config: &Config,
+    ways: &[Way],
+    engines: Vec<Engine>,
+    observations: Vec<Observations>,
+) -> Vec<Outlet> {
+    let site = config.site.as_ref().map(|site| &site.name);
+    ways.iter()
+        .zip(engines)
+        .zip(observations)
+        .map(|((way, Engine { probe, strays }), observations)| Outlet {
+            uplink: way.uplink.clone(),
+            site: site.cloned(),
+            probe,
+            strays,
+            observations,
+        })
+        .collect()
+}
+
+/// One for each family that is probed over a way.
+fn observers(
+    way: &Way,
     link: &Link,
     observations: &Observations,
     board: &Board,
 ) -> impl Iterator<Item = Observer> {
-    let settings = &config.probing.settings;
-    config.probing.families.iter().map(move |&family| Observer {
+    way.families.iter().map(move |&family| Observer {
         link: link.clone(),
-        family,
-        source: observe::probe_source(family, settings.source_v4, settings.source_v6),
+        uplink: way.uplink.clone(),
+        departure: way.settings.departure(family),
         observations: observations.clone(),
         board: board.clone(),
         cadence: Cadence::default(),

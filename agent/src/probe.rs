@@ -6,7 +6,9 @@
 
 mod addressing;
 mod ceilings;
+mod departure;
 mod dns;
+mod dscp;
 #[cfg(target_os = "linux")]
 mod echo;
 mod error;
@@ -41,6 +43,8 @@ use std::{
 };
 
 pub use ceilings::{Ceilings, OutsideCeilings};
+pub use departure::{CAN_STEER, Departure, DepartureError, Interface, ParseInterfaceError};
+pub use dscp::{Dscp, ParseDscpError};
 pub use error::ProbeError;
 pub use expected::Expectations;
 pub(crate) use https::verifier;

@@ -88,11 +88,18 @@ impl Push {
         loop {
             let wait = match self.open() {
                 Ok(Some((enrolment, exchange))) => {
-                    self.board.update(|status| status.enrolled = Some(enrolment.into()));
+                    self.board.update(|status| {
+                        status.enrolled = Some(enrolment.into());
+                        status.not_enrolled_for.clear();
+                    });
                     self.deliver(&exchange).await
                 }
                 Ok(None) => {
-                    self.board.update(|status| status.push = PushState::NotEnrolled);
+                    let missing = self.link.missing().unwrap_or_default();
+                    self.board.update(|status| {
+                        status.push = PushState::NotEnrolled;
+                        status.not_enrolled_for = missing;
+                    });
                     self.patience.enrolment
                 }
                 Err(error) => {

@@ -4,6 +4,7 @@
 //! hash of agent and target, so that a fleet does not march in step. Never early, never a burst: of the turns that were
 //! missed only the last may still be taken, the others are reported as skipped.
 
+use crate::uplink::UplinkNumber;
 use peerlight_proto::{
     id::{AgentId, TargetId},
     series::{Family, Path},
@@ -31,9 +32,9 @@ const SHORTEST_TICK: Duration = Duration::from_millis(1);
 pub const MAX_MISSED: Duration = Duration::from_mins(30);
 
 /// Names an entry.
-pub type EntryKey = (TargetId, Family, Path);
+pub type EntryKey = (TargetId, Family, Path, UplinkNumber);
 
-/// One target over one family and by one path, and how often.
+/// One target over one family, by one path and over one uplink, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The target.
@@ -44,15 +45,18 @@ pub struct Entry {
     pub family: Family,
     /// Straight or through the proxy.
     pub path: Path,
+    /// Over which uplink.
+    pub uplink: UplinkNumber,
     /// The time between two turns.
     pub interval: Duration,
 }
 
 impl Entry {
-    /// An entry that is probed straight; intervals below a millisecond are a millisecond.
+    /// An entry that is probed straight over the first uplink; intervals below a millisecond are a millisecond.
     pub fn new(target: Target, family: Family, interval: Duration) -> Self {
         let id = target.id();
-        Self { target, id, family, path: Path::Direct, interval: interval.max(Duration::from_millis(1)) }
+        let interval = interval.max(Duration::from_millis(1));
+        Self { target, id, family, path: Path::Direct, uplink: UplinkNumber::default(), interval }
     }
 
     /// The same by this path.
@@ -61,9 +65,15 @@ impl Entry {
         Self { path, ..self }
     }
 
+    /// The same over this uplink.
+    #[must_use]
+    pub fn over(self, uplink: UplinkNumber) -> Self {
+        Self { uplink, ..self }
+    }
+
     /// Its name; no two entries of a schedule share one.
     pub fn key(&self) -> EntryKey {
-        (self.id, self.family, self.path)
+        (self.id, self.family, self.path, self.uplink)
     }
 
     fn interval_us(&self) -> i64 {
@@ -234,6 +244,9 @@ fn phase(agent: AgentId, entry: &Entry, step: i64) -> i64 {
     hash.update(entry.family.as_str());
     if entry.path == Path::Proxy {
         hash.update(entry.path.as_str());
+    }
+    if entry.uplink != UplinkNumber::default() {
+        hash.update(entry.uplink.index().to_le_bytes());
     }
     let mut first = [0; 8];
     first.copy_from_slice(&hash.finalize()[..8]);

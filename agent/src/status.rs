@@ -5,10 +5,13 @@ use crate::{
     spool::Counts,
 };
 use comfy_table::{Table, presets};
-use peerlight_proto::{duration, histogram::Histogram, metric::Metric, time::Timestamp};
+use peerlight_proto::{
+    duration, enrolment::SiteAssertion, histogram::Histogram, metric::Metric, time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     io,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -34,6 +37,8 @@ pub struct Status {
     pub written_us: i64,
     /// With which collector it is enrolled, for what.
     pub enrolled: Option<Enrolled>,
+    /// Which uplinks it is not enrolled for; nothing is handed over until it is.
+    pub not_enrolled_for: Vec<String>,
     /// How pushing goes.
     pub push: PushState,
     /// When the last batch was acknowledged.
@@ -71,6 +76,9 @@ pub struct Enrolled {
     pub provider: String,
     /// The location.
     pub location: String,
+    /// The sites that are measured beside that one.
+    #[serde(default)]
+    pub others: Vec<SiteAssertion>,
 }
 
 impl From<Enrolment> for Enrolled {
@@ -80,6 +88,7 @@ impl From<Enrolment> for Enrolled {
             site: enrolment.site.name,
             provider: enrolment.site.provider,
             location: enrolment.site.location,
+            others: enrolment.others,
         }
     }
 }
@@ -189,12 +198,12 @@ impl std::fmt::Display for Noise {
 #[derive(Debug, Clone, Default)]
 pub struct Board {
     status: Arc<Mutex<Status>>,
-    notices: Notices,
+    notices: Vec<(Option<String>, Notices)>,
 }
 
 impl Board {
-    /// A board that shows these notices, too.
-    pub fn showing(notices: Notices) -> Self {
+    /// A board that shows these notices, too, each with its uplink where there are several.
+    pub fn showing(notices: Vec<(Option<String>, Notices)>) -> Self {
         Self { notices, ..Self::default() }
     }
 
@@ -206,7 +215,11 @@ impl Board {
     /// The status now.
     pub fn get(&self) -> Status {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        status.notices = self.notices.list();
+        let named = |(uplink, notices): &(Option<String>, Notices)| {
+            let uplink = uplink.as_ref().map(|uplink| format!("{uplink}: ")).unwrap_or_default();
+            notices.list().into_iter().map(move |notice| format!("{uplink}{notice}"))
+        };
+        status.notices = self.notices.iter().flat_map(named).collect();
         status
     }
 }
@@ -300,10 +313,18 @@ impl Status {
     }
 
     fn enrolled_line(&self) -> String {
-        self.enrolled.as_ref().map_or_else(
-            || "no; run `peerlight-agent enrol`".to_owned(),
-            |to| format!("{} at {} for {} in {}", to.collector, to.site, to.provider, to.location),
-        )
+        if let Some(uplink) = self.not_enrolled_for.first() {
+            let all = self.not_enrolled_for.join(", ");
+            return format!("not for {all}; run `peerlight-agent enrol --uplink {uplink}`");
+        }
+        let Some(to) = &self.enrolled else { return "no; run `peerlight-agent enrol`".to_owned() };
+        let mut line = format!("{} at {} for {} in {}", to.collector, to.site, to.provider, to.location);
+        for other in &to.others {
+            // Writing to a String cannot fail.
+            let _infallible =
+                write!(line, ", at {} for {} in {}", other.name, other.provider, other.location);
+        }
+        line
     }
 }
 
@@ -363,6 +384,30 @@ mod tests {
             ..Status::default()
         };
         insta::assert_snapshot!(status.table(Timestamp::from_secs(60)));
+    }
+
+    #[test]
+    fn every_site_is_named_and_whatever_is_not_enrolled_yet() {
+        let site = |name: &str| SiteAssertion {
+            name: name.to_owned(),
+            provider: format!("{name} telecom"),
+            location: "GB-LND".to_owned(),
+            prefixes: Vec::new(),
+        };
+        let enrolment = Enrolment {
+            collector: "https://collector.example.com".to_owned(),
+            ca_pem: None,
+            response_key: String::new(),
+            site: site("a"),
+            others: vec![site("b")],
+        };
+        let mut status = Status { enrolled: Some(enrolment.into()), ..Status::default() };
+        assert_eq!(
+            status.enrolled_line(),
+            "https://collector.example.com at a for a telecom in GB-LND, at b for b telecom in GB-LND"
+        );
+        status.not_enrolled_for = vec!["c".to_owned(), "d".to_owned()];
+        assert_eq!(status.enrolled_line(), "not for c, d; run `peerlight-agent enrol --uplink c`");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::{
     probe,
     proxy::{HttpsPaths, Paths},
     schedule::Entry,
+    uplink::UplinkNumber,
 };
 use ipnet::IpNet;
 use peerlight_proto::{
@@ -108,6 +109,17 @@ pub struct Selection {
     pub notes: Vec<String>,
 }
 
+impl Selection {
+    /// Names are looked up by the system's way, which is no uplink's.
+    fn leave_lookups_out(&mut self) {
+        let lookups = self.targets.extract_if(.., |scheduled| scheduled.target.probe == ProbeKind::Dns);
+        let note = |scheduled: ScheduledTarget| {
+            format!("{} dns: lookups go the system's way, over none of the uplinks", scheduled.target.address)
+        };
+        self.notes.extend(lookups.map(note));
+    }
+}
+
 /// Configured targets, then assigned ones, each once, under the ceilings. `builtin` are taken when there is neither.
 pub fn select(
     configured: &[ScheduledTarget],
@@ -170,8 +182,8 @@ pub struct Selector {
     pub builtin: Vec<ScheduledTarget>,
     /// What cannot be exceeded.
     pub ceilings: Ceilings,
-    /// The families that are probed.
-    pub families: Vec<Family>,
+    /// The families that are probed over each uplink.
+    pub families: Vec<Vec<Family>>,
     /// By which paths HTTPS targets are probed.
     pub paths: Paths,
 }
@@ -179,13 +191,21 @@ pub struct Selector {
 impl Selector {
     /// The schedule's entries under this assignment, and what was left out or slowed down, which is logged, too.
     pub fn entries(&self, assignment: Option<&Assignment>) -> (Vec<Entry>, Vec<String>) {
-        let (ceilings, families) = (&self.ceilings, self.families.len());
-        let selection =
+        let (ceilings, families) = (&self.ceilings, self.families.iter().map(Vec::len).sum());
+        let mut selection =
             select(&self.configured, assignment, &self.builtin, ceilings, families, self.paths.https);
-        for note in &selection.notes {
-            tracing::warn!(note, "a target exceeds what this agent may do");
+        if self.families.len() > 1 {
+            selection.leave_lookups_out();
         }
-        (entries(&selection.targets, &self.families, &self.paths), selection.notes)
+        for note in &selection.notes {
+            tracing::warn!(note, "a target is not probed, or not as asked");
+        }
+        let over = |(uplink, families): (UplinkNumber, &Vec<Family>)| {
+            let entries = entries(&selection.targets, families, &self.paths);
+            entries.into_iter().map(move |entry| entry.over(uplink))
+        };
+        let uplinks = UplinkNumber::first(self.families.len()).zip(&self.families);
+        (uplinks.flat_map(over).collect(), selection.notes)
     }
 }
 

@@ -25,7 +25,7 @@ mod targets;
 mod time_zones;
 mod tokens;
 
-pub use agents::{AgentEntry, AgentHealth, EnrolledAgent};
+pub use agents::{AgentEntry, AgentHealth, AgentSite, EnrolledAgent};
 pub use audit::AuditEntry;
 pub use directory::{DirectoryEntry, directory, directory_entry};
 pub use enrolment::EnrolError;

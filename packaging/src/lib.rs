@@ -2,6 +2,8 @@
 
 /// The sample configuration of the agent.
 pub const AGENT_SAMPLE: &str = include_str!("../config/agent.toml");
+/// The same of an agent of several uplinks.
+pub const UPLINKS_SAMPLE: &str = include_str!("../config/agent-uplinks.toml");
 /// The sample configuration of the collector.
 pub const COLLECTOR_SAMPLE: &str = include_str!("../config/collector.toml");
 
@@ -27,6 +29,15 @@ mod tests {
         AgentConfig::parse(AGENT_SAMPLE).unwrap();
         let full = AgentConfig::parse(&in_full(AGENT_SAMPLE)).unwrap();
         assert_eq!(full.spool, AgentConfig::parse(AGENT_SAMPLE).unwrap().spool);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_sample_of_several_uplinks_is_read_as_it_stands_and_in_full() {
+        let full = AgentConfig::parse(&in_full(UPLINKS_SAMPLE)).unwrap();
+        let sample = AgentConfig::parse(UPLINKS_SAMPLE).unwrap();
+        assert_eq!(full.uplink_names(), ["london-1-fibre", "london-1-mobile"]);
+        assert_eq!(sample.uplinks[1], full.uplinks[1]);
     }
 
     #[test]

@@ -71,6 +71,10 @@ pub struct EnrolmentRequest {
     /// What the agent's configuration says of its site, if it says it; a mismatch with the registration refuses enrolment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<SiteAssertion>,
+    /// The names of the sites that the agent measures side by side, this one among them; empty for an agent of one site,
+    /// which a new token moves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uplinks: Vec<String>,
     /// The machine's name, for people.
     #[serde(default)]
     pub host: String,
@@ -94,9 +98,9 @@ impl fmt::Debug for EnrolmentRequest {
 pub struct SiteAssertion {
     /// The site's name.
     pub name: String,
-    /// The provider's name.
+    /// The provider's name; empty where nothing is said of it.
     pub provider: String,
-    /// The location, as ISO 3166-2.
+    /// The location, as ISO 3166-2; empty where nothing is said of it.
     pub location: String,
     /// The prefixes, in CIDR form.
     #[serde(default)]

@@ -2,6 +2,8 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+/// The most uplinks that one agent measures.
+pub const MAX_UPLINKS: usize = 8;
 /// The version of the wire that this build writes.
 pub const PROTOCOL_VERSION: u32 = 1;
 /// The versions of the wire that a collector of this build reads: its own and, once there is one, the one before it.

@@ -314,7 +314,7 @@ async fn deliver(machine: &Machine) {
     let Applicant { state, key, trust, proxies, clock, .. } = machine.applicant();
     let spool = Spool::open(&state.spool(), key.agent(), SpoolSettings::default()).unwrap();
     let spool = SharedSpool::new(spool);
-    let link = Link { state, trust, proxies, key, clock, offset: Offset::default() };
+    let link = Link { state, uplinks: Vec::new(), trust, proxies, key, clock, offset: Offset::default() };
     let pushing = tokio::spawn(Push::new(spool.clone(), link, Board::default(), PATIENCE).run());
     eventually("an empty spool", WAIT, async || match spool.counts().batches {
         0 => Look::Holds(()),

@@ -65,6 +65,7 @@ impl Agent {
         let spool = Spool::open(&directory.spool(), key.agent(), SpoolSettings::default()).unwrap();
         let spool = SharedSpool::new(spool);
         let link = Link {
+            uplinks: Vec::new(),
             state: directory,
             trust,
             proxies: Proxies::default(),

@@ -118,6 +118,7 @@ async fn sixty_intervals_that_close_while_the_collector_is_gone_are_in_its_repor
     let config = configuration(directory.path(), &machine, &echo);
     let key = Arc::new(load_or_create(&config.state).unwrap());
     let link = Link {
+        uplinks: Vec::new(),
         state: config.state.clone(),
         trust: config.collector.trust,
         proxies: Proxies::default(),

@@ -157,6 +157,7 @@ impl Lane {
                 [Some(metric), metric.jitter()].into_iter().flatten().map(move |metric| (metric, path, clock))
             })
             .map(|(metric, path, clock)| Slot {
+                uplink: self.entry.uplink,
                 target: self.entry.id,
                 family: self.entry.family,
                 metric,
@@ -211,6 +212,7 @@ impl Lane {
 
     fn slot(&self, sample: &Sample, reading: &Reading) -> Slot {
         Slot {
+            uplink: self.entry.uplink,
             target: self.entry.id,
             family: self.entry.family,
             metric: reading.metric,

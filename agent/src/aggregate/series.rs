@@ -1,7 +1,7 @@
 //! Open series: the counters and times of one series in one interval, while it lasts.
 
 use super::{Row, Surroundings};
-use crate::schedule::Entry;
+use crate::{schedule::Entry, uplink::UplinkNumber};
 use peerlight_proto::{
     histogram::{Histogram, Recorder},
     id::TargetId,
@@ -24,9 +24,10 @@ const MAX_DISTINCT: usize = MAX_ATTRIBUTES - 8;
 /// What stands for all further values of a kind.
 const OTHER: &str = "other";
 
-/// A series' key without its uplink.
+/// A series' key with the uplink's number in the place of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Slot {
+    pub(super) uplink: UplinkNumber,
     pub(super) target: TargetId,
     pub(super) family: Family,
     pub(super) metric: Metric,
@@ -55,9 +56,10 @@ impl OpenInterval {
         open.sort_unstable_by_key(|(slot, _)| *slot);
         open.into_iter()
             .map(|(slot, series)| {
-                let observed = around.observed.get(&slot.family);
+                let outside = around.uplinks.get(slot.uplink.index());
+                let observed = outside.and_then(|outside| outside.observed.get(&slot.family));
                 let observed = observed.map(|&(address, at)| observation(address, at, interval.end()));
-                series.into_row(slot, &around.uplink, observed, recorder)
+                series.into_row(slot, outside.map_or("", |outside| &outside.uplink), observed, recorder)
             })
             .collect()
     }

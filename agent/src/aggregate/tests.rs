@@ -77,7 +77,7 @@ fn an_interval_closes_at_its_end_plus_the_deadline_and_bears_the_observed_addres
         assert!(aggregate.end(id, Some(answered(1_000 + u64::from(second) * 10))));
     }
     let observed = BTreeMap::from([(Family::V4, (IpAddr::from([192, 0, 2, 9]), START))]);
-    let around = Surroundings { uplink: "london-1".to_owned(), observed };
+    let around = Surroundings { uplinks: vec![Outside { uplink: "london-1".to_owned(), observed }] };
     assert_eq!(aggregate.next_close(), Some(START.plus(SECOND * 13)));
     assert!(aggregate.close(START.plus(SECOND * 13).minus(Duration::from_micros(1)), &around).is_empty());
     let closed = aggregate.close(START.plus(SECOND * 13), &around);
@@ -150,7 +150,7 @@ fn a_stray_is_counted_outside_the_identity() {
     aggregate.end(id, Some(answered(5)));
     for duplicate in [true, false, true] {
         let stray = Stray { target: entry.id, metric: Metric::IcmpRtt, family: Family::V4, duplicate };
-        aggregate.stray(stray, START.plus(SECOND));
+        aggregate.stray(UplinkNumber::default(), stray, START.plus(SECOND));
     }
     let closed = aggregate.close_all(&Surroundings::default());
     let counters = row(&closed[0], "icmp.rtt").counters;
@@ -236,7 +236,7 @@ proptest! {
                 }
                 Step::Stray(duplicate) => {
                     let stray = Stray { target: entry.id, metric: Metric::IcmpRtt, family: Family::V4, duplicate };
-                    aggregate.stray(stray, now);
+                    aggregate.stray(UplinkNumber::default(), stray, now);
                 }
                 Step::Discontinuity => {
                     sessions.last_mut().unwrap().extend(aggregate.close_all(&around));

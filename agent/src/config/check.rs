@@ -1,6 +1,6 @@
 //! The checks: from what stands in the file to a configuration, or to all that is wrong with it. Pure.
 
-use super::{CollectorConfig, Config, Probing, proxy, raw};
+use super::{CollectorConfig, Config, Probing, departure, proxy, raw, uplinks};
 use crate::{
     exchange::parse_address,
     paths::{DEFAULT_STATE, StateDir},
@@ -34,7 +34,9 @@ pub(super) fn check(file: raw::File) -> Result<Config, Vec<String>> {
     let mut problems = Problems(Vec::new());
     let limits = limits(&file.limits, &mut problems);
     let probing = probing(&file, &limits, &mut problems);
+    let uplinks = uplinks::check(&file, &probing.families, probing.settings.icmp_engine, &mut problems);
     let config = Config {
+        uplinks,
         site: file.site.map(|site| check_site(site, &mut problems)),
         collector: collector(&file.collector, &mut problems),
         proxy: proxy::check(&file.proxy, &mut problems),
@@ -81,28 +83,37 @@ impl Problems {
 fn check_site(site: raw::Site, problems: &mut Problems) -> SiteAssertion {
     problems.text("site.name", &site.name, false);
     problems.text("site.provider", &site.provider, false);
-    let subdivision = site.location.split_once('-').is_some_and(|(country, place)| {
+    check_location("site.location", &site.location, problems);
+    check_prefixes("site.prefixes", &site.prefixes, problems);
+    SiteAssertion {
+        name: site.name,
+        provider: site.provider,
+        location: site.location,
+        prefixes: site.prefixes,
+    }
+}
+
+/// Whether it can be a code of ISO 3166-2.
+pub(super) fn check_location(key: impl Display, location: &str, problems: &mut Problems) {
+    let subdivision = location.split_once('-').is_some_and(|(country, place)| {
         country.len() == 2
             && country.bytes().all(|byte| byte.is_ascii_uppercase())
             && (1..=3).contains(&place.len())
             && place.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
     });
     if !subdivision {
-        problems
-            .add("site.location", format!("`{}` is not an ISO 3166-2 code such as GB-LND", site.location));
+        problems.add(key, format!("`{location}` is not an ISO 3166-2 code such as GB-LND"));
     }
-    for prefix in &site.prefixes {
-        if let Some(net) = problems.check("site.prefixes", network(prefix))
+}
+
+/// Whether they are prefixes, as they are written.
+pub(super) fn check_prefixes(key: &str, prefixes: &[String], problems: &mut Problems) {
+    for prefix in prefixes {
+        if let Some(net) = problems.check(key, network(prefix))
             && net.trunc() != net
         {
-            problems.add("site.prefixes", format!("{prefix} has host bits set; write {}", net.trunc()));
+            problems.add(key, format!("{prefix} has host bits set; write {}", net.trunc()));
         }
-    }
-    SiteAssertion {
-        name: site.name,
-        provider: site.provider,
-        location: site.location,
-        prefixes: site.prefixes,
     }
 }
 
@@ -168,16 +179,19 @@ fn probing(file: &raw::File, limits: &Ceilings, problems: &mut Problems) -> Prob
     };
     let length = raw.interval.map_or(Ok(IntervalLength::MINUTE), |human| interval_length(human.0));
     let servers = file.resolver.servers.iter();
+    let icmp_engine = match raw.icmp_engine {
+        raw::Engine::Native => IcmpEngine::Native,
+        raw::Engine::Portable => IcmpEngine::Portable,
+    };
     Probing {
         settings: ProbeSettings {
             source_v4: raw.source_v4,
             source_v6: raw.source_v6,
+            interface: departure::interface("probing.interface", raw.interface.as_ref(), problems),
+            dscp: departure::dscp("probing.dscp", raw.dscp.as_ref(), icmp_engine, problems),
             timeout,
             deadline,
-            icmp_engine: match raw.icmp_engine {
-                raw::Engine::Native => IcmpEngine::Native,
-                raw::Engine::Portable => IcmpEngine::Portable,
-            },
+            icmp_engine,
             dns_servers: servers
                 .filter_map(|server| problems.check("resolver.servers", dns_server(server)))
                 .collect(),

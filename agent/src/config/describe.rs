@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     catalogue::{self, ENTRIES},
-    probe::IcmpEngine,
+    probe::{Dscp, IcmpEngine, ProbeSettings},
     targets::ScheduledTarget,
     trust::CollectorTrust,
+    uplink::Way,
 };
 use comfy_table::{Table, presets};
 use peerlight_proto::{duration, enrolment::SiteAssertion};
@@ -20,12 +21,19 @@ use std::fmt::Write as _;
 pub struct Description {
     /// None where the enrolment names it.
     site: Option<SiteAssertion>,
+    /// The sites that are measured side by side; empty for the one of `site`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    uplinks: Vec<UplinkDescription>,
     /// Where batches go; none where the enrolment names it.
     collector: Option<String>,
     trust: CollectorTrust,
     proxy: ProxyDescription,
     families: Vec<&'static str>,
     icmp_engine: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dscp: Option<Dscp>,
     timeout_ms: u128,
     deadline_ms: u128,
     /// How long one measurement lasts.
@@ -39,6 +47,14 @@ pub struct Description {
     source: Source,
     packets_per_second: f64,
     targets: Vec<PlannedTarget>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct UplinkDescription {
+    name: String,
+    families: Vec<&'static str>,
+    /// How its probes leave, in words.
+    departure: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,6 +94,7 @@ impl Description {
         };
         Self {
             site: config.site.clone(),
+            uplinks: config.ways().iter().filter_map(uplink).collect(),
             collector: config.collector.url.as_ref().map(ToString::to_string),
             trust: config.collector.trust,
             proxy: ProxyDescription::of(&config.proxy),
@@ -86,6 +103,8 @@ impl Description {
                 IcmpEngine::Native => "native",
                 IcmpEngine::Portable => "portable",
             },
+            interface: settings.interface.as_ref().map(ToString::to_string),
+            dscp: settings.dscp,
             timeout_ms: settings.timeout.as_millis(),
             deadline_ms: settings.deadline.as_millis(),
             interval_s: config.probing.interval.as_secs(),
@@ -101,6 +120,11 @@ impl Description {
             targets: targets.iter().map(|scheduled| planned(scheduled, source)).collect(),
         }
     }
+}
+
+fn uplink(way: &Way) -> Option<UplinkDescription> {
+    let families = way.families.iter().map(|family| family.as_str()).collect();
+    Some(UplinkDescription { name: way.uplink.clone()?, families, departure: departure(&way.settings) })
 }
 
 fn planned(scheduled: &ScheduledTarget, source: Source) -> PlannedTarget {
@@ -123,7 +147,14 @@ pub fn describe(config: &Config) -> String {
         // Writing to a String cannot fail.
         let _infallible = writeln!(text, "{words}");
     };
+    for way in config.ways() {
+        if let (Some(name), Some(departure)) = (&way.uplink, departure(&way.settings)) {
+            let families: Vec<_> = way.families.iter().map(|family| family.as_str()).collect();
+            line(format!("Measures for {name} over {}: {departure}.", families.join(" and ")));
+        }
+    }
     match &config.site {
+        _ if !config.uplinks.is_empty() => {}
         Some(site) => line(format!("Measures for {} of {} in {}.", site.name, site.provider, site.location)),
         None => line("Measures for the site that the enrolment names.".to_owned()),
     }
@@ -149,6 +180,9 @@ pub fn describe(config: &Config) -> String {
         duration::text(probing.settings.deadline),
         probing.interval.as_secs(),
     ));
+    if let Some(departure) = departure(&probing.settings).filter(|_| config.uplinks.is_empty()) {
+        line(format!("Probes leave {departure}."));
+    }
     line(if probing.capture_paths {
         "Captures the path to a target that turns bad: `peerlight-agent path --captured`.".to_owned()
     } else {
@@ -174,6 +208,19 @@ pub fn describe(config: &Config) -> String {
     }
     text.push_str(&targets(config));
     text
+}
+
+/// How probes leave, where that is not the system's choice.
+fn departure(settings: &ProbeSettings) -> Option<String> {
+    let ProbeSettings { source_v4, source_v6, interface, dscp, .. } = settings;
+    let ways = [
+        source_v4.map(|address| format!("from {address}")),
+        source_v6.map(|address| format!("from {address}")),
+        interface.as_ref().map(|interface| format!("by the interface {interface}")),
+        dscp.map(|dscp| format!("marked with the DSCP {dscp}")),
+    ];
+    let ways: Vec<_> = ways.into_iter().flatten().collect();
+    (!ways.is_empty()).then(|| ways.join(", "))
 }
 
 fn targets(config: &Config) -> String {

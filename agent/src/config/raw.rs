@@ -15,6 +15,7 @@ pub(super) struct File {
     pub(super) site: Option<Site>,
     pub(super) collector: Collector,
     pub(super) proxy: Proxy,
+    pub(super) uplink: Vec<Uplink>,
     pub(super) target: Vec<Target>,
     pub(super) probing: Probing,
     pub(super) resolver: Resolver,
@@ -31,6 +32,26 @@ pub(super) struct Site {
     pub(super) location: String,
     #[serde(default)]
     pub(super) prefixes: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Uplink {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) provider: String,
+    #[serde(default)]
+    pub(super) location: String,
+    #[serde(default)]
+    pub(super) prefixes: Vec<String>,
+    #[serde(default)]
+    pub(super) source_v4: Option<Ipv4Addr>,
+    #[serde(default)]
+    pub(super) source_v6: Option<Ipv6Addr>,
+    #[serde(default)]
+    pub(super) interface: Option<String>,
+    #[serde(default)]
+    pub(super) dscp: Option<Dscp>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -85,6 +106,8 @@ pub(super) struct Probing {
     pub(super) icmp_engine: Engine,
     pub(super) source_v4: Option<Ipv4Addr>,
     pub(super) source_v6: Option<Ipv6Addr>,
+    pub(super) interface: Option<String>,
+    pub(super) dscp: Option<Dscp>,
     pub(super) families: Option<Vec<String>>,
     pub(super) interval: Option<Human>,
     pub(super) capture_paths: Option<bool>,
@@ -133,6 +156,25 @@ impl<'de> Deserialize<'de> for Human {
         let text = String::deserialize(deserializer)?;
         humantime::parse_duration(&text).map(Self).map_err(|_malformed| {
             D::Error::custom(format!("`{text}` is not a duration; write 250ms, 10s, 5min or 14d"))
+        })
+    }
+}
+
+/// A code point by number or name: `46` or `"EF"`.
+#[derive(Debug, Clone)]
+pub(super) struct Dscp(pub(super) String);
+
+impl<'de> Deserialize<'de> for Dscp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a DSCP is a number from 0 to 63, or a name such as \"EF\"")]
+        enum Written {
+            Number(i64),
+            Text(String),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Number(number) => Self(number.to_string()),
+            Written::Text(text) => Self(text),
         })
     }
 }

@@ -54,9 +54,11 @@ issuer = "Example CA"
 [probing]
 timeout = "1s"
 deadline = "2s"
-icmp_engine = "portable"
+icmp_engine = "native"
 source_v4 = "127.0.0.2"
 source_v6 = "::1"
+interface = "eth1"
+dscp = "EF"
 families = ["v6", "v4", "v4"]
 interval = "1s"
 capture_paths = false
@@ -70,6 +72,19 @@ max_age = "2d"
 [limits]
 allow = ["127.0.0.0/8"]
 max_packets_per_second = 5000
+"#;
+
+/// Every key of an uplink, which no `[site]` may stand beside.
+const UPLINK: &str = r#"
+[[uplink]]
+name = "london-1-fibre"
+provider = "Example Telecom"
+location = "GB-LND"
+prefixes = ["192.0.2.0/24"]
+source_v4 = "192.0.2.10"
+source_v6 = "2001:db8:7::10"
+interface = "eth1"
+dscp = "AF41"
 "#;
 
 fn problems(text: &str) -> String {
@@ -104,11 +119,17 @@ fn the_json_of_check_config_says_what_is_measured_and_why() {
     insta::assert_snapshot!(text(&Config::parse(SAMPLE).unwrap()));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn every_key_is_known_and_reaches_the_configuration() {
     let config = Config::parse(FULL).unwrap();
     assert_eq!(config.probing.settings.timeout, Duration::from_secs(1));
-    assert_eq!(config.probing.settings.icmp_engine, IcmpEngine::Portable);
+    assert_eq!(config.probing.settings.icmp_engine, IcmpEngine::Native);
+    assert!(
+        describe(&config).contains(
+            "Probes leave from 127.0.0.2, from ::1, by the interface eth1, marked with the DSCP EF."
+        )
+    );
     assert_eq!(config.probing.settings.trust, Trust::File("/etc/ca.pem".into()));
     assert_eq!(config.probing.settings.dns_servers[0].port(), 53);
     assert!(matches!(&config.proxy.choice, ProxyChoice::Static { port: 3_128, login: Some(_), .. }));
@@ -120,8 +141,10 @@ fn every_key_is_known_and_reaches_the_configuration() {
     assert_eq!((config.limits.max_packets_per_second, config.state.path()), (5_000, Path::new("/tmp/state")));
     let file = toml::from_str::<toml::Table>(FULL).unwrap();
     for (table, keys) in keys::KNOWN {
+        let file =
+            if *table == "uplink" { toml::from_str::<toml::Table>(UPLINK).unwrap() } else { file.clone() };
         let found = match (*table, file.get(*table)) {
-            ("", _) => file.clone(),
+            ("", _) => file.into_iter().chain(toml::from_str::<toml::Table>(UPLINK).unwrap()).collect(),
             (_, Some(toml::Value::Array(items))) => items[0].as_table().unwrap().clone(),
             (_, value) => value.unwrap().as_table().unwrap().clone(),
         };
@@ -188,6 +211,65 @@ fn an_allowed_network_lifts_no_ceiling_of_a_public_address() {
     assert!(refused.contains("port 22") && refused.contains("at least 1s"), "{refused}");
     let config = Config::parse(&target("10.1.2.3")).unwrap();
     assert!(describe(&config).contains("elsewhere the ceilings stay"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn how_probes_leave_is_checked_before_any_does() {
+    let probing = |keys: &str| Config::parse(&format!("[probing]\n{keys}"));
+    assert_eq!(probing("dscp = 46").unwrap(), probing("dscp = \"ef\"").unwrap());
+    insta::assert_snapshot!(
+        [
+            "dscp = 64",
+            "dscp = \"AF99\"",
+            "dscp = 1.5",
+            "dscp = 46\nicmp_engine = \"portable\"",
+            "interface = \"eth0/1\"",
+        ]
+        .map(|keys| probing(keys).unwrap_err().to_string())
+        .join("\n")
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn each_uplink_is_a_site_and_leaves_in_its_own_way() {
+    let text = format!("{UPLINK}[[uplink]]\nname = \"london-1-lte\"\nsource_v4 = \"198.51.100.7\"\n");
+    let config = Config::parse(&text).unwrap();
+    let [fibre, lte] = config.ways().try_into().unwrap();
+    assert_eq!((fibre.uplink.as_deref(), fibre.families.len()), (Some("london-1-fibre"), 2));
+    assert_eq!(lte.families, [Family::V4], "nothing says how IPv6 would leave");
+    assert_eq!(
+        (lte.settings.source_v4.unwrap().to_string().as_str(), lte.settings.dscp),
+        ("198.51.100.7", None)
+    );
+    assert_eq!(config.uplinks[0].site.location, "GB-LND");
+    insta::assert_snapshot!(describe(&config));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn uplinks_that_cannot_be_told_apart_are_refused() {
+    insta::assert_snapshot!(problems(
+        r#"
+[site]
+name = "london-1"
+provider = "Example Telecom"
+location = "GB-LND"
+[probing]
+source_v4 = "192.0.2.1"
+[[uplink]]
+name = "london-1-fibre"
+location = "London"
+[[uplink]]
+name = "London-1-Fibre"
+interface = "eth1"
+[[uplink]]
+name = ""
+prefixes = ["192.0.2.1/24"]
+source_v6 = "2001:db8::1"
+"#
+    ));
 }
 
 #[test]

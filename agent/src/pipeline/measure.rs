@@ -5,7 +5,7 @@
 //! early.
 
 use crate::{
-    aggregate::{Aggregate, ClosedInterval, GRACE, Surroundings, TurnId},
+    aggregate::{Aggregate, ClosedInterval, GRACE, Outside, Surroundings, TurnId},
     captures::Captures,
     clock::{Anchor, Clock},
     observe::Observations,
@@ -14,6 +14,7 @@ use crate::{
     schedule::{Entry, Missed, Schedule, Turn},
     status::{Board, Noise},
     targets::Selector,
+    uplink::UplinkNumber,
 };
 use peerlight_proto::{
     assignment::Assignment,
@@ -21,7 +22,7 @@ use peerlight_proto::{
     series::Family,
     time::{IntervalLength, Timestamp},
 };
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -40,20 +41,28 @@ const LAST_GRACE: Duration = Duration::from_millis(100);
 /// What the loop is made of.
 pub(super) struct Parts {
     pub(super) agent: AgentId,
-    pub(super) probe: Arc<dyn Probe>,
-    pub(super) strays: mpsc::Receiver<Stray>,
+    /// One for each uplink, by its number.
+    pub(super) outlets: Vec<Outlet>,
     pub(super) selector: Selector,
     pub(super) length: IntervalLength,
     pub(super) deadline: Duration,
-    /// The site's name in the configuration: the uplink until enrolment says it.
-    pub(super) site: Option<String>,
     pub(super) clock: Clock,
-    pub(super) observations: Observations,
     pub(super) board: Board,
     pub(super) assignment: watch::Receiver<Option<Assignment>>,
     pub(super) closed: mpsc::Sender<Closed>,
     /// None if no paths are to be captured.
     pub(super) captures: Option<Captures>,
+}
+
+/// An uplink, or the only way.
+pub(super) struct Outlet {
+    /// Which, where there are several.
+    pub(super) uplink: Option<String>,
+    /// The site's name in the configuration: the uplink until enrolment says it.
+    pub(super) site: Option<String>,
+    pub(super) probe: Arc<dyn Probe>,
+    pub(super) strays: mpsc::Receiver<Stray>,
+    pub(super) observations: Observations,
 }
 
 /// A closed interval with the session that it was measured in.
@@ -86,7 +95,7 @@ struct Landed {
 enum Wake {
     Time,
     Landed(Vec<Landed>),
-    Stray(Stray),
+    Stray(UplinkNumber, Stray),
     Assignment,
     Shutdown,
 }
@@ -119,7 +128,7 @@ impl Measure {
             match wake {
                 Wake::Time => {}
                 Wake::Landed(landed) => self.land(landed, now),
-                Wake::Stray(stray) => self.aggregate.stray(stray, now),
+                Wake::Stray(uplink, stray) => self.aggregate.stray(uplink, stray, now),
                 Wake::Assignment => self.reschedule(now),
                 Wake::Shutdown => break,
             }
@@ -137,7 +146,7 @@ impl Measure {
             biased;
             () = shutdown.cancelled() => Wake::Shutdown,
             _count = self.landed.recv_many(&mut landed, MAX_IN_FLIGHT) => Wake::Landed(landed),
-            Some(stray) = self.parts.strays.recv() => Wake::Stray(stray),
+            (uplink, stray) = next_stray(&mut self.parts.outlets) => Wake::Stray(uplink, stray),
             Ok(()) = self.parts.assignment.changed() => Wake::Assignment,
             () = tokio::time::sleep_until(wake_at) => Wake::Time,
         }
@@ -185,12 +194,13 @@ impl Measure {
             skipped += missed.count;
             self.aggregate.skip(&missed);
         }
-        let mut launches = Vec::with_capacity(due.turns.len());
+        let mut launches: Vec<Vec<_>> = self.parts.outlets.iter().map(|_outlet| Vec::new()).collect();
         for turn in &due.turns {
-            if self.aggregate.in_flight() < MAX_IN_FLIGHT {
+            let together = launches.get_mut(turn.entry.uplink.index());
+            if let Some(together) = together.filter(|_| self.aggregate.in_flight() < MAX_IN_FLIGHT) {
                 taken += 1;
                 let meant = this_instant.checked_sub(now.since(turn.due)).unwrap_or(this_instant);
-                launches.push(launch(turn, meant, self.aggregate.begin(turn), &self.landing));
+                together.push(launch(turn, meant, self.aggregate.begin(turn), &self.landing));
             } else {
                 skipped += 1;
                 self.aggregate.skip(&Missed {
@@ -200,17 +210,20 @@ impl Measure {
                 });
             }
         }
-        if !launches.is_empty() {
-            // By then the aggregate has voided the turn.
-            let hopeless = self.parts.deadline + GRACE + CLOCK_CHECK;
-            Arc::clone(&self.parts.probe).launch(launches, hopeless);
+        // By then the aggregate has voided the turn.
+        let hopeless = self.parts.deadline + GRACE + CLOCK_CHECK;
+        for (outlet, launches) in self.parts.outlets.iter().zip(launches) {
+            if !launches.is_empty() {
+                Arc::clone(&outlet.probe).launch(launches, hopeless);
+            }
         }
         self.parts.board.update(|status| {
             status.measuring.turns += taken;
             status.measuring.skipped += skipped;
             status.measuring.forgotten += due.forgotten;
             status.measuring.stale_samples = self.aggregate.stale();
-            status.measuring.dropped_strays = self.parts.probe.dropped_strays();
+            status.measuring.dropped_strays =
+                self.parts.outlets.iter().map(|outlet| outlet.probe.dropped_strays()).sum();
         });
     }
 
@@ -227,12 +240,15 @@ impl Measure {
 
     fn surroundings(&self) -> Surroundings {
         let enrolled = self.parts.board.get().enrolled.map(|enrolled| enrolled.site);
-        let observed = self.parts.observations.get();
         let in_session = |(family, (address, at)): (Family, _)| (family, (address, self.anchor.time_at(at)));
-        Surroundings {
-            uplink: enrolled.or_else(|| self.parts.site.clone()).unwrap_or_default(),
-            observed: observed.into_iter().map(in_session).collect(),
-        }
+        let outside = |outlet: &Outlet| Outside {
+            uplink: [&outlet.uplink, &enrolled, &outlet.site]
+                .into_iter()
+                .find_map(Clone::clone)
+                .unwrap_or_default(),
+            observed: outlet.observations.get().into_iter().map(in_session).collect(),
+        };
+        Surroundings { uplinks: self.parts.outlets.iter().map(outside).collect() }
     }
 
     async fn hand_on(&self, closed: Vec<ClosedInterval>) {
@@ -259,6 +275,20 @@ impl Measure {
         let closed = self.aggregate.close_all(&around);
         self.hand_on(closed).await;
     }
+}
+
+/// The next stray of any uplink.
+async fn next_stray(outlets: &mut [Outlet]) -> (UplinkNumber, Stray) {
+    poll_fn(|context| {
+        let numbers = UplinkNumber::first(outlets.len());
+        for (uplink, outlet) in numbers.zip(&mut *outlets) {
+            if let Poll::Ready(Some(stray)) = outlet.strays.poll_recv(context) {
+                return Poll::Ready((uplink, stray));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 fn launch<'a>(

@@ -65,7 +65,7 @@ impl Addressing {
             ceilings,
             pace: Pace::default(),
             pace_of_proxied: Pace::default(),
-            routes: Routes::default(),
+            routes: Routes::new(settings),
             // A lookup that takes longer would leave the probe itself less than its time-out before the deadline.
             patience: settings.deadline.saturating_sub(settings.timeout).max(MIN_PATIENCE),
         }

@@ -52,13 +52,13 @@ struct Shared {
 impl Echoes {
     /// ICMP echoes; needs a tokio runtime.
     pub(crate) fn icmp(settings: &ProbeSettings, family: Family, strays: &Strays) -> io::Result<Self> {
-        let socket = EchoSocket::icmp(settings.source(family), family)?;
+        let socket = EchoSocket::icmp(&settings.departure(family))?;
         Ok(Self::over(Line::new(socket, Metric::IcmpRtt, settings, family, strays)))
     }
 
     /// UDP echoes; needs a tokio runtime.
     pub(crate) fn udp(settings: &ProbeSettings, family: Family, strays: &Strays) -> io::Result<Self> {
-        let socket = EchoSocket::udp(settings.source(family), family)?;
+        let socket = EchoSocket::udp(&settings.departure(family))?;
         Ok(Self::over(Line::new(socket, Metric::UdpRtt, settings, family, strays)))
     }
 

@@ -186,15 +186,17 @@ impl Progress {
 
     async fn connect(&mut self, settings: &ProbeSettings, to: SocketAddr) -> Result<Watched, Stop> {
         self.phase = Phase::Tcp;
-        let connected = tcp::connect(settings.source(Family::of(to.ip())), to).await.map_err(|error| {
-            match &self.proxy {
-                None => Stop::Failed(error.ending(), error.to_string()),
-                // Nothing was sent to the target.
-                Some(proxy) => {
-                    Stop::Failed(Ending::SendFailed, format!("the proxy {proxy} cannot be reached: {error}"))
+        let connected =
+            tcp::connect(&settings.departure(Family::of(to.ip())), to).await.map_err(|error| {
+                match &self.proxy {
+                    None => Stop::Failed(error.ending(), error.to_string()),
+                    // Nothing was sent to the target.
+                    Some(proxy) => Stop::Failed(
+                        Ending::SendFailed,
+                        format!("the proxy {proxy} cannot be reached: {error}"),
+                    ),
                 }
-            }
-        })?;
+            })?;
         self.timeline.mark(Phase::Local, connected.began);
         self.timeline.mark(Phase::Tcp, connected.done);
         self.held_up = connected.held_up();

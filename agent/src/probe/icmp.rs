@@ -14,12 +14,20 @@ use peerlight_proto::{
     measurement::Ending,
     series::{Clock, Family},
 };
-use std::io;
+use std::{io, sync::OnceLock};
 
 /// What sends ICMP for both families.
 pub(crate) struct Icmp {
-    v4: Result<Engine, ProbeError>,
-    v6: Result<Engine, ProbeError>,
+    v4: Socket,
+    v6: Socket,
+    strays: Strays,
+}
+
+/// One family's engine, as soon as it could be opened.
+struct Socket {
+    engine: OnceLock<Engine>,
+    /// What kept it from being opened at first.
+    problem: Option<ProbeError>,
 }
 
 /// One family's engine, with its socket.
@@ -34,25 +42,38 @@ pub(crate) enum Engine {
 impl Icmp {
     /// Opens the sockets; a family that cannot be opened fails its probes and says why.
     pub(crate) fn open(settings: &ProbeSettings, strays: &Strays) -> Self {
-        let open = |family| Engine::open(settings, family, strays).map_err(|error| problem(family, error));
-        Self { v4: open(Family::V4), v6: open(Family::V6) }
+        let open = |family| match Engine::open(settings, family, strays) {
+            Ok(engine) => Socket { engine: engine.into(), problem: None },
+            Err(error) => Socket { engine: OnceLock::new(), problem: Some(problem(family, error)) },
+        };
+        Self { v4: open(Family::V4), v6: open(Family::V6), strays: strays.clone() }
     }
 
     /// Why ICMP cannot be sent, if permission is missing.
     pub(crate) fn problem(&self) -> Option<&ProbeError> {
         [&self.v4, &self.v6]
             .into_iter()
-            .filter_map(|engine| engine.as_ref().err())
+            .filter_map(|socket| socket.problem.as_ref())
             .find(|problem| matches!(problem, ProbeError::IcmpNotPermitted { .. }))
     }
 
-    /// The engine of a family, or how its probes end without one.
-    pub(crate) fn engine(&self, family: Family, engine: IcmpEngine) -> Result<&Engine, Exchange> {
-        let opened = match family {
+    /// The engine of a family, or how its probes end without one. What could not be opened is tried again: interfaces and
+    /// addresses may come after the agent.
+    pub(crate) fn engine(&self, settings: &ProbeSettings, family: Family) -> Result<&Engine, Exchange> {
+        let socket = match family {
             Family::V4 => &self.v4,
             Family::V6 => &self.v6,
         };
-        opened.as_ref().map_err(|problem| Exchange::failed(clock(engine), Ending::SendFailed, problem))
+        if let Some(engine) = socket.engine.get() {
+            return Ok(engine);
+        }
+        match Engine::open(settings, family, &self.strays) {
+            Ok(engine) => Ok(socket.engine.get_or_init(|| engine)),
+            Err(error) => {
+                let (clock, problem) = (clock(settings.icmp_engine), problem(family, error));
+                Err(Exchange::failed(clock, Ending::SendFailed, problem))
+            }
+        }
     }
 }
 
@@ -62,7 +83,7 @@ impl Engine {
             #[cfg(target_os = "linux")]
             IcmpEngine::Native => Echoes::icmp(settings, family, strays).map(Self::Echoes),
             // Native where there is no engine of the platform's, too.
-            _ => portable::Endpoint::open(settings.source(family), family).map(Self::Portable),
+            _ => portable::Endpoint::open(&settings.departure(family)).map(Self::Portable),
         }
     }
 }

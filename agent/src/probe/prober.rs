@@ -131,7 +131,7 @@ impl Prober {
     }
 
     async fn icmp_echo(&self, to: IpAddr, target: TargetId) -> Exchange {
-        match self.icmp.engine(Family::of(to), self.settings.icmp_engine) {
+        match self.icmp.engine(&self.settings, Family::of(to)) {
             #[cfg(target_os = "linux")]
             Ok(Engine::Echoes(echoes)) => echoes.probe(target, SocketAddr::new(to, 0)).await,
             Ok(Engine::Portable(endpoint)) => endpoint.probe(&self.settings, to).await,

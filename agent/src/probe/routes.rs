@@ -1,10 +1,11 @@
 //! Routes: whether this machine can send to a family at all. A family that it never could, while the other works, is not
 //! measured; one that it lost is.
 
+use super::{departure::Departure, settings::ProbeSettings};
 use peerlight_proto::series::Family;
 use std::{
     io::ErrorKind,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -12,18 +13,25 @@ use std::{
 const ANYWHERE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(13, 107, 6, 152));
 const ANYWHERE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2603, 0x1006, 0, 0, 0, 0, 0, 1));
 
-/// What this machine had routes for since it began.
-#[derive(Debug, Default)]
+/// What this machine had routes for since it began, as probes leave it.
+#[derive(Debug)]
 pub(crate) struct Routes {
+    departures: [Departure; 2],
     had_v4: AtomicBool,
     had_v6: AtomicBool,
 }
 
 impl Routes {
+    /// The routes of probes of these settings.
+    pub(crate) fn new(settings: &ProbeSettings) -> Self {
+        let departures = [Family::V4, Family::V6].map(|family| settings.departure(family));
+        Self { departures, had_v4: AtomicBool::default(), had_v6: AtomicBool::default() }
+    }
+
     /// Whether the family of `address` does not exist on this machine: no route to `address`, none to that family since
     /// the start, but one to the other family. When both are gone it is an outage, and must be seen.
     pub(crate) fn lacks_family_of(&self, address: IpAddr) -> bool {
-        self.lacks(address, reachable)
+        self.lacks(address, |address| self.reachable(address))
     }
 
     fn lacks(&self, address: IpAddr, reachable: impl Fn(IpAddr) -> bool) -> bool {
@@ -49,21 +57,20 @@ impl Routes {
             Family::V6 => &self.had_v6,
         }
     }
-}
 
-/// Whether the routing table knows a way: connecting a UDP socket asks it and sends nothing.
-fn reachable(address: IpAddr) -> bool {
-    let any = match address {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
-    let asked = UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(SocketAddr::new(address, 9)));
-    match asked {
-        Ok(()) => true,
-        Err(error) => !matches!(
-            error.kind(),
-            ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable | ErrorKind::Unsupported
-        ),
+    /// Whether the routing table knows a way. What is wrong with source or interface is for the probe to say.
+    fn reachable(&self, address: IpAddr) -> bool {
+        let departure = match Family::of(address) {
+            Family::V4 => &self.departures[0],
+            Family::V6 => &self.departures[1],
+        };
+        match departure.towards(SocketAddr::new(address, 9)) {
+            Ok(_source) => true,
+            Err(error) => !matches!(
+                error.kind(),
+                ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable | ErrorKind::Unsupported
+            ),
+        }
     }
 }
 
@@ -73,25 +80,29 @@ mod tests {
 
     const THERE: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
+    fn routes() -> Routes {
+        Routes::new(&ProbeSettings::default())
+    }
+
     #[test]
     fn a_family_that_never_worked_is_lacking_while_the_other_works() {
-        assert!(Routes::default().lacks(THERE, |address| address.is_ipv4()));
+        assert!(routes().lacks(THERE, |address| address.is_ipv4()));
     }
 
     #[test]
     fn an_outage_of_both_families_is_seen() {
-        assert!(!Routes::default().lacks(THERE, |_| false));
+        assert!(!routes().lacks(THERE, |_| false));
     }
 
     #[test]
     fn a_family_that_worked_once_and_is_gone_is_seen() {
-        let routes = Routes::default();
+        let routes = routes();
         assert!(!routes.lacks(THERE, |_| true));
         assert!(!routes.lacks(THERE, |address| address.is_ipv4()));
     }
 
     #[test]
     fn this_machine_reaches_itself() {
-        assert!(reachable(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        assert!(routes().reachable(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
 }

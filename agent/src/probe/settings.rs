@@ -1,6 +1,11 @@
 //! How probes are sent.
 
-use super::{expected::Expectations, trust::Trust};
+use super::{
+    departure::{Departure, Interface},
+    dscp::Dscp,
+    expected::Expectations,
+    trust::Trust,
+};
 use crate::proxy::Proxies;
 use ipnet::IpNet;
 use peerlight_proto::series::Family;
@@ -16,6 +21,10 @@ pub struct ProbeSettings {
     pub source_v4: Option<Ipv4Addr>,
     /// The source address of IPv6 probes; the system's choice when none.
     pub source_v6: Option<Ipv6Addr>,
+    /// The interface that probes leave by; the routing table's choice when none.
+    pub interface: Option<Interface>,
+    /// What probes are marked with; the system's choice, which is nothing, when none.
+    pub dscp: Option<Dscp>,
     /// An answer within this time is answered.
     pub timeout: Duration,
     /// An answer between time-out and deadline is late; nothing until the deadline is lost.
@@ -47,6 +56,11 @@ impl ProbeSettings {
             Family::V6 => self.source_v6.map(IpAddr::V6),
         }
     }
+
+    /// How probes of `family` leave this machine.
+    pub fn departure(&self, family: Family) -> Departure {
+        Departure { family, source: self.source(family), interface: self.interface.clone(), dscp: self.dscp }
+    }
 }
 
 impl Default for ProbeSettings {
@@ -54,6 +68,8 @@ impl Default for ProbeSettings {
         Self {
             source_v4: None,
             source_v6: None,
+            interface: None,
+            dscp: None,
             timeout: Self::DEFAULT_TIMEOUT,
             deadline: Self::DEFAULT_DEADLINE,
             icmp_engine: IcmpEngine::default(),

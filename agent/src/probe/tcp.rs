@@ -11,6 +11,7 @@ use linux as platform;
 use portable as platform;
 
 use super::{
+    departure::Departure,
     exchange::{Exchange, now},
     settings::ProbeSettings,
 };
@@ -21,7 +22,7 @@ use peerlight_proto::{
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io::{self, ErrorKind},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 use tokio::{net::TcpStream, time::timeout_at};
@@ -87,8 +88,8 @@ impl ConnectError {
 /// Probes one address.
 pub(crate) async fn probe(settings: &ProbeSettings, to: SocketAddr) -> Exchange {
     let deadline = tokio::time::Instant::now() + settings.deadline;
-    let source = settings.source(Family::of(to.ip()));
-    match timeout_at(deadline, connect(source, to)).await {
+    let departure = settings.departure(Family::of(to.ip()));
+    match timeout_at(deadline, connect(&departure, to)).await {
         Err(_elapsed) => Exchange::lost(CLOCK),
         Ok(Err(error)) => Exchange::failed(CLOCK, error.ending(), error),
         Ok(Ok(connected)) => judge(&connected, settings.timeout),
@@ -103,9 +104,9 @@ fn judge(connected: &Connected, timeout: Duration) -> Exchange {
     Exchange::timed(stamped, connected.done - connected.began, timeout)
 }
 
-/// Connects from `source`, if given. The caller bounds the time.
-pub(crate) async fn connect(source: Option<IpAddr>, to: SocketAddr) -> Result<Connected, ConnectError> {
-    let socket = open(source, to).map_err(ConnectError::Local)?;
+/// Connects as `departure`, of the family of `to`, says. The caller bounds the time.
+pub(crate) async fn connect(departure: &Departure, to: SocketAddr) -> Result<Connected, ConnectError> {
+    let socket = open(departure, to).map_err(ConnectError::Local)?;
     let began = now();
     match socket.connect(&to.into()) {
         Ok(()) => {}
@@ -126,14 +127,14 @@ pub(crate) async fn connect(source: Option<IpAddr>, to: SocketAddr) -> Result<Co
     Ok(Connected { stream, began, done, facts })
 }
 
-fn open(source: Option<IpAddr>, to: SocketAddr) -> io::Result<Socket> {
+fn open(departure: &Departure, to: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    if let Some(source) = source {
+    if departure.source.is_some() {
         platform::share_ports(&socket);
-        socket.bind(&SocketAddr::new(source, 0).into())?;
     }
+    departure.prepare(&socket)?;
     Ok(socket)
 }
 

@@ -213,6 +213,7 @@ impl Collector {
         enrol(&applicant, &self.token, None).await.unwrap();
         Link {
             state: state.clone(),
+            uplinks: Vec::new(),
             trust: CollectorTrust::Pinned,
             proxies: applicant.proxies,
             key: applicant.key,

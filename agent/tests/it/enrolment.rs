@@ -4,9 +4,10 @@ use crate::collector::{Collector, Mood, applicant, site};
 use peerlight_agent::{
     clock::Clock,
     credential::Enrolment,
-    enrol::{EnrolError, enrol},
+    enrol::{EnrolError, enrol, enrol_beside},
     paths::StateDir,
 };
+use peerlight_proto::enrolment::SiteAssertion;
 
 fn state() -> (tempfile::TempDir, StateDir) {
     let directory = tempfile::tempdir().unwrap();
@@ -72,6 +73,44 @@ async fn a_site_that_contradicts_the_registration_is_refused() {
     applicant.site = Some(asserted);
     let error = enrol(&applicant, &collector.token, None).await.unwrap_err();
     assert!(matches!(error, EnrolError::Refused(_)), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_is_handed_over_before_every_uplink_is_enrolled() {
+    let (_directory, state) = state();
+    let collector = Collector::start(Clock::system()).await;
+    let uplinks = ["London-1".to_owned(), "london-2".to_owned()];
+    let asserting = |name: &str| {
+        let mut applicant = applicant(&state, Clock::system());
+        let nothing = String::new;
+        applicant.site = Some(SiteAssertion {
+            name: name.to_owned(),
+            provider: site().provider,
+            location: nothing(),
+            prefixes: vec![],
+        });
+        applicant
+    };
+    let applicant = asserting("London-1");
+    let enrolment = enrol_beside(&applicant, &uplinks, &collector.token, None).await.unwrap();
+    assert!(enrolment.is_for("london-1") && !enrolment.is_for("london-2"));
+    let mut link = collector.enrol(&state, Clock::system()).await;
+    assert!(link.enrolment().unwrap().is_some());
+    link.uplinks = uplinks.to_vec();
+    assert_eq!((link.enrolment().unwrap(), link.missing().unwrap()), (None, vec!["london-2".to_owned()]));
+
+    // This collector's token is for london-1, whoever asks.
+    let error = enrol_beside(&asserting("london-2"), &uplinks, &collector.token, None).await.unwrap_err();
+    assert!(error.to_string().contains("for the site `london-1`, not for the uplink `london-2`"), "{error}");
+    let other = SiteAssertion { name: "london-2".to_owned(), ..site() };
+    Enrolment { site: other.clone(), ..enrolment }.save(&state).unwrap();
+    let enrolment = enrol_beside(&applicant, &uplinks, &collector.token, None).await.unwrap();
+    assert_eq!((enrolment.site, enrolment.others), (site(), vec![other]));
+    assert!(link.enrolment().unwrap().is_some() && link.missing().unwrap().is_empty());
+
+    let elsewhere = Collector::start(Clock::system()).await;
+    let error = enrol_beside(&applicant, &uplinks, &elsewhere.token, None).await.unwrap_err().to_string();
+    assert!(error.contains(&collector.token.collector) && error.contains("enrolment.json"), "{error}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use peerlight_agent::{
     clock::Clock,
     observe::{Observations, Observer},
     paths::StateDir,
+    probe::Departure,
     status::Board,
 };
 use peerlight_proto::series::Family;
@@ -21,8 +22,8 @@ const CADENCE: Cadence = Cadence {
 async fn observer(collector: &Collector, state: &StateDir, cadence: Cadence) -> Observer {
     Observer {
         link: collector.enrol(state, Clock::system()).await,
-        family: Family::V4,
-        source: SOURCE,
+        uplink: None,
+        departure: Departure { source: Some(SOURCE), ..Departure::of(Family::V4) },
         observations: Observations::default(),
         board: Board::default(),
         cadence,

@@ -5,7 +5,7 @@ use peerlight_agent::{
     clock::Clock,
     config::Config,
     credential::load_or_create,
-    pipeline::{Parts, run},
+    pipeline::{Engine, Parts, run},
     probe::Probe,
     proxy::Proxies,
     push::Patience,
@@ -95,8 +95,7 @@ async fn live(state: &path::Path, span: Duration, mut at: impl FnMut(u64, &Clock
     let (_strays, strays) = mpsc::channel(1);
     let board = Board::default();
     let parts = Parts {
-        probe: Arc::new(Echo),
-        strays,
+        engines: vec![Engine { probe: Arc::new(Echo), strays }],
         proxies: Proxies::default(),
         builtin: Vec::new(),
         key,

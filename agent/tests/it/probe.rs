@@ -7,6 +7,8 @@
     reason = "these are tests, helpers and all"
 )]
 
+#[cfg(target_os = "linux")]
+mod departure;
 mod dns;
 mod https;
 mod icmp;

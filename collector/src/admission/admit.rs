@@ -149,10 +149,13 @@ pub fn admit(
         };
         match checked {
             Ok(Ok(registration)) => measurements.push(attribute(measurement, registration)),
-            Ok(Err(Unregistered::Foreign)) => refused.push(Refusal { index, code: RefusalCode::Uplink }),
+            Ok(Err(Unregistered::Foreign | Unregistered::Retired)) => {
+                refused.push(Refusal { index, code: RefusalCode::Uplink });
+            }
             Ok(Err(Unregistered::NotCovered)) => {
+                let uplink = key.map(|(key, _)| &key.uplink).filter(|site| caller.measures_beside(site));
                 return Err(AdmitError::RegistrationEnded {
-                    site: caller.registration.site.clone(),
+                    site: uplink.unwrap_or(&caller.registration.site).clone(),
                     at: measurement.interval.start(),
                 });
             }

@@ -12,4 +12,14 @@ pub struct Caller {
     pub registration: Registration,
     /// Every other one of its site, and those of the sites that it enrolled for before.
     pub others: Vec<Registration>,
+    /// The sites that it measures side by side; empty for an agent of one site.
+    pub uplinks: Vec<String>,
+}
+
+impl Caller {
+    /// Whether it measures this site beside others: then nothing of it counts for another.
+    pub fn measures_beside(&self, site: &str) -> bool {
+        let is_it = |one: &Registration| one.is_site(site) && self.uplinks.contains(&one.site);
+        std::iter::once(&self.registration).chain(&self.others).any(is_it)
+    }
 }

@@ -7,7 +7,10 @@ use peerlight_proto::{
     measurement::Measurement,
     time::{Interval, Timestamp},
 };
-use std::cmp::Reverse;
+use std::{cmp::Reverse, time::Duration};
+
+/// For how long an agent's uplinks wait for one of them to be registered again.
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// Why there is no registration for a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub(super) enum Unregistered {
     Foreign,
     /// No registration covers it yet: one may, once the site is registered again.
     NotCovered,
+    /// The same of one of several uplinks, whose registration ended so long ago that the others shall not wait for it.
+    Retired,
 }
 
 /// The registration that a measurement of `uplink` counts for: of those of the site that the uplink names, else of the
@@ -33,12 +38,27 @@ pub(super) fn choose<'a>(
     if named().next().is_none() {
         return Err(Unregistered::Foreign);
     }
+    if caller.measures_beside(uplink) {
+        let chosen = covering(named(), measurement).or_else(|| following(named(), measurement.interval, now));
+        return chosen.ok_or_else(|| without_any(named(), now));
+    }
     let present = || known().filter(|one| one.is_site(&caller.registration.site));
     covering(named(), measurement)
         .or_else(|| following(named(), measurement.interval, now))
         .or_else(|| covering(present(), measurement))
         .or_else(|| following(present(), measurement.interval, now))
         .ok_or(Unregistered::NotCovered)
+}
+
+/// Why none of an uplink's registrations will do.
+fn without_any<'a>(
+    mut registrations: impl Iterator<Item = &'a Registration>,
+    now: Timestamp,
+) -> Unregistered {
+    let is_about_now = |one: &Registration| {
+        one.valid_from <= now.plus(PATIENCE) && one.valid_to.is_none_or(|end| now < end.plus(PATIENCE))
+    };
+    if registrations.any(is_about_now) { Unregistered::NotCovered } else { Unregistered::Retired }
 }
 
 /// Of those that cover any of the interval: the one of the observed address, else the one in which the interval began.

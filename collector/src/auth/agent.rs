@@ -84,6 +84,7 @@ async fn admit_request(
         agent: agent.agent,
         registration: agent.registration,
         others: agent.others,
+        uplinks: agent.uplinks,
     });
     Ok(Request::from_parts(parts, Body::from(body)))
 }

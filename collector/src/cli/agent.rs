@@ -4,7 +4,12 @@ use super::{
     AgentCommand, Format, HistoryOptions, Output,
     output::{listed, or_dash},
 };
-use crate::{api::list::List, client::Client, registry::AgentEntry, rfc3339};
+use crate::{
+    api::list::List,
+    client::Client,
+    registry::{AgentEntry, AgentSite},
+    rfc3339,
+};
 use anyhow::bail;
 
 const PATH: &str = "/api/v1/agents";
@@ -37,7 +42,8 @@ async fn find(wanted: &str, client: &Client) -> anyhow::Result<AgentEntry> {
         .items
         .into_iter()
         .filter(|entry| {
-            entry.site.to_lowercase() == wanted_folded || entry.agent.to_string().starts_with(&wanted_folded)
+            sites(entry).any(|site| site.to_lowercase() == wanted_folded)
+                || entry.agent.to_string().starts_with(&wanted_folded)
         })
         .collect();
     match matches.as_slice() {
@@ -58,9 +64,9 @@ async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>)
     let rows = list.items.iter().map(|entry| {
         [
             entry.agent.to_string(),
-            entry.site.clone(),
-            entry.provider.clone(),
-            entry.location.clone(),
+            listed_sites(entry, &entry.site, |other| &other.site),
+            listed_sites(entry, &entry.provider, |other| &other.provider),
+            listed_sites(entry, &entry.location, |other| &other.location),
             or_dash(entry.last_seen.map(rfc3339::seconds)),
             or_dash(entry.address),
             entry.version.clone(),
@@ -73,6 +79,22 @@ async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>)
         rows,
         "no agents yet; `peerlight-collector token create SITE` lets one enrol",
     )
+}
+
+/// Every site that it measures.
+fn sites(entry: &AgentEntry) -> impl Iterator<Item = &str> {
+    let others = entry.others.iter().map(|other| other.site.as_str());
+    std::iter::once(entry.site.as_str()).chain(others)
+}
+
+/// Something of every site that it measures, in the same order.
+fn listed_sites<'a>(
+    entry: &'a AgentEntry,
+    first: &'a str,
+    of: impl Fn(&'a AgentSite) -> &'a String,
+) -> String {
+    let others = entry.others.iter().map(|other| of(other).as_str());
+    std::iter::once(first).chain(others).collect::<Vec<_>>().join(", ")
 }
 
 /// What an operator should know first.
@@ -96,6 +118,13 @@ fn show(entry: &AgentEntry, output: &mut Output<'_>) -> anyhow::Result<()> {
         ("session", or_dash(entry.session)),
         ("clock", or_dash(offset)),
     ];
+    for other in &entry.others {
+        let AgentSite { site, provider, location, registration, .. } = other;
+        facts.push((
+            "beside",
+            format!("{site} of {provider} in {location} (registration {})", registration.0),
+        ));
+    }
     if let Some(health) = entry.health {
         facts.extend([
             ("spooled", format!("{} batches, {} bytes", health.spooled_batches, health.spooled_bytes)),

@@ -28,6 +28,13 @@ pub(super) fn concerns(entry: &AgentEntry, pushed: Option<Pushed>, now: Timestam
     concerns.extend(entry.cloned_since.map(|at| since("KEY ON TWO MACHINES", at)));
     concerns
         .extend(entry.registration_ended.map(|at| format!("registration ended {}", rfc3339::seconds(at))));
+    for other in &entry.others {
+        concerns.extend(
+            other
+                .registration_ended
+                .map(|at| format!("registration of `{}` ended {}", other.site, rfc3339::seconds(at))),
+        );
+    }
     if pushed.is_none() && entry.last_seen.is_none() {
         concerns.push("never seen".to_owned());
     }

@@ -14,7 +14,7 @@ use peerlight_proto::{
 };
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 /// What verifying a request and admitting a batch need to know of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct EnrolledAgent {
     /// Every other registration that its measurements may count for: of its site, and of the sites that it enrolled for
     /// before.
     pub others: Vec<Registration>,
+    /// The sites that it measures side by side; empty for an agent of one site.
+    pub uplinks: Vec<String>,
     /// Whether an operator has revoked it.
     pub revoked: bool,
 }
@@ -51,6 +53,9 @@ pub struct AgentEntry {
     #[serde(default, with = "rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub registration_ended: Option<Timestamp>,
+    /// The sites that it measures beside that one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<AgentSite>,
     /// The machine's name, as the agent gave it.
     pub host: String,
     /// The agent's version.
@@ -88,6 +93,24 @@ pub struct AgentEntry {
     pub state: Vec<String>,
 }
 
+/// A site that an agent measures beside another, over an uplink of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AgentSite {
+    /// The number of the site's registration now: the valid one, else the last that ended.
+    #[schema(value_type = i64)]
+    pub registration: RegistrationId,
+    /// The site.
+    pub site: String,
+    /// Its provider.
+    pub provider: String,
+    /// Its location.
+    pub location: String,
+    /// When that registration ended.
+    #[serde(default, with = "rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub registration_ended: Option<Timestamp>,
+}
+
 /// What an agent had to give up since its session began, and what waits on its disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AgentHealth {
@@ -121,7 +144,7 @@ impl From<Health> for AgentHealth {
 const SELECT: &str = "SELECT a.id, r.id, r.site, p.name, l.code, a.host, a.version, a.enrolled, \
                       a.enrolled_from, a.last_seen, a.address, a.clock_offset_us, a.session, a.health, \
                       a.cloned_since, a.revoked, CASE WHEN r.valid_to <= ?1 THEN r.valid_to END, \
-                      a.last_push, a.interval_ms";
+                      a.last_push, a.interval_ms, a.uplinks";
 
 /// Agents `a`, each with its site's registration `r` at the instant `?1` (the valid one, else the last that ended), the
 /// provider `p` and the location `l`. A site has one registration at a time, so the last that has begun is the one.
@@ -138,19 +161,27 @@ impl Registry {
             let found = row(
                 connection,
                 &format!(
-                    "SELECT a.public_key, r.id, a.revoked IS NOT NULL {WITH_REGISTRATION} WHERE a.id = ?2"
+                    "SELECT a.public_key, r.id, a.revoked IS NOT NULL, a.uplinks {WITH_REGISTRATION} WHERE a.id = ?2"
                 ),
                 params![now.as_micros(), agent.as_bytes()],
-                |row| Ok((row.get::<_, [u8; 32]>(0)?, RegistrationId(row.get(1)?), row.get::<_, bool>(2)?)),
+                |row| {
+                    let uplinks = json("agent's uplinks", &row.get::<_, String>(3)?)?;
+                    Ok((
+                        row.get::<_, [u8; 32]>(0)?,
+                        RegistrationId(row.get(1)?),
+                        row.get::<_, bool>(2)?,
+                        uplinks,
+                    ))
+                },
             )?;
-            let Some((public_key, id, revoked)) = found else { return Ok(None) };
+            let Some((public_key, id, revoked, uplinks)) = found else { return Ok(None) };
             let (now, others): (Vec<_>, Vec<_>) =
                 registrations::of_agent(connection, agent)?.into_iter().partition(|one| one.id == id);
             let registration = now
                 .into_iter()
                 .next()
                 .ok_or_else(|| Fault::damaged("agent", &format!("registration {} is missing", id.0)))?;
-            Ok(Some(EnrolledAgent { agent, public_key, registration, others, revoked }))
+            Ok(Some(EnrolledAgent { agent, public_key, registration, others, uplinks, revoked }))
         })
     }
 
@@ -165,7 +196,7 @@ impl Registry {
                 connection,
                 &format!("{SELECT} {WITH_REGISTRATION} WHERE a.organisation = ?2 ORDER BY r.site, a.id"),
                 params![now.as_micros(), organisation.0],
-                |row| read(row, now),
+                |row| read(connection, row, now),
             )
         })
     }
@@ -215,12 +246,32 @@ pub(super) fn entry(
         connection,
         &format!("{SELECT} {WITH_REGISTRATION} WHERE a.organisation = ?2 AND a.id = ?3"),
         params![now.as_micros(), organisation.0, agent.as_bytes()],
-        |row| read(row, now),
+        |row| read(connection, row, now),
     )?
     .ok_or_else(|| Fault::not_found("agent", &agent))
 }
 
-fn read(row: &Row<'_>, now: Timestamp) -> Result<AgentEntry, Fault> {
+/// The registrations, now, of the sites that an agent measures side by side.
+pub(super) fn beside(
+    connection: &Connection,
+    agent: AgentId,
+    uplinks: &[String],
+    now: Timestamp,
+) -> Result<BTreeMap<String, Registration>, Fault> {
+    let mut present = BTreeMap::new();
+    if uplinks.is_empty() {
+        return Ok(present);
+    }
+    // In the order of time: the last that has begun is the one.
+    for registration in registrations::of_agent(connection, agent)? {
+        if uplinks.contains(&registration.site) && registration.valid_from <= now {
+            present.insert(registration.site.clone(), registration);
+        }
+    }
+    Ok(present)
+}
+
+fn read(connection: &Connection, row: &Row<'_>, now: Timestamp) -> Result<AgentEntry, Fault> {
     let instant =
         |column: usize| Ok::<_, Fault>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_micros));
     let address = row.get::<_, Option<String>>(10)?.map(|text| text.parse()).transpose();
@@ -228,10 +279,21 @@ fn read(row: &Row<'_>, now: Timestamp) -> Result<AgentEntry, Fault> {
     let pushed = instant(17)?
         .zip(row.get::<_, Option<u32>>(18)?)
         .map(|(at, interval_ms)| Pushed { at, interval: Duration::from_millis(interval_ms.into()) });
+    let (agent, site) = (AgentId::new(row.get(0)?), row.get::<_, String>(2)?);
+    let uplinks: Vec<String> = json("agent's uplinks", &row.get::<_, String>(19)?)?;
+    let others = beside(connection, agent, &uplinks, now)?.into_values().filter(|one| one.site != site);
+    let others = others.map(|one| AgentSite {
+        registration: one.id,
+        registration_ended: one.valid_to.filter(|end| *end <= now),
+        site: one.site,
+        provider: one.provider,
+        location: one.location,
+    });
     let entry = AgentEntry {
-        agent: AgentId::new(row.get(0)?),
+        others: others.collect(),
+        agent,
         registration: RegistrationId(row.get(1)?),
-        site: row.get(2)?,
+        site,
         provider: row.get(3)?,
         location: row.get(4)?,
         host: row.get(5)?,

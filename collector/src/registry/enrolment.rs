@@ -3,14 +3,14 @@
 use super::{
     Fault, Operator, Registration, RegistrationId, Registry, RegistryError, Role, agents,
     audit::{self, Change},
-    hash_secret, names, prefixes, providers, registrations, row,
+    hash_secret, names, prefixes, providers, registrations, row, to_json,
 };
 use crate::{organisation::OrganisationId, rfc3339};
 use ipnet::IpNet;
 use peerlight_proto::{
     enrolment::{EnrolmentRequest, SiteAssertion},
     id::AgentId,
-    limits::MAX_TEXT_BYTES,
+    limits::{MAX_TEXT_BYTES, MAX_UPLINKS},
     time::Timestamp,
 };
 use rusqlite::{Connection, params};
@@ -107,7 +107,7 @@ fn enrol(
             return Err(EnrolError::SiteMismatch { mismatches });
         }
     }
-    if already(connection, &token, request.agent, key)? {
+    if already(connection, &token, request, key)? {
         return Ok(registration);
     }
     if token.expires <= now {
@@ -152,13 +152,26 @@ fn find_token(connection: &Connection, secret: &str) -> Result<Token, EnrolError
     if token.revoked { Err(refused("was revoked".to_owned())) } else { Ok(token) }
 }
 
-/// Whether this token has enrolled this agent with this key, and it still measures for that registration.
-fn already(connection: &Connection, token: &Token, agent: AgentId, key: [u8; 32]) -> Result<bool, Fault> {
+/// Whether this token has enrolled this agent with this key, and it still measures for that registration, or for its site
+/// beside others.
+fn already(
+    connection: &Connection,
+    token: &Token,
+    request: &EnrolmentRequest,
+    key: [u8; 32],
+) -> Result<bool, Fault> {
     let found = row(
         connection,
         "SELECT 1 FROM enrolment e JOIN agent a ON a.id = e.agent WHERE e.token = ?1 AND e.public_key = ?2
-         AND e.agent = ?3 AND a.registration = ?4 AND a.revoked IS NULL",
-        params![token.id, key, agent.as_bytes(), token.registration.0],
+         AND e.agent = ?3 AND a.revoked IS NULL AND (a.registration = ?4 OR ?5 AND EXISTS (
+             SELECT 1 FROM registration r JOIN json_each(a.uplinks) uplink ON uplink.value = r.site WHERE r.id = ?4))",
+        params![
+            token.id,
+            key,
+            request.agent.as_bytes(),
+            token.registration.0,
+            !request.uplinks.is_empty()
+        ],
         |_row| Ok(()),
     )?;
     Ok(found.is_some())
@@ -210,9 +223,21 @@ fn keep(
         params![token.id, newcomer.key, agent.as_bytes(), now.as_micros()],
     )?;
     connection.execute("UPDATE enrolment_token SET uses = uses + 1 WHERE id = ?1", params![token.id])?;
+    connection.execute(
+        "UPDATE agent SET uplinks = ?2 WHERE id = ?1",
+        params![agent.as_bytes(), to_json(&uplinks(connection, newcomer.request)?)],
+    )?;
     let entry = agents::entry(connection, token.organisation, agent, now)?;
     let by = Operator { organisation: token.organisation, name: "agent".to_owned(), role: Role::Reader };
     audit::record(connection, &by, now, &Change::added("agent enrol", &entry.site, &entry))
+}
+
+/// The sites that the agent measures side by side, as far as it has enrolled for them.
+fn uplinks(connection: &Connection, request: &EnrolmentRequest) -> Result<BTreeSet<String>, Fault> {
+    let wanted: BTreeSet<String> =
+        request.uplinks.iter().take(MAX_UPLINKS).map(|name| names::fold(name)).collect();
+    let enrolled = registrations::of_agent(connection, request.agent)?;
+    Ok(enrolled.into_iter().map(|one| one.site).filter(|site| wanted.contains(&names::fold(site))).collect())
 }
 
 /// A text of an agent, fit to be shown: no control characters, not too long.
@@ -241,10 +266,10 @@ fn mismatches(
         || providers::present(connection, registration.organisation)?
             .iter()
             .any(|provider| provider.name == registration.provider && provider.is_called(&site.provider));
-    if !called_so {
+    if !called_so && !site.provider.is_empty() {
         contradicts("provider", &site.provider, &registration.provider);
     }
-    if !site.location.trim().eq_ignore_ascii_case(&registration.location) {
+    if !site.location.is_empty() && !site.location.trim().eq_ignore_ascii_case(&registration.location) {
         contradicts("location", &site.location, &registration.location);
     }
     let theirs: Option<BTreeSet<IpNet>> =

@@ -2,9 +2,9 @@
 
 use super::{
     Fault, Operator, Registry, RegistryError,
-    agents::WITH_REGISTRATION,
+    agents::{WITH_REGISTRATION, beside},
     audit::{self, Change},
-    locations, names, providers, row, rows, to_json,
+    json, locations, names, providers, row, rows, to_json,
 };
 use crate::{organisation::OrganisationId, rfc3339};
 use peerlight_proto::{
@@ -133,18 +133,28 @@ impl Registry {
         })
     }
 
-    /// What this agent is to measure. Its version changes whenever the list does.
+    /// What this agent is to measure: all that is meant for any site that it measures. Its version changes whenever the list does.
     pub fn assignment(&self, agent: AgentId, now: Timestamp) -> Result<Assignment, RegistryError> {
         self.read("assign targets", |connection| {
-            let (organisation, provider, location) = row(
+            let (organisation, place, uplinks) = row(
                 connection,
-                &format!("SELECT a.organisation, p.name, l.code {WITH_REGISTRATION} WHERE a.id = ?2"),
+                &format!(
+                    "SELECT a.organisation, p.name, l.code, a.uplinks {WITH_REGISTRATION} WHERE a.id = ?2"
+                ),
                 params![now.as_micros(), agent.as_bytes()],
-                |row| Ok((OrganisationId(row.get(0)?), row.get::<_, String>(1)?, row.get::<_, String>(2)?)),
+                |row| {
+                    let place = (row.get::<_, String>(1)?, row.get::<_, String>(2)?);
+                    let uplinks: Vec<String> = json("agent's uplinks", &row.get::<_, String>(3)?)?;
+                    Ok((OrganisationId(row.get(0)?), place, uplinks))
+                },
             )?
             .ok_or_else(|| Fault::not_found("agent", &agent))?;
             let mut entries = present(connection, organisation)?;
-            entries.retain(|entry| matches(entry, &provider, &location));
+            let mut places = vec![place];
+            let beside = beside(connection, agent, &uplinks, now)?;
+            places.extend(beside.into_values().map(|one| (one.provider, one.location)));
+            entries
+                .retain(|entry| places.iter().any(|(provider, location)| matches(entry, provider, location)));
             Ok(assignment_of(entries))
         })
     }

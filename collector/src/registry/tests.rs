@@ -89,6 +89,7 @@ impl Fixture {
 
 fn request(secret: &str, agent: u8, key: u8) -> EnrolmentRequest {
     EnrolmentRequest {
+        uplinks: Vec::new(),
         agent: AgentId::new([agent; 16]),
         public_key: hex::encode([key; 32]),
         secret: secret.to_owned(),
@@ -100,3 +101,4 @@ fn request(secret: &str, agent: u8, key: u8) -> EnrolmentRequest {
 
 mod agents;
 mod entries;
+mod uplinks;

@@ -150,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_of_two_uplinks_has_a_schedule_for_each() {
+        let fibre = presence(&series(Metric::IcmpRtt, "a"), 0, HOUR);
+        let mobile = Presence { registration: RegistrationId(2), ..fibre.clone() };
+        let retired = Presence { registration: RegistrationId(3), last: at(600), ..fibre.clone() };
+        assert_eq!(turns(&[fibre, mobile, retired], HOUR, HOUR), [360, 360, 60]);
+    }
+
+    #[test]
     fn a_silent_agent_is_expected_until_now_and_a_retired_target_until_its_last() {
         let (a, b) = (
             presence(&series(Metric::IcmpRtt, "a"), 0, 1_800),

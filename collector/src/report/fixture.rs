@@ -73,6 +73,7 @@ pub(crate) fn agent_entry(agent: AgentId) -> AgentEntry {
     AgentEntry {
         registration_ended: None,
         state: Vec::new(),
+        others: Vec::new(),
         agent,
         registration: RegistrationId(1),
         site: "site-1".to_owned(),

@@ -52,6 +52,7 @@ pub(crate) fn caller(organisation: i64, number: u8) -> Caller {
             valid_to: None,
         },
         others: Vec::new(),
+        uplinks: Vec::new(),
     }
 }
 

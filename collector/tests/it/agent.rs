@@ -103,6 +103,7 @@ impl Agent {
             public_key: hex::encode(self.public_key()),
             secret: secret.to_owned(),
             site: None,
+            uplinks: Vec::new(),
             host: "test".into(),
             version: "0.1.0".into(),
         };

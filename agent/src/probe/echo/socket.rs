@@ -1,14 +1,11 @@
 //! The sockets of echoes: unprivileged where the system lets us, stamped, with as large a receive buffer as it permits.
 
 use super::packet::{Format, reply_type};
-use crate::probe::stamped::stamps;
+use crate::probe::{departure::Departure, stamped::stamps};
 use nix::sys::socket::{SetSockOpt as _, sockopt};
 use peerlight_proto::series::Family;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::io;
 
 /// What the receive buffer should hold.
 const RECEIVE_BUFFER: usize = 16 << 20;
@@ -26,7 +23,8 @@ pub(super) struct EchoSocket {
 
 impl EchoSocket {
     /// For ICMP: a datagram socket, or a raw one where only that is permitted.
-    pub(super) fn icmp(source: Option<IpAddr>, family: Family) -> io::Result<Self> {
+    pub(super) fn icmp(departure: &Departure) -> io::Result<Self> {
+        let family = departure.family;
         let protocol = match family {
             Family::V4 => Protocol::ICMPV4,
             Family::V6 => Protocol::ICMPV6,
@@ -38,7 +36,7 @@ impl EchoSocket {
                 Err(_no_privilege_either) => return Err(unprivileged),
             },
         };
-        bind(&socket, source, family)?;
+        departure.prepare_bound(&socket)?;
         let identifier = if raw {
             let identifier = rand::random();
             socket.attach_filter(&only_replies_to(identifier, family))?;
@@ -52,12 +50,13 @@ impl EchoSocket {
     }
 
     /// For UDP.
-    pub(super) fn udp(source: Option<IpAddr>, family: Family) -> io::Result<Self> {
+    pub(super) fn udp(departure: &Departure) -> io::Result<Self> {
+        let family = departure.family;
         let socket = Socket::new(domain(family), Type::DGRAM, Some(Protocol::UDP))?;
         if family == Family::V6 {
             socket.set_only_v6(true)?;
         }
-        bind(&socket, source, family)?;
+        departure.prepare_bound(&socket)?;
         Self::stamped(socket, family, Format::Udp)
     }
 
@@ -90,14 +89,6 @@ fn domain(family: Family) -> Domain {
         Family::V4 => Domain::IPV4,
         Family::V6 => Domain::IPV6,
     }
-}
-
-fn bind(socket: &Socket, source: Option<IpAddr>, family: Family) -> io::Result<()> {
-    let any = match family {
-        Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
-    socket.bind(&SocketAddr::new(source.unwrap_or(any), 0).into())
 }
 
 /// A filter for raw sockets, which see all ICMP of the machine: echo replies with our identifier. Unlike `ICMP_FILTER`,

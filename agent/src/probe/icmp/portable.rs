@@ -3,6 +3,7 @@
 //! that no other probe in flight uses.
 
 use crate::probe::{
+    departure::{Departure, DepartureError},
     exchange::{Exchange, now},
     settings::ProbeSettings,
 };
@@ -12,7 +13,7 @@ use peerlight_proto::{
 };
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::atomic::{AtomicU32, Ordering},
 };
 use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
@@ -28,13 +29,24 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// Opens a datagram socket, or a raw one where only that is permitted.
-    pub(super) fn open(source: Option<IpAddr>, family: Family) -> io::Result<Self> {
-        let (kind, any) = match family {
-            Family::V4 => (ICMP::V4, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            Family::V6 => (ICMP::V6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+    pub(super) fn open(departure: &Departure) -> io::Result<Self> {
+        if let Some(dscp) = departure.dscp {
+            // surge-ping keeps its socket to itself.
+            let source = io::Error::other("the portable ICMP engine cannot mark packets");
+            return Err(DepartureError::Mark { dscp, source }.into());
+        }
+        // Says in its own words what cannot be bound to, which surge-ping would not.
+        departure.udp()?;
+        let kind = match departure.family {
+            Family::V4 => ICMP::V4,
+            Family::V6 => ICMP::V6,
         };
         // Always bound: surge-ping's reader asks for the socket's address, which unbound sockets lack on Windows.
-        let config = Config::builder().kind(kind).bind(SocketAddr::new(source.unwrap_or(any), 0)).build();
+        let mut config = Config::builder().kind(kind).bind(SocketAddr::new(departure.source_or_any(), 0));
+        if let Some(interface) = &departure.interface {
+            config = config.interface(interface.as_str());
+        }
+        let config = config.build();
         Ok(Self { client: Client::new(&config)?, next: AtomicU32::new(rand::random()) })
     }
 

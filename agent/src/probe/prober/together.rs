@@ -144,7 +144,7 @@ impl Prober {
         if metric == Metric::UdpRtt {
             return Some(self.udp.echoes(&self.settings, family, &self.strays));
         }
-        match self.icmp.engine(family, self.settings.icmp_engine) {
+        match self.icmp.engine(&self.settings, family) {
             Ok(Engine::Echoes(echoes)) => Some(Ok(echoes)),
             Ok(Engine::Portable(_)) => None,
             Err(exchange) => Some(Err(exchange)),

@@ -3,6 +3,7 @@
 
 use crate::{
     probe::{
+        departure::Departure,
         exchange::{Exchange, now},
         settings::ProbeSettings,
         strays::Strays,
@@ -18,7 +19,7 @@ use peerlight_proto::{
 };
 use std::{
     io::{self, ErrorKind},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     time::Instant,
 };
 use tokio::{
@@ -44,7 +45,7 @@ pub(crate) async fn probe(
     request[..8].copy_from_slice(&rand::random::<[u8; 8]>());
     request[8..].copy_from_slice(TEXT);
     let began = now();
-    let socket = match send(settings.source(family), to, &request).await {
+    let socket = match send(&settings.departure(family), to, &request).await {
         Ok(socket) => socket,
         Err(error) => {
             let error = format!("cannot send from this machine: {error}");
@@ -69,12 +70,10 @@ pub(crate) async fn probe(
     }
 }
 
-async fn send(source: Option<IpAddr>, to: SocketAddr, request: &[u8]) -> io::Result<UdpSocket> {
-    let any = match to {
-        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
-    let socket = UdpSocket::bind((source.unwrap_or(any), 0)).await?;
+async fn send(departure: &Departure, to: SocketAddr, request: &[u8]) -> io::Result<UdpSocket> {
+    let socket = departure.udp()?;
+    socket.set_nonblocking(true)?;
+    let socket = UdpSocket::from_std(socket)?;
     socket.connect(to).await?;
     socket.send(request).await?;
     Ok(socket)

@@ -23,6 +23,7 @@ use peerlight_agent::{
     link::Link,
     offset::Offset,
     paths::StateDir,
+    probe::Departure,
     proxy::Proxies,
     push::{Patience, Push},
     spool::{Spool, SpoolSettings},
@@ -30,7 +31,11 @@ use peerlight_agent::{
     trust::CollectorTrust,
 };
 use peerlight_proto::{
-    assignment::Assignment, codec::decode_batch, metric::Metric, series::Path, time::Timestamp,
+    assignment::Assignment,
+    codec::decode_batch,
+    metric::Metric,
+    series::{Family, Path},
+    time::Timestamp,
 };
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio, sync::Arc};
 
@@ -45,6 +50,7 @@ async fn enrolled(collector: &Collector, state: &StateDir, proxies: Proxies) -> 
     enrol(&applicant, &collector.token, None).await.unwrap();
     let (key, clock) = (applicant.key, applicant.clock);
     Link {
+        uplinks: Vec::new(),
         state: state.clone(),
         trust: CollectorTrust::Pinned,
         proxies,
@@ -83,7 +89,8 @@ async fn enrolment_push_and_assignment_go_through_the_proxy_and_whoami_does_not(
     assert_eq!(asked.len(), 3, "the assignment");
     assert!(asked.iter().all(|one| one.to == to && one.authorization.as_deref() == Some(SIGNED_ON)));
 
-    let exchange = link.open(&enrolment, Source::Bound("127.0.0.9".parse().unwrap())).unwrap();
+    let departure = Departure { source: Some("127.0.0.9".parse().unwrap()), ..Departure::of(Family::V4) };
+    let exchange = link.open(&enrolment, Source::Bound(departure)).unwrap();
     fetch(&exchange, None).await.unwrap();
     assert_eq!(proxy.asked().len(), 3, "what is bound to the probes' source goes straight");
 }

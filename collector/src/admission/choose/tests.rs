@@ -83,6 +83,21 @@ fn an_agent_that_moved_still_speaks_for_the_site_that_it_left() {
 }
 
 #[test]
+fn what_one_of_several_uplinks_measured_counts_for_no_other() {
+    let beside = |ended| Caller {
+        uplinks: vec!["london-1".to_owned(), "london-2".to_owned()],
+        ..caller(registration(2, "london-2", 600, None), vec![registration(1, "london-1", 600, ended)])
+    };
+    let chosen = |ended, uplink: &str| chosen(&beside(ended), uplink, 5);
+    assert_eq!((chosen(None, "london-1"), chosen(None, "London-2")), (Ok(1), Ok(2)));
+    assert_eq!(chosen(Some(10), "london-1"), Err(Unregistered::NotCovered), "its successor may come");
+    assert_eq!(chosen(Some(59), "london-1"), Err(Unregistered::NotCovered));
+    assert_eq!(chosen(Some(60), "london-1"), Err(Unregistered::Retired), "the other one waits no longer");
+    assert_eq!(chosen(Some(60), "london-2"), Ok(2));
+    assert_eq!(chosen(Some(60), "paris-1"), Err(Unregistered::Foreign));
+}
+
+#[test]
 fn of_two_that_share_an_interval_the_observed_address_tells() {
     let mut old = registration(1, "london-1", 60, None);
     let mut new = registration(2, "london-1", 0, None);

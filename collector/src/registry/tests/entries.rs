@@ -19,7 +19,7 @@ fn a_file_of_a_newer_collector_is_refused() {
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert_eq!(
         Registry::open(&path).unwrap_err().to_string(),
-        "the registry has schema 99, this collector knows up to 2; install the newer collector"
+        "the registry has schema 99, this collector knows up to 3; install the newer collector"
     );
 }
 
