@@ -264,6 +264,7 @@ async fn hand_over(state: StateDir, token: &str) {
         key,
         clock: Clock::system(),
         offset: Offset::default(),
+        uplinks: Vec::new(),
     };
     tokio::spawn(Push::new(spool.clone(), link, Board::default(), PATIENCE).run());
     eventually("everything handed over", Duration::from_mins(1), async || match spool.counts().batches {
