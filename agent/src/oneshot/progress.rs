@@ -23,7 +23,7 @@ struct Lines {
     name_columns: usize,
     all: MultiProgress,
     header: ProgressBar,
-    lines: BTreeMap<(usize, Family), Line>,
+    each: BTreeMap<(usize, Family), Line>,
     names: Vec<String>,
     style: ProgressStyle,
 }
@@ -54,7 +54,7 @@ impl Progress {
     pub(super) fn finish(&self) {
         if let Some(lines) = &self.0 {
             lines.header.finish_and_clear();
-            for line in lines.lines.values() {
+            for line in lines.each.values() {
                 line.bar.finish_and_clear();
             }
         }
@@ -73,7 +73,7 @@ impl Lines {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let header = all.add(ProgressBar::new_spinner().with_style(style.clone()));
         header.set_message(live::header(name_columns, canvas));
-        Some(Self { canvas, width, name_columns, all, header, lines: BTreeMap::new(), names, style })
+        Some(Self { canvas, width, name_columns, all, header, each: BTreeMap::new(), names, style })
     }
 
     fn step(&mut self, subject: usize, sample: &Sample, tally: &Tally) {
@@ -85,7 +85,7 @@ impl Lines {
             Outcome::Failed(_) => None,
         };
         let (all, style, names) = (&self.all, &self.style, &self.names);
-        let line = self.lines.entry((subject, sample.family)).or_insert_with(|| Line {
+        let line = self.each.entry((subject, sample.family)).or_insert_with(|| Line {
             bar: all.add(ProgressBar::new_spinner().with_style(style.clone())),
             name: format!("{} {}", names[subject], sample.family),
             recent: Recent::default(),

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 /// How many probes a sparkline shows at most.
 const HISTORY: usize = 60;
 /// The columns of one figure, with the gap before it.
-const FIGURE: usize = 10;
+const FIGURE: usize = 9;
 const FIGURES: [&str; 4] = ["now", "p50", "p99", "loss"];
 /// The fewest columns of a name and of a sparkline.
 const LEAST: usize = 10;
@@ -36,8 +36,8 @@ pub(in crate::oneshot) fn name_columns(longest: usize, width: usize) -> usize {
 
 /// What stands above all lines.
 pub(in crate::oneshot) fn header(name_columns: usize, canvas: Canvas) -> String {
-    let figures: String = FIGURES.iter().map(|name| format!("{name:>FIGURE$}")).collect();
-    canvas.paint(Colour::Grey, &format!("{:name_columns$}{figures}  last probes (ms)", "target"))
+    let figures = FIGURES.map(|name| format!("{name:>FIGURE$}")).concat();
+    canvas.paint(Colour::Grey, &format!("{:name_columns$}{figures}  recent ms", "target"))
 }
 
 /// The line of one target.

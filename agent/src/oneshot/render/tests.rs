@@ -211,8 +211,12 @@ fn a_live_line_marks_what_was_lost() {
     for _ in 0..100 {
         recent.push(Some(1));
     }
-    let line = live::line("icmp://192.0.2.1 v4", 10, row, &recent, 60, wide(60));
-    assert!(line.chars().count() <= 60, "{line}");
+    for width in [59, 79, 119, 199] {
+        let columns = live::name_columns(50, width);
+        let line = live::line(&"n".repeat(50), columns, row, &recent, width, wide(width));
+        let header = live::header(columns, wide(width));
+        assert!(line.chars().count() <= width && header.chars().count() <= width, "{header}\n{line}");
+    }
 }
 
 proptest::proptest! {
