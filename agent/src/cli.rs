@@ -158,7 +158,9 @@ mod tests {
         let mut cli = Cli::command().term_width(100);
         cli.build();
         insta::assert_snapshot!("help", cli.render_long_help());
-        for name in ["run", "enrol", "check-config", "catalogue", "status", "resend", "selftest", "path"] {
+        for name in
+            ["run", "enrol", "check-config", "catalogue", "status", "resend", "selftest", "path", "probe"]
+        {
             let command = cli.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help-{name}"), command.render_long_help());
         }

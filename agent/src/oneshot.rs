@@ -1,12 +1,16 @@
 //! The `probe` command: measures a few targets now, without any configuration, and shows what it saw.
 
 mod args;
+mod canvas;
+mod paths;
 mod progress;
 mod render;
 mod tally;
 mod targets;
+mod threshold;
 
 use crate::{
+    clock::Clock,
     probe::{Probe as _, Prober},
     sample::{Sample, Stray},
 };
@@ -14,7 +18,7 @@ use anyhow::Context as _;
 use args::Plan;
 use peerlight_proto::series::Family;
 use progress::Progress;
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{io, process::ExitCode, sync::Arc, time::Duration};
 use tally::Tally;
 use targets::Subject;
 use tokio::{
@@ -23,8 +27,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use args::{Engine, Families, ProbeArgs};
+pub use args::{Engine, Families, Output, ProbeArgs};
+pub use threshold::{Limit, LimitError};
 
+/// The exit code of a limit that was passed.
+const EXIT_OVER: u8 = 3;
 /// How many samples may wait to be counted.
 const WAITING: usize = 1_024;
 
@@ -36,26 +43,38 @@ struct Outcome {
     sample: Option<Sample>,
 }
 
-/// Measures, shows progress on a terminal, and writes a table or JSON to stdout. The exit code tells whether anything
-/// answered.
+/// Measures, shows progress on a terminal, and writes to stdout what is asked for. The exit code tells whether anything
+/// answered, and whether a limit was passed.
 pub async fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let plan = args.plan()?;
     let (prober, mut strays) = Prober::open(plan.settings.clone())?;
     if let Some(problem) = prober.icmp_problem().filter(|_| plan.subjects.iter().any(Subject::is_icmp)) {
         render::warn(problem);
     }
-    let tally = measure(&plan, Arc::new(prober), &mut strays).await;
+    let tally = measure(&plan, Arc::new(prober), &mut strays).await.context("cannot write what landed")?;
     render::write(&plan, &tally).context("cannot write the result")?;
-    Ok(if tally.answered() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if plan.shows_paths {
+        paths::show(&plan).await;
+    }
+    let judgement = threshold::judge(&plan.limits, &plan.subjects, &tally);
+    for line in &judgement.lines {
+        render::tell(line);
+    }
+    Ok(match (tally.answered(), judgement.over) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::from(EXIT_OVER),
+        (true, false) => ExitCode::SUCCESS,
+    })
 }
 
 /// Sends all turns, or those before an interrupt, and counts them.
-async fn measure(plan: &Plan, prober: Arc<Prober>, strays: &mut mpsc::Receiver<Stray>) -> Tally {
+async fn measure(plan: &Plan, prober: Arc<Prober>, strays: &mut mpsc::Receiver<Stray>) -> io::Result<Tally> {
     let (sender, mut outcomes) = mpsc::channel(WAITING);
     let streams = streams(plan, &prober, &sender);
     drop(sender);
     let mut tally = Tally::default();
-    let progress = Progress::new(streams.len() * plan.count as usize);
+    let mut progress = Progress::new(plan);
+    let clock = Clock::system();
     let interrupt = tokio::signal::ctrl_c();
     tokio::pin!(interrupt);
     loop {
@@ -64,9 +83,12 @@ async fn measure(plan: &Plan, prober: Arc<Prober>, strays: &mut mpsc::Receiver<S
             _signal = &mut interrupt => break,
             outcome = outcomes.recv() => {
                 let Some(outcome) = outcome else { break };
-                progress.step(&plan.subjects[outcome.subject], outcome.sample.as_ref());
-                if let Some(sample) = &outcome.sample {
-                    tally.count(outcome.subject, outcome.turn, sample);
+                let Outcome { subject, turn, sample: Some(sample) } = outcome else { continue };
+                tally.count(subject, turn, &sample);
+                progress.step(subject, &sample, &tally);
+                if plan.output == Output::Ndjson {
+                    let out = &mut io::stdout().lock();
+                    render::landing::write(out, &plan.subjects[subject], turn, &sample, clock.wall())?;
                 }
             }
             Some(stray) = strays.recv() => tally.stray(&stray),
@@ -76,7 +98,8 @@ async fn measure(plan: &Plan, prober: Arc<Prober>, strays: &mut mpsc::Receiver<S
     while let Ok(stray) = strays.try_recv() {
         tally.stray(&stray);
     }
-    tally
+    drop(streams);
+    Ok(tally)
 }
 
 /// Starts a stream of probes for each subject and family, spread over the interval so that they do not meet.
@@ -94,6 +117,7 @@ fn streams(plan: &Plan, prober: &Arc<Prober>, outcomes: &mpsc::Sender<Outcome>) 
             target: Arc::new(plan.subjects[subject].target.clone()),
             subject,
             family,
+            through_proxy: plan.through_proxy && plan.subjects[subject].is_https(),
             outcomes: outcomes.clone(),
         };
         streams.spawn(stream.run(first, plan.interval, plan.count));
@@ -108,6 +132,7 @@ struct Stream {
     target: Arc<peerlight_proto::target::Target>,
     subject: usize,
     family: Family,
+    through_proxy: bool,
     outcomes: mpsc::Sender<Outcome>,
 }
 
@@ -119,8 +144,13 @@ impl Stream {
             sleep_until(first + interval * turn).await;
             let (prober, target) = (Arc::clone(&self.prober), Arc::clone(&self.target));
             let (subject, family, outcomes) = (self.subject, self.family, self.outcomes.clone());
+            let through_proxy = self.through_proxy;
             under_way.spawn(async move {
-                let sample = prober.probe(&target, family).await;
+                let sample = if through_proxy {
+                    prober.probe_through_proxy(&target, family).await
+                } else {
+                    prober.probe(&target, family).await
+                };
                 // Nobody counts any more after an interrupt.
                 let _interrupted = outcomes.send(Outcome { subject, turn, sample }).await;
             });

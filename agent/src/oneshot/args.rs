@@ -1,15 +1,16 @@
 //! The arguments of the `probe` command, and the plan that they make.
 
-use super::targets::Subject;
+use super::{targets::Subject, threshold::Limit};
 use crate::{
-    format::Format,
     probe::{IcmpEngine, ProbeSettings, Trust},
+    proxy::{Bypass, Login, Proxies, Proxy, ProxyChoice, ProxySettings},
 };
-use anyhow::{bail, ensure};
-use clap::{Args, ValueEnum};
+use anyhow::{Context as _, bail, ensure};
+use clap::{Args, ColorChoice, ValueEnum};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use peerlight_proto::{duration, series::Family};
 use std::{
+    io::{self, IsTerminal as _},
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -23,8 +24,26 @@ const GRACE: Duration = Duration::from_secs(1);
 const TARGETS: &str = "What to probe: icmp://HOST, tcp://HOST:PORT, https://HOST/PATH, dns://NAME, udp://HOST:PORT; a \
                        bare HOST means icmp, tcp:443 and https";
 
+/// Who signs on to the proxy: never in an argument, which everybody on the machine can read.
+const USERNAME_VARIABLE: &str = "PEERLIGHT_PROXY_USERNAME";
+
+const NOTES: &str = "\
+Times are in milliseconds, by the kernel's clock where it has one. A percentile
+needs answers: p50 and p90 10, p95 20, p99 100, p99.9 1000. Ctrl-C ends early,
+and shows what was measured.
+
+Examples:
+  peerlight-agent probe outlook.office365.com
+  peerlight-agent probe https://graph.microsoft.com --count 100 --interval 200ms
+  peerlight-agent probe teams.microsoft.com --fail-over p95=80ms,loss=1%
+  peerlight-agent probe icmp://192.0.2.1 --format ndjson | jq .readings
+
+Exit code: 0 if anything answered, 1 if nothing did, 2 if the arguments are
+wrong, 3 if something answered and a limit of --fail-over was passed.";
+
 /// What to measure, how often, and how to show it.
 #[derive(Debug, Clone, Args)]
+#[command(after_long_help = NOTES)]
 pub struct ProbeArgs {
     /// What to probe
     #[arg(required = true, value_name = "TARGET", help = TARGETS)]
@@ -43,7 +62,30 @@ pub struct ProbeArgs {
     pub timeout: Duration,
     /// How to show the result
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub format: Output,
+    /// In which colours; by itself on terminals, unless `NO_COLOR` is set
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// End with exit code 3 if a figure of any target is above its limit
+    ///
+    /// p50, p90, p95, p99, p99.9, mean, max, jitter (a time: 80ms) and loss (1%), of the whole probe or, as
+    /// https.ttfb:p95=300ms, of one metric. What is above, and what has too few answers to tell, is said on standard error.
+    #[arg(long, value_name = "LIMIT,…", value_delimiter = ',')]
+    pub fail_over: Vec<Limit>,
+    /// Show the routers on the way to each target, too, after the probes
+    ///
+    /// As `peerlight-agent path` does, which has more options; https:// is traced by TCP to its port, dns:// is not.
+    #[arg(long)]
+    pub path: bool,
+    /// Probe https:// through this proxy: http://HOST:PORT
+    ///
+    /// Its credentials are never an argument: the name stands in the environment variable `PEERLIGHT_PROXY_USERNAME`, the
+    /// password in the file of --proxy-password-file. The other targets are probed directly.
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
+    /// The file with the password for the proxy
+    #[arg(long, value_name = "FILE", requires = "proxy")]
+    pub proxy_password_file: Option<PathBuf>,
     /// Over which address families
     #[arg(long, value_enum, default_value_t)]
     pub family: Families,
@@ -56,6 +98,20 @@ pub struct ProbeArgs {
     /// What sends ICMP
     #[arg(long, value_enum, default_value_t)]
     pub engine: Engine,
+}
+
+/// How to show the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line for each probe, as it lands.
+    Ndjson,
+    /// One row for each target, family and metric.
+    Csv,
 }
 
 /// Over which address families.
@@ -86,8 +142,20 @@ pub(super) struct Plan {
     pub(super) families: Vec<Family>,
     pub(super) count: u32,
     pub(super) interval: Duration,
-    pub(super) format: Format,
+    pub(super) output: Output,
+    pub(super) color: ColorChoice,
+    pub(super) limits: Vec<Limit>,
+    pub(super) shows_paths: bool,
+    /// Whether HTTPS goes through the proxy of the settings.
+    pub(super) through_proxy: bool,
     pub(super) settings: ProbeSettings,
+}
+
+impl Plan {
+    /// Whether lines go to a terminal while probes are under way.
+    pub(super) fn streams_to_terminal(&self) -> bool {
+        self.output == Output::Ndjson && io::stdout().is_terminal()
+    }
 }
 
 impl ProbeArgs {
@@ -99,7 +167,14 @@ impl ProbeArgs {
             duration::text(self.interval),
             duration::text(MIN_INTERVAL)
         );
+        ensure!(!self.path || self.format == Output::Table, "--path shows tables; leave out --format");
+        let proxies = self
+            .proxy
+            .as_deref()
+            .map(|url| proxies(url, self.proxy_password_file, |name| std::env::var(name).ok()));
+        let through_proxy = proxies.is_some();
         let mut settings = ProbeSettings {
+            proxies: proxies.transpose()?.unwrap_or_default(),
             timeout: self.timeout,
             deadline: self.timeout.saturating_add(GRACE),
             icmp_engine: match self.engine {
@@ -130,9 +205,48 @@ impl ProbeArgs {
             Families::V6 => vec![Family::V6],
             Families::Both => vec![Family::V4, Family::V6],
         };
-        let (count, interval, format) = (self.count, self.interval, self.format);
-        Ok(Plan { subjects, families, count, interval, format, settings })
+        ensure!(
+            !through_proxy || subjects.iter().any(Subject::is_https),
+            "--proxy serves https:// targets, and there is none"
+        );
+        Ok(Plan {
+            subjects,
+            families,
+            count: self.count,
+            interval: self.interval,
+            output: self.format,
+            color: self.color,
+            limits: self.fail_over,
+            shows_paths: self.path,
+            through_proxy,
+            settings,
+        })
     }
+}
+
+/// The one proxy for all, with the credentials of the environment and the file.
+fn proxies(
+    url: &str,
+    password_file: Option<PathBuf>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> anyhow::Result<Proxies> {
+    // The text may hold a password and is not repeated.
+    let Proxy { host, port, authentication } = url.parse::<Proxy>().context("what --proxy says")?;
+    ensure!(
+        authentication.is_none(),
+        "--proxy must hold no credentials, which everybody on this machine could read; put the name into \
+         {USERNAME_VARIABLE} and the password into the file of --proxy-password-file"
+    );
+    let login = match (variable(USERNAME_VARIABLE).filter(|name| !name.is_empty()), password_file) {
+        (Some(username), Some(password_file)) => {
+            ensure!(!username.contains(':'), "{USERNAME_VARIABLE} must not contain a colon");
+            Some(Login { username, password_file })
+        }
+        (None, Some(_)) => bail!("--proxy-password-file needs a name in {USERNAME_VARIABLE}"),
+        (_, None) => None,
+    };
+    let choice = ProxyChoice::Static { host, port, login };
+    Ok(ProxySettings { choice, bypass: Bypass::default(), ..ProxySettings::default() }.open()?)
 }
 
 fn dns_server(text: &str) -> Result<SocketAddr, String> {
@@ -160,7 +274,7 @@ mod tests {
     #[test]
     fn defaults_are_ten_probes_a_second_apart_over_both_families() {
         let plan = plan("example.com").unwrap();
-        assert_eq!((plan.count, plan.interval.as_secs(), plan.format), (10, 1, Format::Table));
+        assert_eq!((plan.count, plan.interval.as_secs(), plan.output), (10, 1, Output::Table));
         assert_eq!((plan.subjects.len(), plan.families.len()), (3, 2));
         assert_eq!(plan.settings.deadline, Duration::from_secs(3));
     }
@@ -179,6 +293,39 @@ mod tests {
         assert_eq!(dns_server("9.9.9.9").unwrap().to_string(), "9.9.9.9:53");
         assert_eq!(dns_server("[::1]:5353").unwrap().to_string(), "[::1]:5353");
         assert!(dns_server("dns.example").is_err());
+    }
+
+    #[test]
+    fn a_proxy_has_no_credentials_in_its_address() {
+        let settings = plan("https://h --proxy http://proxy.example:3128").unwrap().settings;
+        assert_eq!(settings.proxies.any().unwrap().to_string(), "proxy.example:3128");
+        let error = plan("https://h --proxy http://me:hush@proxy:1").err().unwrap().to_string();
+        assert!(error.contains("no credentials") && !error.contains("hush"), "{error}");
+        let error = format!("{:#}", plan("https://h --proxy socks5://me:hush@proxy:1").err().unwrap());
+        assert!(error.contains("http://HOST:PORT") && !error.contains("hush"), "{error}");
+        assert!(plan("icmp://h --proxy http://proxy:1").is_err());
+        assert!(plan("https://h --proxy-password-file f").is_err());
+    }
+
+    #[test]
+    fn a_proxy_is_signed_on_to_by_variable_and_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hush\n").unwrap();
+        let named = |_: &str| Some("me".to_owned());
+        let of = |variable: &dyn Fn(&str) -> Option<String>| {
+            proxies("http://proxy:1", Some(file.path().to_owned()), variable)
+        };
+        assert!(of(&named).unwrap().any().unwrap().authentication.is_some());
+        assert!(of(&|_| None).unwrap_err().to_string().contains(USERNAME_VARIABLE));
+        assert!(of(&|_| Some("a:b".to_owned())).is_err());
+        assert!(proxies("http://proxy:1", None, named).unwrap().any().unwrap().authentication.is_none());
+    }
+
+    #[test]
+    fn limits_are_separated_by_commas() {
+        let limits = plan("h --fail-over p95=80ms,loss=1%").unwrap().limits;
+        assert_eq!(limits.iter().map(ToString::to_string).collect::<Vec<_>>(), ["p95=80ms", "loss=1%"]);
+        assert!(plan("h --fail-over p95").is_err() && plan("h --path --format csv").is_err());
     }
 
     #[test]

@@ -1,16 +1,23 @@
-//! What the probes of one run came to. Pure.
+//! What the probes of one run came to, in bounded memory however long it is. Pure.
 
-use crate::sample::{Outcome, Sample, Stray};
+mod jitter;
+
+use crate::sample::{Outcome, Reading, Sample, Stray};
+use jitter::Jitter;
 use peerlight_proto::{
     histogram::{Histogram, micros},
     measurement::{Counters, Ending},
     metric::Metric,
-    series::{Clock, Family},
+    series::{Clock, Family, Path},
 };
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
 };
+
+/// How many different errors of a target are kept apart; the others count together.
+const MAX_ERRORS: usize = 64;
+const OTHER_ERRORS: &str = "other errors";
 
 /// One line of the result: a subject, by its place in the plan, and what was measured of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,8 +37,11 @@ pub(super) struct Row {
     pub(super) counters: Counters,
     /// The times of those that were answered.
     pub(super) histogram: Histogram,
-    /// The same by turn, for the jitter.
-    by_turn: BTreeMap<u32, u64>,
+    /// The same times by this process's own clock.
+    pub(super) user_histogram: Histogram,
+    /// Straight or through the proxy.
+    pub(super) path: Option<Path>,
+    jitter: Jitter,
 }
 
 /// All lines.
@@ -46,22 +56,26 @@ impl Tally {
     /// Counts one sample.
     pub(super) fn count(&mut self, subject: usize, turn: u32, sample: &Sample) {
         for reading in &sample.readings {
-            let Sample { family, address, .. } = *sample;
+            let Sample { family, address, path, .. } = *sample;
             let key = Key { subject, family, metric: reading.metric, clock: reading.clock };
             let row = self.rows.entry(key).or_default();
             row.address = address.or(row.address);
+            row.path = Some(path);
             match reading.outcome {
-                Outcome::Answered { latency, .. } => {
+                Outcome::Answered { latency, user_latency } => {
                     row.counters.count(Ending::Answered);
                     row.histogram.record(micros(latency));
-                    row.by_turn.insert(turn, micros(latency));
+                    row.user_histogram.record(micros(user_latency));
+                    row.jitter.record(turn, micros(latency));
                 }
                 Outcome::Failed(ending) => row.counters.count(ending),
             }
         }
         for (_, error) in sample.attributes.iter().filter(|(kind, _)| *kind == "error") {
             let errors = self.errors.entry((subject, sample.family)).or_default();
-            *errors.entry(error.clone()).or_default() += 1;
+            let kept = errors.len() < MAX_ERRORS || errors.contains_key(error);
+            let error = if kept { error.clone() } else { OTHER_ERRORS.to_owned() };
+            *errors.entry(error).or_default() += 1;
         }
     }
 
@@ -73,6 +87,11 @@ impl Tally {
     /// The lines in order, without those of which nothing was sent by design.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&Key, &Row)> {
         self.rows.iter().filter(|(_, row)| row.counters.skipped < row.counters.scheduled)
+    }
+
+    /// The row that a reading of a subject was counted in.
+    pub(super) fn row(&self, subject: usize, family: Family, reading: &Reading) -> Option<&Row> {
+        self.rows.get(&Key { subject, family, metric: reading.metric, clock: reading.clock })
     }
 
     /// What went wrong, with how often.
@@ -97,32 +116,49 @@ impl Tally {
 impl Row {
     /// The percentile in microseconds, unless there are too few values for it (rules, §3).
     pub(super) fn percentile(&self, permille: u32) -> Option<u64> {
-        let least = match permille {
-            ..=50 | 950..=989 => 20,
-            51..950 => 10,
-            990..=998 => 100,
-            _ => 1_000,
-        };
-        self.histogram.percentile(permille).filter(|_| self.histogram.count() >= least)
+        percentile(&self.histogram, permille)
+    }
+
+    /// The part of what was sent that the network lost; none if nothing says so (rules, §1).
+    #[expect(clippy::cast_precision_loss, reason = "counts of one run stay far below 2^53")]
+    pub(super) fn loss_ratio(&self) -> Option<f64> {
+        let lost = self.counters.network_lost();
+        let of = lost + self.counters.answered;
+        (of > 0).then(|| lost as f64 / of as f64)
     }
 
     /// The mean of the differences between consecutive answered probes, in microseconds (RFC 3393).
-    #[expect(clippy::cast_precision_loss, reason = "microseconds and counts of one run stay far below 2^53")]
     pub(super) fn jitter_us(&self) -> Option<f64> {
-        let pairs = self.by_turn.iter().zip(self.by_turn.iter().skip(1));
-        let consecutive = pairs.filter(|((turn, _), (next, _))| *turn + 1 == **next);
-        let (count, sum) = consecutive.fold((0_u64, 0_u64), |(count, sum), ((_, before), (_, after))| {
-            (count + 1, sum + before.abs_diff(*after))
-        });
-        (count > 0).then(|| sum as f64 / count as f64)
+        self.jitter.mean_us()
     }
 }
 
+/// The percentile in microseconds, unless there are too few values for it (rules, §3).
+pub(super) fn percentile(histogram: &Histogram, permille: u32) -> Option<u64> {
+    histogram.percentile(permille).filter(|_| histogram.count() >= least_answers(permille))
+}
+
+/// How many answers a percentile needs (rules, §3).
+pub(super) fn least_answers(permille: u32) -> u64 {
+    match permille {
+        ..=50 | 950..=989 => 20,
+        51..950 => 10,
+        990..=998 => 100,
+        _ => 1_000,
+    }
+}
+
+/// Whether a metric is the one that a target is judged by: the whole of the probe.
+pub(super) fn is_primary(metric: Metric) -> bool {
+    matches!(
+        metric,
+        Metric::IcmpRtt | Metric::TcpConnect | Metric::HttpsTotal | Metric::DnsLookup | Metric::UdpRtt
+    )
+}
+
 #[cfg(test)]
-mod tests {
+pub(in crate::oneshot) mod tests {
     use super::*;
-    use crate::sample::Reading;
-    use peerlight_proto::series::Path;
     use std::time::Duration;
 
     pub(in crate::oneshot) fn sample(outcome: Outcome) -> Sample {

@@ -46,6 +46,11 @@ impl Subject {
         subject.map(|subject| vec![subject])
     }
 
+    /// Whether it may be reached through a proxy.
+    pub(super) fn is_https(&self) -> bool {
+        matches!(self.target.probe, ProbeKind::Https { .. })
+    }
+
     /// Whether it needs ICMP.
     pub(super) fn is_icmp(&self) -> bool {
         self.target.probe == ProbeKind::Icmp

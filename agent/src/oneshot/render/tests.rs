@@ -6,8 +6,15 @@ use peerlight_proto::{
     measurement::Ending,
     metric::Metric,
     series::{Clock, Family, Path},
+    time::Timestamp,
 };
 use std::{net::IpAddr, time::Duration};
+
+const PIPED: Canvas = Canvas { width: None, colour: false, unicode: true };
+
+fn wide(width: usize) -> Canvas {
+    Canvas { width: Some(width), ..PIPED }
+}
 
 fn sample(metric: Metric, clock: Clock, outcome: Outcome, error: Option<&str>) -> Sample {
     Sample {
@@ -51,12 +58,12 @@ const TEXTS: [&str; 2] = ["icmp://192.0.2.1", "tcp://192.0.2.1:443"];
 
 #[test]
 fn the_table_says_everything() {
-    insta::assert_snapshot!(text(|out| write_table(out, &subjects(&TEXTS), &tally())));
+    insta::assert_snapshot!(text(|out| write_text(out, &subjects(&TEXTS), &tally(), PIPED)));
 }
 
 #[test]
 fn the_json_has_the_documented_shape() {
-    insta::assert_snapshot!(text(|out| write_json(out, &subjects(&TEXTS), &tally())));
+    insta::assert_snapshot!(text(|out| document::write(out, &subjects(&TEXTS), &tally())));
 }
 
 /// A bare host that does not resolve: three targets over two families, ten probes each.
@@ -77,10 +84,10 @@ fn unresolved() -> Tally {
 #[test]
 fn a_host_that_does_not_resolve_is_one_line_and_what_to_check() {
     let (subjects, tally) = (subjects(&["nosuch.example"]), unresolved());
-    let table = text(|out| write_table(out, &subjects, &tally));
+    let table = text(|out| write_text(out, &subjects, &tally, PIPED));
     assert_eq!(table, "nosuch.example: 60 × nosuch.example does not exist (NXDOMAIN)\n");
     let json: serde_json::Value =
-        serde_json::from_str(&text(|out| write_json(out, &subjects, &tally))).unwrap();
+        serde_json::from_str(&text(|out| document::write(out, &subjects, &tally))).unwrap();
     assert_eq!(
         (json["targets"].as_array().unwrap().len(), json["failures"].as_array().unwrap().len()),
         (6, 6)
@@ -104,8 +111,120 @@ fn what_to_check_depends_on_how_far_probes_came() {
 
 #[test]
 fn a_drawing_shows_every_value() {
-    let drawing = draw(&Histogram::from_values([100, 100, 100, 100_000]));
-    assert_eq!(drawing.chars().count(), COLUMNS);
+    let drawing = histogram::draw(&Histogram::from_values([100, 100, 100, 100_000]), 32, PIPED);
+    assert_eq!(drawing.chars().count(), 32);
     assert!(drawing.starts_with('█') && drawing.ends_with('▃'), "{drawing}");
-    assert_eq!(draw(&Histogram::from_values([5, 5])).matches('█').count(), 1);
+    assert_eq!(histogram::draw(&Histogram::from_values([5, 5]), 32, PIPED).matches('█').count(), 1);
+}
+
+/// An ICMP target and an HTTPS one, twenty probes each, of which one ICMP probe was lost.
+fn mixed() -> (Vec<Subject>, Tally) {
+    let subjects = subjects(&["icmp://192.0.2.1", "https://outlook.office365.com/owa/healthcheck.htm"]);
+    let mut tally = tally();
+    for turn in 0..20_u32 {
+        let phases = [
+            (Metric::HttpsDns, 1_200),
+            (Metric::HttpsProxy, 0),
+            (Metric::HttpsTcp, 10_100),
+            (Metric::HttpsTls, 12_300),
+            (Metric::HttpsTtfb, 14_000 + u64::from(turn % 4) * 700),
+            (Metric::HttpsTransfer, 250),
+            (Metric::HttpsLocal, 800),
+            (Metric::HttpsTotal, 38_650 + u64::from(turn % 4) * 700),
+        ];
+        for (metric, us) in phases {
+            let latency = Duration::from_micros(us);
+            let outcome = if us == 0 {
+                Outcome::Failed(Ending::Skipped)
+            } else {
+                Outcome::Answered { latency, user_latency: latency + Duration::from_micros(40) }
+            };
+            tally.count(1, turn, &sample(metric, Clock::Kernel, outcome, None));
+        }
+    }
+    (subjects, tally)
+}
+
+#[test]
+fn every_width_has_its_form() {
+    let (subjects, tally) = mixed();
+    for width in [60, 80, 120, 200] {
+        let text = text(|out| write_text(out, &subjects, &tally, wide(width)));
+        let longest =
+            text.lines().take_while(|line| !line.starts_with("Times")).map(|line| line.chars().count());
+        assert!(longest.max().unwrap() <= width, "{text}");
+        insta::assert_snapshot!(format!("width_{width}"), text);
+    }
+}
+
+#[test]
+fn colours_and_plain_characters_have_their_forms() {
+    let (subjects, tally) = mixed();
+    let of = |canvas| text(|out| write_text(out, &subjects, &tally, canvas));
+    insta::assert_snapshot!("coloured", of(Canvas { colour: true, ..wide(80) }).replace('\u{1b}', "␛"));
+    let ascii = of(Canvas { unicode: false, ..wide(80) });
+    assert!(ascii.is_ascii(), "{ascii}");
+    insta::assert_snapshot!("ascii", ascii);
+    let piped = of(PIPED);
+    assert!(!piped.contains('\u{1b}'));
+    insta::assert_snapshot!("piped", piped);
+}
+
+#[test]
+fn the_sheet_has_a_header_and_units() {
+    let (subjects, tally) = mixed();
+    insta::assert_snapshot!(text(|out| sheet::write(out, &subjects, &tally)));
+}
+
+#[test]
+fn each_probe_is_a_line_as_it_lands() {
+    let latency = Duration::from_micros(20_123);
+    let user_latency = latency + Duration::from_micros(55);
+    let answered = Outcome::Answered { latency, user_latency };
+    let at = Timestamp::from_micros(1_700_000_000_000_001);
+    let subjects = subjects(&TEXTS);
+    insta::assert_snapshot!(text(|out| {
+        landing::write(out, &subjects[0], 0, &sample(Metric::IcmpRtt, Clock::Kernel, answered, None), at)?;
+        let refused =
+            sample(Metric::TcpConnect, Clock::TcpInfo, Outcome::Failed(Ending::Refused), Some("refused"));
+        landing::write(out, &subjects[1], 41, &refused, at)
+    }));
+}
+
+#[test]
+fn a_live_line_marks_what_was_lost() {
+    let tally = tally();
+    let (_, row) = tally.rows().next().unwrap();
+    let mut recent = live::Recent::default();
+    for us in [20, 21, 22, 23, 24, 20, 21].map(|ms| Some(ms * 1_000)) {
+        recent.push(us);
+    }
+    recent.push(None);
+    let lines = |canvas: Canvas| {
+        let columns = live::name_columns(18, 79);
+        let line = live::line("icmp://192.0.2.1 v4", columns, row, &recent, 79, canvas);
+        format!("{}\n{line}", live::header(columns, canvas)).replace('\u{1b}', "␛")
+    };
+    insta::assert_snapshot!("live", lines(wide(80)));
+    insta::assert_snapshot!("live_ascii", lines(Canvas { unicode: false, ..wide(80) }));
+    insta::assert_snapshot!("live_coloured", lines(Canvas { colour: true, ..wide(80) }));
+    for _ in 0..100 {
+        recent.push(Some(1));
+    }
+    for width in [59, 79, 119, 199] {
+        let columns = live::name_columns(50, width);
+        let line = live::line(&"n".repeat(50), columns, row, &recent, width, wide(width));
+        let header = live::header(columns, wide(width));
+        assert!(line.chars().count() <= width && header.chars().count() <= width, "{header}\n{line}");
+    }
+}
+
+proptest::proptest! {
+    /// No column is lost or invented by rounding.
+    #[test]
+    fn shares_add_up(values in proptest::collection::vec(0_u64..60_000_000, 1..8), of in 0_usize..300) {
+        let shares = shares(&values, of);
+        let expected = if values.iter().sum::<u64>() == 0 { 0 } else { of };
+        proptest::prop_assert_eq!(shares.iter().sum::<usize>(), expected);
+    }
 }
