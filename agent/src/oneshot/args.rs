@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn a_proxy_has_no_credentials_in_its_address() {
         let settings = plan("https://h --proxy http://proxy.example:3128").unwrap().settings;
-        assert_eq!(settings.proxies.any().unwrap().to_string(), "proxy.example:3128");
+        assert_eq!(settings.proxies.of("h", 443).unwrap().to_string(), "proxy.example:3128");
         let error = plan("https://h --proxy http://me:hush@proxy:1").err().unwrap().to_string();
         assert!(error.contains("no credentials") && !error.contains("hush"), "{error}");
         let error = format!("{:#}", plan("https://h --proxy socks5://me:hush@proxy:1").err().unwrap());
@@ -315,10 +315,10 @@ mod tests {
         let of = |variable: &dyn Fn(&str) -> Option<String>| {
             proxies("http://proxy:1", Some(file.path().to_owned()), variable)
         };
-        assert!(of(&named).unwrap().any().unwrap().authentication.is_some());
+        assert!(of(&named).unwrap().of("h", 443).unwrap().authentication.is_some());
         assert!(of(&|_| None).unwrap_err().to_string().contains(USERNAME_VARIABLE));
         assert!(of(&|_| Some("a:b".to_owned())).is_err());
-        assert!(proxies("http://proxy:1", None, named).unwrap().any().unwrap().authentication.is_none());
+        assert!(proxies("http://proxy:1", None, named).unwrap().of("h", 443).unwrap().authentication.is_none());
     }
 
     #[test]

@@ -56,7 +56,8 @@ fn goal(Subject { text, target }: &Subject) -> Option<String> {
 
 fn path(goal: &str, family: Family, plan: &Plan) -> PathArgs {
     PathArgs {
-        target: goal.to_owned(),
+        target: Some(goal.to_owned()),
+        captured: false,
         method: None,
         max_hops: MAX_HOPS,
         count: COUNT,
