@@ -3,9 +3,13 @@
 //! Packets are sent with a time to live of one, two, three …; the router where one expires says so by ICMP. The kernel hands
 //! that to the very socket that sent the packet (`IP_RECVERR`), so neither a raw socket nor a privilege is needed for it.
 
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux's engine uses it"))]
 mod answer;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux's engine uses it"))]
 mod args;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux's engine uses it"))]
 mod course;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux's engine uses it"))]
 mod echo;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -34,6 +38,7 @@ pub(crate) use route::Route;
 pub(crate) use route::{HopAddress, HopLatency, RouteHop};
 
 /// Why there is no path to show.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux's engine uses it"))]
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TraceError {
     /// The system lets this process send no ICMP.
@@ -104,4 +109,5 @@ pub(crate) async fn find(plan: &Plan, shutdown: &CancellationToken) -> anyhow::R
 }
 
 /// The longest wait for answers after which it is looked whether to stop.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux's engine uses it"))]
 const LOOK: Duration = Duration::from_millis(100);

@@ -57,6 +57,7 @@ impl Exchange {
     }
 
     /// The same of a request that was handed to the kernel at `handed`.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux's engine uses it"))]
     pub(crate) fn handed_at(self, handed: Instant) -> Self {
         Self { handed: Some(handed), ..self }
     }

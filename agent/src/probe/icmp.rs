@@ -1,6 +1,8 @@
 //! ICMP echo: which engine sends it, and what keeps it from being sent.
 
 mod portable;
+#[cfg(windows)]
+mod windows;
 
 #[cfg(target_os = "linux")]
 use super::echo::Echoes;
@@ -35,6 +37,9 @@ pub(crate) enum Engine {
     /// The kernel times.
     #[cfg(target_os = "linux")]
     Echoes(Echoes),
+    /// The system sends and waits; this process times.
+    #[cfg(windows)]
+    System(windows::Endpoint),
     /// This process times.
     Portable(portable::Endpoint),
 }
@@ -78,10 +83,13 @@ impl Icmp {
 }
 
 impl Engine {
+    #[cfg_attr(not(target_os = "linux"), allow(unused_variables, reason = "only Linux's engine sees strays"))]
     fn open(settings: &ProbeSettings, family: Family, strays: &Strays) -> io::Result<Self> {
         match settings.icmp_engine {
             #[cfg(target_os = "linux")]
             IcmpEngine::Native => Echoes::icmp(settings, family, strays).map(Self::Echoes),
+            #[cfg(windows)]
+            IcmpEngine::Native => windows::Endpoint::open(&settings.departure(family)).map(Self::System),
             // Native where there is no engine of the platform's, too.
             _ => portable::Endpoint::open(&settings.departure(family)).map(Self::Portable),
         }

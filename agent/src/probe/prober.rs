@@ -33,10 +33,11 @@ use peerlight_proto::{
     series::{Clock, Family, Path},
     target::{ProbeKind, Target},
 };
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 use tokio::sync::mpsc;
 
@@ -130,10 +131,13 @@ impl Prober {
         self.https.probe(&self.settings, &self.addressing, (target, family), Way::Through(&proxy)).await
     }
 
+    #[cfg_attr(not(target_os = "linux"), allow(unused_variables, reason = "only Linux's engine sees strays"))]
     async fn icmp_echo(&self, to: IpAddr, target: TargetId) -> Exchange {
         match self.icmp.engine(&self.settings, Family::of(to)) {
             #[cfg(target_os = "linux")]
             Ok(Engine::Echoes(echoes)) => echoes.probe(target, SocketAddr::new(to, 0)).await,
+            #[cfg(windows)]
+            Ok(Engine::System(endpoint)) => endpoint.probe(&self.settings, to).await,
             Ok(Engine::Portable(endpoint)) => endpoint.probe(&self.settings, to).await,
             Err(exchange) => exchange,
         }

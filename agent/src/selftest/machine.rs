@@ -18,6 +18,7 @@ use std::{
 };
 
 /// What the engines ask for, in bytes: the stamps of a burst of a thousand packets share it with their replies.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux's engine uses it"))]
 pub(super) const WANTED_RECEIVE_BUFFER: usize = 4 << 20;
 
 /// What this machine allows, and how busy it is.
