@@ -40,8 +40,8 @@ use windows_sys::Win32::{
     Networking::WinSock::{AF_INET6, IN6_ADDR, IN6_ADDR_0, SOCKADDR_IN6},
 };
 
-/// How many probes of a family may be under way: every target that an agent may have, and some.
-const MAX_FLIGHTS: usize = 256;
+/// How many probes of a family may be under way: 200 targets, each second, for a deadline of three seconds, and some.
+const MAX_FLIGHTS: usize = 640;
 /// What a thread that makes one call needs.
 const STACK_BYTES: usize = 128 << 10;
 /// How many bytes a request carries: the cookie, then zeros.
