@@ -61,7 +61,6 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
 
 /// Windows opens no directory as a file; there the file system's journal orders renames and removals.
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the interface of the systems that can sync a directory")]
 pub fn sync_directory(_directory: &Path) -> io::Result<()> {
     Ok(())
 }

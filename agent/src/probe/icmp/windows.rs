@@ -81,17 +81,17 @@ impl Endpoint {
         };
         let thread = thread::Builder::new().name("icmp".to_owned()).stack_size(STACK_BYTES);
         if let Err(error) = thread.spawn(call) {
-            return not_sent(error);
+            return not_sent(&error);
         }
         match timeout(settings.deadline, answer).await {
             Ok(Ok(Ok(echo))) => echo.judge(settings.timeout),
-            Ok(Ok(Err(error))) => not_sent(error),
+            Ok(Ok(Err(error))) => not_sent(&error),
             Ok(Err(_)) | Err(_) => Exchange::lost(Clock::User),
         }
     }
 }
 
-fn not_sent(error: io::Error) -> Exchange {
+fn not_sent(error: &io::Error) -> Exchange {
     Exchange::failed(Clock::User, Ending::SendFailed, format!("cannot send from this machine: {error}"))
 }
 
@@ -179,7 +179,7 @@ impl Echo {
             None => Exchange::timed(None, self.took, timeout),
             Some(Ending::Lost) => Exchange::lost(Clock::User),
             Some(Ending::Refused) => failed(Ending::Refused, "an ICMP error came back"),
-            Some(_) => not_sent(io::Error::from_raw_os_error(self.status.cast_signed())),
+            Some(_) => not_sent(&io::Error::from_raw_os_error(self.status.cast_signed())),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Windows: asks `WinHTTP`, which knows the settings of the account and of the machine, finds PAC files by WPAD and runs them
-//! in its own sandbox (Microsoft, "WinHTTP AutoProxy Support").
+//! in its own sandbox (Microsoft, "`WinHTTP` `AutoProxy` Support").
 #![expect(unsafe_code, reason = "WinHTTP is a C interface")]
 
 use super::choice;

@@ -22,6 +22,7 @@ impl Reader {
     }
 
     /// Reads what there is.
+    #[expect(clippy::unused_self, reason = "the interface of the systems that stamp")]
     pub(super) fn poll_read(
         &mut self,
         stream: &mut TcpStream,
