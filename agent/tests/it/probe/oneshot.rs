@@ -4,6 +4,7 @@ use clap::Parser;
 use peerlight_agent::oneshot::{self, ProbeArgs};
 use std::process::ExitCode;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 #[derive(Parser)]
 struct Cli {
@@ -13,7 +14,7 @@ struct Cli {
 
 async fn run(args: &str) -> ExitCode {
     let args = std::iter::once("probe").chain(args.split_whitespace());
-    oneshot::run(Cli::try_parse_from(args).unwrap().probe).await.unwrap()
+    oneshot::run(Cli::try_parse_from(args).unwrap().probe, &CancellationToken::new()).await.unwrap()
 }
 
 #[tokio::test]
