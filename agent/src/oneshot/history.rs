@@ -1,7 +1,7 @@
 //! What became of the last probes of one target over one family, by their turns: for sparklines and smoke. Pure.
 
 use crate::sample::Outcome;
-use peerlight_proto::histogram::micros;
+use peerlight_proto::{histogram::micros, measurement::Ending};
 use std::collections::VecDeque;
 
 /// How many turns are kept.
@@ -12,8 +12,8 @@ const KEPT: usize = 16_384;
 pub(super) enum Landed {
     /// It was answered after so many microseconds.
     Answered(u32),
-    /// It was not.
-    Failed,
+    /// It was not: it ended so.
+    Failed(Ending),
 }
 
 impl Landed {
@@ -22,7 +22,7 @@ impl Landed {
             Outcome::Answered { latency, .. } => {
                 Self::Answered(u32::try_from(micros(latency)).unwrap_or(u32::MAX))
             }
-            Outcome::Failed(_) => Self::Failed,
+            Outcome::Failed(ending) => Self::Failed(ending),
         }
     }
 
@@ -30,7 +30,7 @@ impl Landed {
     pub(super) const fn us(self) -> Option<u32> {
         match self {
             Self::Answered(us) => Some(us),
-            Self::Failed => None,
+            Self::Failed(_) => None,
         }
     }
 }
@@ -131,9 +131,10 @@ mod tests {
     #[test]
     fn turns_stand_in_their_order_whenever_they_land() {
         let answered = Landed::Answered;
-        let history = of([(1, answered(11)), (0, answered(10)), (4, Landed::Failed), (3, answered(13))]);
-        assert_eq!(history.last(3), [answered(11), answered(13), Landed::Failed]);
-        assert_eq!(history.newest(), Some(Landed::Failed));
+        let history =
+            of([(1, answered(11)), (0, answered(10)), (4, Landed::Failed(Ending::Lost)), (3, answered(13))]);
+        assert_eq!(history.last(3), [answered(11), answered(13), Landed::Failed(Ending::Lost)]);
+        assert_eq!(history.newest(), Some(Landed::Failed(Ending::Lost)));
         let columns = history.columns(2, 10);
         assert_eq!(
             columns.iter().map(|column| column.times.clone()).collect::<Vec<_>>(),
@@ -148,7 +149,7 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let many = u32::try_from(KEPT).unwrap() + 100;
         let mut history = of((0..many).map(|turn| (turn, Landed::Answered(turn))));
-        history.land(5, Landed::Failed);
+        history.land(5, Landed::Failed(Ending::Lost));
         assert_eq!(history.slots.len(), KEPT);
         assert_eq!(history.last(KEPT)[0], Landed::Answered(100));
     }

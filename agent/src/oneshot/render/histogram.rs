@@ -34,9 +34,10 @@ pub(super) fn write(
     let rows: Vec<_> = tally
         .rows()
         .filter(|(key, row)| is_primary(key.metric) && row.histogram.count() > 1)
-        .map(|(key, row)| (format!("{} {} {}", subjects[key.subject].text, key.metric, key.family), row))
+        .map(|(key, row)| (&subjects[key.subject].text, format!(" {} {}", key.metric, key.family), row))
         .collect();
-    let Some(longest) = rows.iter().map(|(label, _)| label.chars().count()).max() else { return Ok(()) };
+    let lengths = rows.iter().map(|(target, what, _)| target.chars().count() + what.len());
+    let Some(longest) = lengths.max() else { return Ok(()) };
     let (label_columns, columns) = match canvas.width {
         None => (longest, COLUMNS.0),
         Some(width) => {
@@ -45,8 +46,8 @@ pub(super) fn write(
         }
     };
     writeln!(out)?;
-    for (label, row) in rows {
-        let label = canvas.shorten(&label, label_columns);
+    for (target, what, row) in rows {
+        let label = canvas.shorten(target, label_columns.saturating_sub(what.len())) + &what;
         let drawing = framed(&row.histogram, columns, canvas).to_text(canvas);
         writeln!(out, "{label:label_columns$} {drawing}")?;
     }

@@ -7,7 +7,7 @@ use crate::oneshot::{
     painted::{Colour, Painted},
     tally::Row,
 };
-use peerlight_proto::series::Family;
+use peerlight_proto::{measurement::Ending, series::Family};
 
 /// How many probes a sparkline shows at most.
 const SHOWN: usize = 60;
@@ -47,7 +47,7 @@ pub(in crate::oneshot) fn line(
     let mut line = Painted::plain(format!("{name:name_columns$}"));
     match history.newest() {
         Some(Landed::Answered(us)) => line.push(None, &figure(text_of_us(Some(us.into()), canvas))),
-        Some(Landed::Failed) => line.push(Colour::Red, &figure("lost".to_owned())),
+        Some(Landed::Failed(ending)) => line.push(Colour::Red, &figure(word(ending).to_owned())),
         None => line.push(None, &figure(none(canvas))),
     }
     for permille in [500, 990] {
@@ -60,6 +60,21 @@ pub(in crate::oneshot) fn line(
     let columns = width.saturating_sub(name_columns + FIGURE * FIGURES.len() + 2);
     line.append(&sparkline(history, columns, canvas));
     line
+}
+
+/// How a probe ended, where a figure would stand.
+const fn word(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Skipped => "skipped",
+        Ending::Voided => "voided",
+        Ending::DnsFailed => "no name",
+        Ending::SendFailed => "unsent",
+        Ending::Answered => "answered",
+        Ending::Retransmitted => "resent",
+        Ending::Late => "late",
+        Ending::Lost => "lost",
+        Ending::Refused => "refused",
+    }
 }
 
 /// The last probes, the newest to the right, on a logarithmic scale between the least and the most of them.
@@ -80,7 +95,7 @@ fn sparkline(history: &History, columns: usize, canvas: Canvas) -> Painted {
                 };
                 line.push(Colour::Green, &blocks[height].to_string());
             }
-            Landed::Failed => line.push(Colour::Red, canvas.either("×", "x")),
+            Landed::Failed(_) => line.push(Colour::Red, canvas.either("×", "x")),
         }
     }
     line

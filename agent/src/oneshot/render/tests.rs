@@ -154,7 +154,7 @@ fn every_width_has_its_form() {
     for width in [60, 80, 120, 200] {
         let text = text(|out| write_text(out, &subjects, &tally, wide(width)));
         let longest =
-            text.lines().take_while(|line| !line.starts_with("Times")).map(|line| line.chars().count());
+            text.lines().take_while(|line| !line.ends_with(": 1 late")).map(|line| line.chars().count());
         assert!(longest.max().unwrap() <= width, "{text}");
         insta::assert_snapshot!(format!("width_{width}"), text);
     }
@@ -202,7 +202,7 @@ fn a_live_line_marks_what_was_lost() {
     for (turn, ms) in (0..).zip([20, 21, 22, 23, 24, 20, 21]) {
         history.land(turn, Landed::Answered(ms * 1_000));
     }
-    history.land(7, Landed::Failed);
+    history.land(7, Landed::Failed(Ending::Lost));
     let lines = |canvas: Canvas| {
         let columns = live::name_columns(18, 79);
         let line = live::line("icmp://192.0.2.1 v4", columns, row, &history, 79, canvas);

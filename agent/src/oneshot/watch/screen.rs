@@ -26,7 +26,7 @@ const AXIS: usize = LABEL + 1;
 const LABEL: usize = 10;
 /// The fewest rows of smoke; what stands below it goes first.
 const LEAST_ROWS: usize = 4;
-/// The rows that the chosen target needs besides: its figures, the losses, and the axis of time.
+/// The rows that the chosen target needs besides: its figures, the failures, and the axis of time.
 const FIXED_ROWS: usize = 3;
 const PERCENTILES: [(&str, u32); 4] = [("p50", 500), ("p90", 900), ("p95", 950), ("p99", 990)];
 const ASCII_BORDER: border::Set<'_> = border::Set {
@@ -152,7 +152,7 @@ fn draw_chosen(frame: &mut Frame<'_>, area: Rect, line: &Line, scene: &Scene, ta
     show(frame, inner, &lines, canvas);
 }
 
-/// The smoke with its axes, in `height` rows and the two of losses and time.
+/// The smoke with its axes, in `height` rows and the two of failures and time.
 fn smoke(line: &Line, scene: &Scene, width: usize, height: usize, canvas: Canvas) -> Vec<Painted> {
     let columns = line.history.columns(scene.span(), width);
     let left = " ".repeat(width - columns.len());
@@ -168,9 +168,9 @@ fn smoke(line: &Line, scene: &Scene, width: usize, height: usize, canvas: Canvas
         }
     }
     lines.resize_with(height, Painted::default);
-    let mut losses = Painted::of(Colour::Grey, format!("{:>LABEL$} ", "lost")).then(None, &left);
-    losses.append(&smoke::losses(&columns, histogram::blocks(canvas)));
-    lines.push(losses);
+    let mut failures = Painted::of(Colour::Grey, format!("{:>LABEL$} ", "failed")).then(None, &left);
+    failures.append(&smoke::failures(&columns, histogram::blocks(canvas)));
+    lines.push(failures);
     let ago = duration::text(scene.column().saturating_mul(u32::try_from(width).unwrap_or(u32::MAX)));
     let ago = format!("{ago} ago");
     let gap = width.saturating_sub(ago.len());
@@ -184,7 +184,7 @@ fn figures(row: &Row, width: usize, canvas: Canvas) -> Painted {
     let loss = row.loss_ratio();
     let gone = row.counters.network_lost();
     let loss = loss.map_or_else(
-        || "nothing landed".to_owned(),
+        || format!("no answer, refused {}", row.counters.refused),
         |loss| format!("loss {:.1}% ({gone} of {})", loss * 100.0, gone + row.counters.answered),
     );
     figures.push((loss, (gone > 0).then_some(Colour::Red)));

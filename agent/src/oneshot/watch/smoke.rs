@@ -1,4 +1,4 @@
-//! Smoke, after `SmokePing`: over time the median of each column's probes, coloured by how many were lost, and around it, the
+//! Smoke, after `SmokePing`: over time the median of each column's probes, coloured by how many failed, and around it, the
 //! lighter the rarer, all the other times. Pure.
 
 use crate::oneshot::{
@@ -10,11 +10,11 @@ use crate::oneshot::{
 /// Which part of the times lies within the scale; what is above is drawn in the top row.
 const WITHIN_PERCENT: usize = 99;
 /// The least height of the scale, so that a calm path does not look wild.
-const LEAST_US: u32 = 200;
+const LEAST_US: u32 = 50;
 /// The least height as a part of the lowest time, for the same reason.
 const LEAST_PART: u32 = 10;
-/// From which loss on a median has which colour.
-const LOSSES: [(f64, Colour); 4] =
+/// From which part of failures on a median has which colour.
+const COLOURS: [(f64, Colour); 4] =
     [(0.25, Colour::Red), (0.05, Colour::Magenta), (f64::MIN_POSITIVE, Colour::Yellow), (0.0, Colour::Green)];
 /// From which part of a column's times on a cell is how dark.
 const SHADES: [(f64, &str, &str); 3] = [(0.3, "▓", "="), (0.1, "▒", ":"), (0.0, "░", ".")];
@@ -64,7 +64,7 @@ pub(super) fn rows(columns: &[Column], scale: Scale, rows: usize, canvas: Canvas
         let median = median.map(|&us| scale.row(us, rows));
         for (row, line) in drawing.iter_mut().rev().enumerate() {
             if median == Some(row) {
-                line.push(colour_of(loss(column)), canvas.either("█", "#"));
+                line.push(colour_of(failed_part(column)), canvas.either("█", "#"));
             } else if counts[row] > 0 {
                 line.push(Colour::Grey, shade(part(counts[row], column.times.len()), canvas));
             } else {
@@ -75,23 +75,23 @@ pub(super) fn rows(columns: &[Column], scale: Scale, rows: usize, canvas: Canvas
     drawing
 }
 
-/// A strip that says how much of each column was lost.
-pub(super) fn losses(columns: &[Column], blocks: &[char]) -> Painted {
+/// A strip that says how much of each column failed.
+pub(super) fn failures(columns: &[Column], blocks: &[char]) -> Painted {
     let mut strip = Painted::default();
     for column in columns {
-        let lost = column.failed;
-        if lost == 0 {
+        let failed = column.failed;
+        if failed == 0 {
             strip.push(None, " ");
         } else {
-            let of = lost + column.times.len();
-            let height = (lost * (blocks.len() - 1)).div_ceil(of);
+            let of = failed + column.times.len();
+            let height = (failed * (blocks.len() - 1)).div_ceil(of);
             strip.push(Colour::Red, &blocks[height].to_string());
         }
     }
     strip
 }
 
-fn loss(column: &Column) -> f64 {
+fn failed_part(column: &Column) -> f64 {
     part(column.failed, column.failed + column.times.len())
 }
 
@@ -100,8 +100,8 @@ fn part(count: usize, of: usize) -> f64 {
     count as f64 / of.max(1) as f64
 }
 
-fn colour_of(loss: f64) -> Colour {
-    LOSSES.iter().find(|(least, _)| loss >= *least).map_or(Colour::Green, |(_, colour)| *colour)
+fn colour_of(failed: f64) -> Colour {
+    COLOURS.iter().find(|(least, _)| failed >= *least).map_or(Colour::Green, |(_, colour)| *colour)
 }
 
 fn shade(part: f64, canvas: Canvas) -> &'static str {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_stands_in_its_smoke_and_takes_the_colour_of_the_loss() {
+    fn the_median_stands_in_its_smoke_and_takes_the_colour_of_the_failures() {
         let columns = [column(&[10_000, 20_000, 20_100, 20_200, 30_000], 1), column(&[10_000; 5], 0)];
         let scale = Scale::of(&columns).unwrap();
         assert_eq!(scale, Scale { low: 10_000, high: 30_000 });
@@ -139,14 +139,14 @@ mod tests {
         times.extend([12_000; 49]);
         times.push(3_000_000);
         assert_eq!(Scale::of(&[column(&times, 0)]), Some(Scale { low: 10_000, high: 12_000 }));
-        assert_eq!(Scale::of(&[column(&[1_000; 9], 0)]), Some(Scale { low: 1_000, high: 1_200 }));
+        assert_eq!(Scale::of(&[column(&[1_000; 9], 0)]), Some(Scale { low: 1_000, high: 1_100 }));
         assert_eq!(Scale::of(&[column(&[], 5)]), None);
     }
 
     #[test]
-    fn what_was_lost_is_higher_the_more_it_was() {
+    fn what_failed_is_higher_the_more_it_was() {
         let columns = [column(&[1; 9], 0), column(&[1; 9], 1), column(&[1; 5], 5), column(&[], 3)];
-        assert_eq!(losses(&columns, &[' ', '▁', '▄', '█']).to_text(CANVAS), " ▁▄█");
+        assert_eq!(failures(&columns, &[' ', '▁', '▄', '█']).to_text(CANVAS), " ▁▄█");
     }
 
     proptest! {
