@@ -35,6 +35,8 @@ use watch::{Next, Watch};
 pub use args::{Engine, Families, Output, ProbeArgs};
 pub use threshold::{Limit, LimitError};
 
+/// The exit code of arguments that make no plan; the parser's own is the same.
+const EXIT_USAGE: u8 = 2;
 /// The exit code of a limit that was passed.
 const EXIT_OVER: u8 = 3;
 /// How many samples may wait to be counted.
@@ -88,7 +90,13 @@ impl View {
 /// Measures, shows progress on a terminal, and writes to stdout what is asked for. The exit code tells whether anything
 /// answered, and whether a limit was passed.
 pub async fn run(args: ProbeArgs, shutdown: &CancellationToken) -> anyhow::Result<ExitCode> {
-    let plan = args.plan()?;
+    let plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(error) => {
+            render::tell(&format!("peerlight-agent: {error:#}"));
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+    };
     let (prober, mut strays) = Prober::open(plan.settings.clone())?;
     if let Some(problem) = prober.icmp_problem().filter(|_| plan.subjects.iter().any(Subject::is_icmp)) {
         render::warn(problem);
