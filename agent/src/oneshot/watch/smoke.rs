@@ -8,7 +8,7 @@ use crate::oneshot::{
 };
 
 /// Which part of the times lies within the scale; what is above is drawn in the top row.
-const WITHIN_PERCENT: usize = 99;
+const WITHIN_PERCENT: usize = 95;
 /// The least height of the scale, so that a calm path does not look wild.
 const LEAST_US: u32 = 50;
 /// The least height as a part of the lowest time, for the same reason.
