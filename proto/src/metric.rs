@@ -29,7 +29,7 @@ pub enum Metric {
     HttpsTotal,
     /// One query to the DNS server, request to answer.
     DnsQuery,
-    /// One resolution of a name, as it is done for applications.
+    /// One resolution of a name by the DNS servers, with every retry that it takes; no cache and no hosts file answers it.
     DnsLookup,
     /// UDP echo, request to reply.
     UdpRtt,

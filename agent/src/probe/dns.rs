@@ -1,5 +1,5 @@
-//! DNS: one query to a resolver, timed by the kernel where it tells, and beside it one resolution as the DNS servers are
-//! asked for applications, timed by this process.
+//! DNS: one query to the DNS server, timed by the kernel where it tells, and beside it one whole resolution by the DNS
+//! servers, with no cache of ours in between, timed by this process.
 
 mod query;
 mod question;
