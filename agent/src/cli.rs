@@ -36,6 +36,13 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Whether the command has the whole terminal to itself.
+    pub const fn fills_terminal(&self) -> bool {
+        matches!(self.command, Command::Probe(ProbeArgs { watch: true, .. }))
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -51,7 +51,7 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
             ended => ended?,
         },
         Command::Enrol(args) => enrol_agent(&config, &args).await?,
-        Command::Probe(args) => return oneshot::run(args).await,
+        Command::Probe(args) => return oneshot::run(args, &shutdown).await,
         Command::Path(args) if args.captured => {
             return captures::show(&config.state, args.target.as_deref(), args.format);
         }

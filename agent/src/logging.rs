@@ -21,10 +21,12 @@ impl From<ParseError> for LogFilterError {
     }
 }
 
-/// Starts logging. A second start in one process changes nothing.
-pub fn init(format: LogFormat) -> Result<(), LogFilterError> {
+/// Starts logging. A second start in one process changes nothing. Where a command fills the terminal, lines would spoil
+/// it: only what `PEERLIGHT_LOG` asks for is logged.
+pub fn init(format: LogFormat, fills_terminal: bool) -> Result<(), LogFilterError> {
     let asked = std::env::var_os("PEERLIGHT_LOG").filter(|text| !text.is_empty());
-    let filter = asked.as_ref().map_or(DEFAULT_FILTER.into(), |text| text.to_string_lossy());
+    let default = if fills_terminal && std::io::stderr().is_terminal() { "off" } else { DEFAULT_FILTER };
+    let filter = asked.as_ref().map_or(default.into(), |text| text.to_string_lossy());
     let registry = tracing_subscriber::registry().with(filter.parse::<EnvFilter>()?);
     let outcome = match format {
         LogFormat::Text => {

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = logging::init(cli.log_format) {
+    if let Err(error) = logging::init(cli.log_format, cli.fills_terminal()) {
         tell(&error);
         return ExitCode::from(command::EXIT_CONFIG);
     }
@@ -29,13 +29,10 @@ fn tell(error: &(dyn std::error::Error + 'static)) {
 #[tokio::main(flavor = "current_thread")]
 async fn live(cli: Cli) -> anyhow::Result<ExitCode> {
     let shutdown = CancellationToken::new();
-    // `probe` ends by itself at an interrupt and shows what it has.
-    if !matches!(cli.command, peerlight_agent::cli::Command::Probe(_)) {
-        let (told, token) = (termination::told()?, shutdown.clone());
-        tokio::spawn(async move {
-            told.await;
-            token.cancel();
-        });
-    }
+    let (told, token) = (termination::told()?, shutdown.clone());
+    tokio::spawn(async move {
+        told.await;
+        token.cancel();
+    });
     command::execute(cli, shutdown).await
 }

@@ -27,7 +27,9 @@ pub enum Metric {
     HttpsLocal,
     /// The whole HTTPS probe.
     HttpsTotal,
-    /// One DNS lookup.
+    /// One query to the DNS server, request to answer.
+    DnsQuery,
+    /// One resolution of a name by the DNS servers, with every retry that it takes; no cache and no hosts file answers it.
     DnsLookup,
     /// UDP echo, request to reply.
     UdpRtt,
@@ -51,6 +53,8 @@ pub enum NetworkMetric {
     HttpsTls,
     /// Of [`Metric::HttpsTtfb`].
     HttpsTtfb,
+    /// Of [`Metric::DnsQuery`].
+    DnsQuery,
     /// Of [`Metric::DnsLookup`].
     DnsLookup,
     /// Of [`Metric::UdpRtt`].
@@ -73,7 +77,7 @@ fn metric_names() -> String {
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::IcmpRtt,
         Self::TcpConnect,
         Self::HttpsDns,
@@ -84,6 +88,7 @@ impl Metric {
         Self::HttpsTransfer,
         Self::HttpsLocal,
         Self::HttpsTotal,
+        Self::DnsQuery,
         Self::DnsLookup,
         Self::UdpRtt,
         Self::AgentNoise,
@@ -92,6 +97,7 @@ impl Metric {
         Self::Jitter(NetworkMetric::HttpsTcp),
         Self::Jitter(NetworkMetric::HttpsTls),
         Self::Jitter(NetworkMetric::HttpsTtfb),
+        Self::Jitter(NetworkMetric::DnsQuery),
         Self::Jitter(NetworkMetric::DnsLookup),
         Self::Jitter(NetworkMetric::UdpRtt),
     ];
@@ -109,6 +115,7 @@ impl Metric {
             Self::HttpsTransfer => "https.transfer",
             Self::HttpsLocal => "https.local",
             Self::HttpsTotal => "https.total",
+            Self::DnsQuery => "dns.query",
             Self::DnsLookup => "dns.lookup",
             Self::UdpRtt => "udp.rtt",
             Self::AgentNoise => "agent.noise",
@@ -117,6 +124,7 @@ impl Metric {
             Self::Jitter(NetworkMetric::HttpsTcp) => "https.tcp.jitter",
             Self::Jitter(NetworkMetric::HttpsTls) => "https.tls.jitter",
             Self::Jitter(NetworkMetric::HttpsTtfb) => "https.ttfb.jitter",
+            Self::Jitter(NetworkMetric::DnsQuery) => "dns.query.jitter",
             Self::Jitter(NetworkMetric::DnsLookup) => "dns.lookup.jitter",
             Self::Jitter(NetworkMetric::UdpRtt) => "udp.rtt.jitter",
         }
@@ -130,6 +138,7 @@ impl Metric {
             Self::HttpsTcp => Some(Self::Jitter(NetworkMetric::HttpsTcp)),
             Self::HttpsTls => Some(Self::Jitter(NetworkMetric::HttpsTls)),
             Self::HttpsTtfb => Some(Self::Jitter(NetworkMetric::HttpsTtfb)),
+            Self::DnsQuery => Some(Self::Jitter(NetworkMetric::DnsQuery)),
             Self::DnsLookup => Some(Self::Jitter(NetworkMetric::DnsLookup)),
             Self::UdpRtt => Some(Self::Jitter(NetworkMetric::UdpRtt)),
             Self::HttpsDns

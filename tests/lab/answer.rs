@@ -33,7 +33,7 @@ const PHASES: [&str; 6] =
     ["https.dns", "https.proxy", "https.tcp", "https.tls", "https.transfer", "https.local"];
 
 /// Answered by a resolver, not by the target.
-const LOOKUPS: [&str; 2] = ["dns.lookup", "https.dns"];
+const LOOKUPS: [&str; 3] = ["dns.query", "dns.lookup", "https.dns"];
 
 /// The report as the API gave it, and the truth.
 #[derive(Debug, Clone, PartialEq, Serialize)]

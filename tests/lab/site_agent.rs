@@ -141,7 +141,7 @@ const fn metric_of(probe: &ProbeKind) -> Metric {
         ProbeKind::Icmp => Metric::IcmpRtt,
         ProbeKind::Tcp { .. } => Metric::TcpConnect,
         ProbeKind::Udp { .. } => Metric::UdpRtt,
-        ProbeKind::Dns => Metric::DnsLookup,
+        ProbeKind::Dns => Metric::DnsQuery,
         ProbeKind::Https { .. } => Metric::HttpsTtfb,
     }
 }

@@ -273,7 +273,7 @@ fn metrics_of(probe: &ProbeKind, path: Path) -> &'static [Metric] {
             Metric::HttpsTotal,
             Metric::AgentNoise,
         ],
-        ProbeKind::Dns => &[Metric::DnsLookup, Metric::AgentNoise],
+        ProbeKind::Dns => &[Metric::DnsQuery, Metric::DnsLookup, Metric::AgentNoise],
         ProbeKind::Udp { .. } => &[Metric::UdpRtt, Metric::AgentNoise],
     }
 }

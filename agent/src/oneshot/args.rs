@@ -1,6 +1,6 @@
 //! The arguments of the `probe` command, and the plan that they make.
 
-use super::{targets::Subject, threshold::Limit};
+use super::{render::live, targets::Subject, threshold::Limit};
 use crate::{
     probe::{IcmpEngine, ProbeSettings, Trust},
     proxy::{Bypass, Login, Proxies, Proxy, ProxyChoice, ProxySettings},
@@ -18,6 +18,7 @@ use std::{
 
 /// The shortest interval: below it targets would be flooded.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
+const DEFAULT_COUNT: u32 = 10;
 /// How long after the time-out an answer still counts as late.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -30,11 +31,12 @@ const USERNAME_VARIABLE: &str = "PEERLIGHT_PROXY_USERNAME";
 const NOTES: &str = "\
 Times are in milliseconds, by the kernel's clock where it has one. A percentile
 needs answers: p50 and p90 10, p95 20, p99 100, p99.9 1000. Ctrl-C ends early,
-and shows what was measured.
+and shows what was measured; so do q and Esc with --watch.
 
 Examples:
   peerlight-agent probe outlook.office365.com
   peerlight-agent probe https://graph.microsoft.com --count 100 --interval 200ms
+  peerlight-agent probe teams.microsoft.com --watch
   peerlight-agent probe teams.microsoft.com --fail-over p95=80ms,loss=1%
   peerlight-agent probe icmp://192.0.2.1 --format ndjson | jq .readings
 
@@ -48,9 +50,9 @@ pub struct ProbeArgs {
     /// What to probe
     #[arg(required = true, value_name = "TARGET", help = TARGETS)]
     pub targets: Vec<String>,
-    /// How many probes to send to each target
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub count: u32,
+    /// How many probes to send to each target [default: 10; with --watch until you quit]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub count: Option<u32>,
     /// The time between two probes of a target
     #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
     pub interval: Duration,
@@ -60,6 +62,9 @@ pub struct ProbeArgs {
     /// How long to wait for an answer
     #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
+    /// Fill the terminal while probing: all targets, and of the chosen one the smoke, distribution and phases
+    #[arg(long, conflicts_with = "format")]
+    pub watch: bool,
     /// How to show the result
     #[arg(long, value_enum, default_value_t)]
     pub format: Output,
@@ -140,7 +145,9 @@ pub enum Engine {
 pub(super) struct Plan {
     pub(super) subjects: Vec<Subject>,
     pub(super) families: Vec<Family>,
-    pub(super) count: u32,
+    /// Of probes of each target; none until an interrupt.
+    pub(super) count: Option<u32>,
+    pub(super) watch: bool,
     pub(super) interval: Duration,
     pub(super) output: Output,
     pub(super) color: ColorChoice,
@@ -152,6 +159,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// The columns of the longest name of a line.
+    pub(super) fn longest_name(&self) -> usize {
+        let names = self.subjects.iter().map(|subject| live::name(&subject.text, Family::V4).chars().count());
+        names.max().unwrap_or(0)
+    }
+
     /// Whether lines go to a terminal while probes are under way.
     pub(super) fn streams_to_terminal(&self) -> bool {
         self.output == Output::Ndjson && io::stdout().is_terminal()
@@ -166,6 +179,10 @@ impl ProbeArgs {
             "an interval of {} would flood the target; the shortest is {}",
             duration::text(self.interval),
             duration::text(MIN_INTERVAL)
+        );
+        ensure!(
+            !self.watch || io::stdout().is_terminal(),
+            "--watch needs a terminal; for a file or another program there is --format ndjson"
         );
         ensure!(!self.path || self.format == Output::Table, "--path shows tables; leave out --format");
         let proxies = self
@@ -212,7 +229,8 @@ impl ProbeArgs {
         Ok(Plan {
             subjects,
             families,
-            count: self.count,
+            count: self.count.or_else(|| (!self.watch).then_some(DEFAULT_COUNT)),
+            watch: self.watch,
             interval: self.interval,
             output: self.format,
             color: self.color,
@@ -274,7 +292,7 @@ mod tests {
     #[test]
     fn defaults_are_ten_probes_a_second_apart_over_both_families() {
         let plan = plan("example.com").unwrap();
-        assert_eq!((plan.count, plan.interval.as_secs(), plan.output), (10, 1, Output::Table));
+        assert_eq!((plan.count, plan.interval.as_secs(), plan.output), (Some(10), 1, Output::Table));
         assert_eq!((plan.subjects.len(), plan.families.len()), (3, 2));
         assert_eq!(plan.settings.deadline, Duration::from_secs(3));
     }
@@ -318,7 +336,9 @@ mod tests {
         assert!(of(&named).unwrap().of("h", 443).unwrap().authentication.is_some());
         assert!(of(&|_| None).unwrap_err().to_string().contains(USERNAME_VARIABLE));
         assert!(of(&|_| Some("a:b".to_owned())).is_err());
-        assert!(proxies("http://proxy:1", None, named).unwrap().of("h", 443).unwrap().authentication.is_none());
+        assert!(
+            proxies("http://proxy:1", None, named).unwrap().of("h", 443).unwrap().authentication.is_none()
+        );
     }
 
     #[test]

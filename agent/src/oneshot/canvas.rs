@@ -1,6 +1,7 @@
 //! What the output may look like: how wide, with which colours, in which characters. Decided once from the terminal and the
 //! environment; the renderers are pure.
 
+use super::painted::Colour;
 use clap::ColorChoice;
 use std::{
     env,
@@ -12,18 +13,6 @@ use terminal_size::Width;
 const NARROWEST: usize = 40;
 /// The variables that name the character set, the one that counts first.
 const LOCALE: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
-
-/// A colour of the terminal's own palette.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Colour {
-    Red,
-    Green,
-    Yellow,
-    Blue,
-    Magenta,
-    Cyan,
-    Grey,
-}
 
 /// What the output may look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,27 +15,19 @@ const COUNT: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Shows the way to each target, one after the other, until an interrupt. What cannot be traced is said.
-pub(super) async fn show(plan: &Plan) {
-    let interrupted = CancellationToken::new();
-    let token = interrupted.clone();
-    let watch = tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            token.cancel();
-        }
-    });
+pub(super) async fn show(plan: &Plan, shutdown: &CancellationToken) {
     let goals: BTreeSet<String> = plan.subjects.iter().filter_map(goal).collect();
     for (goal, &family) in
         goals.iter().flat_map(|goal| plan.families.iter().map(move |family| (goal, family)))
     {
-        if interrupted.is_cancelled() {
+        if shutdown.is_cancelled() {
             break;
         }
         render::tell("");
-        if let Err(error) = trace::run(path(goal, family, plan), &interrupted).await {
+        if let Err(error) = trace::run(path(goal, family, plan), shutdown).await {
             render::tell(&format!("no {family} path to {goal}: {}", with_causes(error.as_ref())));
         }
     }
-    watch.abort();
 }
 
 /// Where a target's packets go; none if that is a DNS server, not the target.

@@ -3,16 +3,17 @@
 use super::{
     args::Plan,
     canvas::Canvas,
-    render::live::{self, Recent},
-    tally::{Row, Tally, is_primary},
+    history::{History, Landed},
+    render::live,
+    tally::{Key, Row, Tally, primary},
 };
-use crate::sample::{Outcome, Sample};
+use crate::sample::Sample;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use peerlight_proto::{histogram::micros, series::Family};
+use peerlight_proto::series::Family;
 use std::collections::BTreeMap;
 
-/// How wide lines are where the terminal does not say.
-const WIDTH: usize = 80;
+/// How wide lines are at most.
+const WIDEST: usize = 160;
 
 /// The lines. Nothing, where nobody looks.
 pub(super) struct Progress(Option<Lines>);
@@ -31,7 +32,7 @@ struct Lines {
 struct Line {
     bar: ProgressBar,
     name: String,
-    recent: Recent,
+    history: History,
 }
 
 impl Progress {
@@ -44,19 +45,19 @@ impl Progress {
     }
 
     /// One probe has landed, and was counted.
-    pub(super) fn step(&mut self, subject: usize, sample: &Sample, tally: &Tally) {
+    pub(super) fn step(&mut self, subject: usize, turn: u32, sample: &Sample, tally: &Tally) {
         if let Some(lines) = &mut self.0 {
-            lines.step(subject, sample, tally);
+            lines.step(subject, turn, sample, tally);
         }
     }
+}
 
-    /// Clears the lines.
-    pub(super) fn finish(&self) {
-        if let Some(lines) = &self.0 {
-            lines.header.finish_and_clear();
-            for line in lines.each.values() {
-                line.bar.finish_and_clear();
-            }
+impl Drop for Lines {
+    /// Clears them.
+    fn drop(&mut self) {
+        self.header.finish_and_clear();
+        for line in self.each.values() {
+            line.bar.finish_and_clear();
         }
     }
 }
@@ -64,36 +65,28 @@ impl Progress {
 impl Lines {
     fn new(plan: &Plan, canvas: Canvas, width: usize) -> Option<Self> {
         let style = ProgressStyle::with_template("{msg}").ok()?;
-        let names: Vec<String> = plan.subjects.iter().map(|subject| subject.text.clone()).collect();
-        // A family stands behind each name.
-        let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) + 3;
         // The last column stays free: some terminals wrap there.
-        let width = width.min(WIDTH * 2).saturating_sub(1);
-        let name_columns = live::name_columns(longest, width);
+        let width = width.min(WIDEST).saturating_sub(1);
+        let name_columns = live::name_columns(plan.longest_name(), width);
+        let names = plan.subjects.iter().map(|subject| subject.text.clone()).collect();
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let header = all.add(ProgressBar::new_spinner().with_style(style.clone()));
-        header.set_message(live::header(name_columns, canvas));
+        header.set_message(live::header(name_columns).to_text(canvas));
         Some(Self { canvas, width, name_columns, all, header, each: BTreeMap::new(), names, style })
     }
 
-    fn step(&mut self, subject: usize, sample: &Sample, tally: &Tally) {
-        let Some(reading) = sample.readings.iter().rfind(|reading| is_primary(reading.metric)) else {
-            return;
-        };
-        let us = match reading.outcome {
-            Outcome::Answered { latency, .. } => Some(micros(latency)),
-            Outcome::Failed(_) => None,
-        };
+    fn step(&mut self, subject: usize, turn: u32, sample: &Sample, tally: &Tally) {
+        let Some(reading) = primary(sample) else { return };
         let (all, style, names) = (&self.all, &self.style, &self.names);
         let line = self.each.entry((subject, sample.family)).or_insert_with(|| Line {
             bar: all.add(ProgressBar::new_spinner().with_style(style.clone())),
-            name: format!("{} {}", names[subject], sample.family),
-            recent: Recent::default(),
+            name: live::name(&names[subject], sample.family),
+            history: History::default(),
         });
-        line.recent.push(us);
+        line.history.land(turn, Landed::of(reading.outcome));
         let none = Row::default();
-        let row = tally.row(subject, sample.family, reading).unwrap_or(&none);
-        let text = live::line(&line.name, self.name_columns, row, &line.recent, self.width, self.canvas);
-        line.bar.set_message(text);
+        let row = tally.row(&Key::of(subject, sample.family, reading)).unwrap_or(&none);
+        let text = live::line(&line.name, self.name_columns, row, &line.history, self.width, self.canvas);
+        line.bar.set_message(text.to_text(self.canvas));
     }
 }

@@ -2,10 +2,10 @@
 
 mod document;
 mod failures;
-mod histogram;
+pub(super) mod histogram;
 pub(super) mod landing;
 pub(super) mod live;
-mod phases;
+pub(super) mod phases;
 mod sheet;
 mod table;
 
@@ -77,7 +77,7 @@ fn write_failures(
 }
 
 /// Microseconds as milliseconds, to the last of them; a dash for none.
-fn text_of_us(us: Option<u64>, canvas: Canvas) -> String {
+pub(super) fn text_of_us(us: Option<u64>, canvas: Canvas) -> String {
     us.map_or_else(|| none(canvas), |us| format!("{}.{:03}", us / 1_000, us % 1_000))
 }
 

@@ -28,6 +28,13 @@ pub(super) struct Key {
     pub(super) clock: Clock,
 }
 
+impl Key {
+    /// The line that a reading is counted in.
+    pub(super) const fn of(subject: usize, family: Family, reading: &Reading) -> Self {
+        Self { subject, family, metric: reading.metric, clock: reading.clock }
+    }
+}
+
 /// What a line says.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Row {
@@ -57,7 +64,7 @@ impl Tally {
     pub(super) fn count(&mut self, subject: usize, turn: u32, sample: &Sample) {
         for reading in &sample.readings {
             let Sample { family, address, path, .. } = *sample;
-            let key = Key { subject, family, metric: reading.metric, clock: reading.clock };
+            let key = Key::of(subject, family, reading);
             let row = self.rows.entry(key).or_default();
             row.address = address.or(row.address);
             row.path = Some(path);
@@ -89,9 +96,9 @@ impl Tally {
         self.rows.iter().filter(|(_, row)| row.counters.skipped < row.counters.scheduled)
     }
 
-    /// The row that a reading of a subject was counted in.
-    pub(super) fn row(&self, subject: usize, family: Family, reading: &Reading) -> Option<&Row> {
-        self.rows.get(&Key { subject, family, metric: reading.metric, clock: reading.clock })
+    /// One line.
+    pub(super) fn row(&self, key: &Key) -> Option<&Row> {
+        self.rows.get(key)
     }
 
     /// What went wrong, with how often.
@@ -107,9 +114,9 @@ impl Tally {
         (of(true), of(false))
     }
 
-    /// Whether anything answered.
+    /// Whether any target answered: the whole of a probe, not a phase of it.
     pub(super) fn answered(&self) -> bool {
-        self.rows.values().any(|row| row.counters.answered > 0)
+        self.rows.iter().any(|(key, row)| is_primary(key.metric) && row.counters.answered > 0)
     }
 }
 
@@ -146,6 +153,11 @@ pub(super) fn least_answers(permille: u32) -> u64 {
         990..=998 => 100,
         _ => 1_000,
     }
+}
+
+/// The reading that a target is judged by: that of the whole probe.
+pub(super) fn primary(sample: &Sample) -> Option<&Reading> {
+    sample.readings.iter().rfind(|reading| is_primary(reading.metric))
 }
 
 /// Whether a metric is the one that a target is judged by: the whole of the probe.

@@ -110,6 +110,7 @@ fn metric(name: &str) -> Result<Metric, LimitError> {
         | Metric::HttpsTransfer
         | Metric::HttpsLocal
         | Metric::HttpsTotal
+        | Metric::DnsQuery
         | Metric::DnsLookup
         | Metric::UdpRtt => Ok(metric),
     }

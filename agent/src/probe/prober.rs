@@ -94,15 +94,10 @@ impl Prober {
             ProbeKind::Dns if !self.addressing.may_ask(target, family) => {
                 let error =
                     "the DNS servers are in no network of [limits] allow and may not be asked so often";
-                let exchange = Exchange::failed(Clock::User, Ending::Skipped, error);
-                Some(sample(Metric::DnsLookup, family, None, &exchange))
+                Some(dns::failed(family, Ending::Skipped, error))
             }
             ProbeKind::Dns => {
-                let (exchange, address, status) =
-                    dns::probe(settings, self.addressing.resolver(), &target.address, family).await;
-                let mut sample = sample(Metric::DnsLookup, family, address, &exchange);
-                sample.attributes.extend(status.map(|status| ("status", status)));
-                Some(sample)
+                Some(dns::probe(settings, self.addressing.resolver(), target, family, &self.strays).await)
             }
             ProbeKind::Icmp => {
                 self.at_address(target, family, Metric::IcmpRtt, async |to| {

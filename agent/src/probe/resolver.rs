@@ -10,6 +10,7 @@ use hickory_resolver::{
         op::ResponseCode,
         rr::{Name, RData, RecordType},
     },
+    system_conf::read_system_conf,
 };
 use peerlight_proto::series::Family;
 use std::{
@@ -26,6 +27,9 @@ const CACHED_NAMES: u64 = 1_024;
 /// After how long without any answer the system's configuration is read again: a service may start before the network is
 /// up, and networks change.
 const RELOAD_AFTER: Duration = Duration::from_secs(30);
+
+/// Where DNS servers listen.
+const DNS_PORT: u16 = 53;
 
 /// What a lookup found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +69,8 @@ struct Loaded {
     /// When the first lookup began since which none was answered.
     unanswered: Option<Instant>,
     resolvers: Result<Arc<Resolvers>, String>,
+    /// The first DNS server.
+    server: Result<SocketAddr, String>,
 }
 
 struct Resolvers {
@@ -94,6 +100,11 @@ impl Resolver {
         found
     }
 
+    /// The DNS server that is asked first, or why there is none.
+    pub(crate) fn server(&self) -> Result<SocketAddr, String> {
+        self.lock().server.clone()
+    }
+
     /// The resolvers to ask now.
     fn begin(&self, now: Instant) -> Result<Arc<Resolvers>, String> {
         let mut current = self.lock();
@@ -112,7 +123,8 @@ impl Resolver {
 impl Loaded {
     fn read(servers: &[SocketAddr], patience: Duration) -> Self {
         let resolvers = Resolvers::build(servers, patience).map(Arc::new).map_err(|error| error.to_string());
-        Self { unanswered: None, resolvers }
+        let server = servers.first().copied().map_or_else(system_server, Ok);
+        Self { unanswered: None, resolvers, server }
     }
 }
 
@@ -162,6 +174,14 @@ impl Resolvers {
     }
 }
 
+/// The first DNS server of the system's configuration.
+fn system_server() -> Result<SocketAddr, String> {
+    let (config, _options) = read_system_conf().map_err(|error| error.to_string())?;
+    let first = config.name_servers().first().ok_or("this machine's configuration names no DNS server")?;
+    let port = first.connections.first().map_or(DNS_PORT, |connection| connection.port);
+    Ok(SocketAddr::new(first.ip, port))
+}
+
 fn builder(servers: &[SocketAddr]) -> Result<ResolverBuilder<TokioRuntimeProvider>, NetError> {
     if servers.is_empty() {
         return TokioResolver::builder_tokio();
@@ -205,7 +225,7 @@ fn failure(error: &NetError) -> Found {
 }
 
 /// The code as DNS tools write it.
-fn mnemonic(code: ResponseCode) -> String {
+pub(super) fn mnemonic(code: ResponseCode) -> String {
     if code == ResponseCode::ServFail {
         "SERVFAIL".to_owned()
     } else if code == ResponseCode::FormErr {

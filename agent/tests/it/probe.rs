@@ -74,7 +74,7 @@ fn metrics_of(kind: &ProbeKind) -> Vec<Metric> {
     match kind {
         ProbeKind::Icmp => vec![Metric::IcmpRtt],
         ProbeKind::Tcp { .. } => vec![Metric::TcpConnect],
-        ProbeKind::Dns => vec![Metric::DnsLookup],
+        ProbeKind::Dns => vec![Metric::DnsQuery, Metric::DnsLookup],
         ProbeKind::Udp { .. } => vec![Metric::UdpRtt],
         ProbeKind::Https { .. } => vec![
             Metric::HttpsDns,

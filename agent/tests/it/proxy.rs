@@ -2,7 +2,7 @@
 
 mod collecting;
 mod probing;
-mod server;
+pub(crate) mod server;
 
 use peerlight_agent::proxy::{Bypass, Proxies};
 use server::TestProxy;

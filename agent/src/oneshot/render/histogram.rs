@@ -2,7 +2,8 @@
 
 use super::text_of_us;
 use crate::oneshot::{
-    canvas::{Canvas, Colour},
+    canvas::Canvas,
+    painted::{Colour, Painted},
     tally::{Tally, is_primary},
     targets::Subject,
 };
@@ -11,15 +12,15 @@ use std::io::{self, Write};
 
 /// How many columns a drawing has where the terminal does not say how many there are, and at most.
 const COLUMNS: (usize, usize) = (32, 64);
-/// The columns beside a drawing: both ends of its scale, and its frame.
-const BESIDE: usize = 24;
+/// The columns beside a drawing: both ends of its scale, its frame, and the gap to its label.
+pub(in crate::oneshot) const BESIDE: usize = 24;
 /// The fewest columns that still show a shape.
 const LEAST: usize = 12;
 const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const ASCII_BLOCKS: [char; 6] = [' ', '.', ':', '-', '=', '#'];
 
 /// The characters of a column by its height, the lowest first.
-pub(super) fn blocks(canvas: Canvas) -> &'static [char] {
+pub(in crate::oneshot) fn blocks(canvas: Canvas) -> &'static [char] {
     if canvas.unicode { &BLOCKS } else { &ASCII_BLOCKS }
 }
 
@@ -33,9 +34,10 @@ pub(super) fn write(
     let rows: Vec<_> = tally
         .rows()
         .filter(|(key, row)| is_primary(key.metric) && row.histogram.count() > 1)
-        .map(|(key, row)| (format!("{} {} {}", subjects[key.subject].text, key.metric, key.family), row))
+        .map(|(key, row)| (&subjects[key.subject].text, format!(" {} {}", key.metric, key.family), row))
         .collect();
-    let Some(longest) = rows.iter().map(|(label, _)| label.chars().count()).max() else { return Ok(()) };
+    let lengths = rows.iter().map(|(target, what, _)| target.chars().count() + what.len());
+    let Some(longest) = lengths.max() else { return Ok(()) };
     let (label_columns, columns) = match canvas.width {
         None => (longest, COLUMNS.0),
         Some(width) => {
@@ -43,16 +45,22 @@ pub(super) fn write(
             (label, width.saturating_sub(BESIDE + label).clamp(LEAST, COLUMNS.1))
         }
     };
-    let (left, right) = (canvas.either("▕", "|"), canvas.either("▏", "|"));
     writeln!(out)?;
-    for (label, row) in rows {
-        let label = canvas.shorten(&label, label_columns);
-        let least = text_of_us(row.histogram.min_us(), canvas);
-        let most = text_of_us(row.histogram.max_us(), canvas);
-        let drawing = canvas.paint(Colour::Cyan, &draw(&row.histogram, columns, canvas));
-        writeln!(out, "{label:label_columns$} {least:>9} {left}{drawing}{right} {most}")?;
+    for (target, what, row) in rows {
+        let label = canvas.shorten(target, label_columns.saturating_sub(what.len())) + &what;
+        let drawing = framed(&row.histogram, columns, canvas).to_text(canvas);
+        writeln!(out, "{label:label_columns$} {drawing}")?;
     }
     Ok(())
+}
+
+/// The distribution between its least and its largest value.
+pub(in crate::oneshot) fn framed(histogram: &Histogram, columns: usize, canvas: Canvas) -> Painted {
+    let (left, right) = (canvas.either("▕", "|"), canvas.either("▏", "|"));
+    let (least, most) = (text_of_us(histogram.min_us(), canvas), text_of_us(histogram.max_us(), canvas));
+    Painted::plain(format!("{least:>9} {left}"))
+        .then(Colour::Cyan, &draw(histogram, columns, canvas))
+        .then(None, &format!("{right} {most}"))
 }
 
 /// The distribution from its least to its largest value, on a logarithmic scale.

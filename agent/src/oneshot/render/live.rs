@@ -2,31 +2,24 @@
 
 use super::{histogram, none, text_of_us};
 use crate::oneshot::{
-    canvas::{Canvas, Colour},
+    canvas::Canvas,
+    history::{History, Landed},
+    painted::{Colour, Painted},
     tally::Row,
 };
-use std::collections::VecDeque;
+use peerlight_proto::{measurement::Ending, series::Family};
 
 /// How many probes a sparkline shows at most.
-const HISTORY: usize = 60;
+const SHOWN: usize = 60;
 /// The columns of one figure, with the gap before it.
 const FIGURE: usize = 9;
 const FIGURES: [&str; 4] = ["now", "p50", "p99", "loss"];
 /// The fewest columns of a name and of a sparkline.
 const LEAST: usize = 10;
 
-/// The last probes of a target over a family; what was not answered has no time.
-#[derive(Debug, Clone, Default)]
-pub(in crate::oneshot) struct Recent(VecDeque<Option<u64>>);
-
-impl Recent {
-    /// One probe landed.
-    pub(in crate::oneshot) fn push(&mut self, us: Option<u64>) {
-        if self.0.len() == HISTORY {
-            self.0.pop_front();
-        }
-        self.0.push_back(us);
-    }
+/// What a line is called: the target, and over which family.
+pub(in crate::oneshot) fn name(target: &str, family: Family) -> String {
+    format!("{target} {family}")
 }
 
 /// How many columns a name takes, if the longest has so many.
@@ -35,9 +28,9 @@ pub(in crate::oneshot) fn name_columns(longest: usize, width: usize) -> usize {
 }
 
 /// What stands above all lines.
-pub(in crate::oneshot) fn header(name_columns: usize, canvas: Canvas) -> String {
+pub(in crate::oneshot) fn header(name_columns: usize) -> Painted {
     let figures = FIGURES.map(|name| format!("{name:>FIGURE$}")).concat();
-    canvas.paint(Colour::Grey, &format!("{:name_columns$}{figures}  recent ms", "target"))
+    Painted::of(Colour::Grey, format!("{:name_columns$}{figures}  recent ms", "target"))
 }
 
 /// The line of one target.
@@ -45,40 +38,65 @@ pub(in crate::oneshot) fn line(
     name: &str,
     name_columns: usize,
     row: &Row,
-    recent: &Recent,
+    history: &History,
     width: usize,
     canvas: Canvas,
-) -> String {
+) -> Painted {
     let name = canvas.shorten(name, name_columns);
     let figure = |text: String| format!("{text:>FIGURE$}");
-    let now = match recent.0.back() {
-        Some(Some(us)) => figure(text_of_us(Some(*us), canvas)),
-        Some(None) => canvas.paint(Colour::Red, &figure("lost".to_owned())),
-        None => figure(none(canvas)),
-    };
-    let percentiles: String =
-        [500, 990].map(|permille| figure(text_of_us(row.percentile(permille), canvas))).concat();
+    let mut line = Painted::plain(format!("{name:name_columns$}"));
+    match history.newest() {
+        Some(Landed::Answered(us)) => line.push(None, &figure(text_of_us(Some(us.into()), canvas))),
+        Some(Landed::Failed(ending)) => line.push(Colour::Red, &figure(word(ending).to_owned())),
+        None => line.push(None, &figure(none(canvas))),
+    }
+    for permille in [500, 990] {
+        line.push(None, &figure(text_of_us(row.percentile(permille), canvas)));
+    }
     let loss = row.loss_ratio();
-    let text = figure(loss.map_or_else(|| none(canvas), |loss| format!("{:.1}%", loss * 100.0)));
-    let loss = if loss.is_some_and(|loss| loss > 0.0) { canvas.paint(Colour::Red, &text) } else { text };
+    let colour = loss.filter(|loss| *loss > 0.0).map(|_| Colour::Red);
+    line.push(colour, &figure(loss.map_or_else(|| none(canvas), |loss| format!("{:.1}%", loss * 100.0))));
+    line.push(None, "  ");
     let columns = width.saturating_sub(name_columns + FIGURE * FIGURES.len() + 2);
-    format!("{name:name_columns$}{now}{percentiles}{loss}  {}", sparkline(recent, columns, canvas))
+    line.append(&sparkline(history, columns, canvas));
+    line
+}
+
+/// How a probe ended, where a figure would stand.
+const fn word(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Skipped => "skipped",
+        Ending::Voided => "voided",
+        Ending::DnsFailed => "no name",
+        Ending::SendFailed => "unsent",
+        Ending::Answered => "answered",
+        Ending::Retransmitted => "resent",
+        Ending::Late => "late",
+        Ending::Lost => "lost",
+        Ending::Refused => "refused",
+    }
 }
 
 /// The last probes, the newest to the right, on a logarithmic scale between the least and the most of them.
-fn sparkline(recent: &Recent, columns: usize, canvas: Canvas) -> String {
-    let shown: Vec<_> = recent.0.iter().skip(recent.0.len().saturating_sub(columns)).collect();
-    let times = || shown.iter().filter_map(|us| **us);
+fn sparkline(history: &History, columns: usize, canvas: Canvas) -> Painted {
+    let shown = history.last(columns.min(SHOWN));
+    let times = || shown.iter().filter_map(|landed| landed.us());
     let (least, most) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
     // The empty block is for no value at all.
     let blocks = &histogram::blocks(canvas)[1..];
-    let mark = |us: &&Option<u64>| match **us {
-        Some(_) if least == most => canvas.paint(Colour::Green, &blocks[0].to_string()),
-        Some(us) => {
-            let height = histogram::column(us, least, most, blocks.len());
-            canvas.paint(Colour::Green, &blocks[height].to_string())
+    let mut line = Painted::default();
+    for landed in &shown {
+        match landed {
+            Landed::Answered(us) => {
+                let height = if least == most {
+                    0
+                } else {
+                    histogram::column((*us).into(), least.into(), most.into(), blocks.len())
+                };
+                line.push(Colour::Green, &blocks[height].to_string());
+            }
+            Landed::Failed(_) => line.push(Colour::Red, canvas.either("×", "x")),
         }
-        None => canvas.paint(Colour::Red, canvas.either("×", "x")),
-    };
-    shown.iter().map(mark).collect()
+    }
+    line
 }

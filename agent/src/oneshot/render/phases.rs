@@ -2,7 +2,8 @@
 
 use super::shares;
 use crate::oneshot::{
-    canvas::{Canvas, Colour},
+    canvas::Canvas,
+    painted::{Colour, Painted},
     tally::Tally,
     targets::Subject,
 };
@@ -41,7 +42,7 @@ const INDENT: usize = 2;
 
 /// One target's phases in microseconds, by their place in [`PHASES`].
 #[derive(Default)]
-struct Stack {
+pub(in crate::oneshot) struct Stack {
     medians: [Option<u64>; PHASES.len()],
     means: [Option<u64>; PHASES.len()],
     answered: [u64; PHASES.len()],
@@ -58,6 +59,20 @@ impl Stack {
         };
         (what, values.map(|value| value.unwrap_or(0)))
     }
+
+    /// What is shown, and its sum.
+    pub(in crate::oneshot) fn heading(&self) -> String {
+        let (what, values) = self.values();
+        format!("{what} of the phases, {} ms", text(values.iter().sum()))
+    }
+
+    /// The bar of so many columns, and below it what each part is.
+    pub(in crate::oneshot) fn lines(&self, columns: usize, canvas: Canvas) -> Vec<Painted> {
+        let (_, values) = self.values();
+        let mut lines = vec![bar(&values, columns, canvas)];
+        lines.extend(legend(&values, canvas));
+        lines
+    }
 }
 
 /// One bar with its legend for each target that has phases.
@@ -72,21 +87,24 @@ pub(super) fn write(
     let Some(longest) = sums.max().filter(|&sum| sum > 0) else { return Ok(()) };
     let width = canvas.width.map_or(COLUMNS.0, |width| (width - INDENT).min(COLUMNS.1));
     for ((subject, family), stack) in &stacks {
-        let (what, values) = stack.values();
-        let sum = values.iter().sum::<u64>();
-        let heading = format!(" {family}: {what} of the phases, {} ms", text(sum));
+        let heading = format!(" {family}: {}", stack.heading());
         let label = canvas.shorten(
             &subjects[*subject].text,
             canvas.width.map_or(usize::MAX, |width| width.saturating_sub(heading.chars().count())),
         );
         writeln!(out, "\n{label}{heading}")?;
+        let sum = stack.values().1.iter().sum::<u64>();
         let columns = shares(&[sum, longest - sum], width)[0];
-        writeln!(out, "{:INDENT$}{}", "", bar(&values, columns, canvas))?;
-        for line in legend(&values, canvas) {
-            writeln!(out, "{:INDENT$}{line}", "")?;
+        for line in stack.lines(columns, canvas) {
+            writeln!(out, "{:INDENT$}{}", "", line.to_text(canvas))?;
         }
     }
     Ok(())
+}
+
+/// The phases of one target over a family, if it has any.
+pub(in crate::oneshot) fn stack(tally: &Tally, subject: usize, family: Family) -> Option<Stack> {
+    stacks(tally).remove(&(subject, family))
 }
 
 fn stacks(tally: &Tally) -> BTreeMap<(usize, Family), Stack> {
@@ -107,9 +125,12 @@ fn stacks(tally: &Tally) -> BTreeMap<(usize, Family), Stack> {
     stacks
 }
 
-fn bar(values: &[u64], columns: usize, canvas: Canvas) -> String {
-    let parts = PHASES.iter().zip(shares(values, columns));
-    parts.map(|(phase, columns)| canvas.paint(phase.colour, &mark(phase, canvas).repeat(columns))).collect()
+fn bar(values: &[u64], columns: usize, canvas: Canvas) -> Painted {
+    let mut bar = Painted::default();
+    for (phase, columns) in PHASES.iter().zip(shares(values, columns)) {
+        bar.push(phase.colour, &mark(phase, canvas).repeat(columns));
+    }
+    bar
 }
 
 fn mark(phase: &Phase, canvas: Canvas) -> &'static str {
@@ -117,27 +138,22 @@ fn mark(phase: &Phase, canvas: Canvas) -> &'static str {
 }
 
 /// What each part is, with its time; in as many lines as the width needs.
-fn legend(values: &[u64], canvas: Canvas) -> Vec<String> {
+fn legend(values: &[u64], canvas: Canvas) -> Vec<Painted> {
     let width = canvas.width.map_or(usize::MAX, |width| width - INDENT);
-    let mut lines = vec![String::new()];
-    let mut columns = 0;
+    let mut lines = Vec::new();
+    let mut line = Painted::default();
     for (phase, &value) in PHASES.iter().zip(values).filter(|&(_, &value)| value > 0) {
-        let text = format!(" {} {}", phase.name, text(value));
-        let (gap, length) = (2 * usize::from(columns > 0), 1 + text.chars().count());
-        if columns + gap + length > width {
-            lines.push(String::new());
-            columns = 0;
+        let entry = Painted::of(phase.colour, mark(phase, canvas))
+            .then(None, &format!(" {} {}", phase.name, text(value)));
+        if line.columns() > 0 && line.columns() + 2 + entry.columns() > width {
+            lines.push(std::mem::take(&mut line));
         }
-        if let Some(line) = lines.last_mut() {
-            if columns > 0 {
-                line.push_str("  ");
-                columns += 2;
-            }
-            line.push_str(&canvas.paint(phase.colour, mark(phase, canvas)));
-            line.push_str(&text);
-            columns += length;
+        if line.columns() > 0 {
+            line.push(None, "  ");
         }
+        line.append(&entry);
     }
+    lines.push(line);
     lines
 }
 

@@ -62,10 +62,14 @@ pub(super) fn write(
     }
     writeln!(out, "{text}")?;
     let dash = canvas.either("–", "-");
-    writeln!(
-        out,
-        "Times in milliseconds; lost counts late and retransmitted, too; {dash} means too few answers."
-    )
+    let notes = [
+        "Times in milliseconds;",
+        "lost counts late and retransmitted, too;",
+        &format!("{dash} means too few answers."),
+    ];
+    let separator =
+        if canvas.width.is_some_and(|width| width < notes.join(" ").chars().count()) { "\n" } else { " " };
+    writeln!(out, "{}", notes.join(separator))
 }
 
 fn columns_of(text: &str) -> usize {

@@ -1,7 +1,10 @@
 //! What people and programs read.
 
 use super::*;
-use crate::sample::{Outcome, Reading, Sample};
+use crate::{
+    oneshot::history::{History, Landed},
+    sample::{Outcome, Reading, Sample},
+};
 use peerlight_proto::{
     measurement::Ending,
     metric::Metric,
@@ -151,7 +154,7 @@ fn every_width_has_its_form() {
     for width in [60, 80, 120, 200] {
         let text = text(|out| write_text(out, &subjects, &tally, wide(width)));
         let longest =
-            text.lines().take_while(|line| !line.starts_with("Times")).map(|line| line.chars().count());
+            text.lines().take_while(|line| !line.ends_with(": 1 late")).map(|line| line.chars().count());
         assert!(longest.max().unwrap() <= width, "{text}");
         insta::assert_snapshot!(format!("width_{width}"), text);
     }
@@ -195,27 +198,27 @@ fn each_probe_is_a_line_as_it_lands() {
 fn a_live_line_marks_what_was_lost() {
     let tally = tally();
     let (_, row) = tally.rows().next().unwrap();
-    let mut recent = live::Recent::default();
-    for us in [20, 21, 22, 23, 24, 20, 21].map(|ms| Some(ms * 1_000)) {
-        recent.push(us);
+    let mut history = History::default();
+    for (turn, ms) in (0..).zip([20, 21, 22, 23, 24, 20, 21]) {
+        history.land(turn, Landed::Answered(ms * 1_000));
     }
-    recent.push(None);
+    history.land(7, Landed::Failed(Ending::Lost));
     let lines = |canvas: Canvas| {
         let columns = live::name_columns(18, 79);
-        let line = live::line("icmp://192.0.2.1 v4", columns, row, &recent, 79, canvas);
-        format!("{}\n{line}", live::header(columns, canvas)).replace('\u{1b}', "␛")
+        let line = live::line("icmp://192.0.2.1 v4", columns, row, &history, 79, canvas);
+        [live::header(columns), line].map(|line| line.to_text(canvas)).join("\n").replace('\u{1b}', "␛")
     };
     insta::assert_snapshot!("live", lines(wide(80)));
     insta::assert_snapshot!("live_ascii", lines(Canvas { unicode: false, ..wide(80) }));
     insta::assert_snapshot!("live_coloured", lines(Canvas { colour: true, ..wide(80) }));
-    for _ in 0..100 {
-        recent.push(Some(1));
+    for turn in 8..108 {
+        history.land(turn, Landed::Answered(1));
     }
     for width in [59, 79, 119, 199] {
         let columns = live::name_columns(50, width);
-        let line = live::line(&"n".repeat(50), columns, row, &recent, width, wide(width));
-        let header = live::header(columns, wide(width));
-        assert!(line.chars().count() <= width && header.chars().count() <= width, "{header}\n{line}");
+        let line = live::line(&"n".repeat(50), columns, row, &history, width, wide(width));
+        let header = live::header(columns);
+        assert!(line.columns() <= width && header.columns() <= width, "{header:?}\n{line:?}");
     }
 }
 

@@ -11,9 +11,8 @@ use nix::{
 };
 use std::{
     io::{self, IoSliceMut},
-    os::fd::AsRawFd,
+    os::fd::{AsFd, AsRawFd},
 };
-use tokio::net::TcpStream;
 
 /// The largest packet that is read whole.
 const MAX_PACKET: usize = 2_048;
@@ -29,7 +28,7 @@ pub(crate) struct Room {
 pub(crate) enum Notice {
     /// The bytes of this key left at this time, in nanoseconds of the kernel's clock.
     Sent {
-        /// The offset of the last byte of the write.
+        /// The offset of the last byte of the write, or the number of the datagram.
         key: u32,
         /// When.
         at: i64,
@@ -55,16 +54,16 @@ impl Room {
     }
 }
 
-/// Has the kernel stamp what goes through a TCP connection, from its first byte.
-pub(crate) fn stamp_stream(stream: &TcpStream) -> io::Result<()> {
-    Ok(sockopt::Timestamping.set(stream, &stamps())?)
+/// Has the kernel stamp what goes through a TCP connection, from its first byte, or through another connected socket.
+pub(crate) fn stamp(socket: &impl AsFd) -> io::Result<()> {
+    Ok(sockopt::Timestamping.set(socket, &stamps())?)
 }
 
 /// The next notice about a connection, or none for now.
-pub(crate) fn notice(stream: &TcpStream, room: &mut Room) -> io::Result<Option<Notice>> {
+pub(crate) fn notice(socket: &impl AsRawFd, room: &mut Room) -> io::Result<Option<Notice>> {
     let (mut stamp, mut error) = (None, None);
     let mut parts = [IoSliceMut::new(&mut room.packet)];
-    let Some(message) = receive_message(stream, &mut parts, &mut room.control, MsgFlags::MSG_ERRQUEUE)?
+    let Some(message) = receive_message(socket, &mut parts, &mut room.control, MsgFlags::MSG_ERRQUEUE)?
     else {
         return Ok(None);
     };
@@ -81,16 +80,16 @@ pub(crate) fn notice(stream: &TcpStream, room: &mut Room) -> io::Result<Option<N
     Ok(Some(sent.map_or(Notice::Other, |(error, at)| Notice::Sent { key: error.ee_data, at })))
 }
 
-/// Up to `at_most` bytes of a connection with the stamp of the last of them, or none for now.
+/// Up to `at_most` bytes of a connection with the stamp of the last of them, or a datagram with its own; or none for now.
 pub(crate) fn receive<'room>(
-    stream: &TcpStream,
+    socket: &impl AsRawFd,
     room: &'room mut Room,
     at_most: usize,
 ) -> io::Result<Option<Received<'room>>> {
     let mut kernel = None;
     let read = {
         let mut parts = [IoSliceMut::new(&mut room.packet[..at_most.min(MAX_PACKET)])];
-        let Some(message) = receive_message(stream, &mut parts, &mut room.control, MsgFlags::empty())? else {
+        let Some(message) = receive_message(socket, &mut parts, &mut room.control, MsgFlags::empty())? else {
             return Ok(None);
         };
         for control in message.cmsgs()? {

@@ -5,19 +5,34 @@ use super::{
     servers::{Dns, Say},
     settings, target,
 };
-use peerlight_agent::probe::{ProbeSettings, Prober};
+use hickory_proto::op::{Message, OpCode};
+use peerlight_agent::{
+    probe::{ProbeSettings, Prober},
+    sample::{Reading, Sample},
+};
 use peerlight_proto::{
     measurement::Ending,
+    metric::Metric,
     series::{Clock, Family},
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 fn asking(dns: &Dns) -> ProbeSettings {
     ProbeSettings { dns_servers: vec![dns.address], ..settings() }
+}
+
+/// The query and the resolution.
+fn both(sample: &Sample) -> [Reading; 2] {
+    sample.readings.clone().try_into().unwrap()
+}
+
+/// What times the query.
+fn query_clock() -> Clock {
+    if cfg!(target_os = "linux") { Clock::Kernel } else { Clock::User }
 }
 
 #[tokio::test]
@@ -30,9 +45,11 @@ async fn every_answer_is_an_answer_and_says_which() {
     ] {
         let dns = Dns::start(say, Say::NoData).await;
         let sample = probe(asking(&dns), &target("peerlight.test", "dns"), Family::V4).await.unwrap();
-        let reading = only(&sample);
-        latency(reading);
-        assert_eq!((reading.clock, attribute(&sample, "status")), (Clock::User, Some(status)));
+        let [query, lookup] = both(&sample);
+        latency(query);
+        latency(lookup);
+        assert_eq!((query.clock, lookup.clock), (query_clock(), Clock::User));
+        assert_eq!(attribute(&sample, "status"), Some(status));
     }
 }
 
@@ -48,8 +65,73 @@ async fn no_answer_is_lost_by_the_deadline() {
     let dns = Dns::start(Say::Nothing, Say::Nothing).await;
     let start = tokio::time::Instant::now();
     let sample = probe(asking(&dns), &target("peerlight.test", "dns"), Family::V4).await.unwrap();
-    assert_eq!(ending(only(&sample)), Ending::Lost, "{sample:?}");
+    assert_eq!(both(&sample).map(ending), [Ending::Lost; 2], "{sample:?}");
     assert!(start.elapsed() < DEADLINE * 2);
+}
+
+/// A server that answers each query with what `answers` makes of it.
+async fn server(answers: impl Fn(Message) -> Vec<Vec<u8>> + Send + 'static) -> ProbeSettings {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let settings = ProbeSettings { dns_servers: vec![socket.local_addr().unwrap()], ..settings() };
+    tokio::spawn(async move {
+        let mut packet = [0; 1_500];
+        while let Ok((length, from)) = socket.recv_from(&mut packet).await {
+            let asked = Message::from_vec(&packet[..length]).unwrap();
+            let mut answer = Message::response(asked.metadata.id, OpCode::Query);
+            answer.add_query(asked.queries[0].clone());
+            for answer in answers(answer) {
+                socket.send_to(&answer, from).await.unwrap();
+            }
+        }
+    });
+    settings
+}
+
+#[tokio::test]
+async fn only_the_answer_to_the_very_question_counts_and_what_else_comes_is_told_apart() {
+    let settings = server(|right| {
+        let mut other_id = right.clone();
+        other_id.metadata.id ^= 1;
+        let right = right.to_vec().unwrap();
+        // Letters of the other case: whoever did not see the question does not know them.
+        let mut other_case = right.clone();
+        let letters = other_case[12..].iter_mut().filter(|byte| byte.is_ascii_alphabetic());
+        letters.for_each(|byte| *byte ^= 0x20);
+        vec![b"no DNS".to_vec(), other_id.to_vec().unwrap(), other_case, right.clone(), right]
+    })
+    .await;
+    let (prober, mut strays) = Prober::open(settings).unwrap();
+    let target = target("peerlight.test", "dns");
+    let sample = probe_with(&prober, &target, Family::V4).await.unwrap();
+    latency(both(&sample)[0]);
+    let mut duplicates = Vec::new();
+    while duplicates.len() < 4 {
+        let stray = tokio::time::timeout(DEADLINE, strays.recv()).await.unwrap().unwrap();
+        assert_eq!((stray.metric, stray.target), (Metric::DnsQuery, target.id()));
+        duplicates.push(stray.duplicate);
+    }
+    assert_eq!(duplicates, [false, false, false, true]);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_is_an_answer_and_says_so() {
+    let settings = server(|mut answer| {
+        answer.metadata.truncation = true;
+        vec![answer.to_vec().unwrap()]
+    })
+    .await;
+    let sample = probe(settings, &target("peerlight.test", "dns"), Family::V4).await.unwrap();
+    latency(both(&sample)[0]);
+    assert!(sample.attributes.contains(&("status", "TRUNCATED".to_owned())), "{sample:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_listen_refuses_the_query() {
+    let nobody = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let settings = ProbeSettings { dns_servers: vec![nobody], ..settings() };
+    let sample = probe(settings, &target("peerlight.test", "dns"), Family::V4).await.unwrap();
+    assert_eq!(ending(both(&sample)[0]), Ending::Refused, "{sample:?}");
+    assert!(attribute(&sample, "error").unwrap().starts_with("DNS server 127.0.0.1:"), "{sample:?}");
 }
 
 #[tokio::test]
@@ -120,5 +202,6 @@ async fn a_name_is_judged_by_what_it_resolves_to() {
 #[tokio::test]
 async fn an_address_has_no_dns_lookup() {
     let sample = probe(settings(), &target("127.0.0.1", "dns"), Family::V4).await.unwrap();
-    assert_eq!(ending(only(&sample)), Ending::SendFailed);
+    assert_eq!(both(&sample).map(ending), [Ending::SendFailed; 2]);
+    assert_eq!(both(&sample).map(|reading| reading.clock), [query_clock(), Clock::User]);
 }

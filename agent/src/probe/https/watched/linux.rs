@@ -1,7 +1,7 @@
 //! Linux: with the kernel's stamps of what came in, and of what went out by the socket's error queue.
 
 use super::Notes;
-use crate::probe::stamped::{Notice, Room, notice, receive, stamp_now, stamp_stream};
+use crate::probe::stamped::{Notice, Room, notice, receive, stamp, stamp_now};
 use std::{
     io,
     task::{Context, Poll, ready},
@@ -24,7 +24,7 @@ impl Reader {
     /// A reader of `stream`, from which nothing was read yet and to which nothing was written.
     pub(super) fn new(stream: &TcpStream) -> Self {
         // Without stamps there is still this process's clock.
-        let _unsupported = stamp_stream(stream);
+        let _unsupported = stamp(stream);
         Self { room: Box::new(Room::new()) }
     }
 
