@@ -87,7 +87,7 @@ pub struct EnrolArgs {
     /// The file with the token; - is standard input
     #[arg(long, value_name = "PATH|-")]
     pub token_file: Option<PathBuf>,
-    /// Which [[uplink]] of the configuration to enrol, if there are any; each needs a token of its own site
+    /// Which uplink of the configuration to enrol, if it has any; each needs a token of its own site
     #[arg(long, value_name = "NAME")]
     pub uplink: Option<String>,
 }
