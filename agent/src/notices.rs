@@ -32,6 +32,8 @@ pub enum Matter {
     Identity,
     /// Where its name leads.
     Address,
+    /// How far from here that is.
+    Distance,
     /// Whether the proxy leads to it.
     Proxy,
 }

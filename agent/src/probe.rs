@@ -14,6 +14,7 @@ mod echo;
 mod error;
 mod exchange;
 mod expected;
+mod front_doors;
 mod https;
 mod icmp;
 mod interception;

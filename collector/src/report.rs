@@ -15,6 +15,7 @@ mod milliseconds;
 mod noise;
 mod question;
 pub mod render;
+mod seen;
 mod tally;
 
 pub use coverage::ON_ITS_WAY;
@@ -24,6 +25,7 @@ pub use latency::{Jitter, Latency};
 pub use loss::Loss;
 pub use noise::AgentNoise;
 pub use question::{DEFAULT_LAST, Dimension, MAX_SLOTS, MAX_SPAN, Question, QuestionError};
+pub use seen::{Seen, Sighting};
 
 use crate::{
     registry::{AgentEntry, Registration, RegistrationId},
@@ -174,6 +176,9 @@ pub struct ReportRow {
     /// The largest offset of an agent's clock, collector minus agent, in milliseconds, that travelled with what is counted
     /// here; null where no agent knew its own.
     pub max_clock_offset_ms: Option<f64>,
+    /// What was seen with the probes that are counted here, by kind and value: at most 16 values of a kind.
+    #[serde(default, skip_serializing_if = "Seen::is_empty")]
+    pub seen: Seen,
 }
 
 /// Answered probes by the clock that timed them.

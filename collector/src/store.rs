@@ -19,8 +19,8 @@ mod totals;
 
 pub use reattribution::{Moved, Reattribute, Reattribution};
 pub use sqlite::SqliteStore;
-pub(crate) use totals::joined;
 pub use totals::{ClockOffsets, Totals};
+pub(crate) use totals::{joined, merge_attributes};
 
 use crate::{
     admission::{Admitted, Attribution},

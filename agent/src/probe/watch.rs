@@ -1,9 +1,11 @@
-//! Watches over who answers: notes addresses that Microsoft does not publish, and tells of interception once for a target
-//! rather than once for a probe.
+//! Watches over who answers: notes addresses that Microsoft does not publish and front doors that are far away, and tells of
+//! interception once for a target rather than once for a probe.
 
 use super::{
     ceilings::Ceilings,
+    exchange::now,
     expected::Expectations,
+    front_doors::{DISTANT, FrontDoors},
     interception::{BY_ADDRESS, INTERCEPTION, UNVERIFIED},
     settings::ProbeSettings,
 };
@@ -17,12 +19,17 @@ use peerlight_proto::{
     series::Path,
     target::{ProbeKind, Target},
 };
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 /// Watches the samples of a prober.
 pub(super) struct Watch {
     expected: Expectations,
     ceilings: Ceilings,
+    front_doors: Mutex<FrontDoors>,
     notices: Notices,
 }
 
@@ -32,6 +39,7 @@ impl Watch {
         Self {
             expected: settings.expected.clone(),
             ceilings: Ceilings::new(settings.allow.clone()),
+            front_doors: Mutex::default(),
             notices: Notices::default(),
         }
     }
@@ -51,6 +59,7 @@ impl Watch {
         if let Some(address) = sample.address.filter(|_| target.address.ip().is_none()) {
             sample.attributes.push(("address", address.to_string()));
             self.see_address(target, address, sample);
+            self.see_distance(target, address, sample);
         }
     }
 
@@ -105,6 +114,35 @@ impl Watch {
             tracing::warn!(host = %target.address, %address, dated, "a name leads outside the ranges that Microsoft publishes: a proxy, DNS that was tampered with, or a list that is out of date (`peerlight-agent catalogue update`); it is probed all the same");
         }
     }
+
+    fn see_distance(&self, target: &Target, address: IpAddr, sample: &mut Sample) {
+        let Some(distance) = round_trip(sample) else { return };
+        let about = about(target, sample, Matter::Distance);
+        let mut doors = self.front_doors.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(nearer) = doors.see(&target.address, sample.family, address, distance, now()) else {
+            return self.notices.clear(about);
+        };
+        sample.attributes.push((DISTANT.0, DISTANT.1.to_owned()));
+        let text = format!(
+            "{} leads to {address}, which is more than twice as far as {nearer}, where it led within the last day: the DNS server may stand far from here, or a VPN or proxy asks in this machine's place",
+            target.address
+        );
+        if self.notices.raise(about, text) {
+            tracing::warn!(host = %target.address, %address, %nearer, "a name leads to a front door that is more than twice as far as another one of the last day: the DNS server may stand far from here, or a VPN or proxy asks in this machine's place");
+        }
+    }
+}
+
+/// The time of one round trip to the address itself, if it answered.
+fn round_trip(sample: &Sample) -> Option<Duration> {
+    let straight =
+        |metric| matches!(metric, Metric::IcmpRtt | Metric::UdpRtt | Metric::TcpConnect | Metric::HttpsTcp);
+    sample.readings.iter().filter(|reading| straight(reading.metric)).find_map(|reading| {
+        match reading.outcome {
+            Outcome::Answered { latency, .. } => Some(latency).filter(|_| sample.path == Path::Direct),
+            Outcome::Failed(_) => None,
+        }
+    })
 }
 
 fn about(target: &Target, sample: &Sample, matter: Matter) -> About {
@@ -143,11 +181,24 @@ mod tests {
             address: host.parse().unwrap(),
             probe: ProbeKind::Icmp,
         };
+        see_at(watch, &target, address, Vec::new())
+    }
+
+    fn see_at(
+        watch: &Watch,
+        target: &Target,
+        address: &str,
+        readings: Vec<Reading>,
+    ) -> Vec<(&'static str, String)> {
         let address = Some(address.parse().unwrap());
         let (family, path) = (Family::V4, Path::Direct);
-        let mut sample = Sample { family, path, address, readings: Vec::new(), attributes: Vec::new() };
-        watch.see(&target, &mut sample);
+        let mut sample = Sample { family, path, address, readings, attributes: Vec::new() };
+        watch.see(target, &mut sample);
         sample.attributes
+    }
+
+    fn reading(metric: Metric, outcome: Outcome) -> Reading {
+        Reading { metric, clock: Clock::User, outcome, http_version: None, handshake: None }
     }
 
     #[test]
@@ -169,13 +220,6 @@ mod tests {
     fn a_proxy_that_fails_is_one_notice_for_all_targets_until_it_leads_on() {
         let watch = watch(&[]);
         let see = |host: &str, tunnel, total| {
-            let reading = |metric, outcome| Reading {
-                metric,
-                clock: Clock::User,
-                outcome,
-                http_version: None,
-                handshake: None,
-            };
             let target = Target {
                 name: host.to_owned(),
                 service: String::new(),
@@ -200,6 +244,38 @@ mod tests {
         see("a.example", answered, Outcome::Failed(Ending::Lost));
         assert_eq!(watch.notices().list().len(), 1, "it still fails the other one");
         see("b.example", answered, answered);
+        assert!(watch.notices().list().is_empty());
+    }
+
+    #[test]
+    fn an_answer_of_dns_that_leads_much_farther_than_before_is_flagged_until_it_leads_home_again() {
+        let watch = watch(&[]);
+        let target = Target {
+            name: "a target".to_owned(),
+            service: String::new(),
+            address: "outlook.office365.com".parse().unwrap(),
+            probe: "https".parse().unwrap(),
+        };
+        let see = |address: &str, ms| {
+            let took = Duration::from_millis(ms);
+            let answered = |took| Outcome::Answered { latency: took, user_latency: took };
+            // What counts is the round trip, not how long the front door took to answer.
+            let readings = vec![
+                reading(Metric::HttpsDns, answered(took * 9)),
+                reading(Metric::HttpsTcp, answered(took)),
+                reading(Metric::HttpsTotal, answered(took * 9)),
+            ];
+            see_at(&watch, &target, address, readings).iter().any(|(kind, _)| *kind == "resolver")
+        };
+        assert_eq!([10, 11, 12, 10, 12].map(|ms| see("13.107.6.152", ms)), [false; 5]);
+        assert_eq!(
+            [52, 50, 55, 58, 51].map(|ms| see("13.107.6.153", ms)),
+            [false, false, false, false, true]
+        );
+        let said =
+            "outlook.office365.com leads to 13.107.6.153, which is more than twice as far as 13.107.6.152";
+        assert!(watch.notices().list()[0].starts_with(said), "{:?}", watch.notices().list());
+        assert!(!see("13.107.6.152", 30));
         assert!(watch.notices().list().is_empty());
     }
 

@@ -6,13 +6,19 @@ use super::{
     latency::{including_loss, intervals, jitter, of_answered},
     loss::loss,
     milliseconds::ms,
+    seen::Seen,
 };
 use crate::{
     admission::Attribution,
-    store::{ClockOffsets, Row, joined},
+    store::{ClockOffsets, Row, joined, merge_attributes},
 };
 use peerlight_proto::{
-    histogram::Histogram, id::AgentId, measurement::Counters, metric::Metric, series::Clock, time::Timestamp,
+    histogram::Histogram,
+    id::AgentId,
+    measurement::{Attribute, Counters},
+    metric::Metric,
+    series::Clock,
+    time::Timestamp,
 };
 use std::collections::BTreeSet;
 
@@ -25,6 +31,7 @@ pub(super) struct Tally {
     jitter: Histogram,
     clock_offsets: Option<ClockOffsets>,
     clocks: Clocks,
+    attributes: Vec<Attribute>,
     expected: Option<u64>,
     verified: u64,
     declared: u64,
@@ -56,6 +63,7 @@ impl Tally {
         self.counters.merge(&row.totals.counters);
         self.histogram.merge(&row.totals.histogram);
         self.clock_offsets = joined(self.clock_offsets, row.totals.clock_offsets);
+        merge_attributes(&mut self.attributes, &row.totals.attributes);
     }
 
     /// Adds a row of the metric's jitter.
@@ -107,6 +115,7 @@ impl Tally {
             off_prefix: self.off_prefix,
             max_clock_offset_ms: offset
                 .map(|us| ms(us.unsigned_abs()).copysign(if us < 0 { -1.0 } else { 1.0 })),
+            seen: Seen::of(self.attributes),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     store::{ClockOffsets, RowKey},
 };
 use peerlight_proto::{
+    measurement::Attribute,
     metric::NetworkMetric,
     series::{Clock, Family, Path, SeriesKey},
 };
@@ -242,13 +243,18 @@ fn full() -> Report {
     (refused.totals.counters.scheduled, refused.totals.counters.refused) = (5, 5);
     let mut off_clock = row(1, &tcp, &times(8_000), 3);
     off_clock.totals.clock_offsets = Some(ClockOffsets::of(1_250));
+    let mut astray = row(3, &tcp, &[14_000; 15], 0);
+    astray.totals.attributes =
+        [("front_door", "AMS", 9), ("front_door", "FRA", 6), ("resolver", "distant front door", 6)]
+            .map(|(kind, value, count)| Attribute { kind: kind.into(), value: value.into(), count })
+            .to_vec();
     let rows = [
         off_clock,
         row(1, &jitter, &[340; 199], 0),
         row(1, &series(Metric::AgentNoise, "edge"), &[180; 203], 0),
         row(2, &tcp, &times(21_000), 0),
         attributed(row(2, &tcp, &[9_000; 12], 0), Attribution::OffPrefix),
-        row(3, &tcp, &[14_000; 15], 0),
+        astray,
         refused,
     ];
     let registrations = [
@@ -291,7 +297,8 @@ fn csv_and_the_wide_table_hold_every_figure_of_a_row() {
     let report = full();
     let row =
         report.rows.iter().find(|row| row.agent_noise_ms.is_some() && row.latency_interval_ms.p95.is_some());
-    let figures = leaves(&serde_json::to_value(row.unwrap()).unwrap());
+    // What was seen is one column: the front doors. This row has seen nothing.
+    let figures = leaves(&serde_json::to_value(row.unwrap()).unwrap()) + 1;
     let csv = render::csv::render(&report).unwrap();
     assert_eq!(csv.lines().next().unwrap().split(',').count(), figures, "{csv}");
     let wide = render::table::render_wide(&report);

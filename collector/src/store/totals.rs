@@ -61,7 +61,7 @@ pub(crate) fn joined(one: Option<ClockOffsets>, other: Option<ClockOffsets>) -> 
 
 /// Adds counts by kind and value, in the order of both. Nothing is cut here: a cut would make the answer depend on the
 /// order of merging.
-fn merge_attributes(into: &mut Vec<Attribute>, more: &[Attribute]) {
+pub(crate) fn merge_attributes(into: &mut Vec<Attribute>, more: &[Attribute]) {
     for attribute in more {
         let place = into
             .binary_search_by(|there| (&there.kind, &there.value).cmp(&(&attribute.kind, &attribute.value)));

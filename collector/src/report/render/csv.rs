@@ -51,7 +51,7 @@ const COUNTS: [&str; 17] = [
 ];
 const LOSS: [&str; 3] = ["loss", "loss_low", "loss_high"];
 const LATENCY: [&str; 9] = ["min", "p5", "p50", "p90", "p95", "p99", "p99_9", "max", "mean"];
-const BESIDE: [&str; 17] = [
+const BESIDE: [&str; 18] = [
     "p50_low_ms",
     "p50_high_ms",
     "p95_low_ms",
@@ -69,6 +69,7 @@ const BESIDE: [&str; 17] = [
     "declared_uncounted",
     "off_prefix",
     "max_clock_offset_ms",
+    "front_doors",
 ];
 
 fn header(by: &[Dimension], slotted: bool) -> Vec<String> {
@@ -142,6 +143,7 @@ fn record(row: &ReportRow, by: &[Dimension], slotted: bool) -> Vec<String> {
     ];
     record.extend(counts.map(|count| count.to_string()));
     record.push(cell(row.max_clock_offset_ms));
+    record.push(defused(&row.seen.front_doors()));
     record
 }
 

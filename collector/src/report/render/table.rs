@@ -8,10 +8,12 @@ use crate::{
     rfc3339,
 };
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 /// What stands where a value is null.
 const NONE: &str = "-";
+/// How many notes tell who served.
+const MAX_SEEN: usize = 12;
 
 /// The report as a table of at most `width` columns, with a line above that says what it is about and notes below.
 pub fn render(report: &Report, width: Option<u16>) -> String {
@@ -146,6 +148,7 @@ fn notes(report: &Report) -> String {
             figure::ms(latest)
         );
     }
+    notes.push_str(&seen(report));
     let null = |latency: &Latency| latency.p50.is_none() || latency.p95.is_none() || latency.p99.is_none();
     if report.rows.iter().any(|row| null(&row.latency_ms)) {
         let _ = write!(notes, "\n`{NONE}`: too few answered probes (p50 needs 10, p95 20, p99 100).");
@@ -161,6 +164,23 @@ fn notes(report: &Report) -> String {
         );
     }
     let _ = writeln!(notes, "\nIn brackets: {}.", report.intervals);
+    notes
+}
+
+/// Who served the probes, where that changed or is flagged: once for a group, whose metrics are of the same probes.
+fn seen(report: &Report) -> String {
+    let mut said = BTreeSet::new();
+    for row in &report.rows {
+        let mixed =
+            row.seen.is_mixed().then(|| format!("several front doors served: {}", row.seen.front_doors()));
+        let about = row.group.label(&report.question.by);
+        said.extend(row.seen.flags().into_iter().chain(mixed).map(|what| format!("\n{about}: {what}")));
+    }
+    let more = said.len().saturating_sub(MAX_SEEN);
+    let mut notes: String = said.into_iter().take(MAX_SEEN).collect();
+    if more > 0 {
+        let _ = write!(notes, "\nand {more} more of this kind: `seen` in --format json");
+    }
     notes
 }
 

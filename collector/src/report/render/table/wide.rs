@@ -101,6 +101,9 @@ pub(super) fn columns(report: &Report) -> Vec<Column> {
     columns.push(number("clock offset", |row| {
         row.max_clock_offset_ms.map_or_else(|| NONE.to_owned(), |offset| format!("{offset:+.1}"))
     }));
+    columns.push(text("front doors", |row| {
+        Some(row.seen.front_doors()).filter(|doors| !doors.is_empty()).unwrap_or_else(|| NONE.to_owned())
+    }));
     columns
 }
 
