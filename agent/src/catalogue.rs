@@ -97,16 +97,7 @@ pub const ENTRIES: &[Entry] = &[
         probes: &["icmp", "tcp:443"],
         issuers: &[],
         leads_to: &[],
-        reason: "the nearest media relay; Microsoft's own connectivity test traces it",
-    },
-    Entry {
-        name: "teams-media",
-        service: "Microsoft Teams",
-        address: "13.107.64.2",
-        probes: &["icmp"],
-        issuers: &[],
-        leads_to: &[],
-        reason: "an anycast address of the media network that answers ICMP: delay, jitter and loss as calls have them",
+        reason: "the nearest media relay: delay, jitter and loss as calls have them; Microsoft's own connectivity test traces it",
     },
     Entry {
         name: "graph",

@@ -293,7 +293,7 @@ mod tests {
             (target("10.1.2.3", "tcp:22"), Some(20)),
         ]);
         let in_the_file =
-            [ScheduledTarget { target: target("13.107.64.2", "icmp"), interval: Duration::from_millis(20) }];
+            [ScheduledTarget { target: target("13.107.6.152", "icmp"), interval: Duration::from_millis(20) }];
         let selection = select(&in_the_file, Some(&assigned), &[], &ceilings, 1, DIRECT);
         let seen: Vec<_> = selection
             .targets
@@ -301,7 +301,7 @@ mod tests {
             .map(|t| (t.target.address.as_str(), t.target.probe.to_string(), t.interval.as_millis()))
             .collect();
         let expected = [
-            ("13.107.64.2", "icmp", 1_000),
+            ("13.107.6.152", "icmp", 1_000),
             ("13.107.6.152", "https", 30_000),
             ("outlook.office365.com", "https", 30_000),
             ("10.1.2.3", "icmp", 20),
