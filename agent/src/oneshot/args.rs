@@ -2,7 +2,7 @@
 
 use super::{render::live, targets::Subject, threshold::Limit};
 use crate::{
-    probe::{IcmpEngine, ProbeSettings, Trust},
+    probe::{CAN_STEER, Dscp, IcmpEngine, Interface, ProbeSettings, Trust},
     proxy::{Bypass, Login, Proxies, Proxy, ProxyChoice, ProxySettings},
 };
 use anyhow::{Context as _, bail, ensure};
@@ -37,6 +37,7 @@ Examples:
   peerlight-agent probe outlook.office365.com
   peerlight-agent probe https://graph.microsoft.com --count 100 --interval 200ms
   peerlight-agent probe teams.microsoft.com --watch
+  peerlight-agent probe teams.microsoft.com --interface wwan0 --dscp AF41
   peerlight-agent probe teams.microsoft.com --fail-over p95=80ms,loss=1%
   peerlight-agent probe icmp://192.0.2.1 --format ndjson | jq .readings
 
@@ -59,6 +60,12 @@ pub struct ProbeArgs {
     /// The address to send from; once for each family
     #[arg(long, value_name = "ADDR")]
     pub source: Vec<IpAddr>,
+    /// The network interface to send by (Linux)
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<Interface>,
+    /// Mark probes as the traffic is marked that you care for: EF, AF41, CS5 or a number below 64 (Linux)
+    #[arg(long, value_name = "MARK")]
+    pub dscp: Option<Dscp>,
     /// How long to wait for an answer
     #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
@@ -184,6 +191,18 @@ impl ProbeArgs {
             !self.watch || io::stdout().is_terminal(),
             "--watch needs a terminal; for a file or another program there is --format ndjson"
         );
+        ensure!(
+            CAN_STEER || (self.interface.is_none() && self.dscp.is_none()),
+            "--interface and --dscp work on Linux alone; --source works everywhere"
+        );
+        ensure!(
+            self.dscp.is_none() || self.engine == Engine::Native,
+            "the portable ICMP engine cannot mark packets; leave out --engine or --dscp"
+        );
+        ensure!(
+            !self.path || self.interface.is_none(),
+            "--path traces by no interface; leave one of them out, or name the interface's address by --source"
+        );
         ensure!(!self.path || self.format == Output::Table, "--path shows tables; leave out --format");
         let proxies = self
             .proxy
@@ -198,6 +217,8 @@ impl ProbeArgs {
                 Engine::Native => IcmpEngine::Native,
                 Engine::Portable => IcmpEngine::Portable,
             },
+            interface: self.interface,
+            dscp: self.dscp,
             dns_servers: self.dns_server,
             trust: self.cacert.map_or(Trust::Platform, Trust::File),
             // Whoever types a target means it: ceilings bind what is assigned.
@@ -304,6 +325,17 @@ mod tests {
         assert!(plan("h --source 10.0.0.1 --source 10.0.0.2").is_err());
         let sources = plan("h --source 10.0.0.1 --source fd00::1").unwrap().settings;
         assert!(sources.source_v4.is_some() && sources.source_v6.is_some());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn probes_leave_by_an_interface_and_marked_where_the_engine_can() {
+        let settings = plan("h --interface eth1 --dscp ef").unwrap().settings;
+        assert_eq!(settings.interface.unwrap().as_str(), "eth1");
+        assert_eq!(settings.dscp, Some("EF".parse().unwrap()));
+        assert!(plan("h --dscp ef --engine portable").is_err());
+        assert!(plan("h --interface eth1 --path").is_err());
+        assert!(plan("h --dscp 64").is_err() && plan("h --interface a/b").is_err());
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub(super) fn advice(tally: &Tally) -> Option<&'static str> {
         "nothing was sent, for no name could be resolved; check its spelling, and that this machine's DNS servers answer \
          (--dns-server ADDR asks another)"
     } else if any(|row| row.counters.send_failed) {
-        "nothing could be sent; check this machine's addresses and routes, and --source if it was given"
+        "nothing could be sent; check this machine's addresses and routes, and --source or --interface if it was given"
     } else {
         "nothing was measured; check --family: no target has an address of a family that this machine has"
     })
