@@ -41,12 +41,12 @@ const SCENARIO: &str = r#"
     name = "echo"
     service = "Test"
     host = "echo.lab.example"
-    probes = ["icmp", "tcp", "udp", "https"]
+    probes = ["icmp", "tcp", "udp", "dns", "https"]
     interval = "1s"
 "#;
 
 #[test]
-fn icmp_tcp_and_udp_are_measured_as_they_were_in_both_families() {
+fn icmp_tcp_udp_and_dns_are_measured_as_they_were_in_both_families() {
     let Ok(ground) = prepare(Choice::Namespaces) else {
         // A test is not the only thread of its process, so that it cannot enter a user namespace.
         writeln!(std::io::stderr(), "SKIPPED: needs root and /dev/net/tun").unwrap();
@@ -135,7 +135,7 @@ async fn whole_truth(truth: &Mutex<Truth>) -> Vec<TruthRow> {
     let look = async || {
         let truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = truth.rows(&(Duration::ZERO..Duration::MAX), TIMEOUT, DEADLINE);
-        let whole = rows.len() == 3 && rows.iter().all(|row| row.n == 2 * ROUNDS as u64);
+        let whole = rows.len() == 4 && rows.iter().all(|row| row.n == 2 * ROUNDS as u64);
         if whole { Look::Holds(rows) } else { Look::NotYet(format!("{rows:?}")) }
     };
     eventually("the truth about every probe", Duration::from_secs(5), look).await.unwrap()

@@ -151,6 +151,7 @@ impl Sockets {
             .iter()
             .map(|sockets| Endpoint {
                 name: sockets.target.name.clone(),
+                host: sockets.target.host.clone(),
                 addresses: sockets.addresses.clone(),
                 tcp_port: sockets.port(EchoProbe::Tcp),
                 udp_port: sockets.port(EchoProbe::Udp),

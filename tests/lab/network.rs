@@ -8,6 +8,7 @@ pub mod packet;
 pub mod path;
 pub mod plan;
 pub mod priority;
+pub mod query;
 pub mod refusal;
 pub mod relay;
 pub mod tap;

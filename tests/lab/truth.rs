@@ -6,6 +6,7 @@
 use crate::network::{
     disguise::other,
     packet::{Packet, Signal},
+    query::hash_of,
 };
 use peerlight_proto::{measurement::Ending, metric::Metric, series::Family};
 use std::{
@@ -46,6 +47,8 @@ pub struct Place {
 pub struct Endpoint {
     /// What the report calls it.
     pub name: String,
+    /// The name that its addresses are looked up by.
+    pub host: String,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
     /// Where connects are probes of their own; other ports are parts of HTTPS probes or no probes at all.
@@ -148,6 +151,7 @@ pub struct Truth {
     places: Vec<Place>,
     endpoints: Vec<Endpoint>,
     by_address: HashMap<IpAddr, usize>,
+    by_host: HashMap<u64, usize>,
     turns: HashMap<(Cell, Family), (Stamp, Duration)>,
     open: HashMap<Request, Flight>,
     closed: VecDeque<Flight>,
@@ -163,10 +167,16 @@ impl Truth {
             .enumerate()
             .flat_map(|(number, endpoint)| endpoint.addresses.iter().map(move |&address| (address, number)))
             .collect();
+        let by_host = endpoints
+            .iter()
+            .enumerate()
+            .map(|(number, endpoint)| (hash_of(&endpoint.host), number))
+            .collect();
         Self {
             places,
             endpoints,
             by_address,
+            by_host,
             turns: HashMap::new(),
             open: HashMap::new(),
             closed: VecDeque::new(),
@@ -221,9 +231,17 @@ impl Truth {
     }
 
     fn sent(&mut self, site: usize, at: Stamp, packet: &Packet<'_>, signal: Signal) {
-        let Some(&target) = self.by_address.get(&packet.destination) else { return };
+        // A query goes to a DNS server, but is about a target.
+        let target = match signal {
+            Signal::Query { query, .. } => self.by_host.get(&query.host),
+            _ => self.by_address.get(&packet.destination),
+        };
+        let Some(&target) = target else { return };
         let endpoint = &self.endpoints[target];
         let (metric, identity) = match signal {
+            Signal::Query { from, to, query } => {
+                (Metric::DnsQuery, Identity::Datagram { from, to, payload: query.question })
+            }
             Signal::EchoRequest { id, sequence } => (Metric::IcmpRtt, Identity::Echo { id, sequence }),
             Signal::Datagram { from, to, payload } if to == endpoint.udp_port => {
                 (Metric::UdpRtt, Identity::Datagram { from, to, payload })
@@ -256,6 +274,9 @@ impl Truth {
             Signal::Datagram { from, to, payload } => {
                 (Identity::Datagram { from: to, to: from, payload }, false)
             }
+            Signal::Query { from, to, query } => {
+                (Identity::Datagram { from: to, to: from, payload: query.question }, false)
+            }
             Signal::SynAck { from, to, answers } => {
                 (Identity::Connect { from: to, to: from, sequence: answers }, false)
             }
@@ -272,6 +293,9 @@ impl Truth {
         let identity = match request.signal() {
             Some(Signal::EchoRequest { id, sequence }) => Identity::Echo { id, sequence },
             Some(Signal::Datagram { from, to, payload }) => Identity::Datagram { from, to, payload },
+            Some(Signal::Query { from, to, query }) => {
+                Identity::Datagram { from, to, payload: query.question }
+            }
             Some(Signal::Syn { from, to, sequence }) => Identity::Connect { from, to, sequence },
             Some(Signal::EchoReply { .. } | Signal::SynAck { .. } | Signal::Reset { .. }) | None => return,
         };
@@ -279,10 +303,9 @@ impl Truth {
     }
 
     fn ended(&mut self, at: Stamp, request: Request, refused: bool) {
-        if !self.by_address.contains_key(&request.target) {
+        let Some(flight) = self.open.get_mut(&request) else {
             return self.disguised(request);
-        }
-        let Some(flight) = self.open.get_mut(&request) else { return };
+        };
         let repeats = !refused && !matches!(request.identity, Identity::Connect { .. });
         match flight.end {
             None => flight.end = Some(End { after: at.saturating_sub(flight.sent), refused }),

@@ -1,5 +1,6 @@
 //! Packets: reads from the headers of IP packets what the relay and the truth need, and nothing more.
 
+use super::query::{self, Query};
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -46,6 +47,15 @@ pub enum Signal {
         to: u16,
         /// A hash of what it carries.
         payload: u64,
+    },
+    /// A DNS query of letters of both cases, or its answer.
+    Query {
+        /// The sender's port.
+        from: u16,
+        /// The receiver's port.
+        to: u16,
+        /// What is asked.
+        query: Query,
     },
     /// A TCP SYN.
     Syn {
@@ -134,13 +144,15 @@ impl<'a> Packet<'a> {
             ICMP | ICMPV6 => self.echo(),
             UDP => {
                 let (&[f0, f1, t0, t1, ..], payload) = self.payload.split_first_chunk::<8>()?;
+                let (from, to) = (u16::from_be_bytes([f0, f1]), u16::from_be_bytes([t0, t1]));
+                if [from, to].contains(&query::PORT)
+                    && let Some(query) = Query::read(payload)
+                {
+                    return Some(Signal::Query { from, to, query });
+                }
                 let mut hasher = DefaultHasher::new();
                 payload.hash(&mut hasher);
-                Some(Signal::Datagram {
-                    from: u16::from_be_bytes([f0, f1]),
-                    to: u16::from_be_bytes([t0, t1]),
-                    payload: hasher.finish(),
-                })
+                Some(Signal::Datagram { from, to, payload: hasher.finish() })
             }
             TCP => self.handshake(),
             _ => None,

@@ -17,7 +17,7 @@ const MAX_QUOTE: usize = 512;
 pub fn refuse(packet: &[u8]) -> Option<Vec<u8>> {
     let read = Packet::read(packet)?;
     match read.signal()? {
-        Signal::EchoRequest { .. } | Signal::Datagram { .. } | Signal::Syn { .. } => {}
+        Signal::EchoRequest { .. } | Signal::Datagram { .. } | Signal::Query { .. } | Signal::Syn { .. } => {}
         Signal::EchoReply { .. } | Signal::SynAck { .. } | Signal::Reset { .. } => return None,
     }
     let quote = &packet[..packet.len().min(MAX_QUOTE)];

@@ -58,6 +58,7 @@ fn emulated(conditions: &[Conditions]) -> Option<(Network, Arc<Mutex<Truth>>, Ta
         .map(|site| TruthPlace { provider: site.provider.clone(), location: site.location.clone() });
     let endpoint = Endpoint {
         name: "echo".into(),
+        host: "echo.lab.example".into(),
         addresses: network.plan.targets[0].clone(),
         tcp_port: 80,
         udp_port: ECHO_PORT,

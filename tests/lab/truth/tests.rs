@@ -12,7 +12,13 @@ const DEADLINE: Duration = Duration::from_secs(2);
 fn truth() -> Truth {
     Truth::new(
         vec![Place { provider: "Example Telecom".into(), location: "GB-LND".into() }],
-        vec![Endpoint { name: "echo".into(), addresses: vec![TARGET.into()], tcp_port: 80, udp_port: 3478 }],
+        vec![Endpoint {
+            name: "echo".into(),
+            host: "echo.lab.example".into(),
+            addresses: vec![TARGET.into()],
+            tcp_port: 80,
+            udp_port: 3478,
+        }],
     )
 }
 
