@@ -58,7 +58,7 @@ const STEP: Duration = Duration::from_millis(100);
 const CLOSED: &str = "closed";
 
 /// The metrics that truth and report are compared in.
-const MEASURED_METRICS: [Metric; 3] = [Metric::IcmpRtt, Metric::TcpConnect, Metric::UdpRtt];
+const MEASURED_METRICS: [Metric; 4] = [Metric::IcmpRtt, Metric::TcpConnect, Metric::UdpRtt, Metric::DnsQuery];
 
 /// How far the agents' judgement may lie from the truth's where a time is next to the time-out or the deadline.
 struct Margins {
@@ -156,7 +156,7 @@ fn run(ground: &Ground, probes: &[EchoProbe], margins: &Margins) -> Counters {
     let settings = AgentSettings {
         collector: "https://collector.lab.example:8443".to_owned(),
         interval: IntervalLength::from_secs(1).unwrap(),
-        dns: None,
+        dns: sockets.dns_addresses.first().copied().filter(|_| private),
         ca_file: None,
         allow: network.plan.all.clone(),
         targets: targets(&network, &sockets, &closed),
@@ -185,6 +185,7 @@ fn run(ground: &Ground, probes: &[EchoProbe], margins: &Margins) -> Counters {
     assert_eq!(truth.missed_so_far(), 0, "the truth is whole");
     let mut total = Counters::default();
     for (site, counted) in sites.iter().zip(&counted) {
+        assert_eq!(counted.contains_key(&(false, Metric::DnsQuery)), private, "{counted:?}");
         for (&(is_closed, metric), counters) in counted {
             let expected = if is_closed {
                 Expected::all(counters, Ending::Refused)
@@ -277,7 +278,7 @@ async fn hand_over(state: StateDir, token: &str) {
     assert_eq!((counts.rejected, counts.refused_measurements, counts.too_large), (0, 0, 0));
 }
 
-/// What the agents measure, by address: looking names up is no part of this, and would cross the paths.
+/// What the agents measure, by address: looking names up for other probes is no part of this, and would cross the paths.
 fn targets(network: &Network, sockets: &Sockets, closed: &ClosedPorts) -> Vec<(EchoTarget, Vec<String>)> {
     let (target, probes) = sockets.probes().swap_remove(0);
     let named = |name: &str, address: IpAddr| EchoTarget {
@@ -286,10 +287,12 @@ fn targets(network: &Network, sockets: &Sockets, closed: &ClosedPorts) -> Vec<(E
         ..target.clone()
     };
     let addresses = &network.plan.targets[0];
+    // The truth knows no queries that pass no path.
+    let asked = network.plan.private.then(|| (target.clone(), vec!["dns".to_owned()]));
     let open = addresses.iter().map(|&address| (named(&address.to_string(), address), probes.clone()));
     // Behind a path a closed port would not be all that refuses.
     let closed = (!network.plan.private).then(|| (named(CLOSED, addresses[0]), closed.probes.clone()));
-    open.chain(closed).collect()
+    open.chain(closed).chain(asked).collect()
 }
 
 /// Ports that nobody listens on, and that nobody else can take meanwhile.

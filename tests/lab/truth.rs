@@ -232,9 +232,10 @@ impl Truth {
 
     fn sent(&mut self, site: usize, at: Stamp, packet: &Packet<'_>, signal: Signal) {
         // A query goes to a DNS server, but is about a target.
-        let target = match signal {
-            Signal::Query { query, .. } => self.by_host.get(&query.host),
-            _ => self.by_address.get(&packet.destination),
+        let target = if let Signal::Query { query, .. } = signal {
+            self.by_host.get(&query.host)
+        } else {
+            self.by_address.get(&packet.destination)
         };
         let Some(&target) = target else { return };
         let endpoint = &self.endpoints[target];
