@@ -212,7 +212,7 @@ fn sample(metric: Metric, family: Family, address: Option<IpAddr>, exchange: &Ex
 /// The clock that a probe would have been timed by.
 fn expected_clock(metric: Metric, engine: IcmpEngine) -> Clock {
     if metric == Metric::TcpConnect {
-        tcp::CLOCK
+        tcp::clock()
     } else if metric == Metric::IcmpRtt {
         icmp::clock(engine)
     } else {

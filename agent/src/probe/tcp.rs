@@ -2,13 +2,17 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 mod portable;
+#[cfg(windows)]
+mod windows;
 
 #[cfg(target_os = "linux")]
 use linux as platform;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 use portable as platform;
+#[cfg(windows)]
+use windows as platform;
 
 use super::{
     departure::Departure,
@@ -28,7 +32,9 @@ use std::{
 use tokio::{net::TcpStream, time::timeout_at};
 
 /// The clock that times connects.
-pub(crate) const CLOCK: Clock = if cfg!(target_os = "linux") { Clock::TcpInfo } else { Clock::User };
+pub(crate) fn clock() -> Clock {
+    platform::clock()
+}
 
 /// A connection and how it came about.
 pub(crate) struct Connected {
@@ -90,15 +96,15 @@ pub(crate) async fn probe(settings: &ProbeSettings, to: SocketAddr) -> Exchange 
     let deadline = tokio::time::Instant::now() + settings.deadline;
     let departure = settings.departure(Family::of(to.ip()));
     match timeout_at(deadline, connect(&departure, to)).await {
-        Err(_elapsed) => Exchange::lost(CLOCK),
-        Ok(Err(error)) => Exchange::failed(CLOCK, error.ending(), error),
+        Err(_elapsed) => Exchange::lost(clock()),
+        Ok(Err(error)) => Exchange::failed(clock(), error.ending(), error),
         Ok(Ok(connected)) => judge(&connected, settings.timeout),
     }
 }
 
 fn judge(connected: &Connected, timeout: Duration) -> Exchange {
     if connected.facts.is_some_and(|facts| facts.retransmitted) {
-        return Exchange::failed(CLOCK, Ending::Retransmitted, "the SYN was sent again");
+        return Exchange::failed(clock(), Ending::Retransmitted, "the SYN was sent again");
     }
     let stamped = connected.round_trip_nanos().map(|nanos| (Clock::TcpInfo, nanos));
     Exchange::timed(stamped, connected.done - connected.began, timeout)

@@ -193,10 +193,10 @@ impl Progress {
 }
 
 /// The clock that a phase is timed by, or would have been.
-const fn clock_of(phase: Phase) -> Clock {
+fn clock_of(phase: Phase) -> Clock {
     match phase {
         Phase::Dns | Phase::Transfer | Phase::Local => Clock::User,
-        Phase::Tcp => tcp::CLOCK,
+        Phase::Tcp => tcp::clock(),
         Phase::Proxy | Phase::Tls | Phase::Ttfb => stamped::CLOCK,
     }
 }

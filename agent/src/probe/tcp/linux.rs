@@ -2,9 +2,15 @@
 
 use super::Facts;
 use nix::sys::socket::{SetSockOpt as _, sockopt};
+use peerlight_proto::series::Clock;
 use socket2::Socket;
 use std::{io, mem, os::fd::AsRawFd as _, time::Duration};
 use tokio::net::TcpStream;
+
+/// The kernel's estimate times connects.
+pub(super) const fn clock() -> Clock {
+    Clock::TcpInfo
+}
 
 /// What the kernel knows about a fresh connection.
 pub(super) fn facts(stream: &TcpStream) -> Option<Facts> {
