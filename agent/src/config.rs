@@ -77,7 +77,7 @@ impl Default for Probing {
             settings: ProbeSettings::default(),
             families: Family::ALL.to_vec(),
             interval: IntervalLength::MINUTE,
-            capture_paths: true,
+            capture_paths: crate::trace::WORKS_HERE,
         }
     }
 }

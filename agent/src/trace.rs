@@ -37,6 +37,9 @@ pub(crate) use route::Route;
 #[cfg(test)]
 pub(crate) use route::{HopAddress, HopLatency, RouteHop};
 
+/// Whether paths can be found on this system.
+pub(crate) const WORKS_HERE: bool = cfg!(target_os = "linux");
+
 /// Why there is no path to show.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux's engine uses it"))]
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use crate::{
     proxy::Proxies,
     spool::SpoolSettings,
     targets::{Ceilings, MAX_TARGETS, ScheduledTarget, default_interval},
+    trace,
 };
 use ipnet::IpNet;
 use peerlight_proto::{
@@ -203,7 +204,7 @@ fn probing(file: &raw::File, limits: &Ceilings, problems: &mut Problems) -> Prob
         },
         families,
         interval: problems.check("probing.interval", length).unwrap_or(IntervalLength::MINUTE),
-        capture_paths: raw.capture_paths.unwrap_or(true),
+        capture_paths: raw.capture_paths.unwrap_or(true) && trace::WORKS_HERE,
     }
 }
 

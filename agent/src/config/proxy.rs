@@ -141,6 +141,8 @@ mod tests {
         Config::parse(&format!("[proxy]\n{keys}")).unwrap_err().to_string()
     }
 
+    // Windows serves `use = "system"`.
+    #[cfg(not(windows))]
     #[test]
     fn what_no_proxy_can_be_is_said_and_what_to_write_instead() {
         let said = [

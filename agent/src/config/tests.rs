@@ -91,6 +91,7 @@ fn problems(text: &str) -> String {
     Config::parse(text).unwrap_err().to_string()
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn the_documented_sample_works_as_it_stands() {
     let config = Config::parse(SAMPLE).unwrap();
@@ -102,12 +103,14 @@ fn the_documented_sample_works_as_it_stands() {
     insta::assert_snapshot!(describe(&config));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn an_empty_file_is_the_default_configuration() {
     assert_eq!(Config::parse("").unwrap(), Config::default());
     insta::assert_snapshot!(describe(&Config::default()));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn the_json_of_check_config_says_what_is_measured_and_why() {
     let text = |config: &Config| serde_json::to_string_pretty(&Description::of(config)).unwrap();

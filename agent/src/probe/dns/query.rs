@@ -26,11 +26,7 @@ use peerlight_proto::{
     measurement::Ending,
     series::{Clock, Family},
 };
-use std::{
-    io::{self, ErrorKind},
-    net::SocketAddr,
-    time::Instant,
-};
+use std::{io, net::SocketAddr, time::Instant};
 use tokio::{net::UdpSocket, time::timeout_at};
 
 /// A packet that came in.
@@ -116,11 +112,7 @@ async fn launch(
 }
 
 fn refused(error: &io::Error, server: SocketAddr) -> Exchange {
-    let said = match (error.kind(), server) {
-        (ErrorKind::ConnectionRefused, SocketAddr::V4(_)) => unreachable::describe(3, false),
-        (ErrorKind::ConnectionRefused, SocketAddr::V6(_)) => unreachable::describe(4, true),
-        _ => error.to_string(),
-    };
+    let said = unreachable::explain(error, Family::of(server.ip()));
     Exchange::failed(CLOCK, Ending::Refused, format!("DNS server {server}: {said}"))
 }
 

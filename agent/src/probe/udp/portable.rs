@@ -17,11 +17,7 @@ use peerlight_proto::{
     metric::Metric,
     series::{Clock, Family},
 };
-use std::{
-    io::{self, ErrorKind},
-    net::SocketAddr,
-    time::Instant,
-};
+use std::{io, net::SocketAddr, time::Instant};
 use tokio::{
     net::UdpSocket,
     time::{sleep, timeout_at},
@@ -60,11 +56,7 @@ pub(crate) async fn probe(
             Exchange::timed(None, at - began, settings.timeout)
         }
         Ok(Err(error)) => {
-            let error = match (error.kind(), family) {
-                (ErrorKind::ConnectionRefused, Family::V4) => unreachable::describe(3, false),
-                (ErrorKind::ConnectionRefused, Family::V6) => unreachable::describe(4, true),
-                _ => error.to_string(),
-            };
+            let error = unreachable::explain(&error, family);
             Exchange::failed(Clock::User, Ending::Refused, error)
         }
     }
@@ -129,6 +121,8 @@ mod tests {
         assert!(reported.recv().await.unwrap().duplicate);
     }
 
+    // Wine does not tell.
+    #[cfg(not(windows))]
     #[tokio::test]
     async fn a_closed_port_refuses() {
         let to = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
