@@ -135,8 +135,9 @@ fn the_report_shows_every_sites_true_delay() {
     let document = document(&output);
     let truth = assert_true(&document);
     assert_as_described(&truth, &Scenario::six_sites().unwrap());
-    // Icmp and tcp of three targets and udp of one, at each of six sites; each with enough probes for percentiles.
-    assert_eq!(truth.len(), 6 * 7, "{:?}", truth.keys());
+    // Icmp and tcp of three targets, udp of one and queries for another, at each of six sites; each with enough probes for
+    // percentiles.
+    assert_eq!(truth.len(), 6 * 8, "{:?}", truth.keys());
     assert!(truth.values().all(|row| count(row, "n") >= 20), "{truth:?}");
 }
 
