@@ -22,6 +22,8 @@ const TIMES: u32 = 2;
 const MORE: Duration = Duration::from_millis(20);
 /// How many front doors of a name are remembered, those that answered last; bounds memory.
 const MAX_DOORS: usize = 16;
+/// How many names are remembered, each family's counted; bounds memory where assignments change day by day.
+const MAX_NAMES: usize = 2_048;
 
 /// What is known of the front doors of names.
 #[derive(Debug, Default)]
@@ -45,7 +47,15 @@ impl FrontDoors {
         distance: Duration,
         now: Instant,
     ) -> Option<IpAddr> {
-        let doors = self.0.entry((name.clone(), family)).or_default();
+        let key = (name.clone(), family);
+        if self.0.len() >= MAX_NAMES && !self.0.contains_key(&key) {
+            let is_known = |door: &Door| now.saturating_duration_since(door.last) < REMEMBERED;
+            self.0.retain(|_, doors| doors.values().any(is_known));
+            if self.0.len() >= MAX_NAMES {
+                return None;
+            }
+        }
+        let doors = self.0.entry(key).or_default();
         doors.retain(|_, door| now.saturating_duration_since(door.last) < REMEMBERED);
         let door = doors.entry(address).or_insert(Door { fastest: distance, answers: 0, last: now });
         *door =
@@ -128,6 +138,19 @@ mod tests {
             assert_eq!(doors.see(&name, Family::V6, door(2), distance, now), None);
             assert_eq!(doors.see(&other, Family::V4, door(2), distance, now), None);
         }
+    }
+
+    #[test]
+    fn names_that_nobody_probes_any_more_make_room_after_a_day() {
+        let (mut doors, now) = (FrontDoors::default(), start());
+        let mut see = |number: usize, now| {
+            let name = format!("host-{number}.example").parse().unwrap();
+            doors.see(&name, Family::V4, door(1), Duration::from_millis(5), now);
+            doors.0.len()
+        };
+        let most = (0..2 * MAX_NAMES).map(|number| see(number, now)).max();
+        assert_eq!(most, Some(MAX_NAMES));
+        assert_eq!(see(2 * MAX_NAMES, now + 25 * HOUR), 1);
     }
 
     proptest! {
