@@ -116,7 +116,7 @@ async fn shown(
     let measured: BTreeSet<Metric> = ground
         .presence
         .iter()
-        .map(|seen| seen.series.key.metric)
+        .map(|seen| seen.shape.metric)
         .filter(|metric| !matches!(metric, Metric::Jitter(_)))
         .collect();
     // A page shows one metric, so that its figures and axes can be compared.

@@ -19,7 +19,7 @@ mod seen;
 mod tally;
 
 pub use coverage::ON_ITS_WAY;
-pub use group::Group;
+pub use group::{Group, Groups};
 pub use interval::{Bounds, LatencyBounds};
 pub use latency::{Jitter, Latency};
 pub use loss::Loss;
@@ -28,28 +28,26 @@ pub use question::{DEFAULT_LAST, Dimension, MAX_SLOTS, MAX_SPAN, Question, Quest
 pub use seen::{Seen, Sighting};
 
 use crate::{
-    registry::{AgentEntry, Registration, RegistrationId},
+    registry::{AgentEntry, RegistrationId},
     rfc3339,
-    store::{Presence, Row},
+    store::{Presence, Row, Shape},
 };
-use group::{GroupKey, Names};
-use peerlight_proto::{histogram::Histogram, metric::Metric, series::Series, time::Timestamp};
+use group::{GroupKey, Share};
+use peerlight_proto::{histogram::Histogram, metric::Metric, time::Timestamp};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::HashMap, time::Duration};
 use tally::Tally;
 
 /// How intervals are to be read.
 const INTERVALS: &str =
     "95 %, within this sample: consecutive probes are correlated, so the truth may lie further off";
 
-/// What an answer rests on.
+/// What an answer rests on, beside the [`Groups`] that it is made for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Evidence<'a> {
-    /// What the store found for [`Question::query`].
+    /// What the store found for [`Question::query`], by these groups.
     pub rows: &'a [Row],
-    /// Every registration of the organisation, those that have ended included.
-    pub registrations: &'a [Registration],
-    /// Its agents.
+    /// The organisation's agents.
     pub agents: &'a [AgentEntry],
     /// When they measured what.
     pub presence: &'a [Presence],
@@ -192,36 +190,30 @@ pub struct Clocks {
     pub user: u64,
 }
 
-/// Answers the question from what was found.
-pub fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> Report {
-    let registrations: BTreeMap<RegistrationId, &Registration> =
-        evidence.registrations.iter().map(|entry| (entry.id, entry)).collect();
-    let names = Names::new(&question.by, &registrations, evidence.presence, evidence.rows);
-    let mut tallies: BTreeMap<(GroupKey, Metric, Option<Timestamp>), Tally> = BTreeMap::new();
-    let mut noise: BTreeMap<(GroupKey, Option<Timestamp>), Histogram> = BTreeMap::new();
+/// Tallies by group, metric and slot.
+type Tallies = HashMap<(GroupKey, Metric, Option<Timestamp>), Tally>;
+
+/// Answers the groups' question from what was found.
+pub fn answer(groups: &Groups, evidence: &Evidence<'_>, now: Timestamp) -> Report {
+    let question = groups.question();
+    let mut tallies = Tallies::new();
+    let mut noise: HashMap<(GroupKey, Option<Timestamp>), Histogram> = HashMap::new();
     for row in evidence.rows {
-        let registration = registrations.get(&row.key.registration).copied();
-        if !registration.is_none_or(|entry| question.wants(entry))
-            || !question.wants_target(&row.series.target)
-        {
-            continue;
-        }
-        let count_declared = registration.is_some_and(|entry| entry.count_declared);
-        let group = names.key(row.key.registration, &row.series, row.key.prefix);
+        let Some(Share { group, metric, clock, counting }) = groups.share(row.group) else { continue };
         let slot = question.step.map(|_| row.slot);
-        if question.wants_metric(row.key.metric) {
-            tallies.entry((group.clone(), row.key.metric, slot)).or_default().add(row, count_declared);
+        if question.wants_metric(metric) {
+            tallies.entry((group, metric, slot)).or_default().add(row, clock, counting);
         }
-        if row.key.metric == Metric::AgentNoise && tally::counts(row.key.attribution, count_declared) {
-            noise.entry((group.clone(), slot)).or_default().merge(&row.totals.histogram);
+        if metric == Metric::AgentNoise && counting.counts() {
+            noise.entry((group, slot)).or_default().merge(&row.totals.histogram);
         }
-        if let Metric::Jitter(_) = row.key.metric
-            && let Some(base) = base_of(row.key.metric).filter(|base| question.wants_metric(*base))
-        {
-            tallies.entry((group, base, slot)).or_default().add_jitter(row, count_declared);
+        if let Some(base) = base_of(metric).filter(|base| question.wants_metric(*base)) {
+            tallies.entry((group, base, slot)).or_default().add_jitter(row, counting);
         }
     }
-    let measured_until = expect(question, evidence, &registrations, &names, &mut tallies, now);
+    let measured_until = expect(groups, evidence, &mut tallies, now);
+    let mut tallies: Vec<_> = tallies.into_iter().collect();
+    groups.sort(&mut tallies, |((group, metric, slot), _tally)| (*group, (*metric, *slot)));
     Report {
         generated_at: now,
         from: question.from,
@@ -232,11 +224,10 @@ pub fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> R
         rows: tallies
             .into_iter()
             .map(|((group, metric, slot), tally)| {
-                let about = names.group(&group);
                 let beside = noise.get(&(group, slot)).filter(|_| metric != Metric::AgentNoise);
                 ReportRow {
                     agent_noise_ms: beside.and_then(AgentNoise::of),
-                    ..tally.into_row(slot, about, metric)
+                    ..tally.into_row(slot, groups.called(group), metric)
                 }
             })
             .collect(),
@@ -245,32 +236,31 @@ pub fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> R
 
 /// Adds the turns that schedules had, and with them the groups that nothing came from; returns the newest measurement.
 fn expect(
-    question: &Question,
+    groups: &Groups,
     evidence: &Evidence<'_>,
-    registrations: &BTreeMap<RegistrationId, &Registration>,
-    names: &Names<'_>,
-    tallies: &mut BTreeMap<(GroupKey, Metric, Option<Timestamp>), Tally>,
+    tallies: &mut Tallies,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let wanted = |registration: RegistrationId, series: &Series| {
-        registrations.get(&registration).is_some_and(|entry| question.wants(entry))
-            && question.wants_metric(series.key.metric)
-            && question.wants_target(&series.target)
+    let question = groups.question();
+    let wanted = |registration: RegistrationId, shape: &Shape| {
+        question.wants_metric(shape.metric)
+            && groups.registration(registration).is_some_and(|entry| question.wants(entry))
+            && question.wants_target(&shape.target)
     };
-    let measured = evidence.presence.iter().filter(|seen| wanted(seen.registration, &seen.series));
+    let measured = evidence.presence.iter().filter(|seen| wanted(seen.registration, &seen.shape));
     let measured_until = measured.map(|seen| seen.last).max();
     if question.by.contains(&Dimension::Prefix) {
         return measured_until;
     }
     // All that an agent measured tells whether it went on without a target, so the filters come afterwards.
-    let schedules = coverage::schedules(evidence.presence, registrations, evidence.agents, now);
-    for schedule in schedules.iter().filter(|schedule| wanted(schedule.registration, &schedule.series)) {
-        let metric = schedule.series.key.metric;
-        let group = names.key(schedule.registration, &schedule.series, None);
+    let ended = |registration| groups.registration(registration).and_then(|entry| entry.valid_to);
+    let schedules = coverage::schedules(evidence.presence, ended, evidence.agents, now);
+    for schedule in schedules.iter().filter(|schedule| wanted(schedule.registration, &schedule.shape)) {
+        let group = groups.key(schedule.registration, &schedule.shape, None);
         for (slot, from, to) in slots(question) {
             let turns = schedule.turns(from, to);
             if turns > 0 {
-                tallies.entry((group.clone(), metric, slot)).or_default().expect(turns);
+                tallies.entry((group, schedule.shape.metric, slot)).or_default().expect(turns);
             }
         }
     }

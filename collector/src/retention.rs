@@ -1,12 +1,13 @@
-//! The background work of the store: rollups are recomputed, and what is too old goes.
+//! The background work of the store: the log is folded, rollups are recomputed, and what is too old goes.
 
 use crate::store::{Retention, Store};
 use peerlight_proto::time::Timestamp;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How often stale rollups are looked for. Answers are right in between, too: they read finer rows.
-const ROLL_UP_EVERY: Duration = Duration::from_secs(15);
+/// How often the store looks whether something is to be folded or rolled up. Answers are right in between, too: they read
+/// the log and what is finer.
+const COMPACT_EVERY: Duration = Duration::from_secs(15);
 /// How often what is too old goes.
 const EXPIRE_EVERY: Duration = Duration::from_hours(1);
 
@@ -17,17 +18,17 @@ pub async fn maintain(
     retention: Retention,
     shutdown: CancellationToken,
 ) {
-    let mut roll_up = tokio::time::interval(ROLL_UP_EVERY);
+    let mut compact = tokio::time::interval(COMPACT_EVERY);
     let mut expire = tokio::time::interval(EXPIRE_EVERY);
-    for turn in [&mut roll_up, &mut expire] {
+    for turn in [&mut compact, &mut expire] {
         turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     }
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            _ = roll_up.tick() => {
-                if let Err(error) = store.roll_up(now()).await {
-                    tracing::error!(%error, "rollups could not be recomputed; reports read finer rows until they are");
+            _ = compact.tick() => {
+                if let Err(error) = store.compact(now()).await {
+                    tracing::error!(%error, "the log or rollups could not be compacted; reports read what is finer until they are");
                 }
             }
             _ = expire.tick() => match store.expire(now(), retention).await {
@@ -44,7 +45,8 @@ mod tests {
     use crate::store::{
         SqliteStore,
         fixture::{
-            DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, everything, measurement, scheduled,
+            DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, each, everything, measurement,
+            scheduled,
         },
     };
 
@@ -66,8 +68,8 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(upkeep, watch) }).await.unwrap();
         let health = store.health().await.unwrap();
-        assert_eq!((health.batches, health.rollups, health.stale_rollups), (0, 2, 0));
-        let rows = store.scan(everything(1, MIDNIGHT, MIDNIGHT.plus(DAY))).await.unwrap();
+        assert_eq!((health.log_batches, health.oldest, health.stale_rollups), (0, None, 0));
+        let rows = each(store.as_ref(), everything(1, MIDNIGHT, MIDNIGHT.plus(DAY))).await.unwrap();
         assert_eq!(scheduled(&rows), 2);
     }
 }

@@ -3,7 +3,6 @@
 //! A [`Row`] is a measurement with an arbitrary span: what an agent measured in a minute, a rollup of 15 minutes or of a
 //! day, and the answer to a [`Query`] are one type with one merge.
 
-mod coding;
 #[cfg(test)]
 mod conformance;
 pub mod crash_point;
@@ -12,12 +11,13 @@ pub(crate) mod fixture;
 mod given_away;
 #[cfg(test)]
 mod memory;
-mod merge;
 mod reattribution;
+mod shape;
 mod sqlite;
 mod totals;
 
 pub use reattribution::{Moved, Reattribute, Reattribution};
+pub use shape::Shape;
 pub use sqlite::SqliteStore;
 pub use totals::{ClockOffsets, Totals};
 pub(crate) use totals::{joined, merge_attributes};
@@ -33,8 +33,7 @@ use ipnet::IpNet;
 use peerlight_proto::{
     id::{AgentId, BatchDigest, BatchNumber},
     metric::Metric,
-    series::Series,
-    time::{IntervalLength, Timestamp},
+    time::Timestamp,
 };
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
@@ -52,14 +51,15 @@ pub trait Store: Send + Sync {
     /// What the ledger holds of a number: the question that a split batch's parent is looked up by.
     fn ledgered(&self, number: BatchNumber) -> BoxFuture<'_, Result<Option<BatchDigest>, StoreError>>;
 
-    /// The rows that answer `query`, merged per key and slot, in the order of their keys.
-    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
+    /// What answers `query`: a row for each group that `grouping` makes and slot, in this order.
+    fn scan(&self, query: Query, grouping: Arc<dyn Grouping>) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
 
     /// When each agent's targets were first and last measured: what coverage is counted against.
     fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>>;
 
-    /// Recomputes the rollups whose finer rows changed and that are closed at `now`. Returns how many.
-    fn roll_up(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
+    /// Folds the log into segments when its time has come, and recomputes the rollups whose finer rows changed and that are
+    /// closed at `now`. No answer changes by it. Returns how many spans were recomputed.
+    fn compact(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Drops what the retention no longer keeps at `now`, in slices. Finer rows go only after their rollups were
     /// recomputed.
@@ -70,7 +70,7 @@ pub trait Store: Send + Sync {
     fn begin_reattribution(&self, order: Reattribute) -> BoxFuture<'_, Result<i64, StoreError>>;
 
     /// Finishes, in slices, every re-attribution that was begun: also one that a crash interrupted. It moves what the
-    /// store holds at the end of it; what comes later is admitted for what is registered then. The ledger stays as it is.
+    /// store held when this was called; what comes later is admitted for what is registered then. The ledger stays as it is.
     fn reattribute(&self, now: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Every re-attribution, the latest first.
@@ -113,34 +113,45 @@ pub struct Query {
     pub step: Option<Duration>,
 }
 
-/// What a row is about.
+/// How a measurement came to count for a registration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowKey {
+pub struct Origin {
     /// The registration chosen at admission.
     pub registration: RegistrationId,
-    /// Which metric; also in `series.key`, here for the order.
-    pub metric: Metric,
-    /// Who measured.
-    pub agent: AgentId,
-    /// How the measurement came to this registration.
+    /// The agent's name of the uplink.
+    pub uplink: String,
+    /// How sure it is.
     pub attribution: Attribution,
     /// The registered prefix that the observed address lies in; off-prefix, the /24 or /48 of that address.
     pub prefix: Option<IpNet>,
-    /// What was measured.
-    pub series: peerlight_proto::id::SeriesId,
 }
 
-/// A measurement over an arbitrary span.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Says which row of an answer a measurement adds to.
+pub trait Grouping: Send + Sync {
+    /// The group of what was measured so, or none if it is not wanted. Asked once for each origin and shape, and for each
+    /// agent if they are kept apart; only then is the agent told.
+    fn group(&self, origin: &Origin, shape: &Shape, agent: Option<AgentId>) -> Option<u32>;
+
+    /// Whether agents are kept apart.
+    fn keeps_agents_apart(&self) -> bool {
+        false
+    }
+}
+
+/// Agents, by numbers that are the same within one answer and mean nothing outside of it.
+pub type Agents = roaring::RoaringBitmap;
+
+/// One group of an answer, over the query's span or a slot of it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// What it is about.
-    pub key: RowKey,
-    /// The series in full.
-    pub series: Arc<Series>,
+    /// As the [`Grouping`] said.
+    pub group: u32,
     /// The first instant of the slot, or of the query's span.
     pub slot: Timestamp,
     /// What was measured.
     pub totals: Totals,
+    /// Who measured it.
+    pub agents: Arc<Agents>,
 }
 
 /// When an agent measured a target: the bounds of what coverage expects.
@@ -151,7 +162,7 @@ pub struct Presence {
     /// For which registration.
     pub registration: RegistrationId,
     /// What.
-    pub series: Arc<Series>,
+    pub shape: Arc<Shape>,
     /// The start of its first interval.
     pub first: Timestamp,
     /// The end of its last interval.
@@ -163,7 +174,7 @@ pub struct Presence {
 /// How long each resolution lives (rules, §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Batches as they came: default 30 days.
+    /// What was measured as it came: default 30 days.
     pub minute: Duration,
     /// 15-minute rollups: default 100 days.
     pub quarter_hour: Duration,
@@ -180,9 +191,9 @@ pub const LEDGER_MARGIN: Duration = Duration::from_hours(24);
 /// What [`Store::expire`] dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Expired {
-    /// Batches.
-    pub batches: u64,
-    /// Rollups of either resolution.
+    /// Segments of measurements.
+    pub measured: u64,
+    /// Segments of rollups of either resolution.
     pub rollups: u64,
     /// Ledger entries.
     pub ledger_entries: u64,
@@ -191,17 +202,17 @@ pub struct Expired {
 /// How much a store holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Health {
-    /// Batches as they came.
-    pub batches: u64,
+    /// Batches that are not in segments yet.
+    pub log_batches: u64,
     /// Ledger entries.
     pub ledger_entries: u64,
-    /// Rollups of 15 minutes and of a day.
-    pub rollups: u64,
-    /// Spans whose rollup waits to be recomputed.
+    /// Spans whose rollups wait to be recomputed.
     pub stale_rollups: u64,
+    /// Batches that were set aside because the file was damaged.
+    pub damaged_batches: u64,
     /// Bytes on disk.
     pub bytes: u64,
-    /// The start of the oldest batch.
+    /// The start of the oldest measurement that is kept as it came, or of the hour that it lies in.
     pub oldest: Option<Timestamp>,
 }
 
@@ -246,6 +257,17 @@ pub enum StoreError {
         /// Its version.
         version: i64,
     },
+    /// A collector that was never released wrote the database.
+    #[error(
+        "{} has schema version {version}, of a collector before the first release; move it away and let agents send again \
+         (`peerlight-agent resend`)", path.display()
+    )]
+    UnreleasedSchema {
+        /// Which.
+        path: PathBuf,
+        /// Its version.
+        version: i64,
+    },
     /// This build's SQLite can corrupt a database.
     #[error("SQLite {0} has the WAL-reset bug; build with 3.51.3 or newer")]
     UnsafeSqlite(&'static str),
@@ -280,5 +302,8 @@ impl StoreError {
     }
 }
 
-/// The resolutions at which rows are kept, finest first.
-pub const ROLLUPS: [IntervalLength; 2] = [IntervalLength::QUARTER_HOUR, IntervalLength::DAY];
+/// The start of the slot of `step` that `instant` lies in.
+pub(crate) fn slot_of(instant: Timestamp, step: Duration) -> Timestamp {
+    let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
+    Timestamp::from_micros(instant.as_micros() - instant.as_micros().rem_euclid(step))
+}

@@ -238,6 +238,26 @@ impl Histogram {
         if histogram.summary_fits(total) { Ok(histogram) } else { Err(HistogramError::Summary) }
     }
 
+    /// Puts a histogram together from ascending buckets with their counts and what stands beside them, as a store keeps them.
+    pub fn from_parts(
+        buckets: Vec<(u16, u64)>,
+        sum_us: u64,
+        min_us: u64,
+        max_us: u64,
+        overflow: u64,
+    ) -> Result<Self, HistogramError> {
+        if !buckets.is_sorted_by(|one, next| one.0 < next.0)
+            || buckets.last().is_some_and(|last| last.0 > MAX_BUCKET)
+        {
+            return Err(HistogramError::Bucket);
+        }
+        if buckets.iter().any(|(_, count)| *count == 0) {
+            return Err(HistogramError::Count);
+        }
+        let histogram = Self { buckets, sum_us, min_us, max_us, overflow };
+        if histogram.summary_fits(histogram.count()) { Ok(histogram) } else { Err(HistogramError::Summary) }
+    }
+
     /// Whether sum, minimum, maximum and overflow can belong to these buckets.
     fn summary_fits(&self, total: u64) -> bool {
         let (Some(&(first, _)), Some(&(last, last_count))) = (self.buckets.first(), self.buckets.last())
@@ -256,7 +276,8 @@ impl Histogram {
             && bucket_of(self.max_us) == last
             && self.max_us <= MAX_VALUE_US
             && self.min_us <= self.max_us
-            && (total > 1 || self.min_us == self.max_us)
+            && (total != 1 || (self.min_us == self.max_us && self.sum_us == self.min_us))
+            && (total != 2 || self.sum_us == self.min_us + self.max_us)
             && (lowest..=highest).contains(&u128::from(self.sum_us))
             && overflow_fits
     }

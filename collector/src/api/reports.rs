@@ -5,7 +5,7 @@ use crate::{
     app::App,
     organisation::OrganisationId,
     registry::{AgentEntry, Operator, Registration, Registry, RegistryError},
-    report::{Evidence, Question, QuestionError, Report, answer, render},
+    report::{Evidence, Groups, Question, QuestionError, Report, answer, render},
     store::{Presence, Store, StoreError},
 };
 use axum::{
@@ -53,7 +53,7 @@ pub struct LatencyQuery {
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// Every registration, those that have ended included.
-    pub registrations: Vec<Registration>,
+    pub registrations: Arc<Vec<Registration>>,
     /// Every agent.
     pub agents: Vec<AgentEntry>,
 }
@@ -80,7 +80,7 @@ impl Snapshot {
         now: Timestamp,
     ) -> Result<Self, RegistryError> {
         Ok(Self {
-            registrations: registry.registrations(organisation)?,
+            registrations: Arc::new(registry.registrations(organisation)?),
             agents: registry.agents(organisation, now)?,
         })
     }
@@ -150,16 +150,13 @@ pub(crate) async fn latency_given(
     if !errors.is_empty() {
         return Err(QuestionError { errors }.into());
     }
-    let rows = store.scan(question.query(&snapshot.registrations)).await?;
+    let query = question.query(&snapshot.registrations);
+    let groups = Arc::new(Groups::new(question, Arc::clone(&snapshot.registrations), &presence));
+    let rows = store.scan(query, Arc::<Groups>::clone(&groups)).await?;
     // Months of rows take a while to add up; the runtime's threads have sockets to serve.
     Ok(tokio::task::spawn_blocking(move || {
-        let evidence = Evidence {
-            rows: &rows,
-            registrations: &snapshot.registrations,
-            agents: &snapshot.agents,
-            presence: &presence,
-        };
-        answer(&question, &evidence, now)
+        let evidence = Evidence { rows: &rows, agents: &snapshot.agents, presence: &presence };
+        answer(&groups, &evidence, now)
     })
     .await?)
 }

@@ -30,17 +30,17 @@ pub struct Status {
 /// What the store holds.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct StoreStatus {
-    /// Batches as they came.
-    pub batches: u64,
+    /// Batches that wait in the log to be folded into segments.
+    pub log_batches: u64,
     /// Entries of the ledger.
     pub ledger_entries: u64,
-    /// Rollups of 15 minutes and of a day.
-    pub rollups: u64,
-    /// Spans whose rollup waits.
+    /// Spans whose rollups wait.
     pub stale_rollups: u64,
+    /// Batches that were set aside because the file was damaged; no report counts them.
+    pub damaged_batches: u64,
     /// Bytes on disk.
     pub bytes: u64,
-    /// The start of the oldest batch.
+    /// The start of the oldest measurement that is kept as it came.
     #[serde(with = "rfc3339::option")]
     #[schema(value_type = Option<String>)]
     pub oldest: Option<Timestamp>,
@@ -67,10 +67,10 @@ pub async fn show(
         agent_url: app.identity.agent_url.clone(),
         ca_sha256: app.identity.ca_sha256.clone(),
         store: StoreStatus {
-            batches: health.batches,
+            log_batches: health.log_batches,
             ledger_entries: health.ledger_entries,
-            rollups: health.rollups,
             stale_rollups: health.stale_rollups,
+            damaged_batches: health.damaged_batches,
             bytes: health.bytes,
             oldest: health.oldest,
         },

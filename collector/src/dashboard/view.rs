@@ -124,10 +124,7 @@ mod tests {
     use super::*;
     use crate::{
         organisation::OrganisationId,
-        report::{
-            Evidence, answer,
-            fixture::{registration, row, series},
-        },
+        report::fixture::{Evidence, answer, registration, row, series},
     };
     use peerlight_proto::time::Timestamp;
 

@@ -1,13 +1,14 @@
 //! Coverage: how many of the turns that schedules had were accounted for (ARCHITECTURE.md, "Coverage counts probes").
 
 use crate::{
-    registry::{AgentEntry, Registration, RegistrationId},
-    store::Presence,
+    registry::{AgentEntry, RegistrationId},
+    store::{Presence, Shape},
 };
 use peerlight_proto::{
-    id::{AgentId, TargetId},
+    id::AgentId,
     metric::Metric,
-    series::{Family, Path, Series},
+    series::{Family, Path},
+    target::{Host, ProbeKind},
     time::Timestamp,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -21,8 +22,8 @@ pub const ON_ITS_WAY: Duration = Duration::from_mins(3);
 pub(super) struct Schedule {
     /// Whose.
     pub(super) registration: RegistrationId,
-    /// One of its series; they differ in clock, HTTP version and handshake alone.
-    pub(super) series: Arc<Series>,
+    /// One of its shapes; they differ in clock, HTTP version and handshake alone.
+    pub(super) shape: Arc<Shape>,
     first: Timestamp,
     until: Timestamp,
     /// Spans in which it counts for another registration.
@@ -31,27 +32,36 @@ pub(super) struct Schedule {
 
 /// The schedules that these presences tell of.
 ///
-/// Several series may belong to one schedule (two clocks, two handshakes) and count once. A target that its agent went
+/// `ended` says when a registration did. Several series may belong to one schedule (two clocks, two handshakes) and count once. A target that its agent went
 /// on without ends where it was last measured; every other one is expected up to now, because an agent that fell silent
 /// is what coverage is there to show.
 pub(super) fn schedules(
     presence: &[Presence],
-    registrations: &BTreeMap<RegistrationId, &Registration>,
+    ended: impl Fn(RegistrationId) -> Option<Timestamp>,
     agents: &[AgentEntry],
     now: Timestamp,
 ) -> Vec<Schedule> {
-    let mut merged: BTreeMap<(AgentId, RegistrationId, TargetId, Metric, Family, Path), Presence> =
-        BTreeMap::new();
+    type Identity<'a> = (AgentId, RegistrationId, &'a Host, &'a ProbeKind, Metric, Family, Path);
+    let mut merged: BTreeMap<Identity<'_>, Presence> = BTreeMap::new();
     let mut newest: BTreeMap<AgentId, Timestamp> = BTreeMap::new();
     for seen in presence {
-        let key = &seen.series.key;
+        let shape = &seen.shape;
         let last = newest.entry(seen.agent).or_insert(seen.last);
         *last = seen.last.max(*last);
+        let target = (&shape.target.address, &shape.target.probe);
         merged
-            .entry((seen.agent, seen.registration, key.target, key.metric, key.family, key.path))
+            .entry((
+                seen.agent,
+                seen.registration,
+                target.0,
+                target.1,
+                shape.metric,
+                shape.family,
+                shape.path,
+            ))
             .and_modify(|known| {
                 if seen.last > known.last {
-                    (known.last, known.series) = (seen.last, Arc::clone(&seen.series));
+                    (known.last, known.shape) = (seen.last, Arc::clone(shape));
                 }
                 known.first = known.first.min(seen.first);
             })
@@ -63,10 +73,7 @@ pub(super) fn schedules(
         .into_values()
         .map(|seen| {
             let agent_last = newest.get(&seen.agent).copied().unwrap_or(seen.last);
-            let ends = [
-                registrations.get(&seen.registration).and_then(|entry| entry.valid_to),
-                revoked.get(&seen.agent).copied(),
-            ];
+            let ends = [ended(seen.registration), revoked.get(&seen.agent).copied()];
             Schedule {
                 until: ends
                     .into_iter()
@@ -74,7 +81,7 @@ pub(super) fn schedules(
                     .fold(expected_until(&seen, agent_last, now), Timestamp::min),
                 registration: seen.registration,
                 first: seen.first,
-                series: seen.series,
+                shape: seen.shape,
                 given_away: seen.given_away,
             }
         })
@@ -83,7 +90,7 @@ pub(super) fn schedules(
 
 /// When a schedule ended, or up to when its measurements must have arrived.
 fn expected_until(seen: &Presence, agent_last: Timestamp, now: Timestamp) -> Timestamp {
-    let patience = ON_ITS_WAY.saturating_add(2 * interval(&seen.series));
+    let patience = ON_ITS_WAY.saturating_add(2 * interval(&seen.shape));
     if agent_last.since(seen.last) > patience {
         seen.last
     } else {
@@ -91,8 +98,8 @@ fn expected_until(seen: &Presence, agent_last: Timestamp, now: Timestamp) -> Tim
     }
 }
 
-fn interval(series: &Series) -> Duration {
-    Duration::from_millis(u64::from(series.probe_interval_ms.max(1)))
+fn interval(shape: &Shape) -> Duration {
+    Duration::from_millis(u64::from(shape.probe_interval_ms.max(1)))
 }
 
 impl Schedule {
@@ -101,7 +108,7 @@ impl Schedule {
         let (from, to) = (self.first.max(from), self.until.min(to));
         let given_away = self.given_away.iter().map(|(start, end)| to.min(*end).since(from.max(*start)));
         let span = to.since(from).saturating_sub(given_away.sum());
-        u64::try_from(span.as_micros() / interval(&self.series).as_micros()).unwrap_or(u64::MAX)
+        u64::try_from(span.as_micros() / interval(&self.shape).as_micros()).unwrap_or(u64::MAX)
     }
 }
 
@@ -114,8 +121,8 @@ pub(super) fn coverage(scheduled: u64, expected: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{AGENT, agent_entry, presence, registration, series};
-    use peerlight_proto::series::Clock;
+    use crate::report::fixture::{AGENT, agent_entry, presence, series};
+    use peerlight_proto::series::{Clock, Series};
 
     const HOUR: i64 = 3_600;
 
@@ -124,9 +131,7 @@ mod tests {
     }
 
     fn turns(presence: &[Presence], now: i64, to: i64) -> Vec<u64> {
-        let entry = registration(1, "Aurora", "GB-LND");
-        let registrations = BTreeMap::from([(entry.id, &entry)]);
-        schedules(presence, &registrations, &[], at(now))
+        schedules(presence, |_registration| None, &[], at(now))
             .iter()
             .map(|schedule| schedule.turns(at(0), at(to)))
             .collect()
@@ -180,12 +185,11 @@ mod tests {
     #[test]
     fn nothing_is_expected_after_a_revocation_or_the_end_of_a_registration() {
         let seen = [presence(&series(Metric::IcmpRtt, "a"), 0, 600)];
-        let entry = Registration { valid_to: Some(at(900)), ..registration(1, "Aurora", "GB-LND") };
-        let registrations = BTreeMap::from([(entry.id, &entry)]);
-        let ended = schedules(&seen, &registrations, &[], at(HOUR));
+        let valid_to = |_registration| Some(at(900));
+        let ended = schedules(&seen, valid_to, &[], at(HOUR));
         assert_eq!(ended[0].turns(at(0), at(HOUR)), 90);
         let revoked = AgentEntry { revoked: Some(at(700)), ..agent_entry(AGENT) };
-        let ended = schedules(&seen, &registrations, &[revoked], at(HOUR));
+        let ended = schedules(&seen, valid_to, &[revoked], at(HOUR));
         assert_eq!(ended[0].turns(at(0), at(HOUR)), 70);
     }
 

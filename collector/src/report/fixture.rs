@@ -1,10 +1,11 @@
 //! What tests of reports and of the page build upon.
 
+use super::{Groups, Question, Report};
 use crate::{
     admission::Attribution,
     organisation::OrganisationId,
     registry::{AgentEntry, Registration, RegistrationId},
-    store::{Presence, Row, RowKey, Totals},
+    store::{Grouping as _, Origin, Presence, Row, Shape, Totals},
 };
 use peerlight_proto::{
     histogram::Histogram,
@@ -46,7 +47,7 @@ pub(crate) fn presence(series: &Series, first: i64, last: i64) -> Presence {
     Presence {
         agent: AGENT,
         registration: RegistrationId(1),
-        series: Arc::new(series.clone()),
+        shape: Arc::new(Shape::of(series)),
         first: Timestamp::from_secs(first),
         last: Timestamp::from_secs(last),
         given_away: Vec::new(),
@@ -93,19 +94,26 @@ pub(crate) fn agent_entry(agent: AgentId) -> AgentEntry {
     }
 }
 
-/// A verified row of these answered times and lost probes, by [`AGENT`].
-pub(crate) fn row(registration: i64, series: &Series, values_us: &[u64], lost: u64) -> Row {
+/// What was measured by [`AGENT`], as a store has it before it is grouped.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    pub(crate) origin: Origin,
+    pub(crate) shape: Arc<Shape>,
+    pub(crate) slot: Timestamp,
+    pub(crate) totals: Totals,
+}
+
+/// Verified measurements of these answered times and lost probes.
+pub(crate) fn row(registration: i64, series: &Series, values_us: &[u64], lost: u64) -> Measured {
     let answered = values_us.len() as u64;
-    Row {
-        key: RowKey {
+    Measured {
+        origin: Origin {
             registration: RegistrationId(registration),
-            metric: series.key.metric,
-            agent: AGENT,
+            uplink: series.key.uplink.clone(),
             attribution: Attribution::Verified,
             prefix: None,
-            series: series.key.id(),
         },
-        series: Arc::new(series.clone()),
+        shape: Arc::new(Shape::of(series)),
         slot: Timestamp::from_secs(0),
         totals: Totals {
             counters: Counters { scheduled: answered + lost, answered, lost, ..Counters::default() },
@@ -113,4 +121,39 @@ pub(crate) fn row(registration: i64, series: &Series, values_us: &[u64], lost: u
             ..Totals::default()
         },
     }
+}
+
+/// What a report is made of, measurements before they are grouped.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Evidence<'a> {
+    pub(crate) rows: &'a [Measured],
+    pub(crate) registrations: &'a [Registration],
+    pub(crate) agents: &'a [AgentEntry],
+    pub(crate) presence: &'a [Presence],
+}
+
+/// Groups what was measured, as a store does, and answers.
+pub(crate) fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> Report {
+    // What was measured was present, though it may not be expected here.
+    let present = |row: &Measured| Presence {
+        agent: AGENT,
+        registration: row.origin.registration,
+        shape: Arc::clone(&row.shape),
+        first: row.slot,
+        last: row.slot,
+        given_away: Vec::new(),
+    };
+    let seen: Vec<_> = evidence.presence.iter().cloned().chain(evidence.rows.iter().map(present)).collect();
+    let groups = Groups::new(question.clone(), Arc::new(evidence.registrations.to_vec()), &seen);
+    let grouped = evidence.rows.iter().filter_map(|row| {
+        Some(Row {
+            group: groups.group(&row.origin, &row.shape, None)?,
+            slot: row.slot,
+            totals: row.totals.clone(),
+            agents: Arc::new([7].into()),
+        })
+    });
+    let rows: Vec<_> = grouped.collect();
+    let evidence = super::Evidence { rows: &rows, agents: evidence.agents, presence: evidence.presence };
+    super::answer(&groups, &evidence, now)
 }

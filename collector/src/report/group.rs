@@ -1,18 +1,23 @@
 //! Groups: what rows of a report are about, by the dimensions that were asked for.
 
-use super::Dimension;
+use super::{Dimension, Question, base_of, tally::Counting};
 use crate::{
     registry::{Registration, RegistrationId},
-    store::{Presence, Row},
+    store::{Grouping, Origin, Presence, Shape},
 };
 use ipnet::IpNet;
 use peerlight_proto::{
-    id::TargetId,
-    series::{Family, Path, Series},
-    target::Target,
+    id::AgentId,
+    metric::Metric,
+    series::{Clock, Family, Path},
+    target::{Host, ProbeKind},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// The names of a group; only those that were asked for are there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -80,109 +85,247 @@ fn registered(registration: Option<&Registration>, prefix: IpNet) -> IpNet {
     around.max_by_key(|registered| registered.prefix_len()).copied().unwrap_or(prefix)
 }
 
-/// A group as it is ordered: one part for each dimension, in the order asked for, then the path.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct GroupKey {
-    parts: Vec<Part>,
+/// Numbers for what is there, each once.
+#[derive(Debug)]
+struct Numbered<T> {
+    list: Vec<T>,
+    numbers: HashMap<T, u32>,
+}
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self { list: Vec::new(), numbers: HashMap::new() }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Numbered<T> {
+    fn number(&mut self, thing: T) -> u32 {
+        let next = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(thing.clone()).or_insert(next);
+        if number == next {
+            self.list.push(thing);
+        }
+        number
+    }
+}
+
+/// What a group is of a registration, as far as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    provider: Option<String>,
+    location: Option<String>,
+    site: Option<String>,
+}
+
+/// What a group is of a shape, as far as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Subject {
+    target: Option<(String, Host, ProbeKind)>,
+    family: Option<Family>,
     path: Path,
 }
 
-/// What a group is, in one dimension.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A group, by numbers of [`Groups`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct GroupKey {
+    place: u32,
+    subject: u32,
+    prefix: Option<IpNet>,
+}
+
+/// What measurements add to in a report: a group's row of a metric, and how they count there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Share {
+    pub(super) group: GroupKey,
+    pub(super) metric: Metric,
+    pub(super) clock: Clock,
+    pub(super) counting: Counting,
+}
+
+/// Says which group of a report each measurement belongs to, and what groups are called: one target has one name here,
+/// whatever its agents call it.
+#[derive(Debug)]
+pub struct Groups {
+    question: Question,
+    registrations: Arc<Vec<Registration>>,
+    /// Where they stand in the list.
+    positions: HashMap<RegistrationId, usize>,
+    names: HashMap<(Host, ProbeKind), String>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    places: Numbered<Place>,
+    place_of: HashMap<RegistrationId, u32>,
+    subjects: Numbered<Subject>,
+    subject_of: HashMap<Shape, u32>,
+    shares: Numbered<Share>,
+}
+
+/// What groups are ordered by, one dimension after another.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
-    Text(Dimension, String),
-    Target(String, TargetId),
+    Text(String),
+    Target(String, Host, ProbeKind),
     Prefix(Option<IpNet>),
-    Family(Family),
+    Family(Option<Family>),
 }
 
-/// Names groups: one target has one name here, whatever its agents call it.
-pub(super) struct Names<'a> {
-    by: &'a [Dimension],
-    registrations: &'a BTreeMap<RegistrationId, &'a Registration>,
-    targets: BTreeMap<TargetId, &'a Target>,
-}
-
-impl<'a> Names<'a> {
-    pub(super) fn new(
-        by: &'a [Dimension],
-        registrations: &'a BTreeMap<RegistrationId, &'a Registration>,
-        presence: &'a [Presence],
-        rows: &'a [Row],
-    ) -> Self {
-        let mut targets: BTreeMap<TargetId, &Target> = BTreeMap::new();
-        for series in presence.iter().map(|seen| &seen.series).chain(rows.iter().map(|row| &row.series)) {
-            let known = targets.entry(series.key.target).or_insert(&series.target);
-            if series.target.name < known.name {
-                *known = &series.target;
-            }
+impl Groups {
+    /// The groups of what the question asks, given every registration of the organisation and what its agents measured.
+    pub fn new(question: Question, registrations: Arc<Vec<Registration>>, presence: &[Presence]) -> Self {
+        let mut names: HashMap<(Host, ProbeKind), String> = HashMap::new();
+        let mut seen = HashSet::new();
+        for shape in presence.iter().map(|seen| &seen.shape).filter(|shape| seen.insert(Arc::as_ptr(shape))) {
+            let target = &shape.target;
+            names
+                .entry((target.address.clone(), target.probe.clone()))
+                .and_modify(|name| {
+                    if target.name < *name {
+                        name.clone_from(&target.name);
+                    }
+                })
+                .or_insert_with(|| target.name.clone());
         }
-        Self { by, registrations, targets }
+        let positions = registrations.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect();
+        Self { question, registrations, positions, names, known: Mutex::default() }
     }
 
-    /// The group of a series; `prefix` is what the row says of it, which a schedule has none of.
-    pub(super) fn key(
-        &self,
-        registration: RegistrationId,
-        series: &Series,
-        prefix: Option<IpNet>,
-    ) -> GroupKey {
-        let entry = self.registrations.get(&registration).copied();
+    /// What is asked.
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+
+    pub(super) fn registration(&self, id: RegistrationId) -> Option<&Registration> {
+        self.positions.get(&id).and_then(|at| self.registrations.get(*at))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The share of this number.
+    pub(super) fn share(&self, number: u32) -> Option<Share> {
+        self.known().shares.list.get(number as usize).copied()
+    }
+
+    /// The group of a shape at a registration; `prefix` is what a measurement says of it, which a schedule has none of.
+    pub(super) fn key(&self, registration: RegistrationId, shape: &Shape, prefix: Option<IpNet>) -> GroupKey {
+        let mut known = self.known();
+        let Known { places, place_of, subjects, subject_of, .. } = &mut *known;
+        let place = *place_of.entry(registration).or_insert_with(|| places.number(self.place(registration)));
+        let subject = subject_of.get(shape).copied().unwrap_or_else(|| {
+            let subject = subjects.number(self.subject(shape));
+            subject_of.insert(shape.clone(), subject);
+            subject
+        });
+        let by_prefix = self.question.by.contains(&Dimension::Prefix);
+        let prefix =
+            prefix.filter(|_| by_prefix).map(|prefix| registered(self.registration(registration), prefix));
+        GroupKey { place, subject, prefix }
+    }
+
+    fn place(&self, registration: RegistrationId) -> Place {
+        let entry = self.registration(registration);
         // A registration is never deleted; a row without one still shows rather than vanishes.
-        let named = |of: fn(&Registration) -> &String| {
-            entry
-                .map_or_else(|| format!("unknown registration {}", registration.0), |entry| of(entry).clone())
+        let named = |dimension, of: fn(&Registration) -> &String| {
+            let name = || {
+                entry.map_or_else(
+                    || format!("unknown registration {}", registration.0),
+                    |entry| of(entry).clone(),
+                )
+            };
+            self.question.by.contains(&dimension).then(name)
         };
-        let parts = self
-            .by
-            .iter()
-            .map(|dimension| match dimension {
-                Dimension::Provider => Part::Text(*dimension, named(|entry| &entry.provider)),
-                Dimension::Location => Part::Text(*dimension, named(|entry| &entry.location)),
-                Dimension::Site => Part::Text(*dimension, named(|entry| &entry.site)),
-                Dimension::Target => {
-                    let name = self.targets.get(&series.key.target).map(|target| target.name.clone());
-                    Part::Target(name.unwrap_or_default(), series.key.target)
-                }
-                Dimension::Prefix => Part::Prefix(prefix.map(|prefix| registered(entry, prefix))),
-                Dimension::Family => Part::Family(series.key.family),
-            })
-            .collect();
-        GroupKey { parts, path: series.key.path }
+        Place {
+            provider: named(Dimension::Provider, |entry| &entry.provider),
+            location: named(Dimension::Location, |entry| &entry.location),
+            site: named(Dimension::Site, |entry| &entry.site),
+        }
     }
 
-    /// What the key means.
-    pub(super) fn group(&self, key: &GroupKey) -> Group {
-        let mut group = Group {
-            provider: None,
-            location: None,
-            site: None,
-            target: None,
-            address: None,
-            probe: None,
-            prefix: None,
-            family: None,
-            path: key.path,
+    fn subject(&self, shape: &Shape) -> Subject {
+        let asked = |dimension| self.question.by.contains(&dimension);
+        let target = || {
+            let identity = (shape.target.address.clone(), shape.target.probe.clone());
+            let name = self.names.get(&identity).unwrap_or(&shape.target.name);
+            (name.clone(), identity.0, identity.1)
         };
-        for part in &key.parts {
-            match part {
-                Part::Text(Dimension::Provider, name) => group.provider = Some(name.clone()),
-                Part::Text(Dimension::Location, name) => group.location = Some(name.clone()),
-                Part::Text(_, name) => group.site = Some(name.clone()),
-                Part::Target(name, id) => {
-                    group.target = Some(name.clone());
-                    let target = self.targets.get(id);
-                    group.address = target.map(|target| target.address.to_string());
-                    group.probe = target.map(|target| target.probe.to_string());
-                }
-                Part::Prefix(prefix) => {
-                    group.prefix =
-                        Some(prefix.map_or_else(|| "none".to_owned(), |prefix| prefix.to_string()));
-                }
-                Part::Family(family) => group.family = Some(family.to_string()),
-            }
+        Subject {
+            target: asked(Dimension::Target).then(target),
+            family: asked(Dimension::Family).then_some(shape.family),
+            path: shape.path,
         }
-        group
+    }
+
+    /// Sorts by what groups are called, dimension by dimension in the order asked for, then by path and what else `of` says.
+    pub(super) fn sort<T, O: Ord>(&self, rows: &mut [T], of: impl Fn(&T) -> (GroupKey, O)) {
+        let known = self.known();
+        rows.sort_by_cached_key(|row| {
+            let (key, rest) = of(row);
+            let (place, subject) =
+                (known.places.list.get(key.place as usize), known.subjects.list.get(key.subject as usize));
+            let text = |of: fn(&Place) -> &Option<String>| {
+                Part::Text(place.and_then(|place| of(place).clone()).unwrap_or_default())
+            };
+            let part = |dimension: &Dimension| match dimension {
+                Dimension::Provider => text(|place| &place.provider),
+                Dimension::Location => text(|place| &place.location),
+                Dimension::Site => text(|place| &place.site),
+                Dimension::Target => subject
+                    .and_then(|subject| subject.target.clone())
+                    .map_or(Part::Text(String::new()), |(name, address, probe)| {
+                        Part::Target(name, address, probe)
+                    }),
+                Dimension::Prefix => Part::Prefix(key.prefix),
+                Dimension::Family => Part::Family(subject.and_then(|subject| subject.family)),
+            };
+            let parts: Vec<Part> = self.question.by.iter().map(part).collect();
+            (parts, subject.map(|subject| subject.path), rest)
+        });
+    }
+
+    /// What a group is called.
+    pub(super) fn called(&self, key: GroupKey) -> Group {
+        let known = self.known();
+        let place = known.places.list.get(key.place as usize).cloned();
+        let place = place.unwrap_or(Place { provider: None, location: None, site: None });
+        let subject = known.subjects.list.get(key.subject as usize).cloned();
+        let subject = subject.unwrap_or(Subject { target: None, family: None, path: Path::Direct });
+        let (target, address, probe) = match subject.target {
+            Some((name, address, probe)) => (Some(name), Some(address.to_string()), Some(probe.to_string())),
+            None => (None, None, None),
+        };
+        let prefix = || key.prefix.map_or_else(|| "none".to_owned(), |prefix| prefix.to_string());
+        Group {
+            provider: place.provider,
+            location: place.location,
+            site: place.site,
+            target,
+            address,
+            probe,
+            prefix: self.question.by.contains(&Dimension::Prefix).then(prefix),
+            family: subject.family.map(|family| family.to_string()),
+            path: subject.path,
+        }
+    }
+}
+
+impl Grouping for Groups {
+    fn group(&self, origin: &Origin, shape: &Shape, _agent: Option<AgentId>) -> Option<u32> {
+        let entry = self.registration(origin.registration);
+        let question = &self.question;
+        let beside = shape.metric == Metric::AgentNoise
+            || base_of(shape.metric).is_some_and(|base| question.wants_metric(base));
+        let wanted = entry.is_none_or(|entry| question.wants(entry))
+            && question.wants_target(&shape.target)
+            && (beside || question.wants_metric(shape.metric));
+        wanted.then(|| {
+            let group = self.key(origin.registration, shape, origin.prefix);
+            let counting = Counting::of(origin.attribution, entry.is_some_and(|entry| entry.count_declared));
+            self.known().shares.number(Share { group, metric: shape.metric, clock: shape.clock, counting })
+        })
     }
 }
 

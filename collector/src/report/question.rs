@@ -180,8 +180,8 @@ impl Question {
         compare("location", &self.locations, names(|entry| &entry.location), &within);
         compare("site", &self.sites, names(|entry| &entry.site), &same);
         for name in &self.targets {
-            if !presence.iter().any(|seen| is_target(name, &seen.series.target)) {
-                let known = presence.iter().map(|seen| seen.series.target.name.clone()).collect();
+            if !presence.iter().any(|seen| is_target(name, &seen.shape.target)) {
+                let known = presence.iter().map(|seen| seen.shape.target.name.clone()).collect();
                 errors.push(unknown("target", name, &known));
             }
         }

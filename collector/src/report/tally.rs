@@ -10,22 +10,20 @@ use super::{
 };
 use crate::{
     admission::Attribution,
-    store::{ClockOffsets, Row, joined, merge_attributes},
+    store::{Agents, ClockOffsets, Row, joined, merge_attributes},
 };
 use peerlight_proto::{
     histogram::Histogram,
-    id::AgentId,
     measurement::{Attribute, Counters},
     metric::Metric,
     series::Clock,
     time::Timestamp,
 };
-use std::collections::BTreeSet;
 
 /// What has been added up so far. The order in which rows are added does not matter.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
-    agents: BTreeSet<AgentId>,
+    agents: Agents,
     counters: Counters,
     histogram: Histogram,
     jitter: Histogram,
@@ -40,35 +38,35 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Adds a row; `count_declared` is what its registration allows.
-    pub(super) fn add(&mut self, row: &Row, count_declared: bool) {
+    /// Adds what was measured, timed by this clock.
+    pub(super) fn add(&mut self, row: &Row, clock: Clock, counting: Counting) {
         let sent = row.totals.counters.sent();
-        let column = match row.key.attribution {
-            Attribution::Verified => &mut self.verified,
-            Attribution::Declared if count_declared => &mut self.declared,
-            Attribution::Declared => &mut self.declared_uncounted,
-            Attribution::OffPrefix => &mut self.off_prefix,
+        let column = match counting {
+            Counting::Verified => &mut self.verified,
+            Counting::Declared => &mut self.declared,
+            Counting::DeclaredUncounted => &mut self.declared_uncounted,
+            Counting::OffPrefix => &mut self.off_prefix,
         };
         *column = column.saturating_add(sent);
-        if !counts(row.key.attribution, count_declared) {
+        if !counting.counts() {
             return;
         }
-        let clock = match row.series.key.clock {
+        let clock = match clock {
             Clock::Kernel => &mut self.clocks.kernel,
             Clock::TcpInfo => &mut self.clocks.tcp_info,
             Clock::User => &mut self.clocks.user,
         };
         *clock = clock.saturating_add(row.totals.counters.answered);
-        self.agents.insert(row.key.agent);
+        self.agents |= &*row.agents;
         self.counters.merge(&row.totals.counters);
         self.histogram.merge(&row.totals.histogram);
         self.clock_offsets = joined(self.clock_offsets, row.totals.clock_offsets);
         merge_attributes(&mut self.attributes, &row.totals.attributes);
     }
 
-    /// Adds a row of the metric's jitter.
-    pub(super) fn add_jitter(&mut self, row: &Row, count_declared: bool) {
-        if counts(row.key.attribution, count_declared) {
+    /// Adds what was measured of the metric's jitter.
+    pub(super) fn add_jitter(&mut self, row: &Row, counting: Counting) {
+        if counting.counts() {
             self.jitter.merge(&row.totals.histogram);
         }
     }
@@ -85,7 +83,7 @@ impl Tally {
             slot,
             group,
             metric,
-            agents: self.agents.len() as u64,
+            agents: self.agents.len(),
             coverage: self.expected.and_then(|expected| coverage(counters.scheduled, expected)),
             scheduled: counters.scheduled,
             expected: self.expected,
@@ -120,11 +118,32 @@ impl Tally {
     }
 }
 
-/// Whether a report counts measurements of this attribution.
-pub(super) fn counts(attribution: Attribution, count_declared: bool) -> bool {
-    match attribution {
-        Attribution::Verified => true,
-        Attribution::Declared => count_declared,
-        Attribution::OffPrefix => false,
+/// How a report counts a measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Counting {
+    /// Verified: it counts.
+    Verified,
+    /// Declared, and its registration allows that it counts.
+    Declared,
+    /// Declared, shown beside.
+    DeclaredUncounted,
+    /// Off-prefix, shown beside.
+    OffPrefix,
+}
+
+impl Counting {
+    /// Of an attribution; `count_declared` is what the registration allows.
+    pub(super) fn of(attribution: Attribution, count_declared: bool) -> Self {
+        match attribution {
+            Attribution::Verified => Self::Verified,
+            Attribution::Declared if count_declared => Self::Declared,
+            Attribution::Declared => Self::DeclaredUncounted,
+            Attribution::OffPrefix => Self::OffPrefix,
+        }
+    }
+
+    /// Whether it counts.
+    pub(super) fn counts(self) -> bool {
+        matches!(self, Self::Verified | Self::Declared)
     }
 }

@@ -1,18 +1,18 @@
 //! What a report counts, what it shows beside, and how it looks.
 
 use super::{
-    fixture::{AGENT, agent_entry, presence, registration, row, series},
+    fixture::{AGENT, Evidence, Measured, agent_entry, answer, presence, registration, row, series},
     *,
 };
 use crate::{
     admission::Attribution,
     organisation::OrganisationId,
-    store::{ClockOffsets, RowKey},
+    store::{ClockOffsets, Origin},
 };
 use peerlight_proto::{
     measurement::Attribute,
     metric::NetworkMetric,
-    series::{Clock, Family, Path, SeriesKey},
+    series::{Clock, Family, Path, Series, SeriesKey},
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -30,8 +30,8 @@ fn question(by: &[Dimension]) -> Question {
     }
 }
 
-fn attributed(row: Row, attribution: Attribution) -> Row {
-    Row { key: RowKey { attribution, ..row.key }, ..row }
+fn attributed(row: Measured, attribution: Attribution) -> Measured {
+    Measured { origin: Origin { attribution, ..row.origin }, ..row }
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn slots_are_aligned_to_the_step_and_cut_to_the_span() {
     let tcp = series(Metric::TcpConnect, "edge");
     let registrations = [registration(1, "Aurora", "GB-LND")];
     let seen = [presence(&tcp, 0, 3_600)];
-    let slotted = Row { slot: Timestamp::from_secs(900), ..row(1, &tcp, &[5_000; 60], 30) };
+    let slotted = Measured { slot: Timestamp::from_secs(900), ..row(1, &tcp, &[5_000; 60], 30) };
     let rows = [slotted];
     let evidence =
         Evidence { rows: &rows, registrations: &registrations, presence: &seen, ..Evidence::default() };
@@ -213,7 +213,7 @@ proptest! {
         }).collect();
         let mut backwards = rows.clone();
         backwards.reverse();
-        let of = |by: &[Dimension], rows: &[Row]| {
+        let of = |by: &[Dimension], rows: &[Measured]| {
             let evidence = Evidence { rows, registrations: &registrations, ..Evidence::default() };
             answer(&question(by), &evidence, NOW)
         };

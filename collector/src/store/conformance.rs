@@ -2,10 +2,10 @@
 //! model in [`super::memory`].
 
 use super::{
-    ClockOffsets, PutOutcome, Query, Row, Store,
+    ClockOffsets, PutOutcome, Query, Store,
     fixture::{
-        DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, digest, everything, measurement, part_of,
-        reattribute, scheduled, series,
+        DAY, Each, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, digest, each, everything,
+        measurement, part_of, reattribute, scheduled, series,
     },
     memory::MemoryStore,
 };
@@ -52,8 +52,8 @@ async fn put(store: &dyn Store, caller: &Caller, batch: &Batch, now: Timestamp) 
     store.put(admitted(caller, batch.clone(), now)).await.unwrap()
 }
 
-async fn answer(store: &dyn Store) -> Vec<Row> {
-    store.scan(everything(1, MIDNIGHT, MIDNIGHT.plus(DAY * 30))).await.unwrap()
+async fn answer(store: &dyn Store) -> Vec<Each> {
+    each(store, everything(1, MIDNIGHT, MIDNIGHT.plus(DAY * 30))).await.unwrap()
 }
 
 async fn a_replayed_batch_changes_nothing(store: &dyn Store) {
@@ -65,10 +65,10 @@ async fn a_replayed_batch_changes_nothing(store: &dyn Store) {
     assert_eq!(put(store, &caller, &batch, now).await, PutOutcome::Duplicate);
     assert_eq!(answer(store).await, before);
 
-    store.roll_up(now.plus(MINUTE * 60)).await.unwrap();
+    store.compact(now.plus(MINUTE * 60)).await.unwrap();
     assert_eq!(answer(store).await, before, "folding is not seen");
     assert_eq!(put(store, &caller, &batch, now.plus(MINUTE * 60)).await, PutOutcome::Duplicate);
-    store.roll_up(now.plus(MINUTE * 61)).await.unwrap();
+    store.compact(now.plus(MINUTE * 61)).await.unwrap();
     assert_eq!(answer(store).await, before);
 
     let later = now.plus(DAY * 4);
@@ -117,11 +117,11 @@ async fn a_batch_of_which_nothing_was_admitted_is_known(store: &dyn Store) {
 async fn a_late_batch_counts_in_an_hour_that_was_folded(store: &dyn Store) {
     let (caller, now) = (caller(1, 1), MIDNIGHT.plus(DAY));
     put(store, &caller, &minutes_of(&caller, 0, 60), MIDNIGHT.plus(MINUTE * 70)).await;
-    store.roll_up(now).await.unwrap();
+    store.compact(now).await.unwrap();
     let before = scheduled(&answer(store).await);
     put(store, &caller, &minutes_of(&caller, 1, 63), now).await;
     assert_eq!(scheduled(&answer(store).await), 2 * before, "before it is folded again");
-    store.roll_up(now.plus(MINUTE)).await.unwrap();
+    store.compact(now.plus(MINUTE)).await.unwrap();
     assert_eq!(scheduled(&answer(store).await), 2 * before, "and after");
 }
 
@@ -136,12 +136,12 @@ async fn organisations_never_meet(store: &dyn Store) {
         series.target.name = "theirs".into();
     }
     put(store, &theirs, &batch, now).await;
-    store.roll_up(now.plus(DAY * 2)).await.unwrap();
+    store.compact(now.plus(DAY * 2)).await.unwrap();
     assert_eq!(answer(store).await, before);
-    let them = store.scan(everything(2, MIDNIGHT, now)).await.unwrap();
+    let them = each(store, everything(2, MIDNIGHT, now)).await.unwrap();
     assert!(them.iter().all(|row| row.key.agent == theirs.agent && row.series.target.name == "theirs"));
     assert_eq!(scheduled(&them), scheduled(&before));
-    assert!(store.scan(everything(3, MIDNIGHT, now)).await.unwrap().is_empty());
+    assert!(each(store, everything(3, MIDNIGHT, now)).await.unwrap().is_empty());
     let presence = store.presence(OrganisationId(1)).await.unwrap();
     assert!(presence.len() == 2 && presence.iter().all(|one| one.agent == ours.agent));
 }
@@ -194,12 +194,12 @@ async fn slots_and_filters_select(store: &dyn Store) {
         ..everything(1, MIDNIGHT, now)
     };
     for _folded in 0..2 {
-        let rows = store.scan(hours.clone()).await.unwrap();
+        let rows = each(store, hours.clone()).await.unwrap();
         let slots: Vec<(Timestamp, u64)> =
             rows.iter().map(|row| (row.slot, row.totals.counters.scheduled)).collect();
         assert_eq!(slots, [(MIDNIGHT, 4), (MIDNIGHT.plus(Duration::from_hours(1)), 4)]);
         assert!(rows.iter().all(|row| row.key.agent == other.agent && row.key.metric == Metric::TcpConnect));
-        store.roll_up(now.plus(DAY)).await.unwrap();
+        store.compact(now.plus(DAY)).await.unwrap();
     }
 }
 
@@ -213,7 +213,7 @@ async fn the_offset_of_a_clock_travels_with_its_batch(store: &dyn Store) {
     }
     let of_span = async |from: u32, to: u32| {
         let span = everything(1, MIDNIGHT.plus(MINUTE * from), MIDNIGHT.plus(MINUTE * to));
-        let rows = store.scan(span).await.unwrap();
+        let rows = each(store, span).await.unwrap();
         let offsets: Vec<_> = rows.iter().map(|row| row.totals.clock_offsets).collect();
         assert_eq!(offsets.len(), 2, "one row for each series");
         assert_eq!(offsets[0], offsets[1]);
@@ -221,7 +221,7 @@ async fn the_offset_of_a_clock_travels_with_its_batch(store: &dyn Store) {
     };
     let range = |min_us, max_us| Some(ClockOffsets { min_us, max_us });
     for folded in [MIDNIGHT, MIDNIGHT.plus(DAY * 2)] {
-        store.roll_up(folded).await.unwrap();
+        store.compact(folded).await.unwrap();
         assert_eq!(of_span(0, 15).await, range(2_500_000, 2_500_000));
         assert_eq!(of_span(30, 45).await, range(-4_000, -4_000), "a batch that knows none changes nothing");
         assert_eq!(of_span(0, 45).await, range(-4_000, 2_500_000));
@@ -244,7 +244,7 @@ async fn retention_coarsens_answers_and_loses_no_probe_before_its_time(store: &d
     for (days, slot) in [(3, 16 * 60), (5, 16 * 60), (7, 0)] {
         store.expire(MIDNIGHT.plus(DAY * days).plus(MINUTE * 700), RETENTION).await.unwrap();
         assert_eq!(scheduled(&answer(store).await), all, "after {days} days");
-        let rows = store.scan(slots(MINUTE * 15)).await.unwrap();
+        let rows = each(store, slots(MINUTE * 15)).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.slot).collect::<Vec<_>>(), [MIDNIGHT.plus(MINUTE * slot)]);
     }
     store.expire(MIDNIGHT.plus(DAY * 10), RETENTION).await.unwrap();
@@ -276,7 +276,7 @@ async fn what_is_reattributed_counts_for_the_other_registration_alone(store: &dy
     let of = async |registration: i64| {
         let registrations = Some(BTreeSet::from([crate::registry::RegistrationId(registration)]));
         let query = Query { registrations, ..everything(1, MIDNIGHT, MIDNIGHT.plus(DAY)) };
-        scheduled(&store.scan(query).await.unwrap())
+        scheduled(&each(store, query).await.unwrap())
     };
     let carry_out = async |order| {
         store.begin_reattribution(order).await.unwrap();
@@ -286,7 +286,7 @@ async fn what_is_reattributed_counts_for_the_other_registration_alone(store: &dy
     // Not folded yet: the first minute of the first batch alone.
     carry_out(reattribute(1, 2, None, MIDNIGHT.plus(MINUTE * 61))).await;
     assert_eq!((of(1).await, of(2).await), (5 * one / 2, one / 2));
-    store.roll_up(now.plus(DAY)).await.unwrap();
+    store.compact(now.plus(DAY)).await.unwrap();
     assert_eq!((of(1).await, of(2).await), (5 * one / 2, one / 2), "nor does folding change it");
     // Folded: up to two hours after midnight, and a replay changes nothing.
     carry_out(reattribute(1, 2, Some(MIDNIGHT), MIDNIGHT.plus(MINUTE * 120))).await;

@@ -1,15 +1,19 @@
 //! Named instants at which a test may kill this process: what a power cut does, at the worst moments.
 
 /// Every point, for the test that kills at each.
-pub const CRASH_POINTS: [&str; 13] = [
+pub const CRASH_POINTS: [&str; 17] = [
     "before-ledger",
     "before-batch",
     "after-batch",
     "before-commit",
     "after-commit",
+    "before-fold-commit",
+    "after-fold-commit",
+    "before-sweep-commit",
+    "after-sweep-commit",
     "rollup-written",
-    "before-rollup-commit",
     "after-rollup-commit",
+    "after-settling",
     "before-expiry-commit",
     "after-expiry-commit",
     "reattribution-written",

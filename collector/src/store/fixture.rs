@@ -4,20 +4,25 @@ use crate::{
     admission::{Admitted, Caller, admit},
     organisation::OrganisationId,
     registry::{Registration, RegistrationId},
-    store::{Query, Reattribute, Retention, Row},
+    store::{Grouping, Origin, Query, Reattribute, Retention, Shape, Store, StoreError, Totals},
 };
+use ipnet::IpNet;
 use peerlight_proto::{
     batch::{Batch, Health, Part},
     codec::Decoded,
     histogram::Histogram,
-    id::{AgentId, BatchDigest, BatchNumber, SessionId},
+    id::{AgentId, BatchDigest, BatchNumber, SeriesId, SessionId},
     measurement::{Attribute, Counters, Measurement, Observed},
     metric::Metric,
     series::{Clock, Family, Path, Series, SeriesKey},
     target::Target,
     time::{Interval, IntervalLength, Timestamp},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 /// A UTC midnight, 2026-11-16.
 pub(crate) const MIDNIGHT: Timestamp = Timestamp::from_secs(20_773 * 86_400);
@@ -169,7 +174,72 @@ pub(crate) fn reattribute(from: u8, to: u8, since: Option<Timestamp>, until: Tim
     }
 }
 
+/// What a row of [`each`] is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EachKey {
+    pub(crate) registration: RegistrationId,
+    pub(crate) metric: Metric,
+    pub(crate) agent: AgentId,
+    pub(crate) attribution: crate::admission::Attribution,
+    pub(crate) prefix: Option<IpNet>,
+    pub(crate) series: SeriesId,
+}
+
+/// What one agent measured of one series, and how it counts.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Each {
+    pub(crate) key: EachKey,
+    pub(crate) series: Series,
+    pub(crate) slot: Timestamp,
+    pub(crate) totals: Totals,
+}
+
+/// Nothing is merged but time.
+#[derive(Debug, Default)]
+struct Apart(Mutex<Vec<(EachKey, Series)>>);
+
+impl Grouping for Apart {
+    fn group(&self, origin: &Origin, shape: &Shape, agent: Option<AgentId>) -> Option<u32> {
+        let series = shape.over(&origin.uplink);
+        let key = EachKey {
+            registration: origin.registration,
+            metric: shape.metric,
+            agent: agent.unwrap(),
+            attribution: origin.attribution,
+            prefix: origin.prefix,
+            series: series.key.id(),
+        };
+        let mut known = self.0.lock().unwrap();
+        let at = known.iter().position(|(there, _)| *there == key).unwrap_or_else(|| {
+            known.push((key, series));
+            known.len() - 1
+        });
+        u32::try_from(at).ok()
+    }
+
+    fn keeps_agents_apart(&self) -> bool {
+        true
+    }
+}
+
+/// What answers a query, with nothing merged but time: in the order of keys and slots.
+pub(crate) async fn each(store: &dyn Store, query: Query) -> Result<Vec<Each>, StoreError> {
+    let apart = Arc::new(Apart::default());
+    let rows = store.scan(query, Arc::<Apart>::clone(&apart)).await?;
+    let known = apart.0.lock().unwrap();
+    let mut all: Vec<Each> = rows
+        .into_iter()
+        .map(|row| {
+            assert_eq!(row.agents.len(), 1, "agents are kept apart");
+            let (key, series) = known[row.group as usize].clone();
+            Each { key, series, slot: row.slot, totals: row.totals }
+        })
+        .collect();
+    all.sort_by(|one, other| (&one.key, one.slot).cmp(&(&other.key, other.slot)));
+    Ok(all)
+}
+
 /// The probes that rows count.
-pub(crate) fn scheduled(rows: &[Row]) -> u64 {
+pub(crate) fn scheduled(rows: &[Each]) -> u64 {
     rows.iter().map(|row| row.totals.counters.scheduled).sum()
 }

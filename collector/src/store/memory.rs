@@ -2,18 +2,18 @@
 //! The model that the conformance suite compares backends with; it forgets all when it is dropped.
 
 use super::{
-    ClockOffsets, Expired, Health, LEDGER_MARGIN, Presence, PutOutcome, Query, Reattribute, Reattribution,
-    Retention, Row, RowKey, Store, StoreError, Totals, given_away::given_away, merge::Merge,
+    Agents, ClockOffsets, Expired, Grouping, Health, LEDGER_MARGIN, Origin, Presence, PutOutcome, Query,
+    Reattribute, Reattribution, Retention, Row, Shape, Store, StoreError, Totals, given_away::given_away,
+    slot_of,
 };
 use crate::{admission::Admitted, organisation::OrganisationId, registry::RegistrationId};
 use futures::future::{BoxFuture, FutureExt as _};
 use peerlight_proto::{
     id::{AgentId, BatchDigest, BatchNumber, SeriesId},
-    series::Series,
     time::{Interval, IntervalLength, Timestamp},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -26,7 +26,7 @@ struct Kept {
     /// Digest and the instant that the entry is kept for.
     ledger: BTreeMap<BatchNumber, (BatchDigest, Timestamp)>,
     measurements: Vec<Stored>,
-    series: BTreeMap<(OrganisationId, SeriesId), Arc<Series>>,
+    shapes: BTreeMap<(OrganisationId, SeriesId), Arc<Shape>>,
     presence: BTreeMap<(OrganisationId, AgentId, RegistrationId, SeriesId), (Timestamp, Timestamp)>,
     reattributed: Vec<Reattribute>,
     /// Nothing that began before is taken any more.
@@ -37,7 +37,9 @@ struct Kept {
 #[derive(Debug, Clone)]
 struct Stored {
     organisation: OrganisationId,
-    key: RowKey,
+    origin: Origin,
+    agent: AgentId,
+    shape: SeriesId,
     start: Timestamp,
     totals: Totals,
 }
@@ -70,8 +72,9 @@ impl Kept {
         self.ledger.insert(number, (admitted.digest, end));
         for one in &admitted.measurements {
             let series = &admitted.batch.series[one.measurement.series as usize];
-            let (organisation, id) = (admitted.organisation, series.key.id());
-            self.series.insert((organisation, id), Arc::new(series.clone()));
+            let shape = Shape::of(series);
+            let (organisation, id) = (admitted.organisation, shape.id());
+            self.shapes.insert((organisation, id), Arc::new(shape));
             let interval = one.measurement.interval;
             let span = self
                 .presence
@@ -80,14 +83,14 @@ impl Kept {
             *span = (span.0.min(interval.start()), span.1.max(interval.end()));
             self.measurements.push(Stored {
                 organisation,
-                key: RowKey {
+                origin: Origin {
                     registration: one.registration,
-                    metric: series.key.metric,
-                    agent: number.agent,
+                    uplink: series.key.uplink.clone(),
                     attribution: one.attribution,
                     prefix: one.prefix,
-                    series: id,
                 },
+                agent: number.agent,
+                shape: id,
                 start: interval.start(),
                 totals: Totals {
                     counters: one.measurement.counters,
@@ -100,28 +103,40 @@ impl Kept {
         PutOutcome::Stored
     }
 
-    fn scan(&self, query: &Query) -> Vec<Row> {
-        let mut merge = Merge::new(query.from, query.step);
+    fn scan(&self, query: &Query, grouping: &dyn Grouping) -> Vec<Row> {
+        let agents: BTreeSet<AgentId> = self.measurements.iter().map(|one| one.agent).collect();
+        let mut rows: BTreeMap<(u32, Timestamp), (Totals, Agents)> = BTreeMap::new();
         for one in &self.measurements {
+            let shape = &self.shapes[&(one.organisation, one.shape)];
             let asked = one.organisation == query.organisation
                 && (query.from..query.to).contains(&one.start)
-                && (query.metrics.is_empty() || query.metrics.contains(&one.key.metric))
-                && query.registrations.as_ref().is_none_or(|wanted| wanted.contains(&one.key.registration));
-            if asked {
-                let series = &self.series[&(one.organisation, one.key.series)];
-                merge.add(&one.key, series, one.start, &one.totals);
-            }
+                && (query.metrics.is_empty() || query.metrics.contains(&shape.metric))
+                && query
+                    .registrations
+                    .as_ref()
+                    .is_none_or(|wanted| wanted.contains(&one.origin.registration));
+            let agent = grouping.keeps_agents_apart().then_some(one.agent);
+            let Some(group) = asked.then(|| grouping.group(&one.origin, shape, agent)).flatten() else {
+                continue;
+            };
+            let slot = query.step.map_or(query.from, |step| slot_of(one.start, step));
+            let (totals, seen) = rows.entry((group, slot)).or_default();
+            totals.merge(&one.totals);
+            seen.insert(u32::try_from(agents.range(..one.agent).count()).unwrap());
         }
-        merge.finish()
+        rows.into_iter()
+            .map(|((group, slot), (totals, agents))| Row { group, slot, totals, agents: Arc::new(agents) })
+            .collect()
     }
 
     /// At once, and with no memory of it: what the history says is SQLite's own.
     fn reattribute(&mut self, order: &Reattribute) {
         self.reattributed.push(order.clone());
         for one in &mut self.measurements {
-            if one.organisation == order.organisation && order.takes(one.key.registration, one.start) {
-                one.key.registration = order.to;
-                one.key.attribution = order.attribution(one.key.attribution, one.key.prefix);
+            let ours = one.organisation == order.organisation && one.origin.registration == order.from;
+            if ours && order.covers(one.start) {
+                one.origin.registration = order.to;
+                one.origin.attribution = order.attribution(one.origin.attribution, one.origin.prefix);
             }
         }
         let (ours, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.presence)
@@ -161,7 +176,7 @@ impl Kept {
         self.ledger.retain(|_number, (_digest, end)| end.as_secs() >= known.as_secs());
         self.complete_from = self.complete_from.max(Some(known.max(minutes)));
         Expired {
-            batches: 0,
+            measured: 0,
             rollups: (measurements - self.measurements.len()) as u64,
             ledger_entries: (ledger - self.ledger.len()) as u64,
         }
@@ -177,8 +192,8 @@ impl Store for MemoryStore {
         async move { Ok(self.kept().ledger.get(&number).map(|(digest, _end)| *digest)) }.boxed()
     }
 
-    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
-        async move { Ok(self.kept().scan(&query)) }.boxed()
+    fn scan(&self, query: Query, grouping: Arc<dyn Grouping>) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        async move { Ok(self.kept().scan(&query, &*grouping)) }.boxed()
     }
 
     fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>> {
@@ -188,10 +203,10 @@ impl Store for MemoryStore {
             let given = given_away(orders);
             let presences = kept.presence.iter().filter(|(key, _span)| key.0 == organisation);
             Ok(presences
-                .map(|((_, agent, registration, series), (first, last))| Presence {
+                .map(|((_, agent, registration, shape), (first, last))| Presence {
                     agent: *agent,
                     registration: *registration,
-                    series: Arc::clone(&kept.series[&(organisation, *series)]),
+                    shape: Arc::clone(&kept.shapes[&(organisation, *shape)]),
                     first: *first,
                     last: *last,
                     given_away: given.get(registration).cloned().unwrap_or_default(),
@@ -201,7 +216,7 @@ impl Store for MemoryStore {
         .boxed()
     }
 
-    fn roll_up(&self, _now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+    fn compact(&self, _now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
         async move { Ok(0) }.boxed()
     }
 

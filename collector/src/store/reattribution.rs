@@ -60,9 +60,9 @@ pub struct Moved {
 pub(super) type Span = (Timestamp, Timestamp);
 
 impl Reattribute {
-    /// Whether a measurement, or a rollup, of this registration that starts then is moved.
-    pub(super) fn takes(&self, registration: RegistrationId, start: Timestamp) -> bool {
-        registration == self.from && start < self.until && self.since.is_none_or(|since| since <= start)
+    /// Whether a measurement, or a rollup, of the registration that starts then is moved.
+    pub(super) fn covers(&self, start: Timestamp) -> bool {
+        start < self.until && self.since.is_none_or(|since| since <= start)
     }
 
     /// How sure it is that the probes left through the new registration's uplink. The observed address is not stored, but

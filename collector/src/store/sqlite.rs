@@ -1,14 +1,22 @@
-//! The store on SQLite: a batch log, a ledger and rollups in one file, one thread that writes, snapshots that read.
+//! The store on SQLite: a batch log, a ledger and segments in one file, one thread that writes, snapshots that read.
+//!
+//! A batch is durable in the log. Every few minutes the log is folded into segments, columns of an hour of a metric of a few
+//! agents; when the hour is over its segments become one, and rollups of 15 minutes and days are made of them. Each answer
+//! reads the coarsest that fits and adds what the log still holds.
 //!
 //! WAL with `synchronous = FULL`: a commit is on disk before it returns, and so before a batch is acknowledged.
 
+mod answer;
+mod block;
 mod dictionary;
 mod expiry;
+mod fold;
 mod kept;
 #[cfg(test)]
 mod kill;
 mod log;
 mod plan;
+mod presence;
 mod reader;
 mod reattribution;
 mod rollups;
@@ -16,15 +24,16 @@ mod rollups;
 mod tests;
 mod writer;
 
-use self::{expiry::Layer, reader::Reader, writer::Writer};
+use self::{expiry::Layer, fold::Outstanding, reader::Reader, writer::Writer};
 use super::{
-    Expired, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention, Row, Store,
-    StoreError,
+    Expired, Grouping, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention, Row,
+    Store, StoreError,
 };
 use crate::{admission::Admitted, organisation::OrganisationId};
 use futures::future::BoxFuture;
 use peerlight_proto::{
     id::{BatchDigest, BatchNumber},
+    metric::Metric,
     time::Timestamp,
 };
 use rusqlite::Connection;
@@ -36,10 +45,9 @@ use std::{
 
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
 const OLDEST_SQLITE: i32 = 3_051_003;
-/// 2: entries of blocks carry the offsets of clocks. The tables are those of 1. 3: re-attributions.
-const SCHEMA_VERSION: i64 = 3;
+/// Versions below were never released.
+const SCHEMA_VERSION: i64 = 4;
 const SCHEMA: &str = include_str!("sqlite/schema.sql");
-const REATTRIBUTION: &str = include_str!("sqlite/reattribution.sql");
 /// Readers that are kept for the next question.
 const IDLE_READERS: usize = 4;
 
@@ -49,8 +57,8 @@ pub struct SqliteStore {
     path: PathBuf,
     writer: Writer,
     readers: Arc<Mutex<Vec<Reader>>>,
-    /// Held by whoever carries re-attributions out.
-    reattributing: tokio::sync::Mutex<()>,
+    /// Held by whoever folds, compacts, drops or re-attributes: one at a time, so that only puts come between.
+    upkeep: tokio::sync::Mutex<()>,
     /// Held as long as this process owns the file.
     _owner: File,
 }
@@ -70,7 +78,7 @@ impl SqliteStore {
             path: path.to_owned(),
             writer,
             readers: Arc::default(),
-            reattributing: tokio::sync::Mutex::default(),
+            upkeep: tokio::sync::Mutex::default(),
             _owner: owner,
         })
     }
@@ -94,60 +102,118 @@ impl SqliteStore {
         tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Closed))
     }
 
-    async fn roll_up_all(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let mut replaced = 0;
+    /// Writes on the writer's thread, between groups of batches.
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        write: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(move |db| write(db).map_err(StoreError::while_doing(operation))).await
+    }
+
+    /// Folds the log, if its time has come or it `must` be.
+    async fn fold(&self, now: Timestamp, must: bool) -> Result<(), StoreError> {
+        let find = move |reader: &mut Reader| {
+            fold::outstanding(&reader.db, now, must).map_err(StoreError::while_doing("look at the log"))
+        };
+        let Outstanding { newest, stripes } = self.read(find).await?;
+        for (stripe, batches) in stripes {
+            let mut batches = Arc::<[i64]>::from(batches);
+            while !batches.is_empty() {
+                let offered = Arc::clone(&batches);
+                let read = move |reader: &mut Reader| {
+                    reader.snapshot(|reader| fold::read_slice(reader, stripe, &offered))
+                };
+                let slice = self.read(read).await?;
+                batches = batches[slice.taken..].into();
+                self.write("fold the log", move |db| fold::write_slice(db, &slice)).await?;
+            }
+        }
+        while self.write("sweep the log", move |db| fold::sweep(db, newest)).await? {}
+        Ok(())
+    }
+
+    /// Recomputes what is stale and closed. Returns how many spans.
+    async fn recompute(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut recomputed = 0;
         loop {
-            let due = self
-                .read(move |reader| {
-                    rollups::due(&reader.db, now).map_err(StoreError::while_doing("find stale rollups"))
-                })
-                .await?;
-            let mut progressed = false;
-            let mut failure = None;
-            for stale in due {
-                match self.roll_up_one(stale).await {
-                    Ok(done) => {
-                        progressed |= done;
-                        replaced += u64::from(done);
+            let find = move |reader: &mut Reader| {
+                rollups::due(&reader.db, now).map_err(StoreError::while_doing("find stale rollups"))
+            };
+            let (mut progressed, mut failure) = (false, None);
+            for stale in self.read(find).await? {
+                match self.recompute_one(stale).await {
+                    Ok(()) => {
+                        progressed = true;
+                        recomputed += 1;
                     }
                     // One span that cannot be recomputed holds up no other.
                     Err(error) => failure = Some(error),
                 }
             }
-            // A span that a put touched meanwhile waits for the next turn.
             match (progressed, failure) {
                 (true, _) => {}
                 (false, Some(error)) => return Err(error),
-                (false, None) => return Ok(replaced),
+                (false, None) => return Ok(recomputed),
             }
         }
     }
 
-    async fn roll_up_one(&self, stale: rollups::Stale) -> Result<bool, StoreError> {
-        let recomputed =
-            self.read(move |reader| reader.snapshot(|reader| rollups::recompute(reader, stale))).await?;
-        let replace = move |db: &mut Connection| {
-            rollups::replace(db, &recomputed).map_err(StoreError::while_doing("replace a rollup"))
-        };
-        self.writer.run(replace).await
+    async fn recompute_one(&self, stale: rollups::Stale) -> Result<(), StoreError> {
+        for metric in Metric::ALL {
+            let recompute = move |reader: &mut Reader| {
+                reader.snapshot(|reader| rollups::recompute(reader, stale, metric))
+            };
+            if let Some(recomputed) = self.read(recompute).await? {
+                self.write("replace a rollup", move |db| rollups::replace(db, &recomputed)).await?;
+            }
+        }
+        self.write("settle a rollup", move |db| rollups::settle(db, stale)).await
+    }
+
+    async fn compact_now(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let _alone = self.upkeep.lock().await;
+        self.fold(now, false).await?;
+        self.recompute(now).await
     }
 
     async fn reattribute_all(&self, now: Timestamp) -> Result<(), StoreError> {
-        let _alone = self.reattributing.lock().await;
-        loop {
-            let read = |reader: &mut Reader| reader.snapshot(|reader| reattribution::next_slice(&reader.db));
-            let Some(slice) = self.read(read).await? else { return Ok(()) };
-            let write = move |db: &mut Connection| {
-                reattribution::write(db, &slice, now)
-                    .map_err(StoreError::while_doing("move measurements to another registration"))
-            };
-            self.writer.run(write).await?;
+        let _alone = self.upkeep.lock().await;
+        let unfinished = |reader: &mut Reader| {
+            reattribution::is_unfinished(&reader.db)
+                .map_err(StoreError::while_doing("look for re-attributions"))
+        };
+        if !self.read(unfinished).await? {
+            return Ok(());
         }
+        self.fold(now, true).await?;
+        while let Some(mut work) = self.writer.run(reattribution::next).await? {
+            loop {
+                let read = move |reader: &mut Reader| {
+                    let slice = reader.snapshot(|reader| reattribution::next_slice(reader, &mut work))?;
+                    Ok((work, slice))
+                };
+                let (back, slice) = self.read(read).await?;
+                let Some(slice) = slice else {
+                    work = back;
+                    break;
+                };
+                let write = move |db: &mut Connection| {
+                    reattribution::write_slice(db, &back, &slice)?;
+                    Ok(back)
+                };
+                work = self.write("move measurements to another registration", write).await?;
+            }
+            self.writer.run(move |db| reattribution::finish(db, &work, now)).await?;
+        }
+        Ok(())
     }
 
     async fn expire_all(&self, now: Timestamp, retention: Retention) -> Result<Expired, StoreError> {
+        let _alone = self.upkeep.lock().await;
         // After a long stop, what is to go may not have been rolled up yet.
-        if let Err(error) = self.roll_up_all(now).await {
+        self.fold(now, true).await?;
+        if let Err(error) = self.recompute(now).await {
             tracing::error!(%error, "rollups could not be recomputed; what they would be made of is kept for now");
         }
         let mut expired = Expired::default();
@@ -159,6 +225,10 @@ impl SqliteStore {
                     break;
                 }
             }
+        }
+        let mut after = Some((i64::MIN, 0));
+        while let Some(last) = after {
+            after = self.writer.run(move |db| expiry::forget_presence(db, now, &retention, last)).await?;
         }
         Ok(expired)
     }
@@ -173,16 +243,16 @@ impl Store for SqliteStore {
         Box::pin(self.read(move |reader| log::ledgered(&reader.db, number)))
     }
 
-    fn scan(&self, query: Query) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
-        Box::pin(self.read(move |reader| reader.scan(&query)))
+    fn scan(&self, query: Query, grouping: Arc<dyn Grouping>) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        Box::pin(self.read(move |reader| reader.snapshot(|reader| reader.scan(&query, &*grouping))))
     }
 
     fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>> {
         Box::pin(self.read(move |reader| reader.snapshot(|reader| reader.presence(organisation))))
     }
 
-    fn roll_up(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.roll_up_all(now))
+    fn compact(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.compact_now(now))
     }
 
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired, StoreError>> {
@@ -235,16 +305,14 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&database)?;
     match version {
         SCHEMA_VERSION => Ok(()),
-        // Blocks of 1 read as they are, with no offset known. From now on older collectors must leave the file alone: they
-        // would drop the offsets whenever they roll up, and let expire what waits to be re-attributed.
-        0..SCHEMA_VERSION => {
+        0 => {
             let transaction = db.transaction().map_err(&database)?;
-            if version == 0 {
-                transaction.execute_batch(SCHEMA).map_err(&database)?;
-            }
-            transaction.execute_batch(REATTRIBUTION).map_err(&database)?;
+            transaction.execute_batch(SCHEMA).map_err(&database)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(&database)?;
             transaction.commit().map_err(&database)
+        }
+        older if older < SCHEMA_VERSION => {
+            Err(StoreError::UnreleasedSchema { path: path.to_owned(), version: older })
         }
         newer => Err(StoreError::NewerSchema { path: path.to_owned(), version: newer }),
     }

@@ -95,10 +95,10 @@ async fn a_batch_is_acknowledged_and_a_replay_changes_nothing() {
     assert_eq!((ack.collector_time, ack.duplicate, ack.refused.as_slice()), (NOON, false, &[][..]));
 
     let before = collector.store.health().await.unwrap();
-    assert_eq!((before.batches, before.ledger_entries), (1, 1));
+    assert_eq!((before.log_batches, before.ledger_entries), (1, 1));
     assert!(acknowledged(&agent, body).await.duplicate);
     let after = collector.store.health().await.unwrap();
-    assert_eq!((after.batches, after.ledger_entries), (1, 1));
+    assert_eq!((after.log_batches, after.ledger_entries), (1, 1));
     collector.stop().await;
 }
 
@@ -168,7 +168,7 @@ async fn a_part_of_a_batch_that_was_stored_whole_is_a_duplicate() {
         encode_batch(&Batch { part: Some(part), ..batch(agent.id, 1) }).unwrap()
     };
     assert!(acknowledged(&agent, part_of(BatchDigest::of(&whole))).await.duplicate);
-    assert_eq!(collector.store.health().await.unwrap().batches, 1);
+    assert_eq!(collector.store.health().await.unwrap().log_batches, 1);
     assert!(!acknowledged(&agent, part_of(BatchDigest::of(b"other"))).await.duplicate);
 }
 

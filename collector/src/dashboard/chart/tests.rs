@@ -4,16 +4,15 @@ use super::*;
 use crate::{
     organisation::OrganisationId,
     report::{
-        Evidence, Question, answer,
-        fixture::{registration, row, series},
+        Question,
+        fixture::{Evidence, Measured, answer, registration, row, series},
     },
-    store::Row,
 };
 use peerlight_proto::metric::Metric;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-fn report(rows: &[Row]) -> Report {
+fn report(rows: &[Measured]) -> Report {
     let question = Question {
         from: Timestamp::from_secs(0),
         to: Timestamp::from_secs(600),
@@ -24,14 +23,14 @@ fn report(rows: &[Row]) -> Report {
     answer(&question, &Evidence { rows, registrations: &registrations, ..Evidence::default() }, question.to)
 }
 
-fn slot(registration: i64, minute: i64, values_us: &[u64], lost: u64) -> Row {
+fn slot(registration: i64, minute: i64, values_us: &[u64], lost: u64) -> Measured {
     let made = row(registration, &series(Metric::TcpConnect, "edge"), values_us, lost);
-    Row { slot: Timestamp::from_secs(60 * minute), ..made }
+    Measured { slot: Timestamp::from_secs(60 * minute), ..made }
 }
 
 #[test]
 fn a_gap_in_the_measurements_is_a_gap_in_the_line() {
-    let rows: Vec<Row> =
+    let rows: Vec<Measured> =
         [0, 1, 2, 5, 7, 8].into_iter().map(|minute| slot(1, minute, &[9_000; 30], 0)).collect();
     let charts = charts(&report(&rows), MINUTE);
     let [chart] = charts.as_slice() else { panic!("{charts:?}") };

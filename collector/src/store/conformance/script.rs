@@ -7,9 +7,9 @@ use crate::{
     store::{
         SqliteStore,
         fixture::{
-            DAY, MIDNIGHT, MINUTE, RETENTION, batch, caller, digest, measurement, reattribute, series,
+            DAY, MIDNIGHT, MINUTE, RETENTION, batch, caller, digest, each, measurement, reattribute, series,
         },
-        merge::slot_of,
+        slot_of,
     },
 };
 use peerlight_proto::{batch::Batch, codec::Decoded, measurement::Observed, metric::Metric, time::Timestamp};
@@ -33,7 +33,7 @@ enum Step {
     Replay(prop::sample::Index),
     /// Time passes.
     Pass(u32),
-    RollUp,
+    Compact,
     Expire,
     /// What was measured from so many days ago until so many minutes ago goes from a site to another.
     Reattribute {
@@ -71,7 +71,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => put,
         1 => any::<prop::sample::Index>().prop_map(Step::Replay),
         3 => (1..1_500_u32).prop_map(Step::Pass),
-        2 => Just(Step::RollUp),
+        2 => Just(Step::Compact),
         1 => Just(Step::Expire),
         4 => scan,
         1 => reattribute,
@@ -120,8 +120,8 @@ impl<S: Store> Trial<S> {
                 }
             }
             Step::Pass(minutes) => self.now = self.now.plus(MINUTE * minutes),
-            Step::RollUp => {
-                self.store.roll_up(self.now).await.unwrap();
+            Step::Compact => {
+                self.store.compact(self.now).await.unwrap();
             }
             Step::Expire => {
                 let expired = self.store.expire(self.now, RETENTION).await.unwrap();
@@ -170,8 +170,8 @@ impl<S: Store> Trial<S> {
     }
 
     async fn ask(&self, query: Query) {
-        let answer = self.store.scan(query.clone()).await.unwrap();
-        assert_eq!(answer, self.model.scan(query.clone()).await.unwrap(), "at {:?}: {query:?}", self.now);
+        let answer = each(&self.store, query.clone()).await.unwrap();
+        assert_eq!(answer, each(&self.model, query.clone()).await.unwrap(), "at {:?}: {query:?}", self.now);
     }
 
     /// Everything, at every step and from both organisations.
@@ -189,7 +189,7 @@ impl<S: Store> Trial<S> {
                 .await;
             }
             let sorted = |mut presence: Vec<crate::store::Presence>| {
-                presence.sort_by_key(|one| (one.agent, one.registration, one.series.key.id()));
+                presence.sort_by_key(|one| (one.agent, one.registration, one.shape.id()));
                 presence
             };
             let presence = self.store.presence(organisation).await.unwrap();
@@ -220,7 +220,7 @@ proptest! {
                 trial.take(step).await;
             }
             trial.ask_everything().await;
-            trial.store.roll_up(trial.now.plus(DAY)).await.unwrap();
+            trial.store.compact(trial.now.plus(DAY)).await.unwrap();
             trial.ask_everything().await;
         });
     }

@@ -1,92 +1,147 @@
-//! The dictionaries of agents and series: numbers in blocks, identities outside.
+//! The dictionaries: numbers in blocks, identities outside.
 
-use crate::{organisation::OrganisationId, store::StoreError};
-use peerlight_proto::{
-    id::{AgentId, SeriesId},
-    metric::Metric,
-    series::{Clock, Family, Handshake, HttpVersion, Path, Series, SeriesKey},
-    target::Target,
+use crate::{
+    admission::Attribution,
+    organisation::OrganisationId,
+    registry::RegistrationId,
+    store::{Origin, Shape, StoreError},
 };
-use rusqlite::{Connection, OptionalExtension as _, params};
-use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, sync::Arc};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use ipnet::IpNet;
+use peerlight_proto::{
+    id::{AgentId, SessionId},
+    series::Series,
+};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use std::{collections::HashMap, hash::BuildHasher as _, sync::Arc};
 
-/// A series as the dictionary stores it.
-#[derive(Serialize, Deserialize)]
-struct Definition {
-    uplink: String,
-    target: Target,
-    metric: Metric,
-    family: Family,
-    path: Path,
-    clock: Clock,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    http_version: Option<HttpVersion>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    handshake: Option<Handshake>,
-    probe_interval_ms: u32,
-}
+/// More entries than this are forgotten, and looked up again: agents decide how many sessions and targets there are.
+const MOST_CACHED: usize = 1 << 18;
 
-/// What one connection knows of the dictionaries. A cache: whoever rolls a transaction back starts a new one.
+/// What the writer knows of the dictionaries: numbers by identity. A cache: whoever rolls a transaction back starts a
+/// new one.
 #[derive(Debug, Default)]
-pub(super) struct Dictionary {
-    agent_numbers: HashMap<AgentId, i64>,
-    agents: HashMap<i64, AgentId>,
-    series_numbers: HashMap<(OrganisationId, SeriesId), (i64, Series)>,
-    series: HashMap<i64, (SeriesId, Arc<Series>)>,
-    /// The newest revision of a definition that `series` takes into account.
-    revision: i64,
+pub(super) struct Numbers {
+    agents: HashMap<AgentId, u32>,
+    sessions: HashMap<(u32, SessionId), i64>,
+    origins: HashMap<(OrganisationId, Origin), u32>,
+    shapes: HashTable<(OrganisationId, Shape, u32)>,
+    hasher: DefaultHashBuilder,
 }
 
-impl Dictionary {
+impl Numbers {
     /// The number of an agent, given to it now if it has none.
-    pub(super) fn number_of_agent(&mut self, db: &Connection, agent: AgentId) -> rusqlite::Result<i64> {
-        if let Some(&number) = self.agent_numbers.get(&agent) {
+    pub(super) fn agent(&mut self, db: &Connection, agent: AgentId) -> rusqlite::Result<u32> {
+        if let Some(&number) = self.agents.get(&agent) {
             return Ok(number);
         }
         db.prepare_cached("INSERT OR IGNORE INTO agent (agent) VALUES (?1)")?.execute([agent.as_bytes()])?;
         let number = find_agent(db, agent)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        self.agent_numbers.insert(agent, number);
+        self.agents.insert(agent, number);
         Ok(number)
     }
 
-    /// The number of a series in an organisation, given to it now if it has none. What describes it, such as its target's
-    /// name, is brought up to date.
-    pub(super) fn number_of_series(
+    /// The number of an agent's session, given to it now if it has none.
+    pub(super) fn session(
+        &mut self,
+        db: &Connection,
+        agent: u32,
+        session: SessionId,
+    ) -> rusqlite::Result<i64> {
+        if let Some(&number) = self.sessions.get(&(agent, session)) {
+            return Ok(number);
+        }
+        db.prepare_cached("INSERT OR IGNORE INTO session (agent, session) VALUES (?1, ?2)")?
+            .execute(params![agent, session.as_bytes()])?;
+        let number = find_session(db, agent, session)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        if self.sessions.len() >= MOST_CACHED {
+            self.sessions.clear();
+        }
+        self.sessions.insert((agent, session), number);
+        Ok(number)
+    }
+
+    /// The number of an origin in an organisation, given to it now if it has none.
+    pub(super) fn origin(
+        &mut self,
+        db: &Connection,
+        organisation: OrganisationId,
+        origin: Origin,
+    ) -> rusqlite::Result<u32> {
+        let identity = (organisation, origin);
+        if let Some(&number) = self.origins.get(&identity) {
+            return Ok(number);
+        }
+        let number = number_of_origin(db, organisation, &identity.1)?;
+        if self.origins.len() >= MOST_CACHED {
+            self.origins.clear();
+        }
+        self.origins.insert(identity, number);
+        Ok(number)
+    }
+
+    /// The number of the shape of a series in an organisation, given to it now if it has none. What describes it, such as
+    /// its target's name, is brought up to date.
+    pub(super) fn shape(
         &mut self,
         db: &Connection,
         organisation: OrganisationId,
         series: &Series,
-    ) -> rusqlite::Result<i64> {
-        let id = series.key.id();
-        if let Some((number, known)) = self.series_numbers.get(&(organisation, id))
-            && known == series
-        {
+    ) -> rusqlite::Result<u32> {
+        let hash = self.hasher.hash_one((organisation, &series.target, series.key.metric, series.key.clock));
+        let found = self.shapes.find(hash, |(of, shape, _)| *of == organisation && shape.is_of(series));
+        if let Some((_, _, number)) = found {
             return Ok(*number);
         }
+        let shape = Shape::of(series);
         db.prepare_cached(
-            "INSERT INTO series (organisation, series, definition) VALUES (?1, ?2, ?3)
-             ON CONFLICT (organisation, series) DO UPDATE SET
+            "INSERT INTO shape (organisation, shape, definition) VALUES (?1, ?2, ?3)
+             ON CONFLICT (organisation, shape) DO UPDATE SET
                  definition = excluded.definition,
-                 revised = 1 + (SELECT coalesce(max(revised), 0) FROM series WHERE revised > 0)
+                 revised = 1 + (SELECT coalesce(max(revised), 0) FROM shape WHERE revised > 0)
              WHERE definition <> excluded.definition",
         )?
-        .execute(params![organisation.0, id.as_bytes(), write_definition(series)])?;
+        // Texts, numbers and unit variants: serialising them cannot fail.
+        .execute(params![
+            organisation.0,
+            shape.id().as_bytes(),
+            serde_json::to_string(&shape).unwrap_or_default()
+        ])?;
         let number = db
-            .prepare_cached("SELECT id FROM series WHERE organisation = ?1 AND series = ?2")?
-            .query_row(params![organisation.0, id.as_bytes()], |row| row.get(0))?;
-        self.series_numbers.insert((organisation, id), (number, series.clone()));
+            .prepare_cached("SELECT id FROM shape WHERE organisation = ?1 AND shape = ?2")?
+            .query_row(params![organisation.0, shape.id().as_bytes()], |row| row.get(0))?;
+        // Another description of the same shape must not be found any more: it is out of date.
+        let Self { shapes, hasher, .. } = self;
+        shapes.retain(|(of, _, there)| (*of, *there) != (organisation, number));
+        if shapes.len() >= MOST_CACHED {
+            shapes.clear();
+        }
+        shapes.insert_unique(hash, (organisation, shape, number), |(of, shape, _)| {
+            hasher.hash_one((of, &shape.target, shape.metric, shape.clock))
+        });
         Ok(number)
     }
+}
 
+/// What a reader knows of the dictionaries: identities by number.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    agents: HashMap<u32, AgentId>,
+    origins: HashMap<u32, Arc<Origin>>,
+    shapes: HashMap<u32, Arc<Shape>>,
+    /// The newest revision of a definition that `shapes` takes into account.
+    revision: i64,
+}
+
+impl Names {
     /// Forgets the definitions that changed since this was last called. To be called at the start of each snapshot.
     pub(super) fn refresh(&mut self, db: &Connection) -> rusqlite::Result<()> {
         let mut statement =
-            db.prepare_cached("SELECT id, revised FROM series WHERE revised > 0 AND revised > ?1")?;
+            db.prepare_cached("SELECT id, revised FROM shape WHERE revised > 0 AND revised > ?1")?;
         let mut rows = statement.query([self.revision])?;
         let mut newest = self.revision;
         while let Some(row) = rows.next()? {
-            self.series.remove(&row.get(0)?);
+            self.shapes.remove(&row.get(0)?);
             newest = newest.max(row.get(1)?);
         }
         self.revision = newest;
@@ -94,7 +149,7 @@ impl Dictionary {
     }
 
     /// The agent of this number.
-    pub(super) fn agent(&mut self, db: &Connection, number: i64) -> Result<AgentId, StoreError> {
+    pub(super) fn agent(&mut self, db: &Connection, number: u32) -> Result<AgentId, StoreError> {
         if let Some(&agent) = self.agents.get(&number) {
             return Ok(agent);
         }
@@ -108,69 +163,119 @@ impl Dictionary {
         Ok(agent)
     }
 
-    /// The series of this number.
-    pub(super) fn series(
-        &mut self,
-        db: &Connection,
-        number: i64,
-    ) -> Result<(SeriesId, Arc<Series>), StoreError> {
-        if let Some((id, series)) = self.series.get(&number) {
-            return Ok((*id, Arc::clone(series)));
+    /// The origin of this number.
+    pub(super) fn origin(&mut self, db: &Connection, number: u32) -> Result<Arc<Origin>, StoreError> {
+        if let Some(origin) = self.origins.get(&number) {
+            return Ok(Arc::clone(origin));
+        }
+        let origin = db
+            .prepare_cached("SELECT registration, uplink, attribution, prefix FROM origin WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row([number], |row| Ok(read_origin(row))).optional())
+            .map_err(StoreError::while_doing("read an origin"))?;
+        let origin = Arc::new(origin.ok_or_else(|| missing("origin", number))??);
+        self.origins.insert(number, Arc::clone(&origin));
+        Ok(origin)
+    }
+
+    /// The shape of this number.
+    pub(super) fn shape(&mut self, db: &Connection, number: u32) -> Result<Arc<Shape>, StoreError> {
+        if let Some(shape) = self.shapes.get(&number) {
+            return Ok(Arc::clone(shape));
         }
         let text: Option<String> = db
-            .prepare_cached("SELECT definition FROM series WHERE id = ?1")
+            .prepare_cached("SELECT definition FROM shape WHERE id = ?1")
             .and_then(|mut statement| statement.query_row([number], |row| row.get(0)).optional())
-            .map_err(StoreError::while_doing("read a series"))?;
-        let series = Arc::new(read_definition(&text.ok_or_else(|| missing("series", number))?)?);
-        let id = series.key.id();
-        self.series.insert(number, (id, Arc::clone(&series)));
-        Ok((id, series))
+            .map_err(StoreError::while_doing("read a shape"))?;
+        let shape = serde_json::from_str(&text.ok_or_else(|| missing("shape", number))?)
+            .map_err(|error| StoreError::Damaged { what: "dictionary", detail: error.to_string() })?;
+        let shape = Arc::new(shape);
+        self.shapes.insert(number, Arc::clone(&shape));
+        Ok(shape)
     }
 }
 
 /// The number of an agent, if it has one.
-pub(super) fn find_agent(db: &Connection, agent: AgentId) -> rusqlite::Result<Option<i64>> {
+pub(super) fn find_agent(db: &Connection, agent: AgentId) -> rusqlite::Result<Option<u32>> {
     db.prepare_cached("SELECT id FROM agent WHERE agent = ?1")?
         .query_row([agent.as_bytes()], |row| row.get(0))
         .optional()
 }
 
-fn missing(what: &str, number: i64) -> StoreError {
-    StoreError::Damaged { what: "dictionary", detail: format!("{what} {number} is not in it") }
+/// The number of an agent's session, if it has one.
+pub(super) fn find_session(db: &Connection, agent: u32, session: SessionId) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT id FROM session WHERE agent = ?1 AND session = ?2")?
+        .query_row(params![agent, session.as_bytes()], |row| row.get(0))
+        .optional()
 }
 
-fn write_definition(series: &Series) -> String {
-    let key = &series.key;
-    let definition = Definition {
-        uplink: key.uplink.clone(),
-        target: series.target.clone(),
-        metric: key.metric,
-        family: key.family,
-        path: key.path,
-        clock: key.clock,
-        http_version: key.http_version,
-        handshake: key.handshake,
-        probe_interval_ms: series.probe_interval_ms,
+/// The number of an origin, given to it now if it has none.
+pub(super) fn number_of_origin(
+    db: &Connection,
+    organisation: OrganisationId,
+    origin: &Origin,
+) -> rusqlite::Result<u32> {
+    let attribution = match origin.attribution {
+        Attribution::Verified => 0,
+        Attribution::Declared => 1,
+        Attribution::OffPrefix => 2,
     };
-    // Texts, numbers and unit variants: serialising them cannot fail.
-    serde_json::to_string(&definition).unwrap_or_default()
+    // No prefix is an empty text: a NULL would be distinct from every other.
+    let prefix = origin.prefix.map_or_else(String::new, |prefix| prefix.to_string());
+    let identity = params![organisation.0, origin.registration.0, origin.uplink, attribution, prefix];
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO origin (organisation, registration, uplink, attribution, prefix) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(identity)?;
+    db.prepare_cached(
+        "SELECT id FROM origin WHERE organisation = ?1 AND registration = ?2 AND uplink = ?3 AND attribution = ?4 AND prefix = ?5",
+    )?
+    .query_row(identity, |row| row.get(0))
 }
 
-fn read_definition(text: &str) -> Result<Series, StoreError> {
-    let definition: Definition = serde_json::from_str(text)
-        .map_err(|error| StoreError::Damaged { what: "dictionary", detail: error.to_string() })?;
-    Ok(Series {
-        key: SeriesKey {
-            uplink: definition.uplink,
-            target: definition.target.id(),
-            metric: definition.metric,
-            family: definition.family,
-            path: definition.path,
-            clock: definition.clock,
-            http_version: definition.http_version,
-            handshake: definition.handshake,
+/// Every origin of a registration, by number.
+pub(super) fn origins_of(
+    db: &Connection,
+    organisation: OrganisationId,
+    registration: RegistrationId,
+) -> Result<Vec<(u32, Origin)>, StoreError> {
+    let database = StoreError::while_doing("read origins");
+    let mut statement = db
+        .prepare_cached(
+            "SELECT registration, uplink, attribution, prefix, id FROM origin WHERE organisation = ?1 AND registration = ?2",
+        )
+        .map_err(&database)?;
+    let mut rows = statement.query(params![organisation.0, registration.0]).map_err(&database)?;
+    let mut origins = Vec::new();
+    while let Some(row) = rows.next().map_err(&database)? {
+        origins.push((row.get(4).map_err(&database)?, read_origin(row)?));
+    }
+    Ok(origins)
+}
+
+/// Reads the columns registration, uplink, attribution and prefix.
+fn read_origin(row: &Row<'_>) -> Result<Origin, StoreError> {
+    let damaged = |detail: String| StoreError::Damaged { what: "dictionary", detail };
+    let read = || -> rusqlite::Result<(i64, String, i64, String)> {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    };
+    let (registration, uplink, attribution, prefix) =
+        read().map_err(StoreError::while_doing("read an origin"))?;
+    Ok(Origin {
+        registration: RegistrationId(registration),
+        uplink,
+        attribution: match attribution {
+            0 => Attribution::Verified,
+            1 => Attribution::Declared,
+            2 => Attribution::OffPrefix,
+            unknown => return Err(damaged(format!("attribution {unknown}"))),
         },
-        target: definition.target,
-        probe_interval_ms: definition.probe_interval_ms,
+        prefix: match prefix.as_str() {
+            "" => None,
+            text => Some(text.parse::<IpNet>().map_err(|error| damaged(error.to_string()))?),
+        },
     })
+}
+
+fn missing(what: &str, number: u32) -> StoreError {
+    StoreError::Damaged { what: "dictionary", detail: format!("{what} {number} is not in it") }
 }

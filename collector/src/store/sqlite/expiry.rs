@@ -1,7 +1,8 @@
 //! Expiry: what the retention no longer keeps goes in slices, each a short transaction.
 
 use super::{
-    kept::{KEPT_BATCHES, KEPT_DAYS, KEPT_LEDGER, KEPT_QUARTERS, day_of},
+    kept::{KEPT_DAYS, KEPT_LEDGER, KEPT_MEASURED, KEPT_QUARTERS, day_of},
+    presence::Presences,
     reattribution,
 };
 use crate::store::{Expired, LEDGER_MARGIN, Retention, StoreError, crash_point::crash_point};
@@ -9,31 +10,34 @@ use peerlight_proto::time::Timestamp;
 use rusqlite::{Connection, params};
 use std::time::Duration;
 
-/// How many rows one transaction drops: a slice stays below 50 ms.
-const SLICE: u32 = 200;
-/// How long finer rows outlive their retention while their rollup cannot be made. A damaged block must not fill the disk.
+/// How many segments one transaction drops, of some hundred kilobytes each at most: a slice stays below 50 ms.
+const SEGMENTS: u32 = 64;
+/// How many entries of the ledger one transaction drops.
+const ENTRIES: u32 = 2_000;
+/// How many stripes one transaction looks through.
+const STRIPES: u32 = 32;
+/// How long finer segments outlive their retention while their rollup cannot be made. A damaged block must not fill the
+/// disk.
 const PATIENCE: Duration = Duration::from_hours(7 * 24);
 
 /// What one resolution, or the ledger, drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layer {
-    Batches,
+    Measured,
     QuarterHours,
     Days,
     Ledger,
-    Presence,
 }
 
 impl Layer {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Batches, Self::QuarterHours, Self::Days, Self::Ledger, Self::Presence];
+    pub(super) const ALL: [Self; 4] = [Self::Measured, Self::QuarterHours, Self::Days, Self::Ledger];
 
     /// The first second that the retention keeps: whole UTC days go, so that no day is half there.
     fn keeps_from(self, now: Timestamp, retention: &Retention) -> i64 {
         let age = match self {
-            Self::Batches => retention.minute,
+            Self::Measured => retention.minute,
             Self::QuarterHours => retention.quarter_hour,
-            Self::Days | Self::Presence => retention.day,
+            Self::Days => retention.day,
             Self::Ledger => {
                 return now.minus(retention.acceptance_horizon.saturating_add(LEDGER_MARGIN)).as_secs();
             }
@@ -42,44 +46,47 @@ impl Layer {
     }
 
     /// Where `kept_from` tells of it.
-    const fn kept(self) -> Option<i64> {
+    const fn kept(self) -> i64 {
         match self {
-            Self::Batches => Some(KEPT_BATCHES),
-            Self::QuarterHours => Some(KEPT_QUARTERS),
-            Self::Days => Some(KEPT_DAYS),
-            Self::Ledger => Some(KEPT_LEDGER),
-            Self::Presence => None,
+            Self::Measured => KEPT_MEASURED,
+            Self::QuarterHours => KEPT_QUARTERS,
+            Self::Days => KEPT_DAYS,
+            Self::Ledger => KEPT_LEDGER,
         }
     }
 
     /// The resolution that is recomputed from it, and so must not be stale where it goes.
     const fn coarser(self) -> Option<i64> {
         match self {
-            Self::Batches => Some(KEPT_QUARTERS),
+            Self::Measured => Some(KEPT_QUARTERS),
             Self::QuarterHours => Some(KEPT_DAYS),
-            Self::Days | Self::Ledger | Self::Presence => None,
+            Self::Days | Self::Ledger => None,
         }
     }
 
-    const fn statement(self) -> &'static str {
+    /// Drops a slice of what starts, or ends, before a second.
+    fn drop_before(self, db: &Connection, from: i64) -> rusqlite::Result<usize> {
+        let segments = |resolution: i64| {
+            db.prepare_cached(
+                "DELETE FROM segment WHERE id IN
+                 (SELECT id FROM segment WHERE resolution = ?1 AND start < ?2 LIMIT ?3)",
+            )?
+            .execute(params![resolution, from, SEGMENTS])
+        };
         match self {
-            // A batch goes when all of it is old; the part of it that is older is no longer asked for.
-            Self::Batches => {
-                "DELETE FROM batch WHERE id IN (SELECT id FROM batch WHERE newest_start < ?1 LIMIT ?2)"
-            }
-            Self::QuarterHours => {
-                "DELETE FROM rollup WHERE rowid IN (SELECT rowid FROM rollup WHERE resolution = 900 AND start < ?1 LIMIT ?2)"
-            }
-            Self::Days => {
-                "DELETE FROM rollup WHERE rowid IN (SELECT rowid FROM rollup WHERE resolution = 86400 AND start < ?1 LIMIT ?2)"
-            }
+            Self::Measured => segments(KEPT_MEASURED),
+            Self::QuarterHours => segments(KEPT_QUARTERS),
+            Self::Days => segments(KEPT_DAYS),
             Self::Ledger => {
-                "DELETE FROM ledger WHERE (agent, session, sequence) IN
-                 (SELECT agent, session, sequence FROM ledger WHERE newest_end < ?1 LIMIT ?2)"
-            }
-            Self::Presence => {
-                "DELETE FROM presence WHERE (agent, series, registration) IN
-                 (SELECT agent, series, registration FROM presence WHERE last < ?1 LIMIT ?2)"
+                let dropped = db
+                    .prepare_cached(
+                        "DELETE FROM ledger WHERE (session, sequence) IN
+                         (SELECT session, sequence FROM ledger WHERE newest_end < ?1 LIMIT ?2)",
+                    )?
+                    .execute(params![from, ENTRIES])?;
+                db.prepare_cached("UPDATE tally SET count = count - ?1 WHERE what = 'ledger'")?
+                    .execute([i64::try_from(dropped).unwrap_or(i64::MAX)])?;
+                Ok(dropped)
             }
         }
     }
@@ -109,22 +116,20 @@ fn drop_slice(
         return Ok(0);
     }
     let from = keeps_from(&transaction, layer, now, retention)?;
-    if let Some(kept) = layer.kept() {
-        // Told before the rows go: a reader never expects what may be half gone.
-        transaction
-            .prepare_cached(
-                "INSERT INTO kept_from (resolution, start) VALUES (?1, ?2)
-                 ON CONFLICT DO UPDATE SET start = max(start, excluded.start)",
-            )?
-            .execute([kept, from])?;
-    }
+    // Told before the rows go: a reader never expects what may be half gone.
+    transaction
+        .prepare_cached(
+            "INSERT INTO kept_from (resolution, start) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET start = max(start, excluded.start)",
+        )?
+        .execute([layer.kept(), from])?;
     if let Some(coarser) = layer.coarser() {
         // Only where patience ended: nothing is left to recompute these from.
         transaction
             .prepare_cached("DELETE FROM stale WHERE resolution = ?1 AND start < ?2")?
             .execute([coarser, from])?;
     }
-    let dropped = transaction.prepare_cached(layer.statement())?.execute(params![from, SLICE])?;
+    let dropped = layer.drop_before(&transaction, from)?;
     crash_point("before-expiry-commit");
     transaction.commit()?;
     crash_point("after-expiry-commit");
@@ -145,9 +150,48 @@ fn keeps_from(db: &Connection, layer: Layer, now: Timestamp, retention: &Retenti
 /// Adds what a slice dropped.
 pub(super) fn count(expired: &mut Expired, layer: Layer, dropped: u64) {
     match layer {
-        Layer::Batches => expired.batches += dropped,
+        Layer::Measured => expired.measured += dropped,
         Layer::QuarterHours | Layer::Days => expired.rollups += dropped,
         Layer::Ledger => expired.ledger_entries += dropped,
-        Layer::Presence => {}
     }
+}
+
+/// Forgets who was last present before the days that are kept, of the first stripes after `after`. Returns the last of them,
+/// or none when they were the last of all.
+pub(super) fn forget_presence(
+    db: &mut Connection,
+    now: Timestamp,
+    retention: &Retention,
+    after: (i64, u32),
+) -> Result<Option<(i64, u32)>, StoreError> {
+    let database = StoreError::while_doing("forget who was present");
+    let transaction = db.transaction().map_err(&database)?;
+    if reattribution::is_unfinished(&transaction).map_err(&database)? {
+        return Ok(None);
+    }
+    let from = Layer::Days.keeps_from(now, retention);
+    let stripes: Vec<(i64, u32)> = transaction
+        .prepare_cached(
+            "SELECT organisation, stripe FROM presence WHERE (organisation, stripe) > (?1, ?2)
+             ORDER BY organisation, stripe LIMIT ?3",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![after.0, after.1, STRIPES], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+        .map_err(&database)?;
+    for &(organisation, stripe) in &stripes {
+        let mut presences = Presences::of_stripe(&transaction, organisation, stripe)?;
+        let mut forgotten = false;
+        presences.retain(|_seen, (_first, last)| {
+            forgotten |= last < from;
+            last >= from
+        });
+        if forgotten {
+            presences.replace(&transaction, organisation, stripe).map_err(&database)?;
+        }
+    }
+    transaction.commit().map_err(&database)?;
+    Ok(stripes.last().copied())
 }

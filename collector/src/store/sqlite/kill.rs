@@ -9,7 +9,7 @@ use crate::store::{
     PutOutcome, Reattribute, Retention, Store as _,
     crash_point::CRASH_POINTS,
     fixture::{
-        DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, everything, measurement, reattribute,
+        DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, each, everything, measurement, reattribute,
     },
 };
 use futures::future::join_all;
@@ -65,7 +65,7 @@ async fn live(store: &SqliteStore, first: u64) {
             println!("acked {sequence}");
         };
         join_all(numbers.map(put)).await;
-        store.roll_up(now).await.unwrap();
+        store.compact(now).await.unwrap();
         store.begin_reattribution(order_of(store, now).await).await.unwrap();
         store.reattribute(now).await.unwrap();
         if (group - first).is_multiple_of(4 * AT_ONCE) {
@@ -137,7 +137,7 @@ async fn check(path: &Path, acknowledged: &BTreeSet<u64>, stored: &mut BTreeSet<
     assert!(orders.iter().all(|one| one.finished.is_some()), "{orders:?}");
     let mut found = (0, Histogram::default());
     let end = time_of(stored.last().copied().unwrap_or(0)).plus(DAY);
-    for row in store.scan(everything(1, MIDNIGHT, end)).await.unwrap() {
+    for row in each(&store, everything(1, MIDNIGHT, end)).await.unwrap() {
         found.0 += row.totals.counters.scheduled;
         found.1.merge(&row.totals.histogram);
     }

@@ -1,53 +1,98 @@
 //! The log and the ledger: what becomes durable before a batch is acknowledged.
 
 use super::{
-    dictionary::{Dictionary, find_agent},
-    kept::{KEPT_BATCHES, KEPT_LEDGER},
+    block::{Cell, Cells, Coding, Key, Sink, read, write},
+    dictionary::{Numbers, find_agent, find_session},
+    kept::{KEPT_LEDGER, KEPT_MEASURED},
 };
 use crate::{
-    admission::{Admitted, AdmittedMeasurement},
-    store::{
-        ClockOffsets, PutOutcome, ROLLUPS, StoreError, Totals, coding, coding::Entry,
-        crash_point::crash_point,
-    },
+    admission::Admitted,
+    store::{ClockOffsets, Origin, PutOutcome, StoreError, crash_point::crash_point},
 };
 use peerlight_proto::{
     id::{BatchDigest, BatchNumber},
-    time::{Interval, Timestamp},
+    time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
 
-/// Writes an admitted batch within the caller's transaction: ledger entry, block, presence and stale marks.
+/// How many agents, by number, share segments: enough for likes to stand beside likes, few enough that one of their hours
+/// is read, merged and written in milliseconds.
+const STRIPE: u32 = 32;
+
+/// The stripe of an agent.
+pub(super) const fn stripe_of(agent: u32) -> u32 {
+    agent / STRIPE
+}
+
+/// What the writer keeps between batches.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) numbers: Numbers,
+    cells: Cells,
+    /// The first second that may be put, as the tables have it. None: not read since they may have changed.
+    complete_from: Option<i64>,
+}
+
+impl Scratch {
+    /// Forgets what a transaction that was rolled back, or another one, made untrue.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Forgets what a task of the upkeep may have changed.
+    pub(super) fn look_again(&mut self) {
+        self.complete_from = None;
+    }
+
+    fn complete_from(&mut self, db: &Connection) -> Result<i64, StoreError> {
+        if let Some(from) = self.complete_from {
+            return Ok(from);
+        }
+        let from: Option<i64> = db
+            .prepare_cached("SELECT max(start) FROM kept_from WHERE resolution IN (?1, ?2)")
+            .and_then(|mut statement| statement.query_row([KEPT_LEDGER, KEPT_MEASURED], |row| row.get(0)))
+            .map_err(StoreError::while_doing("read what is kept"))?;
+        let from = from.unwrap_or(i64::MIN);
+        self.complete_from = Some(from);
+        Ok(from)
+    }
+}
+
+/// Writes an admitted batch within the caller's transaction: ledger entry and block.
 pub(super) fn put(
     db: &Connection,
-    dictionary: &mut Dictionary,
+    scratch: &mut Scratch,
     admitted: &Admitted,
 ) -> Result<PutOutcome, StoreError> {
-    if let Some(outcome) = told_by_ledger(db, admitted)? {
+    let database = StoreError::while_doing("write a batch");
+    let number = admitted.batch.number;
+    let agent = scratch.numbers.agent(db, number.agent).map_err(&database)?;
+    let session = scratch.numbers.session(db, agent, number.session).map_err(&database)?;
+    if let Some(outcome) = told_by_ledger(db, scratch, session, admitted)? {
         return Ok(outcome);
     }
-    let database = StoreError::while_doing("write a batch");
-    let agent = dictionary.number_of_agent(db, admitted.batch.number.agent).map_err(&database)?;
     crash_point("before-ledger");
-    enter(db, agent, admitted).map_err(&database)?;
+    enter(db, session, admitted).map_err(&database)?;
     crash_point("before-batch");
-    let numbers = numbers(db, dictionary, admitted).map_err(&database)?;
-    let entries = entries(agent, &numbers, admitted);
-    if !entries.is_empty() {
-        let block = coding::encode(&entries)?;
-        append(db, admitted, &entries, &block).map_err(&database)?;
-        note_presence(db, agent, &numbers, admitted).map_err(&database)?;
-        mark_stale(db, admitted, &entries).map_err(&database)?;
+    if !admitted.measurements.is_empty() {
+        collect(db, scratch, agent, admitted).map_err(&database)?;
+        let block = write(&scratch.cells, Coding::Plain)?;
+        append(db, agent, admitted, &block).map_err(&database)?;
     }
     crash_point("after-batch");
     Ok(PutOutcome::Stored)
 }
 
 /// Why a batch is not written: it is there, it is part of one that is there, or nobody can tell any more.
-fn told_by_ledger(db: &Connection, admitted: &Admitted) -> Result<Option<PutOutcome>, StoreError> {
+fn told_by_ledger(
+    db: &Connection,
+    scratch: &mut Scratch,
+    session: i64,
+    admitted: &Admitted,
+) -> Result<Option<PutOutcome>, StoreError> {
     let number = admitted.batch.number;
-    if let Some(there) = ledgered(db, number)? {
+    if let Some(there) = entry(db, session, number.sequence)? {
         let same = there == admitted.digest;
         return Ok(Some(if same { PutOutcome::Duplicate } else { PutOutcome::NumberReused }));
     }
@@ -57,24 +102,33 @@ fn told_by_ledger(db: &Connection, admitted: &Admitted) -> Result<Option<PutOutc
             return Ok(Some(PutOutcome::Duplicate));
         }
     }
-    let complete_from: Option<i64> = db
-        .prepare_cached("SELECT max(start) FROM kept_from WHERE resolution IN (?1, ?2)")
-        .and_then(|mut statement| statement.query_row([KEPT_LEDGER, KEPT_BATCHES], |row| row.get(0)))
-        .map_err(StoreError::while_doing("read what is kept"))?;
-    let oldest = admitted.measurements.iter().map(|one| one.measurement.interval.start()).min();
-    let complete_from = complete_from.map(Timestamp::from_secs);
-    Ok(complete_from.filter(|from| oldest.is_some_and(|oldest| oldest < *from)).map(PutOutcome::TooOld))
+    let complete_from = scratch.complete_from(db)?;
+    let oldest = admitted.measurements.iter().map(|one| one.measurement.interval.start().as_secs()).min();
+    let too_old = oldest.is_some_and(|oldest| oldest < complete_from);
+    Ok(too_old.then_some(PutOutcome::TooOld(Timestamp::from_secs(complete_from))))
 }
 
 /// What the ledger holds of a number.
 pub(super) fn ledgered(db: &Connection, number: BatchNumber) -> Result<Option<BatchDigest>, StoreError> {
-    let read = || -> rusqlite::Result<Option<Vec<u8>>> {
-        let Some(agent) = find_agent(db, number.agent)? else { return Ok(None) };
-        db.prepare_cached("SELECT sha256 FROM ledger WHERE agent = ?1 AND session = ?2 AND sequence = ?3")?
-            .query_row(params![agent, number.session.as_bytes(), sequence(number)], |row| row.get(0))
-            .optional()
+    let find = || -> rusqlite::Result<Option<i64>> {
+        match find_agent(db, number.agent)? {
+            Some(agent) => find_session(db, agent, number.session),
+            None => Ok(None),
+        }
     };
-    let digest = read().map_err(StoreError::while_doing("read the ledger"))?;
+    match find().map_err(StoreError::while_doing("read the ledger"))? {
+        Some(session) => entry(db, session, number.sequence),
+        None => Ok(None),
+    }
+}
+
+fn entry(db: &Connection, session: i64, number: u64) -> Result<Option<BatchDigest>, StoreError> {
+    let digest: Option<Vec<u8>> = db
+        .prepare_cached("SELECT sha256 FROM ledger WHERE session = ?1 AND sequence = ?2")
+        .and_then(|mut statement| {
+            statement.query_row([session, sequence(number)], |row| row.get(0)).optional()
+        })
+        .map_err(StoreError::while_doing("read the ledger"))?;
     digest
         .map(|bytes| {
             BatchDigest::try_from(bytes.as_slice())
@@ -84,73 +138,97 @@ pub(super) fn ledgered(db: &Connection, number: BatchNumber) -> Result<Option<Ba
 }
 
 /// Sequences are below 2^63: the codec refuses others.
-fn sequence(number: BatchNumber) -> i64 {
-    i64::try_from(number.sequence).unwrap_or(i64::MAX)
+fn sequence(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn enter(db: &Connection, agent: i64, admitted: &Admitted) -> rusqlite::Result<()> {
-    let number = admitted.batch.number;
+fn enter(db: &Connection, session: i64, admitted: &Admitted) -> rusqlite::Result<()> {
     // A batch of which nothing was admitted could still come again: its entry lives as long as one received now.
     let newest_end = admitted.measurements.iter().map(|admitted| admitted.measurement.interval.end()).max();
     let newest_end = newest_end.map_or(admitted.received, |end| end.max(admitted.received));
-    db.prepare_cached(
-        "INSERT INTO ledger (agent, session, sequence, sha256, newest_end) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?
-    .execute(params![
-        agent,
-        number.session.as_bytes(),
-        sequence(number),
-        admitted.digest.as_bytes(),
-        newest_end.as_secs()
-    ])?;
+    db.prepare_cached("INSERT INTO ledger (session, sequence, sha256, newest_end) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![
+            session,
+            sequence(admitted.batch.number.sequence),
+            admitted.digest.as_bytes(),
+            newest_end.as_secs()
+        ])?;
     Ok(())
 }
 
-/// The numbers of the series that admitted measurements use, by their place in the batch's dictionary. What else stands
-/// there was not admitted and leaves no trace.
-fn numbers(
-    db: &Connection,
-    dictionary: &mut Dictionary,
-    admitted: &Admitted,
-) -> rusqlite::Result<BTreeMap<u32, i64>> {
-    let used: BTreeSet<u32> = admitted.measurements.iter().map(|one| one.measurement.series).collect();
-    (0_u32..)
-        .zip(&admitted.batch.series)
-        .filter(|(index, _series)| used.contains(index))
-        .map(|(index, series)| Ok((index, dictionary.number_of_series(db, admitted.organisation, series)?)))
-        .collect()
-}
-
-/// Admission lets no measurement in whose series is not in its batch's dictionary.
-fn entries(agent: i64, numbers: &BTreeMap<u32, i64>, admitted: &Admitted) -> Vec<Entry> {
+/// Collects what was admitted in the scratch's cells, in order. What else stands in the batch's dictionary was not
+/// admitted and leaves no trace; admission lets no measurement in whose series is not in it.
+fn collect(db: &Connection, scratch: &mut Scratch, agent: u32, admitted: &Admitted) -> rusqlite::Result<()> {
+    let Scratch { numbers, cells, .. } = scratch;
+    cells.clear();
     let clock_offsets = admitted.batch.clock_offset_us.map(ClockOffsets::of);
-    let entry = |one: &AdmittedMeasurement| {
+    // Most measurements of a batch have one origin, and each series comes several times in a backlog.
+    let mut last: Option<(Origin, u32)> = None;
+    let mut shapes: HashMap<u32, u32> = HashMap::new();
+    let mut attributes = Vec::new();
+    for one in &admitted.measurements {
         let measurement = &one.measurement;
-        Some(Entry {
-            agent,
-            series: *numbers.get(&measurement.series)?,
-            registration: one.registration,
-            attribution: one.attribution,
-            prefix: one.prefix,
-            start: measurement.interval.start(),
-            totals: Totals {
-                counters: measurement.counters,
-                histogram: measurement.histogram.clone(),
-                attributes: measurement.attributes.clone(),
+        let Some(series) = admitted.batch.series.get(measurement.series as usize) else { continue };
+        let uplink = &series.key.uplink;
+        let same = last.as_ref().filter(|(there, _)| {
+            (there.registration, there.attribution, there.prefix)
+                == (one.registration, one.attribution, one.prefix)
+                && there.uplink == *uplink
+        });
+        let origin = if let Some((_, number)) = same {
+            *number
+        } else {
+            let origin = Origin {
+                registration: one.registration,
+                uplink: uplink.clone(),
+                attribution: one.attribution,
+                prefix: one.prefix,
+            };
+            let number = numbers.origin(db, admitted.organisation, origin.clone())?;
+            last = Some((origin, number));
+            number
+        };
+        let shape = if let Some(shape) = shapes.get(&measurement.series) {
+            *shape
+        } else {
+            let shape = numbers.shape(db, admitted.organisation, series)?;
+            shapes.insert(measurement.series, shape);
+            shape
+        };
+        attributes.clear();
+        for attribute in &measurement.attributes {
+            attributes.push((cells.text(&attribute.kind, &attribute.value), attribute.count));
+        }
+        let histogram = &measurement.histogram;
+        cells.push(
+            Key { origin, agent, shape },
+            &Cell {
+                start: measurement.interval.start().as_secs(),
+                end: measurement.interval.end().as_secs(),
+                counters: &measurement.counters,
+                buckets: histogram.buckets(),
+                sum_us: histogram.sum_us(),
+                min_us: histogram.min_us().unwrap_or(0),
+                max_us: histogram.max_us().unwrap_or(0),
+                overflow: histogram.overflow(),
+                attributes: &attributes,
                 clock_offsets,
             },
-        })
-    };
-    admitted.measurements.iter().filter_map(entry).collect()
+        );
+    }
+    cells.sort();
+    Ok(())
 }
 
-fn append(db: &Connection, admitted: &Admitted, entries: &[Entry], block: &[u8]) -> rusqlite::Result<()> {
-    let starts = || entries.iter().map(|entry| entry.start.as_secs());
+fn append(db: &Connection, agent: u32, admitted: &Admitted, block: &[u8]) -> rusqlite::Result<()> {
+    let starts = || admitted.measurements.iter().map(|one| one.measurement.interval.start().as_secs());
     db.prepare_cached(
-        "INSERT INTO batch (organisation, received_us, oldest_start, newest_start, block) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO batch (organisation, agent, received_us, oldest_start, newest_start, block)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![
         admitted.organisation.0,
+        agent,
         admitted.received.as_micros(),
         starts().min(),
         starts().max(),
@@ -159,47 +237,35 @@ fn append(db: &Connection, admitted: &Admitted, entries: &[Entry], block: &[u8])
     Ok(())
 }
 
-fn note_presence(
+/// Hands over what the log holds of an organisation's measurements that may start in `from..to` and is not in segments.
+pub(super) fn each_unfolded(
     db: &Connection,
-    agent: i64,
-    numbers: &BTreeMap<u32, i64>,
-    admitted: &Admitted,
-) -> rusqlite::Result<()> {
-    let mut spans: BTreeMap<(i64, i64), (Timestamp, Timestamp)> = BTreeMap::new();
-    for one in &admitted.measurements {
-        let Some(&series) = numbers.get(&one.measurement.series) else { continue };
-        let (start, end) = (one.measurement.interval.start(), one.measurement.interval.end());
-        let span = spans.entry((series, one.registration.0)).or_insert((start, end));
-        *span = (span.0.min(start), span.1.max(end));
-    }
-    let mut statement = db.prepare_cached(
-        "INSERT INTO presence (organisation, agent, registration, series, first, last) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)",
-    )?;
-    for ((series, registration), (first, last)) in spans {
-        statement.execute(params![
-            admitted.organisation.0,
-            agent,
-            registration,
-            series,
-            first.as_secs(),
-            last.as_secs()
-        ])?;
+    organisation: i64,
+    (from, to): (i64, i64),
+    sink: &mut impl Sink,
+) -> Result<(), StoreError> {
+    let database = StoreError::while_doing("read the log");
+    let folded = folded(db).map_err(&database)?;
+    let mut statement = db
+        .prepare_cached(
+            "SELECT id, agent, block FROM batch WHERE newest_start >= ?1 AND oldest_start < ?2 AND organisation = ?3",
+        )
+        .map_err(&database)?;
+    let mut rows = statement.query(params![from, to, organisation]).map_err(&database)?;
+    while let Some(row) = rows.next().map_err(&database)? {
+        let (id, agent): (i64, u32) = (row.get(0).map_err(&database)?, row.get(1).map_err(&database)?);
+        if folded.get(&stripe_of(agent)).is_some_and(|upto| id <= *upto) {
+            continue;
+        }
+        let block = row.get_ref(2).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
+        read(block, sink)?;
     }
     Ok(())
 }
 
-fn mark_stale(db: &Connection, admitted: &Admitted, entries: &[Entry]) -> rusqlite::Result<()> {
-    let mut statement = db.prepare_cached(
-        "INSERT INTO stale (resolution, start, organisation, generation) VALUES (?1, ?2, ?3, 1)
-         ON CONFLICT DO UPDATE SET generation = generation + 1",
-    )?;
-    for resolution in ROLLUPS {
-        let span = |start: Timestamp| Interval::containing(start, resolution).start().as_secs();
-        let starts: BTreeSet<i64> = entries.iter().map(|entry| span(entry.start)).collect();
-        for start in starts {
-            statement.execute(params![resolution.as_secs(), start, admitted.organisation.0])?;
-        }
-    }
-    Ok(())
+/// Up to which batch each stripe has been folded, of those that the log may still hold.
+pub(super) fn folded(db: &Connection) -> rusqlite::Result<HashMap<u32, i64>> {
+    db.prepare_cached("SELECT stripe, batch FROM folded")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }

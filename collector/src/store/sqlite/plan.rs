@@ -1,5 +1,6 @@
-//! Which resolution answers which part of a span: whole fresh days, whole fresh quarter hours, and batches for the rest.
+//! Which resolution answers which part of a span: whole fresh days, whole fresh quarter hours, and what was measured for the rest.
 
+use super::kept::span_of;
 use peerlight_proto::time::{Interval, IntervalLength, Timestamp};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,30 +10,30 @@ pub(super) enum Piece {
     /// Rollups of this resolution whose spans start in here.
     Rollups(IntervalLength, i64, i64),
     /// Measurements that start in here.
-    Batches(i64, i64),
+    Measured(i64, i64),
 }
 
 /// What the plan has to know of the store.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Spans whose rollup is not to be trusted, by resolution in seconds and start.
-    pub(super) stale: BTreeSet<(u32, i64)>,
-    /// The first second that batches are kept from.
-    pub(super) batches_from: i64,
+    /// Spans whose rollups are not to be trusted: days, and hours of quarter hours, by resolution and start.
+    pub(super) stale: BTreeSet<(i64, i64)>,
+    /// The first second that measurements are kept from.
+    pub(super) measured_from: i64,
     /// The first second that quarter hours are kept from.
     pub(super) quarters_from: i64,
 }
 
 /// Cuts `from..to` into pieces, coarsest first where it may be. With a step, no rollup is longer than a slot.
 ///
-/// Where batches are gone a rollup counts as a measurement of its own: it belongs to the span in which it starts.
+/// Where measurements are gone a rollup counts as a measurement of its own: it belongs to the span in which it starts.
 pub(super) fn plan(from: i64, to: i64, step: Option<Duration>, state: &State) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut at = from;
     while at < to {
         let (piece, next) = piece_at(at, to, step, state);
         match (pieces.last_mut(), piece) {
-            (Some(Piece::Batches(_, end)), Piece::Batches(start, more)) if *end == start => *end = more,
+            (Some(Piece::Measured(_, end)), Piece::Measured(start, more)) if *end == start => *end = more,
             (Some(Piece::Rollups(last, _, end)), Piece::Rollups(length, start, more))
                 if *last == length && *end == start =>
             {
@@ -55,7 +56,7 @@ fn piece_at(at: i64, to: i64, step: Option<Duration>, state: &State) -> (Piece, 
         let (start, end) = (interval.start().as_secs(), interval.end().as_secs());
         let finer_gone = match length {
             IntervalLength::DAY => at < state.quarters_from,
-            _ => at < state.batches_from,
+            _ => at < state.measured_from,
         };
         if finer_gone {
             // Nothing finer is left: this rollup counts if it starts in the span.
@@ -63,14 +64,16 @@ fn piece_at(at: i64, to: i64, step: Option<Duration>, state: &State) -> (Piece, 
             let from = if start >= at { start } else { end.min(to) };
             return (Piece::Rollups(length, from, next), next);
         }
-        if fits_step && start == at && end <= to && !state.stale.contains(&(length.as_secs(), start)) {
+        let resolution = i64::from(length.as_secs());
+        let fresh = !state.stale.contains(&(resolution, span_of(resolution, start)));
+        if fits_step && start == at && end <= to && fresh {
             return (Piece::Rollups(length, start, end), end);
         }
     }
     // To the next edge of a quarter hour, where a rollup may take over.
     let edge =
         Interval::containing(Timestamp::from_secs(at), IntervalLength::QUARTER_HOUR).end().as_secs().min(to);
-    (Piece::Batches(at, edge), edge)
+    (Piece::Measured(at, edge), edge)
 }
 
 #[cfg(test)]
@@ -78,32 +81,33 @@ mod tests {
     use super::*;
 
     const QUARTER: i64 = 900;
+    const HOUR: i64 = 3_600;
     const DAY: i64 = 86_400;
 
     #[test]
-    fn edges_come_from_batches_and_the_middle_from_the_coarsest() {
+    fn edges_come_from_measurements_and_the_middle_from_the_coarsest() {
         let pieces = plan(DAY - QUARTER - 60, 3 * DAY + 60, None, &State::default());
         assert_eq!(
             pieces,
             [
-                Piece::Batches(DAY - QUARTER - 60, DAY - QUARTER),
+                Piece::Measured(DAY - QUARTER - 60, DAY - QUARTER),
                 Piece::Rollups(IntervalLength::QUARTER_HOUR, DAY - QUARTER, DAY),
                 Piece::Rollups(IntervalLength::DAY, DAY, 3 * DAY),
-                Piece::Batches(3 * DAY, 3 * DAY + 60),
+                Piece::Measured(3 * DAY, 3 * DAY + 60),
             ]
         );
     }
 
     #[test]
     fn a_stale_span_is_read_from_what_is_finer() {
-        let stale = BTreeSet::from([(86_400, DAY), (900, DAY + QUARTER)]);
+        let stale = BTreeSet::from([(86_400, DAY), (900, DAY + HOUR)]);
         let pieces = plan(DAY, 2 * DAY, None, &State { stale, ..State::default() });
         assert_eq!(
             pieces,
             [
-                Piece::Rollups(IntervalLength::QUARTER_HOUR, DAY, DAY + QUARTER),
-                Piece::Batches(DAY + QUARTER, DAY + 2 * QUARTER),
-                Piece::Rollups(IntervalLength::QUARTER_HOUR, DAY + 2 * QUARTER, 2 * DAY),
+                Piece::Rollups(IntervalLength::QUARTER_HOUR, DAY, DAY + HOUR),
+                Piece::Measured(DAY + HOUR, DAY + 2 * HOUR),
+                Piece::Rollups(IntervalLength::QUARTER_HOUR, DAY + 2 * HOUR, 2 * DAY),
             ]
         );
     }
@@ -113,12 +117,12 @@ mod tests {
         let hour = plan(0, DAY, Some(Duration::from_hours(1)), &State::default());
         assert_eq!(hour, [Piece::Rollups(IntervalLength::QUARTER_HOUR, 0, DAY)]);
         let minute = plan(0, DAY, Some(Duration::from_mins(1)), &State::default());
-        assert_eq!(minute, [Piece::Batches(0, DAY)]);
+        assert_eq!(minute, [Piece::Measured(0, DAY)]);
     }
 
     #[test]
-    fn where_batches_are_gone_a_rollup_belongs_to_the_span_it_starts_in() {
-        let state = State { batches_from: 10 * DAY, ..State::default() };
+    fn where_measurements_are_gone_a_rollup_belongs_to_the_span_it_starts_in() {
+        let state = State { measured_from: 10 * DAY, ..State::default() };
         let pieces = plan(DAY + 60, DAY + 2 * QUARTER + 60, None, &state);
         assert_eq!(
             pieces,

@@ -1,42 +1,37 @@
 //! Readers: snapshots of the database that never wait for the writer.
 
 use super::{
-    dictionary::Dictionary,
-    kept::{KEPT_BATCHES, KEPT_QUARTERS, ceil_secs},
+    answer::Answer,
+    block::{Sink, read},
+    dictionary::Names,
+    kept::{KEPT_MEASURED, Kept, ceil_secs, span_length, span_of},
+    log,
     plan::{Piece, State, plan},
+    presence::{Noting, Presences},
     reattribution,
 };
 use crate::{
     organisation::OrganisationId,
     registry::RegistrationId,
-    store::{
-        Health, Presence, Query, Row, RowKey, StoreError, coding, coding::Entry, given_away::given_away,
-        merge::Merge,
-    },
+    store::{Grouping, Health, Presence, Query, Row, StoreError, given_away::given_away},
 };
-use peerlight_proto::{
-    limits,
-    metric::Metric,
-    time::{IntervalLength, Timestamp},
-};
-use rusqlite::{Connection, OptionalExtension as _, params};
-use std::collections::BTreeSet;
+use peerlight_proto::{metric::Metric, time::Timestamp};
+use rusqlite::{Connection, params};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A reading connection with what it knows of the dictionaries.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) db: Connection,
-    pub(super) dictionary: Dictionary,
+    pub(super) names: Names,
 }
+
+/// The spans of a stripe whose rollups are not to be trusted, by resolution and start.
+type Stale = BTreeSet<(i64, i64)>;
 
 impl Reader {
     pub(super) fn new(db: Connection) -> Self {
-        Self { db, dictionary: Dictionary::default() }
-    }
-
-    /// Answers a query from one snapshot.
-    pub(super) fn scan(&mut self, query: &Query) -> Result<Vec<Row>, StoreError> {
-        self.snapshot(|reader| reader.scan_within(query))
+        Self { db, names: Names::default() }
     }
 
     /// Runs `read` within one read transaction, so that all of it sees the same instant.
@@ -46,76 +41,87 @@ impl Reader {
     ) -> Result<T, StoreError> {
         let begun = StoreError::while_doing("read a snapshot");
         self.db.execute_batch("BEGIN DEFERRED").map_err(&begun)?;
-        let answer = self.dictionary.refresh(&self.db).map_err(&begun).and_then(|()| read(self));
+        let answer = self.names.refresh(&self.db).map_err(&begun).and_then(|()| read(self));
         self.db.execute_batch("COMMIT").map_err(&begun)?;
         answer
     }
 
-    fn scan_within(&mut self, query: &Query) -> Result<Vec<Row>, StoreError> {
+    /// Answers a query from what this snapshot holds.
+    pub(super) fn scan(&mut self, query: &Query, grouping: &dyn Grouping) -> Result<Vec<Row>, StoreError> {
+        let planning = StoreError::while_doing("plan a scan");
         // Intervals start on whole seconds: the first at or after `from`, the last before `to`.
         let (from, to) = (ceil_secs(query.from), ceil_secs(query.to));
         let organisation = query.organisation.0;
-        let state = self.state(organisation, from, to).map_err(StoreError::while_doing("plan a scan"))?;
-        let Self { db, dictionary } = self;
-        let mut merge = Merge::new(query.from, query.step);
-        for piece in plan(from, to, query.step, &state) {
-            let each = |entry| add(&mut merge, db, dictionary, query, &entry);
-            match piece {
-                Piece::Batches(from, to) => each_of_batches(db, organisation, from, to, each)?,
-                Piece::Rollups(length, from, to) => {
-                    each_of_rollups(db, organisation, (length, from, to), &query.metrics, each)?;
-                }
+        let kept = Kept::read(&self.db).map_err(&planning)?;
+        let stale = self.stale(organisation, from, to).map_err(&planning)?;
+        // Stripes whose rollups are stale in the same spans are read alike.
+        let mut classes: Vec<Stale> = vec![Stale::new()];
+        let mut class_of: BTreeMap<u32, usize> = BTreeMap::new();
+        for (stripe, stale) in stale {
+            let class = classes.iter().position(|class| *class == stale).unwrap_or_else(|| {
+                classes.push(stale);
+                classes.len() - 1
+            });
+            class_of.insert(stripe, class);
+        }
+        let Self { db, names } = self;
+        let mut answer = Answer::new(db, names, query, grouping);
+        for (class, stale) in classes.into_iter().enumerate() {
+            let known = State { stale, measured_from: kept.measured, quarters_from: kept.quarters };
+            for piece in plan(from, to, query.step, &known) {
+                let (resolution, from, to) = match piece {
+                    Piece::Measured(from, to) => (KEPT_MEASURED, from, to),
+                    Piece::Rollups(length, from, to) => (i64::from(length.as_secs()), from, to),
+                };
+                answer.within(from, to);
+                let of_class = |stripe: u32| class_of.get(&stripe).copied().unwrap_or(0) == class;
+                each_segment(
+                    db,
+                    organisation,
+                    (resolution, from, to),
+                    &query.metrics,
+                    of_class,
+                    &mut answer,
+                )?;
             }
         }
-        Ok(merge.finish())
+        answer.within(from, to);
+        log::each_unfolded(db, organisation, (from, to), &mut answer)?;
+        answer.finish()
     }
 
-    fn state(&self, organisation: i64, from: i64, to: i64) -> rusqlite::Result<State> {
-        let kept_from = |resolution: i64| -> rusqlite::Result<i64> {
-            self.db
-                .prepare_cached("SELECT start FROM kept_from WHERE resolution = ?1")?
-                .query_row([resolution], |row| row.get(0))
-                .optional()
-                .map(|start| start.unwrap_or(i64::MIN))
-        };
-        let stale = self
-            .db
-            .prepare_cached(
-                "SELECT resolution, start FROM stale WHERE organisation = ?1 AND start < ?2 AND start + resolution > ?3",
-            )?
-            .query_map(params![organisation, to, from], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(State { stale, batches_from: kept_from(KEPT_BATCHES)?, quarters_from: kept_from(KEPT_QUARTERS)? })
+    fn stale(&self, organisation: i64, from: i64, to: i64) -> rusqlite::Result<BTreeMap<u32, Stale>> {
+        let mut of_stripes: BTreeMap<u32, Stale> = BTreeMap::new();
+        let mut statement = self.db.prepare_cached(
+            "SELECT stripe, resolution, start FROM stale WHERE organisation = ?1 AND start < ?2 AND start + 86400 > ?3",
+        )?;
+        let mut rows = statement.query([organisation, to, from])?;
+        while let Some(row) = rows.next()? {
+            of_stripes.entry(row.get(0)?).or_default().insert((row.get(1)?, row.get(2)?));
+        }
+        Ok(of_stripes)
     }
 
-    /// When each agent's series were first and last measured.
+    /// When each agent first and last measured what.
     pub(super) fn presence(&mut self, organisation: OrganisationId) -> Result<Vec<Presence>, StoreError> {
-        let database = StoreError::while_doing("read the presence of agents");
-        let rows: Vec<(i64, i64, i64, i64, i64)> = self
-            .db
-            .prepare_cached(
-                "SELECT agent, registration, series, first, last FROM presence WHERE organisation = ?1",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_map([organisation.0], |row| {
-                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-                    })?
-                    .collect()
-            })
-            .map_err(&database)?;
-        let done = reattribution::all(&self.db)?;
+        let Self { db, names } = self;
+        let mut presences = Presences::of_organisation(db, organisation.0)?;
+        let mut noting = Noting::new(&mut presences, |origin| Ok(names.origin(db, origin)?.registration));
+        log::each_unfolded(db, organisation.0, (i64::MIN, i64::MAX), &mut noting)?;
+        let done = reattribution::all(db)?;
         let finished = done.iter().rev().filter(|done| done.finished.is_some()).map(|done| &done.order);
         let given = given_away(finished.filter(|order| order.organisation == organisation));
-        rows.into_iter()
-            .map(|(agent, registration, series, first, last)| {
+        presences
+            .iter()
+            .map(|((agent, registration, shape), (first, last))| {
+                let registration = RegistrationId(registration);
                 Ok(Presence {
-                    agent: self.dictionary.agent(&self.db, agent)?,
-                    registration: RegistrationId(registration),
-                    series: self.dictionary.series(&self.db, series)?.1,
+                    agent: names.agent(db, agent)?,
+                    registration,
+                    shape: names.shape(db, shape)?,
                     first: Timestamp::from_secs(first),
                     last: Timestamp::from_secs(last),
-                    given_away: given.get(&RegistrationId(registration)).cloned().unwrap_or_default(),
+                    given_away: given.get(&registration).cloned().unwrap_or_default(),
                 })
             })
             .collect()
@@ -126,108 +132,80 @@ impl Reader {
         let count = |sql: &str| -> rusqlite::Result<u64> {
             self.db.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
         };
+        let oldest = |sql: &str| self.db.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
+        let oldest = [
+            oldest("SELECT min(start) FROM segment WHERE resolution = 0")?,
+            oldest("SELECT min(oldest_start) FROM batch")?,
+        ];
         Ok(Health {
-            batches: count("SELECT count(*) FROM batch")?,
-            ledger_entries: count("SELECT count(*) FROM ledger")?,
-            rollups: count(
-                "SELECT count(DISTINCT resolution || ':' || start || ':' || organisation) FROM rollup",
-            )?,
+            log_batches: count("SELECT count(*) FROM batch")?,
+            ledger_entries: count("SELECT coalesce(sum(count), 0) FROM tally WHERE what = 'ledger'")?,
             stale_rollups: count("SELECT count(*) FROM stale")?,
+            damaged_batches: count("SELECT count(*) FROM damaged")?,
             bytes: count("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?,
-            oldest: self
-                .db
-                .query_row("SELECT min(oldest_start) FROM batch", [], |row| row.get::<_, Option<i64>>(0))?
-                .map(Timestamp::from_secs),
+            oldest: oldest.into_iter().flatten().min().map(Timestamp::from_secs),
         })
     }
 }
 
-/// Adds an entry to an answer, if it was asked for.
-fn add(
-    merge: &mut Merge,
-    db: &Connection,
-    dictionary: &mut Dictionary,
-    query: &Query,
-    entry: &Entry,
-) -> Result<(), StoreError> {
-    if query.registrations.as_ref().is_some_and(|wanted| !wanted.contains(&entry.registration)) {
-        return Ok(());
-    }
-    let (id, series) = dictionary.series(db, entry.series)?;
-    let metric = series.key.metric;
-    if !query.metrics.is_empty() && !query.metrics.contains(&metric) {
-        return Ok(());
-    }
-    let key = RowKey {
-        registration: entry.registration,
-        metric,
-        agent: dictionary.agent(db, entry.agent)?,
-        attribution: entry.attribution,
-        prefix: entry.prefix,
-        series: id,
-    };
-    merge.add(&key, &series, entry.start, &entry.totals);
-    Ok(())
-}
-
-/// Hands over each measurement that starts in `from..to`.
-pub(super) fn each_of_batches(
+/// Hands over the segments of one resolution that may hold what starts in the seconds `from..to`, of these metrics (no
+/// metric means every one) and of the stripes that are wanted.
+fn each_segment(
     db: &Connection,
     organisation: i64,
-    from: i64,
-    to: i64,
-    mut each: impl FnMut(Entry) -> Result<(), StoreError>,
+    (resolution, from, to): (i64, i64, i64),
+    metrics: &BTreeSet<Metric>,
+    wanted: impl Fn(u32) -> bool,
+    sink: &mut impl Sink,
 ) -> Result<(), StoreError> {
-    let database = StoreError::while_doing("read batches");
-    // A batch that holds a measurement of the span may go on this much beyond it.
-    let span = i64::try_from(limits::MAX_BATCH_SPAN.as_secs()).unwrap_or(i64::MAX);
+    let database = StoreError::while_doing("read segments");
+    let every = Metric::ALL;
+    let metrics: Vec<Metric> =
+        if metrics.is_empty() { every.to_vec() } else { metrics.iter().copied().collect() };
+    let first = if from == i64::MIN { from } else { span_of(resolution, from) };
     let mut statement = db
         .prepare_cached(
-            "SELECT block FROM batch
-             WHERE newest_start >= ?1 AND newest_start < ?2 AND oldest_start < ?3 AND organisation = ?4",
+            "SELECT stripe, block FROM segment
+             WHERE organisation = ?1 AND resolution = ?2 AND metric = ?3 AND start >= ?4 AND start < ?5",
         )
         .map_err(&database)?;
-    let mut rows =
-        statement.query(params![from, to.saturating_add(span), to, organisation]).map_err(&database)?;
-    while let Some(row) = rows.next().map_err(&database)? {
-        let block = row.get_ref(0).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
-        for entry in coding::decode(block)? {
-            if (from..to).contains(&entry.start.as_secs()) {
-                each(entry)?;
+    for metric in metrics {
+        let mut rows = statement
+            .query(params![organisation, resolution, metric.name(), first, to])
+            .map_err(&database)?;
+        while let Some(row) = rows.next().map_err(&database)? {
+            // SQLite reads a block's pages only when its column is asked for.
+            if wanted(row.get(0).map_err(&database)?) {
+                let block = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
+                read(block, sink)?;
             }
         }
     }
     Ok(())
 }
 
-/// Hands over each entry of the rollups of one resolution whose spans start in `from..to`, of these metrics; no metric
-/// means every one.
-pub(super) fn each_of_rollups(
+/// Hands over the blocks of one resolution, metric and stripe whose spans lie within the one that starts then.
+pub(super) fn each_of_unit(
     db: &Connection,
-    organisation: i64,
-    (length, from, to): (IntervalLength, i64, i64),
-    metrics: &BTreeSet<Metric>,
-    mut each: impl FnMut(Entry) -> Result<(), StoreError>,
+    (organisation, stripe): (i64, u32),
+    (resolution, start, length): (i64, i64, i64),
+    metric: &str,
+    mut each: impl FnMut(i64, &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let database = StoreError::while_doing("read rollups");
-    let names: BTreeSet<&str> = metrics.iter().map(|metric| metric.name()).collect();
+    let database = StoreError::while_doing("read segments");
+    let length = length.max(span_length(resolution));
     let mut statement = db
         .prepare_cached(
-            "SELECT metric, block FROM rollup
-             WHERE resolution = ?1 AND start >= ?2 AND start < ?3 AND organisation = ?4",
+            "SELECT id, block FROM segment
+             WHERE organisation = ?1 AND resolution = ?2 AND metric = ?3 AND start >= ?4 AND start < ?5 AND stripe = ?6",
         )
         .map_err(&database)?;
-    let mut rows = statement.query(params![length.as_secs(), from, to, organisation]).map_err(&database)?;
+    let mut rows = statement
+        .query(params![organisation, resolution, metric, start, start + length, stripe])
+        .map_err(&database)?;
     while let Some(row) = rows.next().map_err(&database)? {
-        // SQLite reads a block's pages only when its column is asked for.
-        let metric = row.get_ref(0).and_then(|value| Ok(value.as_str()?)).map_err(&database)?;
-        if !names.is_empty() && !names.contains(metric) {
-            continue;
-        }
         let block = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
-        for entry in coding::decode(block)? {
-            each(entry)?;
-        }
+        each(row.get(0).map_err(&database)?, block)?;
     }
     Ok(())
 }

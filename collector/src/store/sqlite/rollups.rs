@@ -1,133 +1,155 @@
-//! Rollups: recomputed from finer rows in spans that puts marked stale.
+//! Compaction: the segments of a closed hour become one, its quarter hours and days are recomputed. A span at a time, read
+//! and encoded outside the writer, one metric a transaction.
 
 use super::{
-    Reader,
-    reader::{each_of_batches, each_of_rollups},
+    block::{Cells, Coding, read, write},
+    kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, quarter_of, span_length},
+    reader::{Reader, each_of_unit},
 };
-use crate::{
-    admission::Attribution,
-    store::{StoreError, Totals, coding, coding::Entry, crash_point::crash_point},
-};
-use ipnet::IpNet;
-use peerlight_proto::time::{IntervalLength, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, params};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use crate::store::{StoreError, crash_point::crash_point};
+use peerlight_proto::{metric::Metric, time::Timestamp};
+use rusqlite::{Connection, params};
+use std::time::Duration;
 
-/// How long after its end a span is left alone: its last batches come with their agents' next push.
-const SETTLING: Duration = Duration::from_secs(30);
+/// How long after its end a span is left alone: its last batches come with their agents' next push, and are folded with
+/// the others.
+const SETTLING: Duration = Duration::from_mins(5);
+/// How many cells a block holds: some hundred kilobytes.
+const PART: usize = 1 << 16;
+/// How many spans are looked for at once.
+const TURN: u32 = 64;
 
-/// A span whose rollup is to be recomputed.
-#[derive(Debug, Clone, Copy)]
+/// A span of a stripe whose rollup is to be recomputed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stale {
-    resolution: IntervalLength,
+    resolution: i64,
     start: i64,
     organisation: i64,
-    generation: i64,
+    stripe: u32,
 }
 
-/// A recomputed span: a block for each metric and part of its entries.
+/// What replaces the segments of one metric of a span.
 #[derive(Debug)]
 pub(super) struct Recomputed {
     stale: Stale,
-    blocks: Vec<(&'static str, i64, Vec<u8>)>,
+    metric: Metric,
+    /// The segments that go.
+    gone: Vec<i64>,
+    /// Blocks of a resolution that come.
+    blocks: Vec<(i64, Vec<u8>)>,
 }
 
-/// How many entries one part of a rollup holds: a few hundred kilobytes, so that reading one costs little memory.
-const PART: usize = 4_096;
-
-/// The stale spans that can be recomputed now: closed, and with nothing finer that is stale.
+/// The stale spans that can be recomputed now: closed, with nothing finer that is stale or has gone.
 pub(super) fn due(db: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Stale>> {
     let until = now.minus(SETTLING).as_secs();
     let mut statement = db.prepare_cached(
-        "SELECT resolution, start, organisation, generation FROM stale AS coarse
-         WHERE start + resolution <= ?1
-           AND NOT EXISTS (SELECT 1 FROM stale AS fine WHERE fine.organisation = coarse.organisation
-                           AND fine.resolution < coarse.resolution
-                           AND fine.start >= coarse.start AND fine.start < coarse.start + coarse.resolution)
+        "SELECT resolution, start, organisation, stripe FROM stale AS coarse
+         WHERE start + max(resolution, 3600) <= ?1
+           AND NOT EXISTS (SELECT 1 FROM stale AS fine
+                           WHERE fine.resolution < coarse.resolution
+                           AND fine.start >= coarse.start AND fine.start < coarse.start + coarse.resolution
+                           AND fine.organisation = coarse.organisation AND fine.stripe = coarse.stripe)
            AND start >= coalesce((SELECT start FROM kept_from
                                   WHERE resolution = CASE coarse.resolution WHEN ?2 THEN ?3 ELSE 0 END), start)
-         ORDER BY resolution, start LIMIT 64",
+         ORDER BY resolution, start LIMIT ?4",
     )?;
-    let (day, quarter) = (IntervalLength::DAY.as_secs(), IntervalLength::QUARTER_HOUR.as_secs());
-    let rows = statement.query_map(params![until, day, quarter], |row| {
-        let resolution =
-            if row.get::<_, u32>(0)? == day { IntervalLength::DAY } else { IntervalLength::QUARTER_HOUR };
-        Ok(Stale { resolution, start: row.get(1)?, organisation: row.get(2)?, generation: row.get(3)? })
+    let rows = statement.query_map(params![until, KEPT_DAYS, KEPT_QUARTERS, TURN], |row| {
+        Ok(Stale {
+            resolution: row.get(0)?,
+            start: row.get(1)?,
+            organisation: row.get(2)?,
+            stripe: row.get(3)?,
+        })
     })?;
     rows.collect()
 }
 
-/// Recomputes one span from its finer rows, outside the writer.
-pub(super) fn recompute(reader: &mut Reader, stale: Stale) -> Result<Recomputed, StoreError> {
-    let Reader { db, dictionary } = reader;
-    let end = stale.start + i64::from(stale.resolution.as_secs());
-    let mut merged = BTreeMap::new();
-    let each = |entry: Entry| {
-        merge(&mut merged, stale.start, &entry);
+/// Recomputes one metric of a span from what is finer. None if the metric is not there.
+pub(super) fn recompute(
+    reader: &mut Reader,
+    stale: Stale,
+    metric: Metric,
+) -> Result<Option<Recomputed>, StoreError> {
+    let of = (stale.organisation, stale.stripe);
+    let length = span_length(stale.resolution);
+    let finer = if stale.resolution == KEPT_DAYS { KEPT_QUARTERS } else { KEPT_MEASURED };
+    let mut recomputed = Recomputed { stale, metric, gone: Vec::new(), blocks: Vec::new() };
+    let mut cells = Cells::default();
+    let mut sources = Vec::new();
+    each_of_unit(&reader.db, of, (finer, stale.start, length), metric.name(), |id, block| {
+        sources.push(id);
+        read(block, &mut cells)
+    })?;
+    each_of_unit(&reader.db, of, (stale.resolution, stale.start, length), metric.name(), |id, _block| {
+        recomputed.gone.push(id);
         Ok(())
-    };
-    if stale.resolution == IntervalLength::QUARTER_HOUR {
-        each_of_batches(db, stale.organisation, stale.start, end, each)?;
+    })?;
+    if sources.is_empty() && recomputed.gone.is_empty() {
+        return Ok(None);
+    }
+    if stale.resolution == KEPT_DAYS {
+        recomputed.add(KEPT_DAYS, &cells.merged(day_of))?;
     } else {
-        let finer = IntervalLength::QUARTER_HOUR;
-        each_of_rollups(db, stale.organisation, (finer, stale.start, end), &BTreeSet::new(), each)?;
-    }
-    let mut by_metric: BTreeMap<&'static str, Vec<Entry>> = BTreeMap::new();
-    for entry in merged.into_values() {
-        let (_id, series) = dictionary.series(db, entry.series)?;
-        by_metric.entry(series.key.metric.name()).or_default().push(entry);
-    }
-    let mut blocks = Vec::new();
-    for (metric, entries) in by_metric {
-        for (part, entries) in (0..).zip(entries.chunks(PART)) {
-            blocks.push((metric, part, coding::encode(entries)?));
+        let measured = cells.merged(|start| start);
+        // One segment is as it should be.
+        if sources.len() > 1 {
+            recomputed.gone.append(&mut sources);
+            recomputed.add(KEPT_MEASURED, &measured)?;
         }
+        recomputed.add(KEPT_QUARTERS, &measured.merged(quarter_of))?;
     }
-    Ok(Recomputed { stale, blocks })
+    Ok(Some(recomputed))
 }
 
-/// Replaces the span's rollup, if no put came between. Returns whether it did.
-pub(super) fn replace(db: &mut Connection, recomputed: &Recomputed) -> rusqlite::Result<bool> {
-    let Stale { resolution, start, organisation, generation } = recomputed.stale;
-    let span = params![resolution.as_secs(), start, organisation];
-    let transaction = db.transaction()?;
-    let now: Option<i64> = transaction
-        .prepare_cached(
-            "SELECT generation FROM stale WHERE resolution = ?1 AND start = ?2 AND organisation = ?3",
-        )?
-        .query_row(span, |row| row.get(0))
-        .optional()?;
-    if now != Some(generation) {
-        return Ok(false);
+impl Recomputed {
+    fn add(&mut self, resolution: i64, cells: &Cells) -> Result<(), StoreError> {
+        if cells.len() > PART {
+            for part in cells.parts(PART) {
+                self.blocks.push((resolution, write(&part, Coding::Compressed)?));
+            }
+        } else if !cells.is_empty() {
+            self.blocks.push((resolution, write(cells, Coding::Compressed)?));
+        }
+        Ok(())
     }
-    transaction
-        .prepare_cached("DELETE FROM rollup WHERE resolution = ?1 AND start = ?2 AND organisation = ?3")?
-        .execute(span)?;
-    for (metric, part, block) in &recomputed.blocks {
+}
+
+/// Replaces one metric of a span in one transaction.
+pub(super) fn replace(db: &mut Connection, recomputed: &Recomputed) -> rusqlite::Result<()> {
+    let Recomputed { stale, metric, gone, blocks } = recomputed;
+    let transaction = db.transaction()?;
+    for id in gone {
+        transaction.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id])?;
+    }
+    for (resolution, block) in blocks {
         transaction
             .prepare_cached(
-                "INSERT INTO rollup (resolution, start, organisation, metric, part, block)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO segment (organisation, resolution, metric, start, stripe, part, block)
+                 SELECT ?1, ?2, ?3, ?4, ?5, coalesce(max(part), 0) + 1, ?6 FROM segment
+                 WHERE organisation = ?1 AND resolution = ?2 AND metric = ?3 AND start = ?4 AND stripe = ?5",
             )?
-            .execute(params![resolution.as_secs(), start, organisation, metric, part, block])?;
+            .execute(params![
+                stale.organisation,
+                resolution,
+                metric.name(),
+                stale.start,
+                stale.stripe,
+                block
+            ])?;
     }
     crash_point("rollup-written");
-    transaction
-        .prepare_cached("DELETE FROM stale WHERE resolution = ?1 AND start = ?2 AND organisation = ?3")?
-        .execute(span)?;
-    crash_point("before-rollup-commit");
     transaction.commit()?;
     crash_point("after-rollup-commit");
-    Ok(true)
+    Ok(())
 }
 
-type Key = (i64, i64, i64, Attribution, Option<IpNet>);
-
-fn merge(into: &mut BTreeMap<Key, Entry>, start: i64, entry: &Entry) {
-    let key = (entry.registration.0, entry.agent, entry.series, entry.attribution, entry.prefix);
-    let empty = || Entry { start: Timestamp::from_secs(start), totals: Totals::default(), ..*entry };
-    into.entry(key).or_insert_with(empty).totals.merge(&entry.totals);
+/// Says that the rollups of a span hold all that there is.
+pub(super) fn settle(db: &mut Connection, stale: Stale) -> rusqlite::Result<()> {
+    let Stale { resolution, start, organisation, stripe } = stale;
+    db.prepare_cached(
+        "DELETE FROM stale WHERE resolution = ?1 AND start = ?2 AND organisation = ?3 AND stripe = ?4",
+    )?
+    .execute(params![resolution, start, organisation, stripe])?;
+    crash_point("after-settling");
+    Ok(())
 }

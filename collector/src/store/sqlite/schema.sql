@@ -1,71 +1,123 @@
--- The store, version 3; reattribution.sql belongs to it. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
+-- The store, version 4. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
 
--- Agents and series by number, so that blocks stay small. A series has one number in each organisation: what one calls
--- its targets is nothing to the others.
+-- Dictionaries: blocks name what they are about by number. What one organisation calls its targets is nothing to the
+-- others.
 CREATE TABLE agent (id INTEGER PRIMARY KEY, agent BLOB NOT NULL UNIQUE);
-CREATE TABLE series (
+CREATE TABLE session (
+    id      INTEGER PRIMARY KEY,
+    agent   INTEGER NOT NULL,
+    session BLOB NOT NULL,
+    UNIQUE (agent, session)
+);
+CREATE TABLE origin (
     id           INTEGER PRIMARY KEY,
     organisation INTEGER NOT NULL,
-    series       BLOB NOT NULL,
-    definition   TEXT NOT NULL,
-    -- Grows over all series with each new definition, so that readers know which of theirs are out of date.
-    revised      INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (organisation, series)
+    registration INTEGER NOT NULL,
+    uplink       TEXT NOT NULL,
+    attribution  INTEGER NOT NULL,     -- 0 verified, 1 declared, 2 off-prefix
+    prefix       TEXT NOT NULL,        -- in CIDR form; empty for none
+    UNIQUE (organisation, registration, uplink, attribution, prefix)
 );
-CREATE INDEX series_by_revision ON series (revised) WHERE revised > 0;
+CREATE TABLE shape (
+    id           INTEGER PRIMARY KEY,
+    organisation INTEGER NOT NULL,
+    shape        BLOB NOT NULL,
+    definition   TEXT NOT NULL,
+    -- Grows over all shapes with each new definition, so that readers know which of theirs are out of date.
+    revised      INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (organisation, shape)
+);
+CREATE INDEX shape_by_revision ON shape (revised) WHERE revised > 0;
 
 -- Every batch that was ever acknowledged, for as long as it could be sent again. Compaction never touches it.
 CREATE TABLE ledger (
-    agent      INTEGER NOT NULL,
-    session    BLOB NOT NULL,
+    session    INTEGER NOT NULL,
     sequence   INTEGER NOT NULL,
     sha256     BLOB NOT NULL,
     newest_end INTEGER NOT NULL,
-    PRIMARY KEY (agent, session, sequence)
+    PRIMARY KEY (session, sequence)
 ) WITHOUT ROWID;
 CREATE INDEX ledger_by_age ON ledger (newest_end);
 
--- The log: one row for each batch, its measurements in one block.
+-- The log: one row for each batch that is not yet in segments, its measurements in one block.
 CREATE TABLE batch (
     id           INTEGER PRIMARY KEY,
     organisation INTEGER NOT NULL,
+    agent        INTEGER NOT NULL,
     received_us  INTEGER NOT NULL,
     oldest_start INTEGER NOT NULL,
     newest_start INTEGER NOT NULL,
     block        BLOB NOT NULL
 );
-CREATE INDEX batch_by_time ON batch (newest_start);
+-- Up to which batch the agents of a stripe have been folded into segments: what the log still holds of these does not
+-- count any more. It leaves the log in one sweep, and this with it.
+CREATE TABLE folded (stripe INTEGER PRIMARY KEY, batch INTEGER NOT NULL);
 
--- Rollups: a few rows for each span, metric and organisation. Recomputed and replaced, never incremented.
-CREATE TABLE rollup (
-    resolution   INTEGER NOT NULL,
-    start        INTEGER NOT NULL,
+-- Segments: what was measured, an hour of a metric of a stripe of agents in a few blocks (resolution 0), and the rollups
+-- of it to 15 minutes (900, an hour of them in a block) and to UTC days (86400). Rollups are recomputed and replaced,
+-- never incremented.
+CREATE TABLE segment (
+    id           INTEGER PRIMARY KEY,
     organisation INTEGER NOT NULL,
+    resolution   INTEGER NOT NULL,
     metric       TEXT NOT NULL,
+    start        INTEGER NOT NULL,
+    stripe       INTEGER NOT NULL,
     part         INTEGER NOT NULL,
     block        BLOB NOT NULL,
-    PRIMARY KEY (resolution, start, organisation, metric, part)
+    UNIQUE (organisation, resolution, metric, start, stripe, part)
 );
+CREATE INDEX segment_by_age ON segment (resolution, start);
 
--- Spans whose rollup does not hold all that its finer rows hold. Each put raises the generation.
+-- Spans whose rollup does not hold all that their finer segments hold: an hour of quarter hours (900) or a day.
 CREATE TABLE stale (
     resolution   INTEGER NOT NULL,
     start        INTEGER NOT NULL,
     organisation INTEGER NOT NULL,
-    generation   INTEGER NOT NULL,
-    PRIMARY KEY (resolution, start, organisation)
+    stripe       INTEGER NOT NULL,
+    PRIMARY KEY (resolution, start, organisation, stripe)
 ) WITHOUT ROWID;
 
--- When each agent first and last measured each series: what coverage is counted against.
+-- When each agent of a stripe first and last measured what, as far as it is in segments: what coverage is counted against.
 CREATE TABLE presence (
     organisation INTEGER NOT NULL,
-    agent        INTEGER NOT NULL,
-    registration INTEGER NOT NULL,
-    series       INTEGER NOT NULL,
-    first        INTEGER NOT NULL,
-    last         INTEGER NOT NULL,
-    PRIMARY KEY (agent, series, registration)
-) WITHOUT ROWID;
+    stripe       INTEGER NOT NULL,
+    block        BLOB NOT NULL,
+    PRIMARY KEY (organisation, stripe)
+);
 
--- The start of the oldest span that each resolution (0 for batches, -1 for the ledger) still holds in full. Never falls.
+-- The start of the oldest span that each resolution (0 for what was measured, -1 for the ledger) still holds in full.
+-- Never falls.
 CREATE TABLE kept_from (resolution INTEGER PRIMARY KEY, start INTEGER NOT NULL);
+
+-- Re-attributions: work to be done and, once it is finished, its history. What a transaction moved is counted in it.
+CREATE TABLE reattribution (
+    id           INTEGER PRIMARY KEY,
+    organisation INTEGER NOT NULL,
+    source       INTEGER NOT NULL,
+    target       INTEGER NOT NULL,
+    prefixes     TEXT NOT NULL,          -- of the target; JSON list in CIDR form
+    since        INTEGER,
+    until        INTEGER NOT NULL,
+    who          TEXT NOT NULL,
+    reason       TEXT NOT NULL,
+    begun_us     INTEGER NOT NULL,
+    measurements INTEGER NOT NULL DEFAULT 0,
+    rollup_rows  INTEGER NOT NULL DEFAULT 0,
+    probes       INTEGER NOT NULL DEFAULT 0,
+    spans        INTEGER NOT NULL DEFAULT 0,
+    unreadable   INTEGER NOT NULL DEFAULT 0,
+    finished_us  INTEGER
+);
+
+-- Batches of the log that did not decode when they were folded, as they were: the file was damaged. No report counts them.
+CREATE TABLE damaged (
+    id           INTEGER PRIMARY KEY,
+    organisation INTEGER NOT NULL,
+    agent        INTEGER NOT NULL,
+    received_us  INTEGER NOT NULL,
+    block        BLOB NOT NULL
+);
+
+-- What is counted as it changes rather than when somebody asks.
+CREATE TABLE tally (what TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;

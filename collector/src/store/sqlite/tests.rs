@@ -4,8 +4,8 @@ use super::*;
 use crate::store::{
     Moved,
     fixture::{
-        DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, everything, measurement, reattribute,
-        scheduled,
+        DAY, Each, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, each, everything, measurement,
+        reattribute, scheduled,
     },
     sqlite::expiry::Layer,
 };
@@ -13,7 +13,8 @@ use futures::future::join_all;
 use peerlight_proto::batch::Batch;
 use tempfile::TempDir;
 
-const NOW: Timestamp = Timestamp::from_secs(MIDNIGHT.as_secs() + 3_600);
+/// When the first hour is over and settled.
+const NOW: Timestamp = Timestamp::from_secs(MIDNIGHT.as_secs() + 4_000);
 
 struct Opened {
     store: SqliteStore,
@@ -39,8 +40,8 @@ async fn put(store: &SqliteStore, batch: Batch) -> Result<PutOutcome, StoreError
     store.put(admitted(&caller(1, 1), batch, NOW)).await
 }
 
-async fn answer(store: &SqliteStore) -> Result<Vec<Row>, StoreError> {
-    store.scan(everything(1, MIDNIGHT, MIDNIGHT.plus(DAY))).await
+async fn answer(store: &SqliteStore) -> Result<Vec<Each>, StoreError> {
+    each(store, everything(1, MIDNIGHT, MIDNIGHT.plus(DAY))).await
 }
 
 /// A second connection, as a careless administrator opens one.
@@ -53,7 +54,7 @@ async fn a_store_that_is_opened_again_holds_what_it_held() {
     let Opened { store, directory } = open();
     put(&store, minute(0, 0)).await.unwrap();
     put(&store, minute(1, 20)).await.unwrap();
-    store.roll_up(NOW).await.unwrap();
+    store.compact(NOW.plus(DAY)).await.unwrap();
     put(&store, minute(2, 1)).await.unwrap();
     let (rows, health) = (answer(&store).await.unwrap(), store.health().await.unwrap());
     drop(store);
@@ -61,7 +62,7 @@ async fn a_store_that_is_opened_again_holds_what_it_held() {
     let store = SqliteStore::open(&path(&directory)).unwrap();
     assert_eq!(answer(&store).await.unwrap(), rows);
     assert_eq!(store.health().await.unwrap(), Health { bytes: health.bytes, ..health.clone() });
-    assert_eq!((health.batches, health.ledger_entries, health.rollups), (3, 3, 2));
+    assert_eq!((health.log_batches, health.ledger_entries, health.stale_rollups), (1, 3, 0));
     assert_eq!(health.oldest, Some(MIDNIGHT));
     assert_eq!(put(&store, minute(0, 0)).await.unwrap(), PutOutcome::Duplicate);
 }
@@ -85,21 +86,13 @@ fn a_file_of_a_newer_collector_is_left_alone() {
     assert!(matches!(error, StoreError::NewerSchema { version: 99, .. }), "{error}");
 }
 
-#[tokio::test]
-async fn a_file_of_the_first_version_is_taken_over_with_no_offset_known() {
+#[test]
+fn a_file_from_before_the_first_release_is_refused_with_what_to_do() {
     let Opened { store, directory } = open();
-    put(&store, minute(0, 0)).await.unwrap();
-    let rows = answer(&store).await.unwrap();
     drop(store);
-    let version = || {
-        Connection::open(path(&directory)).unwrap().pragma_query_value(None, "user_version", |row| row.get(0))
-    };
-    // What version 1 wrote is what version 2 writes of a batch without an offset.
-    Connection::open(path(&directory)).unwrap().pragma_update(None, "user_version", 1).unwrap();
-    let store = SqliteStore::open(&path(&directory)).unwrap();
-    assert_eq!(answer(&store).await.unwrap(), rows);
-    assert_eq!(rows[0].totals.clock_offsets, None);
-    assert_eq!(version(), Ok(3), "an older collector refuses it from now on");
+    Connection::open(path(&directory)).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    let error = SqliteStore::open(&path(&directory)).unwrap_err().to_string();
+    assert!(error.ends_with("move it away and let agents send again (`peerlight-agent resend`)"), "{error}");
 }
 
 #[tokio::test]
@@ -115,20 +108,24 @@ async fn a_crowd_of_batches_is_stored_in_few_transactions_and_each_is_answered()
 }
 
 #[tokio::test]
-async fn a_put_between_reading_and_replacing_keeps_the_span_stale() {
+async fn a_put_while_the_log_is_folded_counts_once() {
     let Opened { store, directory: _directory } = open();
     put(&store, minute(0, 0)).await.unwrap();
-    let read = |reader: &mut Reader| {
-        let stale = rollups::due(&reader.db, NOW).unwrap()[0];
-        reader.snapshot(|reader| rollups::recompute(reader, stale))
-    };
-    let outdated = store.read(read).await.unwrap();
+    let later = NOW.plus(DAY);
+    let find = move |reader: &mut Reader| Ok(fold::outstanding(&reader.db, later, false).unwrap());
+    let fold::Outstanding { newest, stripes } = store.read(find).await.unwrap();
+    let slice = store.read(move |reader| fold::read_slice(reader, 0, &stripes[&0])).await.unwrap();
     put(&store, minute(1, 1)).await.unwrap();
-    let replaced = store.writer.run(move |db| Ok(rollups::replace(db, &outdated).unwrap())).await.unwrap();
-    assert!(!replaced);
-    assert_eq!(scheduled(&answer(&store).await.unwrap()), 6);
-    assert_eq!(store.roll_up(NOW).await.unwrap(), 1);
-    assert_eq!(scheduled(&answer(&store).await.unwrap()), 6);
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 6, "nothing is folded yet");
+    store.write("fold", move |db| fold::write_slice(db, &slice)).await.unwrap();
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 6, "the first is folded, and in the log");
+    while store.write("sweep", move |db| fold::sweep(db, newest)).await.unwrap() {}
+    assert_eq!(store.health().await.unwrap().log_batches, 1);
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 6, "the first is folded, the other in the log");
+    store.compact(later).await.unwrap();
+    assert_eq!(store.health().await.unwrap().log_batches, 0);
+    put(&store, minute(2, 2)).await.unwrap();
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 9, "numbers of batches begin anew");
 }
 
 #[tokio::test]
@@ -136,39 +133,79 @@ async fn answers_come_from_rollups_once_they_are_fresh() {
     let Opened { store, directory } = open();
     put(&store, minute(0, 0)).await.unwrap();
     let before = answer(&store).await.unwrap();
-    assert_eq!(store.roll_up(MIDNIGHT.plus(DAY * 2)).await.unwrap(), 2, "a quarter hour and its day");
-    assert_eq!(meddle(&directory, "DELETE FROM batch"), 1);
-    assert_eq!(meddle(&directory, "DELETE FROM rollup WHERE resolution = 900"), 1);
+    assert_eq!(store.compact(MIDNIGHT.plus(DAY * 2)).await.unwrap(), 2, "an hour and its day");
+    assert_eq!(meddle(&directory, "DELETE FROM segment WHERE resolution = 0"), 1);
+    assert_eq!(answer(&store).await.unwrap(), before, "quarter hours or the day suffice");
+    assert_eq!(meddle(&directory, "DELETE FROM segment WHERE resolution = 900"), 1);
     assert_eq!(answer(&store).await.unwrap(), before, "the day suffices");
+}
+
+#[tokio::test]
+async fn the_segments_of_an_hour_become_one_when_it_is_over() {
+    let Opened { store, directory } = open();
+    for minutes in 0..5 {
+        store
+            .put(admitted(&caller(1, 1), minute(minutes, u32::try_from(minutes).unwrap()), MIDNIGHT))
+            .await
+            .unwrap();
+        store.compact(MIDNIGHT.plus(MINUTE * 10)).await.unwrap();
+    }
+    let segments = || {
+        let db = Connection::open(path(&directory)).unwrap();
+        db.query_row("SELECT count(*) FROM segment WHERE resolution = 0", [], |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    let before = answer(&store).await.unwrap();
+    assert_eq!((segments(), scheduled(&before)), (5, 15));
+    store.compact(NOW).await.unwrap();
+    assert_eq!(segments(), 1);
+    assert_eq!(answer(&store).await.unwrap(), before);
 }
 
 #[tokio::test]
 async fn nothing_goes_from_below_a_rollup_that_cannot_be_made_until_patience_ends() {
     let Opened { store, directory: _directory } = open();
     put(&store, minute(0, 0)).await.unwrap();
+    store.fold(NOW, true).await.unwrap();
     let expire = async |days: u32| {
         let now = MIDNIGHT.plus(DAY * days);
-        store.writer.run(move |db| expiry::slice(db, Layer::Batches, now, &RETENTION)).await.unwrap()
+        store.writer.run(move |db| expiry::slice(db, Layer::Measured, now, &RETENTION)).await.unwrap()
     };
-    assert_eq!(expire(9).await, 0, "its quarter hour is stale");
+    assert_eq!(expire(9).await, 0, "its quarter hours are stale");
     assert_eq!(scheduled(&answer(&store).await.unwrap()), 3);
     assert_eq!(expire(11).await, 1, "the retention of 3 days and a week of patience");
-    assert_eq!(store.health().await.unwrap().stale_rollups, 1, "the day's; the quarter hour's is settled");
+    assert_eq!(store.health().await.unwrap().stale_rollups, 1, "the day's; the quarter hours' are settled");
 }
 
 #[tokio::test]
-async fn a_damaged_block_is_told_and_holds_up_nothing_else() {
+async fn a_damaged_batch_is_told_and_set_aside_when_the_log_is_folded() {
     let Opened { store, directory } = open();
     put(&store, minute(0, 0)).await.unwrap();
     put(&store, minute(1, 20)).await.unwrap();
     assert_eq!(meddle(&directory, "UPDATE batch SET block = x'28B52FFD00' WHERE newest_start % 900 = 0"), 1);
     let error = answer(&store).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged { what: "block of measurements", .. }), "{error}");
-    let error = store.roll_up(NOW).await.unwrap_err();
+    store.fold(NOW, true).await.unwrap();
+    let health = store.health().await.unwrap();
+    assert_eq!((health.log_batches, health.damaged_batches), (0, 1));
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 3, "the other one");
+}
+
+#[tokio::test]
+async fn a_damaged_segment_is_told_and_holds_up_no_other_span() {
+    let Opened { store, directory } = open();
+    for (sequence, minutes) in [(0, 0), (1, 90)] {
+        store.put(admitted(&caller(1, 1), minute(sequence, minutes), MIDNIGHT.plus(DAY))).await.unwrap();
+    }
+    store.fold(NOW, true).await.unwrap();
+    assert_eq!(meddle(&directory, "UPDATE segment SET block = x'28B52FFD00' WHERE start % 86400 = 0"), 1);
+    let error = answer(&store).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { what: "block of measurements", .. }), "{error}");
+    let error = store.compact(NOW.plus(DAY)).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
-    assert_eq!(store.health().await.unwrap().rollups, 1, "the other quarter hour was made");
-    let sound = everything(1, MIDNIGHT.plus(MINUTE * 15), MIDNIGHT.plus(DAY));
-    assert_eq!(scheduled(&store.scan(sound).await.unwrap()), 3);
+    let sound = everything(1, MIDNIGHT.plus(MINUTE * 60), MIDNIGHT.plus(DAY));
+    assert_eq!(scheduled(&each(&store, sound).await.unwrap()), 3, "the other hour");
+    assert_eq!(store.health().await.unwrap().stale_rollups, 2, "its quarter hours and their day");
 }
 
 #[tokio::test]
@@ -240,7 +277,7 @@ async fn what_waits_to_be_reattributed_does_not_expire_and_goes_on_after_a_resta
     let until = MIDNIGHT.plus(MINUTE * 20);
     let id = store.begin_reattribution(reattribute(1, 2, None, until)).await.unwrap();
     let expired = store.expire(MIDNIGHT.plus(DAY * 4), RETENTION).await.unwrap();
-    assert_eq!(expired.batches, 0);
+    assert_eq!(expired.measured, 0);
     drop(store);
 
     let store = SqliteStore::open(&path(&directory)).unwrap();
@@ -253,5 +290,5 @@ async fn what_waits_to_be_reattributed_does_not_expire_and_goes_on_after_a_resta
     let counts: Vec<_> =
         rows.iter().map(|row| (row.key.registration.0, row.totals.counters.scheduled)).collect();
     assert_eq!(counts, [(1, 3), (2, 3)]);
-    assert_eq!(store.expire(MIDNIGHT.plus(DAY * 4), RETENTION).await.unwrap().batches, 2);
+    assert_eq!(store.expire(MIDNIGHT.plus(DAY * 4), RETENTION).await.unwrap().measured, 1);
 }

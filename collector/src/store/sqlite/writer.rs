@@ -1,6 +1,6 @@
 //! The one writer: a thread that groups what waits into one durable transaction.
 
-use super::{dictionary::Dictionary, log};
+use super::log::{self, Scratch};
 use crate::{
     admission::Admitted,
     store::{PutOutcome, StoreError, crash_point::crash_point},
@@ -87,12 +87,15 @@ impl Drop for Writer {
 }
 
 fn write(mut db: Connection, queue: &Receiver<Job>) {
-    let mut dictionary = Dictionary::default();
+    let mut scratch = Scratch::default();
     while let Ok(job) = queue.recv() {
         let mut next = Some(job);
         while let Some(job) = next.take() {
             match job {
-                Job::Task(task) => task(&mut db),
+                Job::Task(task) => {
+                    task(&mut db);
+                    scratch.look_again();
+                }
                 Job::Put(admitted, answer) => {
                     // Whatever came while the last transaction was written shares the next one: a lone batch waits for
                     // nobody, and a crowd pays for few fsyncs.
@@ -107,7 +110,7 @@ fn write(mut db: Connection, queue: &Receiver<Job>) {
                             Err(_) => break,
                         }
                     }
-                    put_group(&mut db, &mut dictionary, group);
+                    put_group(&mut db, &mut scratch, group);
                 }
             }
         }
@@ -116,13 +119,13 @@ fn write(mut db: Connection, queue: &Receiver<Job>) {
 
 type Waiting = (Box<Admitted>, oneshot::Sender<Result<PutOutcome, StoreError>>);
 
-fn put_group(db: &mut Connection, dictionary: &mut Dictionary, group: Vec<Waiting>) {
+fn put_group(db: &mut Connection, scratch: &mut Scratch, group: Vec<Waiting>) {
     let mut outcomes = Vec::with_capacity(group.len());
-    let committed = put_all(db, dictionary, &group, &mut outcomes);
+    let committed = put_all(db, scratch, &group, &mut outcomes);
     crash_point("after-commit");
     if let Err(error) = &committed {
         // The numbers that this transaction gave are gone with it.
-        *dictionary = Dictionary::default();
+        scratch.forget();
         tracing::error!(%error, batches = group.len(), "the store could not write; agents will send again");
     }
     let mut outcomes = outcomes.into_iter();
@@ -135,7 +138,7 @@ fn put_group(db: &mut Connection, dictionary: &mut Dictionary, group: Vec<Waitin
 
 fn put_all(
     db: &mut Connection,
-    dictionary: &mut Dictionary,
+    scratch: &mut Scratch,
     group: &[Waiting],
     outcomes: &mut Vec<Result<PutOutcome, StoreError>>,
 ) -> Result<(), StoreError> {
@@ -143,9 +146,9 @@ fn put_all(
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(StoreError::while_doing("begin a transaction"))?;
     for (admitted, _answer) in group {
-        let outcome = put_one(&mut transaction, dictionary, admitted);
+        let outcome = put_one(&mut transaction, scratch, admitted);
         if let Err(error) = &outcome {
-            *dictionary = Dictionary::default();
+            scratch.forget();
             tracing::error!(%error, batch = %admitted.batch.number, "a batch could not be written; its agent will send it again");
         }
         outcomes.push(outcome);
@@ -154,6 +157,14 @@ fn put_all(
             return Err(StoreError::RolledBack);
         }
     }
+    let stored = outcomes.iter().filter(|outcome| matches!(outcome, Ok(PutOutcome::Stored))).count();
+    transaction
+        .prepare_cached(
+            "INSERT INTO tally (what, count) VALUES ('ledger', ?1)
+             ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        )
+        .and_then(|mut statement| statement.execute([i64::try_from(stored).unwrap_or(i64::MAX)]))
+        .map_err(StoreError::while_doing("count a group"))?;
     crash_point("before-commit");
     transaction.commit().map_err(StoreError::while_doing("commit"))
 }
@@ -161,11 +172,11 @@ fn put_all(
 /// Writes one batch of a group. What fails for it alone leaves the rest of the group as it is.
 fn put_one(
     transaction: &mut Transaction<'_>,
-    dictionary: &mut Dictionary,
+    scratch: &mut Scratch,
     admitted: &Admitted,
 ) -> Result<PutOutcome, StoreError> {
     let savepoint = transaction.savepoint().map_err(StoreError::while_doing("begin a batch"))?;
-    let outcome = log::put(&savepoint, dictionary, admitted)?;
+    let outcome = log::put(&savepoint, scratch, admitted)?;
     savepoint.commit().map_err(StoreError::while_doing("end a batch"))?;
     Ok(outcome)
 }

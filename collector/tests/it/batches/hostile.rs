@@ -8,20 +8,24 @@ use crate::{
 use http::Method;
 use peerlight_collector::{
     organisation::OrganisationId,
+    registry::RegistrationId,
     report::Report,
-    store::{Query, Row},
+    store::{Grouping, Origin, Query, Shape, Totals},
 };
 use peerlight_proto::{
     codec::{decode_ack, encode_batch},
     enrolment::EnrolmentToken,
-    id::SessionId,
+    id::{AgentId, SeriesId, SessionId},
 };
 use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 const MUTATIONS: u64 = 5_000;
 /// How many mutations pass between two looks at everything that is stored.
@@ -83,10 +87,33 @@ async fn five_thousand_signed_mutations_spoil_at_most_their_agents_own_rows() {
 /// Batches and ledger entries: what a refusal leaves as it is.
 async fn ledgered(collector: &Collector) -> (u64, u64) {
     let health = collector.store.health().await.unwrap();
-    (health.batches, health.ledger_entries)
+    (health.log_batches, health.ledger_entries)
 }
 
-async fn stored(collector: &Collector) -> Vec<Row> {
+/// What one agent measured of one shape for a registration.
+type Key = (AgentId, RegistrationId, SeriesId);
+
+/// Nothing is merged but time.
+#[derive(Default)]
+struct Apart(Mutex<Vec<Key>>);
+
+impl Grouping for Apart {
+    fn group(&self, origin: &Origin, shape: &Shape, agent: Option<AgentId>) -> Option<u32> {
+        let key = (agent?, origin.registration, shape.id());
+        let mut known = self.0.lock().unwrap();
+        let at = known.iter().position(|there| *there == key).unwrap_or_else(|| {
+            known.push(key);
+            known.len() - 1
+        });
+        u32::try_from(at).ok()
+    }
+
+    fn keeps_agents_apart(&self) -> bool {
+        true
+    }
+}
+
+async fn stored(collector: &Collector) -> Vec<(Key, Totals)> {
     let query = Query {
         organisation: OrganisationId::DEFAULT,
         from: NOON.minus(Duration::from_hours(400)),
@@ -95,20 +122,23 @@ async fn stored(collector: &Collector) -> Vec<Row> {
         registrations: None,
         step: None,
     };
-    collector.store.scan(query).await.unwrap()
+    let apart = Arc::new(Apart::default());
+    let rows = collector.store.scan(query, Arc::<Apart>::clone(&apart)).await.unwrap();
+    let known = apart.0.lock().unwrap();
+    let mut stored: Vec<_> = rows.into_iter().map(|row| (known[row.group as usize], row.totals)).collect();
+    stored.sort_by_key(|(key, _totals)| *key);
+    stored
 }
 
 /// Every row adds up, is the hostile agent's under its own registration, or is what the other agent sent; and reports say so.
-async fn look(collector: &Collector, hostile: &Agent, theirs: &[Row]) {
+async fn look(collector: &Collector, hostile: &Agent, theirs: &[(Key, Totals)]) {
     let rows = stored(collector).await;
-    let (own, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.key.agent == hostile.id);
-    let series =
-        |rows: &[Row]| rows.iter().map(|row| (row.key.clone(), row.totals.clone())).collect::<Vec<_>>();
-    assert_eq!(series(&others), series(theirs));
-    for row in &own {
-        assert_ne!(row.key.registration, theirs[0].key.registration);
-        assert!(row.totals.counters.identity_holds(), "{row:?}");
-        assert_eq!(row.totals.histogram.count(), row.totals.counters.answered, "{row:?}");
+    let (own, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|((agent, ..), _)| *agent == hostile.id);
+    assert_eq!(others, theirs);
+    for ((_, registration, _), totals) in &own {
+        assert_ne!(*registration, theirs[0].0.1);
+        assert!(totals.counters.identity_holds(), "{totals:?}");
+        assert_eq!(totals.histogram.count(), totals.counters.answered, "{totals:?}");
     }
     let path = "/api/v1/reports/latency?last=13d&by=site";
     let answer = collector.operator(Method::GET, path).send().await.unwrap();

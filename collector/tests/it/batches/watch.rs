@@ -4,13 +4,17 @@ use crate::collector::Collector;
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 use sha2::{Digest as _, Sha256};
 
-/// What batches are kept in, each in the order of its key. Rollups are left out: upkeep recomputes them from these.
-const TABLES: [&str; 5] = [
-    "SELECT * FROM ledger ORDER BY agent, session, sequence",
+/// What batches are kept in, each in the order of its key. The clock stands still, so that upkeep
+/// leaves it alone.
+const TABLES: [&str; 8] = [
+    "SELECT * FROM ledger ORDER BY session, sequence",
     "SELECT * FROM batch ORDER BY id",
-    "SELECT * FROM series ORDER BY id",
+    "SELECT * FROM segment ORDER BY id",
+    "SELECT * FROM shape ORDER BY id",
+    "SELECT * FROM origin ORDER BY id",
     "SELECT * FROM agent ORDER BY id",
-    "SELECT * FROM presence ORDER BY agent, series, registration",
+    "SELECT * FROM session ORDER BY id",
+    "SELECT * FROM presence ORDER BY organisation, stripe",
 ];
 
 /// The watch.

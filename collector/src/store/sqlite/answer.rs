@@ -1,0 +1,234 @@
+//! The answer to a query while it is added up: cells fall into groups and slots, and add to dense counts.
+
+use super::{
+    block::{Cell, Key, Sink},
+    dictionary::Names,
+};
+use crate::store::{Agents, ClockOffsets, Grouping, Query, Row, StoreError, Totals, joined, slot_of};
+use peerlight_proto::{
+    histogram::{BUCKETS, Histogram},
+    id::AgentId,
+    measurement::{Attribute, Counters},
+    time::Timestamp,
+};
+use rusqlite::Connection;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// Adds up what is read.
+pub(super) struct Answer<'a> {
+    db: &'a Connection,
+    names: &'a mut Names,
+    query: &'a Query,
+    grouping: &'a dyn Grouping,
+    /// Only cells that start in these seconds count.
+    span: (i64, i64),
+    /// Groups by origin, shape and, where they are kept apart, agent.
+    groups: HashMap<(u32, u32, Option<u32>), Option<u32>>,
+    /// The place of each group and slot in `sums`.
+    places: HashMap<(u32, i64), usize>,
+    sums: Vec<Sum>,
+    /// Every kind and value of attributes, once.
+    texts: Vec<(String, String)>,
+    text_places: HashMap<(String, String), u32>,
+    /// Where the texts of the block that is being read stand in `texts`.
+    block_texts: Vec<u32>,
+    /// The row that is being read: its agent and group, and the slot and place of its last cell.
+    row: Option<(u32, u32)>,
+    last: Option<(i64, usize)>,
+}
+
+impl<'a> Answer<'a> {
+    pub(super) fn new(
+        db: &'a Connection,
+        names: &'a mut Names,
+        query: &'a Query,
+        grouping: &'a dyn Grouping,
+    ) -> Self {
+        Self {
+            db,
+            names,
+            query,
+            grouping,
+            span: (0, 0),
+            groups: HashMap::new(),
+            places: HashMap::new(),
+            sums: Vec::new(),
+            texts: Vec::new(),
+            text_places: HashMap::new(),
+            block_texts: Vec::new(),
+            row: None,
+            last: None,
+        }
+    }
+
+    /// From now on only what starts in these seconds counts.
+    pub(super) fn within(&mut self, from: i64, to: i64) {
+        self.span = (from, to);
+    }
+
+    /// The rows, in the order of their groups and slots.
+    pub(super) fn finish(self) -> Result<Vec<Row>, StoreError> {
+        let places: BTreeMap<(u32, i64), usize> = self.places.into_iter().collect();
+        let mut sums: Vec<Option<Sum>> = self.sums.into_iter().map(Some).collect();
+        let mut rows = Vec::with_capacity(places.len());
+        for ((group, slot), place) in places {
+            let Some(sum) = sums[place].take() else { continue };
+            rows.push(sum.into_row(group, Timestamp::from_micros(slot), &self.texts)?);
+        }
+        Ok(rows)
+    }
+
+    fn group_of(&mut self, key: Key) -> Result<Option<u32>, StoreError> {
+        let agent = self.grouping.keeps_agents_apart().then_some(key.agent);
+        let known = (key.origin, key.shape, agent);
+        if let Some(group) = self.groups.get(&known) {
+            return Ok(*group);
+        }
+        let origin = self.names.origin(self.db, key.origin)?;
+        let shape = self.names.shape(self.db, key.shape)?;
+        let asked = (self.query.metrics.is_empty() || self.query.metrics.contains(&shape.metric))
+            && self.query.registrations.as_ref().is_none_or(|wanted| wanted.contains(&origin.registration));
+        let agent: Option<AgentId> = agent.map(|number| self.names.agent(self.db, number)).transpose()?;
+        let group = if asked { self.grouping.group(&origin, &shape, agent) } else { None };
+        self.groups.insert(known, group);
+        Ok(group)
+    }
+
+    /// The place of the sum that a cell of the row adds to which starts then.
+    fn place(&mut self, group: u32, start: i64) -> usize {
+        let slot = match self.query.step {
+            Some(step) => slot_of(Timestamp::from_secs(start), step).as_micros(),
+            None => self.query.from.as_micros(),
+        };
+        if let Some((last, place)) = self.last
+            && last == slot
+        {
+            return place;
+        }
+        let next = self.sums.len();
+        let place = *self.places.entry((group, slot)).or_insert(next);
+        if place == next {
+            self.sums.push(Sum::default());
+        }
+        if let Some((agent, _)) = self.row {
+            self.sums[place].agents.insert(agent);
+        }
+        self.last = Some((slot, place));
+        place
+    }
+}
+
+impl Sink for Answer<'_> {
+    fn begin(&mut self, texts: &[(&str, &str)]) -> Result<(), StoreError> {
+        self.block_texts.clear();
+        for (kind, value) in texts {
+            let text = ((*kind).to_owned(), (*value).to_owned());
+            let next = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+            let place = *self.text_places.entry(text.clone()).or_insert(next);
+            if place == next {
+                self.texts.push(text);
+            }
+            self.block_texts.push(place);
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, key: Key) -> Result<bool, StoreError> {
+        let group = self.group_of(key)?;
+        self.row = group.map(|group| (key.agent, group));
+        self.last = None;
+        Ok(group.is_some())
+    }
+
+    #[inline]
+    fn cell(&mut self, cell: &Cell<'_>) {
+        let (from, to) = self.span;
+        let Some((_agent, group)) = self.row.filter(|_| (from..to).contains(&cell.start)) else { return };
+        let place = self.place(group, cell.start);
+        self.sums[place].add(cell, &self.block_texts);
+    }
+}
+
+/// How many buckets a page holds: an octave of times.
+const PAGE: usize = 128;
+const PAGES: usize = BUCKETS.div_ceil(PAGE);
+
+/// What one row of an answer adds up to so far. Latencies of a group lie in a few octaves, so that its counts are dense and
+/// small at once.
+#[derive(Debug, Default)]
+struct Sum {
+    counters: Counters,
+    pages: [Option<Box<[u64; PAGE]>>; PAGES],
+    total_us: u64,
+    /// Smallest and largest, once there is a sample.
+    bounds: Option<(u64, u64)>,
+    overflow: u64,
+    attributes: HashMap<u32, u64>,
+    clock_offsets: Option<ClockOffsets>,
+    agents: Agents,
+}
+
+impl Sum {
+    #[inline]
+    fn add(&mut self, cell: &Cell<'_>, texts: &[u32]) {
+        self.counters.merge(cell.counters);
+        for &(bucket, count) in cell.buckets {
+            let page = self.pages[usize::from(bucket) / PAGE].get_or_insert_with(|| Box::new([0; PAGE]));
+            let sum = &mut page[usize::from(bucket) % PAGE];
+            *sum = sum.saturating_add(count);
+        }
+        if !cell.buckets.is_empty() {
+            self.total_us = self.total_us.saturating_add(cell.sum_us);
+            self.overflow = self.overflow.saturating_add(cell.overflow);
+            self.bounds = Some(match self.bounds {
+                Some((min, max)) => (min.min(cell.min_us), max.max(cell.max_us)),
+                None => (cell.min_us, cell.max_us),
+            });
+        }
+        if cell.clock_offsets.is_some() {
+            self.clock_offsets = joined(self.clock_offsets, cell.clock_offsets);
+        }
+        for &(place, count) in cell.attributes {
+            let sum = self.attributes.entry(texts[place as usize]).or_default();
+            *sum = sum.saturating_add(count);
+        }
+    }
+
+    fn into_row(self, group: u32, slot: Timestamp, texts: &[(String, String)]) -> Result<Row, StoreError> {
+        let mut buckets = Vec::new();
+        for (page, counts) in self.pages.iter().enumerate() {
+            let counts = counts.iter().flat_map(|counts| counts.iter().enumerate());
+            for (place, &count) in counts.filter(|(_, count)| **count > 0) {
+                buckets.push((u16::try_from(page * PAGE + place).unwrap_or(u16::MAX), count));
+            }
+        }
+        let (min, max) = self.bounds.unwrap_or_default();
+        let histogram =
+            Histogram::from_parts(buckets, self.total_us, min, max, self.overflow).map_err(|error| {
+                StoreError::Damaged { what: "block of measurements", detail: error.to_string() }
+            })?;
+        let mut attributes: Vec<Attribute> = self
+            .attributes
+            .into_iter()
+            .map(|(place, count)| {
+                let (kind, value) = texts[place as usize].clone();
+                Attribute { kind, value, count }
+            })
+            .collect();
+        attributes.sort_by(|one, other| (&one.kind, &one.value).cmp(&(&other.kind, &other.value)));
+        Ok(Row {
+            group,
+            slot,
+            totals: Totals {
+                counters: self.counters,
+                histogram,
+                attributes,
+                clock_offsets: self.clock_offsets,
+            },
+            agents: Arc::new(self.agents),
+        })
+    }
+}

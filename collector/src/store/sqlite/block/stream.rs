@@ -1,0 +1,212 @@
+//! The streams of a block: bytes of one kind each, so that a compressor finds likes beside likes.
+
+use crate::store::StoreError;
+use prost::encoding::{decode_varint, encode_varint};
+
+/// As in the wire's codec: beyond it the time grows faster than the bytes shrink.
+const ZSTD_LEVEL: i32 = 3;
+/// Shorter streams gain nothing.
+const WORTH_COMPRESSING: usize = 32;
+/// Far above what a block's parts hold; more is neither written nor read.
+const MAX_STREAM_BYTES: usize = 64 << 20;
+
+/// Says what is wrong with a block.
+pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged { what: "block of measurements", detail: error.to_string() }
+}
+
+/// Appends a number, the small ones in few bytes.
+pub(super) fn put(bytes: &mut Vec<u8>, number: u64) {
+    encode_varint(number, bytes);
+}
+
+/// Appends a number that may be negative, the ones near zero in few bytes.
+pub(super) fn put_signed(bytes: &mut Vec<u8>, number: i64) {
+    put(bytes, ((number << 1) ^ (number >> 63)).cast_unsigned());
+}
+
+/// Appends one stream: its length, whether it is compressed, and its bytes.
+pub(super) fn append(block: &mut Vec<u8>, stream: &[u8], compress: bool) -> Result<(), StoreError> {
+    if stream.len() > MAX_STREAM_BYTES {
+        return Err(StoreError::TooLarge { bytes: stream.len() });
+    }
+    if compress && stream.len() >= WORTH_COMPRESSING {
+        let packed = COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(stream)).map_err(damaged)?;
+        if packed.len() < stream.len() {
+            put(block, (stream.len() as u64) << 1 | 1);
+            put(block, packed.len() as u64);
+            block.extend_from_slice(&packed);
+            return Ok(());
+        }
+    }
+    put(block, (stream.len() as u64) << 1);
+    block.extend_from_slice(stream);
+    Ok(())
+}
+
+/// Takes the next stream off a block. Allocates what it says that it inflates to, within the limit.
+pub(super) fn take<'a>(block: &mut Stream<'a>) -> Result<std::borrow::Cow<'a, [u8]>, StoreError> {
+    let head = block.number()?;
+    let length = usize::try_from(head >> 1).ok().filter(|&length| length <= MAX_STREAM_BYTES);
+    let length = length.ok_or_else(|| damaged("a stream is longer than one may be"))?;
+    if head & 1 == 0 {
+        return Ok(block.bytes(length)?.into());
+    }
+    let packed = block.number()?;
+    let packed = block.bytes(usize::try_from(packed).unwrap_or(usize::MAX))?;
+    let stream = DECOMPRESSOR
+        .with_borrow_mut(|decompressor| decompressor.decompress(packed, length))
+        .map_err(damaged)?;
+    if stream.len() != length {
+        return Err(damaged("a stream is shorter than it says"));
+    }
+    Ok(stream.into())
+}
+
+thread_local! {
+    // Contexts are a hundred kilobytes and more, and cost more to make than a short stream costs to code.
+    static COMPRESSOR: std::cell::RefCell<zstd::bulk::Compressor<'static>> =
+        std::cell::RefCell::new(zstd::bulk::Compressor::new(ZSTD_LEVEL).unwrap_or_default());
+    static DECOMPRESSOR: std::cell::RefCell<zstd::bulk::Decompressor<'static>> =
+        std::cell::RefCell::new(zstd::bulk::Decompressor::new().unwrap_or_default());
+}
+
+/// What is left to read of a stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stream<'a>(&'a [u8]);
+
+impl<'a> Stream<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    #[inline]
+    pub(super) fn byte(&mut self) -> Result<u8, StoreError> {
+        let (&byte, rest) = self.0.split_first().ok_or_else(ends)?;
+        self.0 = rest;
+        Ok(byte)
+    }
+
+    #[inline]
+    pub(super) fn number(&mut self) -> Result<u64, StoreError> {
+        match self.0 {
+            [byte @ 0..0x80, rest @ ..] => {
+                self.0 = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => decode_varint(&mut self.0).map_err(damaged),
+        }
+    }
+
+    #[inline]
+    pub(super) fn signed(&mut self) -> Result<i64, StoreError> {
+        let number = self.number()?;
+        Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+    }
+
+    #[inline]
+    pub(super) fn short(&mut self) -> Result<u16, StoreError> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or_else(ends)?;
+        self.0 = rest;
+        Ok(u16::from_le_bytes(*bytes))
+    }
+
+    pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], StoreError> {
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or_else(ends)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a str, StoreError> {
+        let length = self.number()?;
+        let bytes = self.bytes(usize::try_from(length).unwrap_or(usize::MAX))?;
+        std::str::from_utf8(bytes).map_err(damaged)
+    }
+
+    /// How many bytes are left: nothing that takes a byte each can be more.
+    pub(super) const fn left(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[cold]
+fn ends() -> StoreError {
+    damaged("a stream ends early")
+}
+
+/// Writes numbers of any few bits, one after another.
+#[derive(Debug, Default)]
+pub(super) struct BitWriter {
+    bytes: Vec<u8>,
+    pending: u64,
+    count: u32,
+}
+
+impl BitWriter {
+    /// Appends the lowest `width` bits, 32 at most.
+    #[inline]
+    pub(super) fn put(&mut self, number: u64, width: u32) {
+        self.pending |= number << self.count;
+        self.count += width;
+        while self.count >= 8 {
+            self.bytes.push((self.pending & 0xff) as u8);
+            self.pending >>= 8;
+            self.count -= 8;
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        if self.count > 0 {
+            self.bytes.push((self.pending & 0xff) as u8);
+        }
+        self.bytes
+    }
+}
+
+/// Reads what a [`BitWriter`] wrote.
+#[derive(Debug)]
+pub(super) struct BitReader<'a> {
+    bytes: &'a [u8],
+    pending: u64,
+    count: u32,
+}
+
+impl<'a> BitReader<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, pending: 0, count: 0 }
+    }
+
+    /// The next `width` bits, 32 at most.
+    #[inline]
+    pub(super) fn take(&mut self, width: u32) -> Result<u64, StoreError> {
+        if self.count < width {
+            self.refill();
+            if self.count < width {
+                return Err(ends());
+            }
+        }
+        let number = self.pending & ((1 << width) - 1);
+        self.pending >>= width;
+        self.count -= width;
+        Ok(number)
+    }
+
+    #[inline]
+    fn refill(&mut self) {
+        if let Some((bytes, rest)) = self.bytes.split_first_chunk::<4>()
+            && self.count <= 32
+        {
+            self.pending |= u64::from(u32::from_le_bytes(*bytes)) << self.count;
+            self.count += 32;
+            self.bytes = rest;
+            return;
+        }
+        while self.count <= 56
+            && let Some((&byte, rest)) = self.bytes.split_first()
+        {
+            self.pending |= u64::from(byte) << self.count;
+            self.count += 8;
+            self.bytes = rest;
+        }
+    }
+}

@@ -1,0 +1,178 @@
+use super::*;
+use crate::store::StoreError;
+use peerlight_proto::histogram::Histogram;
+use proptest::prelude::*;
+
+/// A cell that owns what it holds.
+#[derive(Debug, Clone, PartialEq)]
+struct Owned {
+    key: (u32, u32, u32),
+    start: i64,
+    counters: Counters,
+    histogram: Histogram,
+    attributes: Vec<(String, u64)>,
+    clock_offsets: Option<ClockOffsets>,
+}
+
+/// Mostly what agents send: a few answered probes each minute; now and then anything.
+fn owned() -> impl Strategy<Value = Owned> {
+    let values = prop_oneof![
+        8 => prop::collection::vec(9_000..30_000_u64, 6),
+        2 => prop::collection::vec(0..70_000_000_u64, 0..12),
+        1 => prop::collection::vec(20_000..21_000_u64, 30..60),
+    ];
+    let start = prop_oneof![6 => (0..60_i64).prop_map(|minute| minute * 60), 1 => -90_000..90_000_i64];
+    let offset = prop::option::of((any::<i64>(), any::<i64>()));
+    (
+        (0..3_u32, 0..3_u32, 0..4_u32),
+        start,
+        values,
+        prop_oneof![6 => Just(0_u64), 1 => 0..9_u64],
+        prop::collection::vec((0..3_u8, 1..9_u64), 0..3),
+        offset,
+    )
+        .prop_map(|(key, start, values, lost, attributes, offset)| {
+            let answered = values.len() as u64;
+            let mut attributes: Vec<(String, u64)> =
+                attributes.into_iter().map(|(value, count)| (value.to_string(), count)).collect();
+            attributes.sort();
+            attributes.dedup_by(|one, other| one.0 == other.0);
+            Owned {
+                key,
+                start,
+                counters: Counters { scheduled: answered + lost, answered, lost, ..Counters::default() },
+                histogram: Histogram::from_values(values),
+                attributes,
+                clock_offsets: offset.map(|(min_us, max_us)| ClockOffsets { min_us, max_us }),
+            }
+        })
+}
+
+fn cells_of(all: &[Owned]) -> Cells {
+    let mut cells = Cells::default();
+    for one in all {
+        let attributes: Vec<(u32, u64)> =
+            one.attributes.iter().map(|(value, count)| (cells.text("edge", value), *count)).collect();
+        let (origin, agent, shape) = one.key;
+        cells.push(
+            Key { origin, agent, shape },
+            &Cell {
+                start: one.start,
+                end: one.start + 60,
+                counters: &one.counters,
+                buckets: one.histogram.buckets(),
+                sum_us: one.histogram.sum_us(),
+                min_us: one.histogram.min_us().unwrap_or(0),
+                max_us: one.histogram.max_us().unwrap_or(0),
+                overflow: one.histogram.overflow(),
+                attributes: &attributes,
+                clock_offsets: one.clock_offsets,
+            },
+        );
+    }
+    cells
+}
+
+fn owned_of(cells: &Cells) -> Vec<Owned> {
+    cells
+        .iter()
+        .map(|(key, cell)| {
+            let buckets = Histogram::from_parts(
+                cell.buckets.to_vec(),
+                cell.sum_us,
+                cell.min_us,
+                cell.max_us,
+                cell.overflow,
+            );
+            let mut attributes: Vec<(String, u64)> = cell
+                .attributes
+                .iter()
+                .map(|&(place, count)| (cells.texts()[place as usize].1.clone(), count))
+                .collect();
+            attributes.sort();
+            Owned {
+                key: (key.origin, key.agent, key.shape),
+                start: cell.start,
+                counters: *cell.counters,
+                histogram: buckets.unwrap(),
+                attributes,
+                clock_offsets: cell.clock_offsets,
+            }
+        })
+        .collect()
+}
+
+fn reread(block: &[u8]) -> Result<Cells, StoreError> {
+    let mut cells = Cells::default();
+    read(block, &mut cells)?;
+    Ok(cells)
+}
+
+proptest! {
+    #[test]
+    fn a_block_reads_back_as_it_was_written(all in prop::collection::vec(owned(), 0..40), plain in any::<bool>()) {
+        let mut cells = cells_of(&all);
+        cells.sort();
+        let coding = if plain { Coding::Plain } else { Coding::Compressed };
+        let again = reread(&write(&cells, coding).unwrap()).unwrap();
+        prop_assert_eq!(owned_of(&again), owned_of(&cells));
+        let end = |cells: &Cells| cells.iter().map(|(key, cell)| (key, cell.end)).fold(
+            std::collections::BTreeMap::new(),
+            |mut ends, (key, end): (Key, i64)| {
+                let last = ends.entry(key).or_insert(end);
+                *last = end.max(*last);
+                ends
+            },
+        );
+        prop_assert_eq!(end(&again), end(&cells), "the end of each row");
+    }
+
+    #[test]
+    fn merging_adds_up_what_falls_into_one_slot(all in prop::collection::vec(owned(), 0..40), slot in 1..2_000_i64) {
+        let merged = owned_of(&cells_of(&all).merged(|start| start - start.rem_euclid(slot)));
+        let mut expected: std::collections::BTreeMap<_, Owned> = std::collections::BTreeMap::new();
+        for one in all {
+            let start = one.start - one.start.rem_euclid(slot);
+            let sum = expected.entry((one.key, start)).or_insert_with(|| Owned {
+                start,
+                counters: Counters::default(),
+                histogram: Histogram::default(),
+                attributes: Vec::new(),
+                clock_offsets: None,
+                ..one.clone()
+            });
+            sum.counters.merge(&one.counters);
+            sum.histogram.merge(&one.histogram);
+            sum.clock_offsets = crate::store::joined(sum.clock_offsets, one.clock_offsets);
+            for (value, count) in one.attributes {
+                match sum.attributes.iter_mut().find(|(there, _)| *there == value) {
+                    Some((_, sum)) => *sum += count,
+                    None => sum.attributes.push((value, count)),
+                }
+            }
+            sum.attributes.sort();
+        }
+        prop_assert_eq!(merged, expected.into_values().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_damaged_block_is_an_error_and_never_a_panic(
+        all in prop::collection::vec(owned(), 0..20),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        plain in any::<bool>(),
+    ) {
+        let mut cells = cells_of(&all);
+        cells.sort();
+        let mut block = write(&cells, if plain { Coding::Plain } else { Coding::Compressed }).unwrap();
+        let at = at.index(block.len());
+        block[at] = byte;
+        let _ = reread(&block);
+    }
+
+    #[test]
+    fn any_bytes_are_an_error_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = reread(&bytes);
+        let _ = reread(&[&[VERSION], bytes.as_slice()].concat());
+    }
+}

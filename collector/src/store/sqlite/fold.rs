@@ -1,0 +1,235 @@
+//! Folding: batches of the log become segments, stripe by stripe, read and encoded outside the writer.
+//!
+//! The transaction that adds segments also says up to which batch the stripe is folded, from when on the log's rows do not
+//! count any more. The rows themselves are shared by all stripes and leave in one sweep at the end.
+
+use super::{
+    Reader,
+    block::{Cells, Coding, read, write},
+    dictionary::Names,
+    kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, hour_of},
+    log::{folded, stripe_of},
+    presence::{Noting, Presences},
+};
+use crate::store::{StoreError, crash_point::crash_point};
+use peerlight_proto::{metric::Metric, time::Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    time::Duration,
+};
+
+/// How long a batch may stay in the log before it is folded.
+const PATIENCE: Duration = Duration::from_mins(3);
+/// How much of the log one slice folds: a few megabytes in memory, milliseconds to write.
+const SLICE_BYTES: usize = 1 << 20;
+/// How many rows one sweep takes out of the log: well under 50 ms.
+const SWEEP: i64 = 4_096;
+
+/// What of the log is to be folded.
+#[derive(Debug, Default)]
+pub(super) struct Outstanding {
+    /// The newest batch that is.
+    pub(super) newest: i64,
+    /// Batches by stripe, in order.
+    pub(super) stripes: BTreeMap<u32, Vec<i64>>,
+}
+
+/// A part of a stripe's batches as segments.
+#[derive(Debug)]
+pub(super) struct Slice {
+    stripe: u32,
+    /// How many of the batches that were offered it holds.
+    pub(super) taken: usize,
+    /// The last of them.
+    upto: i64,
+    segments: Vec<Segment>,
+    presences: Vec<(i64, Presences)>,
+    unreadable: Vec<i64>,
+}
+
+/// One block of measurements of an hour.
+#[derive(Debug)]
+struct Segment {
+    organisation: i64,
+    metric: Metric,
+    hour: i64,
+    block: Vec<u8>,
+}
+
+/// What is to be folded now: nothing, as long as the oldest batch may wait, unless it `must` not.
+pub(super) fn outstanding(db: &Connection, now: Timestamp, must: bool) -> rusqlite::Result<Outstanding> {
+    let oldest: Option<i64> = db
+        .prepare_cached("SELECT received_us FROM batch ORDER BY id LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let Some(oldest) = oldest else { return Ok(Outstanding::default()) };
+    if !must && Timestamp::from_micros(oldest) > now.minus(PATIENCE) {
+        return Ok(Outstanding::default());
+    }
+    let folded = folded(db)?;
+    let mut outstanding = Outstanding::default();
+    let mut statement = db.prepare_cached("SELECT id, agent FROM batch ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, stripe): (i64, u32) = (row.get(0)?, stripe_of(row.get(1)?));
+        outstanding.newest = id;
+        if folded.get(&stripe).is_none_or(|upto| id > *upto) {
+            outstanding.stripes.entry(stripe).or_default().push(id);
+        }
+    }
+    Ok(outstanding)
+}
+
+/// Reads the first of a stripe's batches, as many as make a slice.
+pub(super) fn read_slice(reader: &mut Reader, stripe: u32, batches: &[i64]) -> Result<Slice, StoreError> {
+    let database = StoreError::while_doing("read the log");
+    let Reader { db, names } = reader;
+    let mut of_organisation: BTreeMap<i64, Cells> = BTreeMap::new();
+    let mut slice = Slice {
+        stripe,
+        taken: 0,
+        upto: i64::MIN,
+        segments: Vec::new(),
+        presences: Vec::new(),
+        unreadable: Vec::new(),
+    };
+    let mut bytes = 0;
+    let mut statement =
+        db.prepare_cached("SELECT organisation, block FROM batch WHERE id = ?1").map_err(&database)?;
+    for &id in batches {
+        if bytes >= SLICE_BYTES {
+            break;
+        }
+        let mut rows = statement.query([id]).map_err(&database)?;
+        if let Some(row) = rows.next().map_err(&database)? {
+            let organisation = row.get(0).map_err(&database)?;
+            let block = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
+            bytes += block.len();
+            // Half a batch must not count: it is read on its own first.
+            let mut cells = Cells::default();
+            match read(block, &mut cells) {
+                Ok(()) => of_organisation.entry(organisation).or_default().append(&cells),
+                Err(error) => {
+                    tracing::error!(%error, batch = id, "a damaged batch is set aside; no report counts it any more");
+                    slice.unreadable.push(id);
+                }
+            }
+        }
+        (slice.taken, slice.upto) = (slice.taken + 1, id);
+    }
+    for (organisation, cells) in of_organisation {
+        let mut presences = Presences::of_stripe(db, organisation, stripe)?;
+        note(&mut presences, &cells, |origin| Ok(names.origin(db, origin)?.registration))?;
+        slice.presences.push((organisation, presences));
+        for ((metric, hour), cells) in segments_of(&cells, names, db)? {
+            let block = write(&cells.merged(|start| start), Coding::Compressed)?;
+            slice.segments.push(Segment { organisation, metric, hour, block });
+        }
+    }
+    Ok(slice)
+}
+
+/// Writes a slice in one transaction.
+pub(super) fn write_slice(db: &mut Connection, slice: &Slice) -> rusqlite::Result<()> {
+    let transaction = db.transaction()?;
+    let mut stale: BTreeSet<(i64, i64, i64)> = BTreeSet::new();
+    for segment in &slice.segments {
+        let Segment { organisation, metric, hour, block } = segment;
+        transaction
+            .prepare_cached(
+                "INSERT INTO segment (organisation, resolution, metric, start, stripe, part, block)
+                 SELECT ?1, ?2, ?3, ?4, ?5, coalesce(max(part), 0) + 1, ?6 FROM segment
+                 WHERE organisation = ?1 AND resolution = ?2 AND metric = ?3 AND start = ?4 AND stripe = ?5",
+            )?
+            .execute(params![organisation, KEPT_MEASURED, metric.name(), hour, slice.stripe, block])?;
+        stale.insert((KEPT_QUARTERS, *hour, *organisation));
+        stale.insert((KEPT_DAYS, day_of(*hour), *organisation));
+    }
+    mark_stale(&transaction, slice.stripe, &stale)?;
+    for (organisation, presences) in &slice.presences {
+        presences.replace(&transaction, *organisation, slice.stripe)?;
+    }
+    for batch in &slice.unreadable {
+        transaction
+            .prepare_cached(
+                "INSERT INTO damaged (organisation, agent, received_us, block)
+                 SELECT organisation, agent, received_us, block FROM batch WHERE id = ?1",
+            )?
+            .execute([batch])?;
+    }
+    transaction
+        .prepare_cached(
+            "INSERT INTO folded (stripe, batch) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET batch = excluded.batch",
+        )?
+        .execute(params![slice.stripe, slice.upto])?;
+    crash_point("before-fold-commit");
+    transaction.commit()?;
+    crash_point("after-fold-commit");
+    Ok(())
+}
+
+/// Takes a part of what has been folded out of the log, which must be all up to `newest`. Returns whether more is left.
+pub(super) fn sweep(db: &mut Connection, newest: i64) -> rusqlite::Result<bool> {
+    let transaction = db.transaction()?;
+    transaction
+        .prepare_cached("DELETE FROM batch WHERE id <= min(?1, (SELECT min(id) FROM batch) + ?2)")?
+        .execute([newest, SWEEP])?;
+    let more = transaction.prepare_cached("SELECT 1 FROM batch WHERE id <= ?1 LIMIT 1")?.exists([newest])?;
+    if !more {
+        // In the same transaction: numbers of batches begin anew when none is left, and must find no word on old ones.
+        transaction.prepare_cached("DELETE FROM folded WHERE batch <= ?1")?.execute([newest])?;
+    }
+    crash_point("before-sweep-commit");
+    transaction.commit()?;
+    crash_point("after-sweep-commit");
+    Ok(more)
+}
+
+/// Says of spans of a stripe that their rollups do not hold all. Returns how many of them did until now.
+pub(super) fn mark_stale(
+    db: &Connection,
+    stripe: u32,
+    stale: &BTreeSet<(i64, i64, i64)>,
+) -> rusqlite::Result<u64> {
+    let mut statement = db.prepare_cached(
+        "INSERT OR IGNORE INTO stale (resolution, start, organisation, stripe) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    let mut fresh = 0;
+    for (resolution, start, organisation) in stale {
+        fresh += statement.execute(params![resolution, start, organisation, stripe])? as u64;
+    }
+    Ok(fresh)
+}
+
+/// Notes the presence that cells tell of.
+pub(super) fn note(
+    presences: &mut Presences,
+    cells: &Cells,
+    registration: impl FnMut(u32) -> Result<crate::registry::RegistrationId, StoreError>,
+) -> Result<(), StoreError> {
+    use super::block::Sink as _;
+    let mut noting = Noting::new(presences, registration);
+    let mut last = None;
+    for (key, cell) in cells.iter() {
+        if last.replace(key) != Some(key) {
+            noting.row(key)?;
+        }
+        noting.cell(&cell);
+    }
+    Ok(())
+}
+
+/// What belongs into one segment: a metric and an hour.
+type Place = (Metric, i64);
+
+fn segments_of(cells: &Cells, names: &mut Names, db: &Connection) -> Result<Vec<(Place, Cells)>, StoreError> {
+    let mut metrics = HashMap::new();
+    for (key, _cell) in cells.iter() {
+        if let Entry::Vacant(entry) = metrics.entry(key.shape) {
+            entry.insert(names.shape(db, key.shape)?.metric);
+        }
+    }
+    Ok(cells.split(|key, cell| (metrics[&key.shape], hour_of(cell.start))))
+}

@@ -1,0 +1,183 @@
+//! Presence: when each agent first and last measured what. Of what is in segments it stands in one block for each stripe;
+//! the log tells the rest.
+
+use super::{
+    block::{Cell, Key, Sink},
+    log::stripe_of,
+};
+use crate::{registry::RegistrationId, store::StoreError};
+use prost::encoding::{decode_varint, encode_varint};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use std::collections::BTreeMap;
+
+/// An agent, a registration and a shape, by number.
+type Seen = (u32, i64, u32);
+/// The start of the first interval and the end of the last one, in seconds.
+type Span = (i64, i64);
+
+/// The presence of any agents.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Presences(BTreeMap<Seen, Span>);
+
+impl Presences {
+    /// Adds a span.
+    pub(super) fn note(&mut self, seen: Seen, span: Span) {
+        self.0
+            .entry(seen)
+            .and_modify(|known| *known = (known.0.min(span.0), known.1.max(span.1)))
+            .or_insert(span);
+    }
+
+    pub(super) fn remove(&mut self, seen: Seen) {
+        self.0.remove(&seen);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Seen, Span)> {
+        self.0.iter().map(|(seen, span)| (*seen, *span))
+    }
+
+    /// Keeps what these want.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Seen, Span) -> bool) {
+        self.0.retain(|seen, span| keep(*seen, *span));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Reads what is known of a stripe.
+    pub(super) fn of_stripe(db: &Connection, organisation: i64, stripe: u32) -> Result<Self, StoreError> {
+        let block: Option<Vec<u8>> = db
+            .prepare_cached("SELECT block FROM presence WHERE organisation = ?1 AND stripe = ?2")
+            .and_then(|mut statement| {
+                statement.query_row(params![organisation, stripe], |row| row.get(0)).optional()
+            })
+            .map_err(StoreError::while_doing("read the presence of agents"))?;
+        block.map_or_else(|| Ok(Self::default()), |block| Self::decode(&block))
+    }
+
+    /// Reads what is known of an organisation.
+    pub(super) fn of_organisation(db: &Connection, organisation: i64) -> Result<Self, StoreError> {
+        let database = StoreError::while_doing("read the presence of agents");
+        let mut all = Self::default();
+        let mut statement = db
+            .prepare_cached("SELECT block FROM presence WHERE organisation = ?1 ORDER BY stripe")
+            .map_err(&database)?;
+        let mut rows = statement.query([organisation]).map_err(&database)?;
+        while let Some(row) = rows.next().map_err(&database)? {
+            let block = row.get_ref(0).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
+            all.0.append(&mut Self::decode(block)?.0);
+        }
+        Ok(all)
+    }
+
+    /// Writes what is known of a stripe in the place of what was.
+    pub(super) fn replace(&self, db: &Connection, organisation: i64, stripe: u32) -> rusqlite::Result<()> {
+        if self.is_empty() {
+            db.prepare_cached("DELETE FROM presence WHERE organisation = ?1 AND stripe = ?2")?
+                .execute(params![organisation, stripe])?;
+        } else {
+            db.prepare_cached(
+                "INSERT INTO presence (organisation, stripe, block) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET block = excluded.block",
+            )?
+            .execute(params![organisation, stripe, self.encode()])?;
+        }
+        Ok(())
+    }
+
+    /// Each number as its difference to the one before: agents and registrations repeat, spans are alike.
+    fn encode(&self) -> Vec<u8> {
+        let mut block = Vec::with_capacity(self.0.len() * 8);
+        encode_varint(self.0.len() as u64, &mut block);
+        let mut before = [0; 5];
+        for (&(agent, registration, shape), &(first, last)) in &self.0 {
+            let numbers = [i64::from(agent), registration, i64::from(shape), first, last];
+            for (number, before) in numbers.iter().zip(before) {
+                let step = number.wrapping_sub(before);
+                encode_varint(((step << 1) ^ (step >> 63)).cast_unsigned(), &mut block);
+            }
+            before = numbers;
+        }
+        block
+    }
+
+    fn decode(mut block: &[u8]) -> Result<Self, StoreError> {
+        let damaged = |detail: String| StoreError::Damaged { what: "presence of agents", detail };
+        let mut number = || decode_varint(&mut block).map_err(|error| damaged(error.to_string()));
+        let mut presences = Self::default();
+        let mut before = [0_i64; 5];
+        for _entry in 0..number()? {
+            for field in &mut before {
+                let step = number()?;
+                *field = field.wrapping_add((step >> 1).cast_signed() ^ -(step & 1).cast_signed());
+            }
+            let [agent, registration, shape, first, last] = before;
+            let narrow = |number: i64| u32::try_from(number).map_err(|error| damaged(error.to_string()));
+            presences.0.insert((narrow(agent)?, registration, narrow(shape)?), (first, last));
+        }
+        Ok(presences)
+    }
+}
+
+/// Notes the presence that blocks tell of.
+pub(super) struct Noting<'a, F> {
+    /// What is known so far.
+    pub(super) presences: &'a mut Presences,
+    /// The registration of an origin.
+    pub(super) registration: F,
+    row: Option<Seen>,
+}
+
+impl<'a, F> Noting<'a, F> {
+    pub(super) const fn new(presences: &'a mut Presences, registration: F) -> Self {
+        Self { presences, registration, row: None }
+    }
+}
+
+impl<F: FnMut(u32) -> Result<RegistrationId, StoreError>> Sink for Noting<'_, F> {
+    fn begin(&mut self, _texts: &[(&str, &str)]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn row(&mut self, key: Key) -> Result<bool, StoreError> {
+        self.row = Some((key.agent, (self.registration)(key.origin)?.0, key.shape));
+        Ok(true)
+    }
+
+    fn cell(&mut self, cell: &Cell<'_>) {
+        if let Some(seen) = self.row {
+            self.presences.note(seen, (cell.start, cell.end));
+        }
+    }
+}
+
+/// The stripes of an organisation in which an agent was present for a registration.
+pub(super) fn stripes_of(
+    presences: &Presences,
+    registration: RegistrationId,
+) -> std::collections::BTreeSet<u32> {
+    let of = presences.iter().filter(|((_, there, _), _)| *there == registration.0);
+    of.map(|((agent, _, _), _)| stripe_of(agent)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn presence_reads_back_as_it_was_written(
+            seen in prop::collection::btree_map((any::<u32>(), any::<i64>(), any::<u32>()), any::<(i64, i64)>(), 0..40),
+        ) {
+            let presences = Presences(seen);
+            prop_assert_eq!(Presences::decode(&presences.encode()).unwrap(), presences);
+        }
+
+        #[test]
+        fn damaged_presence_is_an_error_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = Presences::decode(&bytes);
+        }
+    }
+}

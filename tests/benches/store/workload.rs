@@ -1,0 +1,208 @@
+//! What a fleet measures: every agent ten targets by five metrics, six probes a minute. Round trips are log-normal from
+//! target to target (5 to 150 ms), with gamma-distributed jitter of 5 %, 0.3 % spikes and 0.1 to 2 % loss. Providers are
+//! skewed: the first serve more agents than the last.
+
+use anyhow::Context as _;
+use peerlight_collector::{
+    admission::{Admitted, Caller, admit},
+    organisation::OrganisationId,
+    registry::{Registration, RegistrationId},
+};
+use peerlight_proto::{
+    batch::{Batch, Health},
+    codec::Decoded,
+    histogram::Histogram,
+    id::{AgentId, BatchDigest, BatchNumber, SessionId},
+    measurement::{Counters, Measurement, Observed},
+    metric::Metric,
+    series::{Clock, Family, Path, Series, SeriesKey},
+    target::Target,
+    time::{Interval, IntervalLength, Timestamp},
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use std::{collections::BTreeMap, time::Duration};
+
+/// The first instant that is measured: a UTC midnight.
+pub(crate) const BEGIN: Timestamp = Timestamp::from_secs(20_773 * 86_400);
+/// The metrics of every target.
+pub(crate) const METRICS: [Metric; 5] =
+    [Metric::TcpConnect, Metric::HttpsTcp, Metric::HttpsTls, Metric::HttpsTtfb, Metric::HttpsTotal];
+/// The metric that reports are asked for.
+pub(crate) const ASKED: Metric = Metric::HttpsTtfb;
+const TARGETS: usize = 10;
+const PROVIDERS: u64 = 12;
+const LOCATIONS: u64 = 30;
+const SAMPLES: u64 = 6;
+const HORIZON: Duration = Duration::from_hours(14 * 24);
+
+/// A fleet of agents.
+pub(crate) struct Fleet {
+    sites: Vec<Site>,
+    random: StdRng,
+}
+
+struct Site {
+    caller: Caller,
+    series: Vec<Series>,
+    /// Round trip in microseconds and loss of each series.
+    nature: Vec<(f64, f64)>,
+    next: u64,
+}
+
+/// Buckets by provider, location and target of [`ASKED`], added up by brute force.
+pub(crate) type Truth = BTreeMap<(String, String, String), (u64, Histogram)>;
+
+impl Fleet {
+    /// So many agents, each at a site of its own; the same for the same number.
+    pub(crate) fn new(agents: u32) -> Self {
+        let mut random = StdRng::seed_from_u64(u64::from(agents));
+        let sites = (0..agents).map(|number| Site::new(number, &mut random)).collect();
+        Self { sites, random }
+    }
+
+    pub(crate) fn registrations(&self) -> Vec<Registration> {
+        self.sites.iter().map(|site| site.caller.registration.clone()).collect()
+    }
+
+    /// How many histograms a minute holds.
+    pub(crate) fn per_minute(&self) -> u64 {
+        (self.sites.len() * TARGETS * METRICS.len()) as u64
+    }
+
+    /// What every agent pushes of a minute, admitted a few seconds after its end. Adds what is [`ASKED`] to the truth.
+    pub(crate) fn minute(&mut self, minute: u32, truth: &mut Truth) -> anyhow::Result<Vec<Admitted>> {
+        let start = BEGIN.plus(Duration::from_mins(u64::from(minute)));
+        let now = start.plus(Duration::from_secs(65));
+        let length = IntervalLength::MINUTE;
+        let mut admitted = Vec::with_capacity(self.sites.len());
+        for site in &mut self.sites {
+            let mut measurements = Vec::with_capacity(site.series.len());
+            for (index, (series, &(base, loss))) in (0_u32..).zip(site.series.iter().zip(&site.nature)) {
+                let mut histogram = Histogram::default();
+                let mut lost = 0;
+                for _sample in 0..SAMPLES {
+                    if self.random.random_bool(loss) {
+                        lost += 1;
+                    } else {
+                        histogram.record(round_trip(&mut self.random, base));
+                    }
+                }
+                let answered = SAMPLES - lost;
+                if series.key.metric == ASKED {
+                    let registration = &site.caller.registration;
+                    let group = (
+                        registration.provider.clone(),
+                        registration.location.clone(),
+                        series.target.name.clone(),
+                    );
+                    let sum = truth.entry(group).or_default();
+                    sum.0 += SAMPLES;
+                    sum.1.merge(&histogram);
+                }
+                measurements.push(Measurement {
+                    series: index,
+                    interval: Interval::containing(start, length),
+                    counters: Counters { scheduled: SAMPLES, answered, lost, ..Counters::default() },
+                    histogram,
+                    attributes: Vec::new(),
+                    observed: Some(Observed { address: "192.0.2.9".parse()?, age_seconds: 1 }),
+                });
+            }
+            admitted.push(site.admit(measurements, now)?);
+        }
+        Ok(admitted)
+    }
+}
+
+impl Site {
+    fn new(number: u32, random: &mut StdRng) -> Self {
+        // The square of a uniform number: the first providers serve more.
+        let skewed = random.random::<f64>().powi(2);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the number of providers")]
+        let provider = (skewed * PROVIDERS as f64) as u64;
+        let registration = Registration {
+            id: RegistrationId(i64::from(number) + 1),
+            organisation: OrganisationId::DEFAULT,
+            site: format!("site-{number:06}"),
+            provider: format!("provider-{provider:02}"),
+            location: format!("US-{:02}", random.random_range(0..LOCATIONS)),
+            prefixes: vec!["192.0.2.0/24".parse().unwrap_or_default()],
+            count_declared: false,
+            valid_from: Timestamp::from_secs(0),
+            valid_to: None,
+        };
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        let (mut series, mut nature) = (Vec::new(), Vec::new());
+        for target in 0..TARGETS {
+            let (base, loss) = (log_normal(random), random.random_range(0.001..0.02));
+            for metric in METRICS {
+                series.push(series_of(&registration.site, target, metric));
+                nature.push((base, loss));
+            }
+        }
+        let caller = Caller { agent: AgentId::new(id), registration, others: Vec::new(), uplinks: Vec::new() };
+        Self { caller, series, nature, next: 0 }
+    }
+
+    fn admit(&mut self, measurements: Vec<Measurement>, now: Timestamp) -> anyhow::Result<Admitted> {
+        let number = BatchNumber {
+            agent: self.caller.agent,
+            session: SessionId::new(*self.caller.agent.as_bytes()),
+            sequence: self.next,
+        };
+        self.next += 1;
+        let digest = BatchDigest::of(format!("{number:?}").as_bytes());
+        let indices = (0..u32::try_from(measurements.len())?).collect();
+        let batch = Batch {
+            number,
+            created: now,
+            clock_offset_us: None,
+            agent_version: String::new(),
+            part: None,
+            health: Health::default(),
+            series: self.series.clone(),
+            measurements,
+        };
+        let decoded = Decoded { batch, indices, refused: Vec::new() };
+        admit(decoded, digest, &self.caller, HORIZON, now).context("the workload was not admitted")
+    }
+}
+
+fn series_of(site: &str, target: usize, metric: Metric) -> Series {
+    let target = Target {
+        name: format!("target-{target}"),
+        service: "Microsoft 365".to_owned(),
+        address: format!("target-{target}.example.com").parse().unwrap_or_else(|_| unreachable!()),
+        probe: "https".parse().unwrap_or_else(|_| unreachable!()),
+    };
+    let key = SeriesKey {
+        uplink: site.to_owned(),
+        target: target.id(),
+        metric,
+        family: Family::V4,
+        path: Path::Direct,
+        clock: Clock::Kernel,
+        http_version: None,
+        handshake: None,
+    };
+    Series { key, target, probe_interval_ms: 10_000 }
+}
+
+/// A round trip between 5 and 150 ms, in microseconds: the median is 27 ms.
+fn log_normal(random: &mut StdRng) -> f64 {
+    let (u, v) = (random.random_range(f64::MIN_POSITIVE..1.0), random.random::<f64>());
+    let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
+    (27_400.0 * (0.85 * normal).exp()).clamp(5_000.0, 150_000.0)
+}
+
+/// One round trip of a path: its base, jitter of a gamma distribution of shape 2, and now and then a spike.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and below a minute")]
+fn round_trip(random: &mut StdRng, base: f64) -> u64 {
+    let gamma = -(random.random_range(f64::MIN_POSITIVE..1.0) * random.random_range(f64::MIN_POSITIVE..1.0)).ln();
+    let spike = if random.random_bool(0.003) { random.random_range(1.0..4.0) * base } else { 0.0 };
+    (base + JITTER * base * gamma / 2.0 + spike) as u64
+}
+
+/// The mean of the jitter, as a share of the round trip.
+const JITTER: f64 = 0.02;
