@@ -135,8 +135,18 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<()
     }
     let millions = u64::from(workload.minutes()) as f64 * per_minute as f64 / 1e6;
     let per_million = |spent: Duration| spent.as_secs_f64() / millions;
-    print("ingest, durable, with compaction: CPU of a million histograms", per_million(ingest + compaction), "s", 0.6);
-    println!("    of it: put {:.3} s, compaction {:.3} s; wall {:.2} s of a million", per_million(ingest), per_million(compaction), per_million(wall));
+    print(
+        "ingest, durable, with compaction: CPU of a million histograms",
+        per_million(ingest + compaction),
+        "s",
+        0.6,
+    );
+    println!(
+        "    of it: put {:.3} s, compaction {:.3} s; wall {:.2} s of a million",
+        per_million(ingest),
+        per_million(compaction),
+        per_million(wall)
+    );
 
     let registrations = Arc::new(fleet.registrations());
     let bench = Bench { store: &store, registrations, repeat: arguments.repeat };
@@ -175,7 +185,10 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<()
         bytes.file as f64 / histograms,
     );
     pauses.sort_unstable();
-    println!("    longest turn of the compaction: {:.0} ms", pauses.last().map_or(0.0, |longest| longest.as_secs_f64() * 1e3));
+    println!(
+        "    longest turn of the compaction: {:.0} ms",
+        pauses.last().map_or(0.0, |longest| longest.as_secs_f64() * 1e3)
+    );
     Ok(())
 }
 
@@ -198,7 +211,13 @@ impl Bench<'_> {
     }
 
     /// Asks some times and prints the median of the CPU time that the store's part took, and the whole report.
-    async fn ask(&self, what: &str, question: &Question, truth: Option<&Truth>, target_ms: f64) -> anyhow::Result<()> {
+    async fn ask(
+        &self,
+        what: &str,
+        question: &Question,
+        truth: Option<&Truth>,
+        target_ms: f64,
+    ) -> anyhow::Result<()> {
         let (mut scans, mut reports) = (Vec::new(), Vec::new());
         let mut last = None;
         for _time in 0..self.repeat {
@@ -218,7 +237,11 @@ impl Bench<'_> {
         }
         let report = last.context("nothing was asked")?;
         print(what, milliseconds(&mut scans), "ms CPU", target_ms);
-        println!("    with presence, coverage and percentiles of {} groups: {:.1} ms CPU", report.rows.len(), milliseconds(&mut reports));
+        println!(
+            "    with presence, coverage and percentiles of {} groups: {:.1} ms CPU",
+            report.rows.len(),
+            milliseconds(&mut reports)
+        );
         if let Some(truth) = truth {
             compare(&report, truth)?;
         }
@@ -234,13 +257,20 @@ fn compare(report: &Report, truth: &Truth) -> anyhow::Result<()> {
     for row in &report.rows {
         let name = |name: &Option<String>| name.clone().unwrap_or_default();
         let group = (name(&row.group.provider), name(&row.group.location), name(&row.group.target));
-        let (scheduled, histogram) = truth.get(&group).with_context(|| format!("no such group: {group:?}"))?;
+        let (scheduled, histogram) =
+            truth.get(&group).with_context(|| format!("no such group: {group:?}"))?;
         let ms = |permille| histogram.percentile(permille).map(|us| us as f64 / 1e3);
         let latency = row.latency_ms;
         let same = (row.scheduled, row.answered) == (*scheduled, histogram.count())
-            && [(latency.p50, 500), (latency.p90, 900), (latency.p95, 950), (latency.p99, 990), (latency.p999, 999)]
-                .into_iter()
-                .all(|(shown, permille)| shown.is_none() || shown == ms(permille));
+            && [
+                (latency.p50, 500),
+                (latency.p90, 900),
+                (latency.p95, 950),
+                (latency.p99, 990),
+                (latency.p99_9, 999),
+            ]
+            .into_iter()
+            .all(|(shown, permille)| shown.is_none() || shown == ms(permille));
         if !same {
             bail!("{group:?} differs from what was generated: {row:?}");
         }
@@ -263,13 +293,17 @@ fn segments(path: &std::path::Path) -> anyhow::Result<Bytes> {
     let of = |sql: &str| -> anyhow::Result<u64> {
         Ok(u64::try_from(db.query_row(sql, [], |row| row.get::<_, i64>(0))?)?)
     };
-    let resolution = |seconds: u32| of(&format!("SELECT coalesce(sum(length(block)), 0) FROM segment WHERE resolution = {seconds}"));
+    let resolution = |seconds: u32| {
+        of(&format!("SELECT coalesce(sum(length(block)), 0) FROM segment WHERE resolution = {seconds}"))
+    };
     Ok(Bytes {
         measured: resolution(0)?,
         quarters: resolution(900)?,
         days: resolution(86_400)?,
         ledger: of("SELECT sum(pgsize) FROM dbstat WHERE name LIKE 'ledger%'").unwrap_or(0),
-        file: of("SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size")?,
+        file: of(
+            "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+        )?,
     })
 }
 

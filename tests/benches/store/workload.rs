@@ -118,7 +118,11 @@ impl Site {
     fn new(number: u32, random: &mut StdRng) -> Self {
         // The square of a uniform number: the first providers serve more.
         let skewed = random.random::<f64>().powi(2);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the number of providers")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "below the number of providers"
+        )]
         let provider = (skewed * PROVIDERS as f64) as u64;
         let registration = Registration {
             id: RegistrationId(i64::from(number) + 1),
@@ -141,7 +145,8 @@ impl Site {
                 nature.push((base, loss));
             }
         }
-        let caller = Caller { agent: AgentId::new(id), registration, others: Vec::new(), uplinks: Vec::new() };
+        let caller =
+            Caller { agent: AgentId::new(id), registration, others: Vec::new(), uplinks: Vec::new() };
         Self { caller, series, nature, next: 0 }
     }
 
@@ -199,7 +204,8 @@ fn log_normal(random: &mut StdRng) -> f64 {
 /// One round trip of a path: its base, jitter of a gamma distribution of shape 2, and now and then a spike.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and below a minute")]
 fn round_trip(random: &mut StdRng, base: f64) -> u64 {
-    let gamma = -(random.random_range(f64::MIN_POSITIVE..1.0) * random.random_range(f64::MIN_POSITIVE..1.0)).ln();
+    let gamma =
+        -(random.random_range(f64::MIN_POSITIVE..1.0) * random.random_range(f64::MIN_POSITIVE..1.0)).ln();
     let spike = if random.random_bool(0.003) { random.random_range(1.0..4.0) * base } else { 0.0 };
     (base + JITTER * base * gamma / 2.0 + spike) as u64
 }

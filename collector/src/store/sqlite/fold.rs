@@ -5,9 +5,9 @@
 
 use super::{
     Reader,
-    block::{Cells, Coding, read, write},
+    block::{Cells, Coding, Key, read, write},
     dictionary::Names,
-    kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, hour_of},
+    kept::{HOUR, KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, hour_of},
     log::{folded, stripe_of},
     presence::{Noting, Presences},
 };
@@ -106,24 +106,26 @@ pub(super) fn read_slice(reader: &mut Reader, stripe: u32, batches: &[i64]) -> R
             let organisation = row.get(0).map_err(&database)?;
             let block = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
             bytes += block.len();
-            // Half a batch must not count: it is read on its own first.
-            let mut cells = Cells::default();
-            match read(block, &mut cells) {
-                Ok(()) => of_organisation.entry(organisation).or_default().append(&cells),
-                Err(error) => {
-                    tracing::error!(%error, batch = id, "a damaged batch is set aside; no report counts it any more");
-                    slice.unreadable.push(id);
-                }
+            let cells: &mut Cells = of_organisation.entry(organisation).or_default();
+            // Half a batch must not count.
+            let before = cells.mark();
+            if let Err(error) = read(block, cells) {
+                tracing::error!(%error, batch = id, "a damaged batch is set aside; no report counts it any more");
+                cells.back_to(before);
+                slice.unreadable.push(id);
             }
         }
         (slice.taken, slice.upto) = (slice.taken + 1, id);
     }
-    for (organisation, cells) in of_organisation {
+    for (organisation, mut cells) in of_organisation {
         let mut presences = Presences::of_stripe(db, organisation, stripe)?;
+        cells.sort();
         note(&mut presences, &cells, |origin| Ok(names.origin(db, origin)?.registration))?;
         slice.presences.push((organisation, presences));
-        for ((metric, hour), cells) in segments_of(&cells, names, db)? {
-            let block = write(&cells.merged(|start| start), Coding::Compressed)?;
+        let places = Places::of(&cells, names, db)?;
+        for (part, cells) in cells.parts(|key, start| places.number(key, start)) {
+            let (metric, hour) = places.place(part);
+            let block = write(cells, Coding::Compressed)?;
             slice.segments.push(Segment { organisation, metric, hour, block });
         }
     }
@@ -221,15 +223,40 @@ pub(super) fn note(
     Ok(())
 }
 
-/// What belongs into one segment: a metric and an hour.
-type Place = (Metric, i64);
-
-fn segments_of(cells: &Cells, names: &mut Names, db: &Connection) -> Result<Vec<(Place, Cells)>, StoreError> {
-    let mut metrics = HashMap::new();
-    for (key, _cell) in cells.iter() {
-        if let Entry::Vacant(entry) = metrics.entry(key.shape) {
-            entry.insert(names.shape(db, key.shape)?.metric);
-        }
-    }
-    Ok(cells.split(|key, cell| (metrics[&key.shape], hour_of(cell.start))))
+/// Numbers the segments that cells belong into: a metric and an hour each.
+struct Places {
+    /// The metric of each shape, as its place in [`Metric::ALL`].
+    metrics: HashMap<u32, u32>,
+    first_hour: i64,
 }
+
+impl Places {
+    fn of(cells: &Cells, names: &mut Names, db: &Connection) -> Result<Self, StoreError> {
+        let mut places = Self { metrics: HashMap::new(), first_hour: i64::MAX };
+        for (key, cell) in cells.iter() {
+            places.first_hour = places.first_hour.min(hour_of(cell.start));
+            if let Entry::Vacant(entry) = places.metrics.entry(key.shape) {
+                let metric = names.shape(db, key.shape)?.metric;
+                let place = Metric::ALL.iter().position(|there| *there == metric).unwrap_or(0);
+                entry.insert(u32::try_from(place).unwrap_or(0));
+            }
+        }
+        Ok(places)
+    }
+
+    fn number(&self, key: Key, start: i64) -> u32 {
+        // A slice's measurements lie within a few weeks: the horizon that admission keeps.
+        let hours =
+            u32::try_from((hour_of(start) - self.first_hour) / HOUR).unwrap_or(u32::MAX >> METRIC_BITS);
+        hours << METRIC_BITS | self.metrics[&key.shape]
+    }
+
+    fn place(&self, number: u32) -> (Metric, i64) {
+        let metric = Metric::ALL[number as usize & ((1 << METRIC_BITS) - 1)];
+        (metric, self.first_hour + i64::from(number >> METRIC_BITS) * HOUR)
+    }
+}
+
+/// Enough for the number of metrics.
+const METRIC_BITS: u32 = 6;
+const _: () = assert!(Metric::ALL.len() <= 1 << METRIC_BITS, "every metric has a number");

@@ -12,7 +12,8 @@ pub(super) const KEPT_QUARTERS: i64 = IntervalLength::QUARTER_HOUR.as_secs() as 
 /// Where `kept_from` tells of days; the resolution of their segments.
 pub(super) const KEPT_DAYS: i64 = IntervalLength::DAY.as_secs() as i64;
 
-const HOUR: i64 = 3_600;
+/// An hour in seconds.
+pub(super) const HOUR: i64 = 3_600;
 
 /// The first second of the UTC day of a second.
 pub(super) const fn day_of(second: i64) -> i64 {

@@ -77,7 +77,7 @@ pub(super) fn put(
     crash_point("before-batch");
     if !admitted.measurements.is_empty() {
         collect(db, scratch, agent, admitted).map_err(&database)?;
-        let block = write(&scratch.cells, Coding::Plain)?;
+        let block = write(scratch.cells.all(), Coding::Plain)?;
         append(db, agent, admitted, &block).map_err(&database)?;
     }
     crash_point("after-batch");
@@ -164,11 +164,12 @@ fn collect(db: &Connection, scratch: &mut Scratch, agent: u32, admitted: &Admitt
     let clock_offsets = admitted.batch.clock_offset_us.map(ClockOffsets::of);
     // Most measurements of a batch have one origin, and each series comes several times in a backlog.
     let mut last: Option<(Origin, u32)> = None;
-    let mut shapes: HashMap<u32, u32> = HashMap::new();
+    let mut shapes: Vec<Option<u32>> = vec![None; admitted.batch.series.len()];
     let mut attributes = Vec::new();
     for one in &admitted.measurements {
         let measurement = &one.measurement;
-        let Some(series) = admitted.batch.series.get(measurement.series as usize) else { continue };
+        let index = measurement.series as usize;
+        let Some(series) = admitted.batch.series.get(index) else { continue };
         let uplink = &series.key.uplink;
         let same = last.as_ref().filter(|(there, _)| {
             (there.registration, there.attribution, there.prefix)
@@ -188,12 +189,10 @@ fn collect(db: &Connection, scratch: &mut Scratch, agent: u32, admitted: &Admitt
             last = Some((origin, number));
             number
         };
-        let shape = if let Some(shape) = shapes.get(&measurement.series) {
-            *shape
-        } else {
-            let shape = numbers.shape(db, admitted.organisation, series)?;
-            shapes.insert(measurement.series, shape);
+        let shape = if let Some(shape) = shapes[index] {
             shape
+        } else {
+            *shapes[index].insert(numbers.shape(db, admitted.organisation, series)?)
         };
         attributes.clear();
         for attribute in &measurement.attributes {

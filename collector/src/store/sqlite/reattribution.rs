@@ -273,7 +273,7 @@ impl Slice {
         if !moved {
             return Ok(None);
         }
-        write(&cells.merged(|start| start), Coding::Compressed).map(Some)
+        write(cells.merged().all(), Coding::Compressed).map(Some)
     }
 }
 

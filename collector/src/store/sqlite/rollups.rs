@@ -87,28 +87,24 @@ pub(super) fn recompute(
     if sources.is_empty() && recomputed.gone.is_empty() {
         return Ok(None);
     }
+    let measured = cells.merged();
     if stale.resolution == KEPT_DAYS {
-        recomputed.add(KEPT_DAYS, &cells.merged(day_of))?;
+        recomputed.add(KEPT_DAYS, &measured.merged_by(day_of))?;
     } else {
-        let measured = cells.merged(|start| start);
         // One segment is as it should be.
         if sources.len() > 1 {
             recomputed.gone.append(&mut sources);
             recomputed.add(KEPT_MEASURED, &measured)?;
         }
-        recomputed.add(KEPT_QUARTERS, &measured.merged(quarter_of))?;
+        recomputed.add(KEPT_QUARTERS, &measured.merged_by(quarter_of))?;
     }
     Ok(Some(recomputed))
 }
 
 impl Recomputed {
     fn add(&mut self, resolution: i64, cells: &Cells) -> Result<(), StoreError> {
-        if cells.len() > PART {
-            for part in cells.parts(PART) {
-                self.blocks.push((resolution, write(&part, Coding::Compressed)?));
-            }
-        } else if !cells.is_empty() {
-            self.blocks.push((resolution, write(cells, Coding::Compressed)?));
+        for piece in cells.all().pieces(PART) {
+            self.blocks.push((resolution, write(piece, Coding::Compressed)?));
         }
         Ok(())
     }

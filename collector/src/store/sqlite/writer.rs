@@ -5,7 +5,7 @@ use crate::{
     admission::Admitted,
     store::{PutOutcome, StoreError, crash_point::crash_point},
 };
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
@@ -119,45 +119,46 @@ fn write(mut db: Connection, queue: &Receiver<Job>) {
 
 type Waiting = (Box<Admitted>, oneshot::Sender<Result<PutOutcome, StoreError>>);
 
-fn put_group(db: &mut Connection, scratch: &mut Scratch, group: Vec<Waiting>) {
-    let mut outcomes = Vec::with_capacity(group.len());
-    let committed = put_all(db, scratch, &group, &mut outcomes);
+/// Answers each batch of a group. An agent that hung up finds its batch acknowledged when it sends again.
+fn put_group(db: &mut Connection, scratch: &mut Scratch, mut group: Vec<Waiting>) {
+    let outcomes = put_all(db, scratch, &group);
     crash_point("after-commit");
-    if let Err(error) = &committed {
-        // The numbers that this transaction gave are gone with it.
-        scratch.forget();
-        tracing::error!(%error, batches = group.len(), "the store could not write; agents will send again");
-    }
-    let mut outcomes = outcomes.into_iter();
-    for (_admitted, answer) in group {
-        let outcome = if committed.is_ok() { outcomes.next() } else { None };
-        // An agent that hung up finds its batch acknowledged when it sends again.
-        let _ = answer.send(outcome.unwrap_or(Err(StoreError::RolledBack)));
+    let error = match outcomes {
+        Ok(outcomes) => {
+            for ((_admitted, answer), outcome) in group.into_iter().zip(outcomes) {
+                let _ = answer.send(Ok(outcome));
+            }
+            return;
+        }
+        Err(error) => error,
+    };
+    // What the transaction gave numbers to is gone with it.
+    scratch.forget();
+    if group.len() > 1 {
+        // What fails for one batch leaves the rest of the group as it is: each by itself.
+        for waiting in group {
+            put_group(db, scratch, vec![waiting]);
+        }
+    } else if let Some((admitted, answer)) = group.pop() {
+        tracing::error!(%error, batch = %admitted.batch.number, "a batch could not be written; its agent will send it again");
+        let _ = answer.send(Err(error));
     }
 }
 
+/// Writes a group in one transaction: all of it or nothing.
 fn put_all(
     db: &mut Connection,
     scratch: &mut Scratch,
     group: &[Waiting],
-    outcomes: &mut Vec<Result<PutOutcome, StoreError>>,
-) -> Result<(), StoreError> {
-    let mut transaction = db
+) -> Result<Vec<PutOutcome>, StoreError> {
+    let transaction = db
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(StoreError::while_doing("begin a transaction"))?;
-    for (admitted, _answer) in group {
-        let outcome = put_one(&mut transaction, scratch, admitted);
-        if let Err(error) = &outcome {
-            scratch.forget();
-            tracing::error!(%error, batch = %admitted.batch.number, "a batch could not be written; its agent will send it again");
-        }
-        outcomes.push(outcome);
-        if transaction.is_autocommit() {
-            // SQLite itself rolled the transaction back: a full disk, an input or output error.
-            return Err(StoreError::RolledBack);
-        }
-    }
-    let stored = outcomes.iter().filter(|outcome| matches!(outcome, Ok(PutOutcome::Stored))).count();
+    let outcomes: Vec<PutOutcome> = group
+        .iter()
+        .map(|(admitted, _answer)| log::put(&transaction, scratch, admitted))
+        .collect::<Result<_, _>>()?;
+    let stored = outcomes.iter().filter(|outcome| **outcome == PutOutcome::Stored).count();
     transaction
         .prepare_cached(
             "INSERT INTO tally (what, count) VALUES ('ledger', ?1)
@@ -166,17 +167,6 @@ fn put_all(
         .and_then(|mut statement| statement.execute([i64::try_from(stored).unwrap_or(i64::MAX)]))
         .map_err(StoreError::while_doing("count a group"))?;
     crash_point("before-commit");
-    transaction.commit().map_err(StoreError::while_doing("commit"))
-}
-
-/// Writes one batch of a group. What fails for it alone leaves the rest of the group as it is.
-fn put_one(
-    transaction: &mut Transaction<'_>,
-    scratch: &mut Scratch,
-    admitted: &Admitted,
-) -> Result<PutOutcome, StoreError> {
-    let savepoint = transaction.savepoint().map_err(StoreError::while_doing("begin a batch"))?;
-    let outcome = log::put(&savepoint, scratch, admitted)?;
-    savepoint.commit().map_err(StoreError::while_doing("end a batch"))?;
-    Ok(outcome)
+    transaction.commit().map_err(StoreError::while_doing("commit"))?;
+    Ok(outcomes)
 }

@@ -2,14 +2,17 @@
 
 use super::{Cell, Key, Sink};
 use crate::store::{ClockOffsets, StoreError, joined};
-use peerlight_proto::measurement::Counters;
-use std::{collections::HashMap, ops::Range};
+use peerlight_proto::{histogram::BUCKETS, measurement::Counters};
+use std::collections::HashMap;
 
-/// Many cells, in one place in memory each for their buckets and attributes.
+/// Many cells, in few places in memory: what one of them takes by itself is small, so that they are quick to sort.
 #[derive(Debug, Default)]
 pub(in super::super) struct Cells {
     items: Vec<Item>,
     buckets: Vec<(u16, u64)>,
+    /// Counters, those of consecutive cells once if they are alike.
+    counters: Vec<Counters>,
+    besides: Vec<Beside>,
     attributes: Vec<(u32, u64)>,
     texts: Texts,
     /// Where the texts of the block that is being read stand here.
@@ -18,18 +21,30 @@ pub(in super::super) struct Cells {
     key: Option<Key>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Item {
+    /// What the cells are distributed by, if they are.
+    part: u32,
     key: Key,
     start: i64,
-    end: i64,
-    counters: Counters,
-    buckets: Range<u32>,
+    /// From the start to the end, in seconds.
+    length: u32,
+    counters: u32,
+    /// Where its buckets begin, and how many there are.
+    buckets: u32,
+    count: u32,
     sum_us: u64,
-    min_us: u64,
-    max_us: u64,
+    min_us: u32,
+    max_us: u32,
+    /// Its place in `besides`, from one; none has nothing beside.
+    beside: u32,
+}
+
+/// What few cells have.
+#[derive(Debug, Clone)]
+struct Beside {
     overflow: u64,
-    attributes: Range<u32>,
+    attributes: std::ops::Range<u32>,
     clock_offsets: Option<ClockOffsets>,
 }
 
@@ -58,22 +73,37 @@ fn index(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
+/// How many cells there are, to go back to.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Mark(usize);
+
+/// Cells of one part, in order.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct View<'a> {
+    cells: &'a Cells,
+    items: &'a [Item],
+}
+
 impl Cells {
     /// Forgets all, and keeps the memory.
     pub(in super::super) fn clear(&mut self) {
         self.items.clear();
         self.buckets.clear();
+        self.counters.clear();
+        self.besides.clear();
         self.attributes.clear();
         self.texts.list.clear();
         self.texts.places.clear();
     }
 
-    pub(in super::super) fn len(&self) -> usize {
-        self.items.len()
+    /// The cells that there are now.
+    pub(in super::super) fn mark(&self) -> Mark {
+        Mark(self.items.len())
     }
 
-    pub(in super::super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
+    /// Forgets what was added since.
+    pub(in super::super) fn back_to(&mut self, mark: Mark) {
+        self.items.truncate(mark.0);
     }
 
     /// The place of an attribute's kind and value.
@@ -81,29 +111,38 @@ impl Cells {
         self.texts.place(kind, value)
     }
 
-    /// Kinds and values, by their places.
-    pub(super) fn texts(&self) -> &[(String, String)] {
-        &self.texts.list
-    }
-
     /// Adds a cell whose attributes are counted by places here.
+    #[inline]
     pub(in super::super) fn push(&mut self, key: Key, cell: &Cell<'_>) {
         let buckets = index(self.buckets.len());
         self.buckets.extend_from_slice(cell.buckets);
-        let attributes = index(self.attributes.len());
-        self.attributes.extend_from_slice(cell.attributes);
+        if self.counters.last() != Some(cell.counters) {
+            self.counters.push(*cell.counters);
+        }
+        let mut beside = 0;
+        if cell.overflow > 0 || cell.clock_offsets.is_some() || !cell.attributes.is_empty() {
+            let attributes = index(self.attributes.len());
+            self.attributes.extend_from_slice(cell.attributes);
+            self.besides.push(Beside {
+                overflow: cell.overflow,
+                attributes: attributes..index(self.attributes.len()),
+                clock_offsets: cell.clock_offsets,
+            });
+            beside = index(self.besides.len());
+        }
         self.items.push(Item {
+            part: 0,
             key,
             start: cell.start,
-            end: cell.end,
-            counters: *cell.counters,
-            buckets: buckets..index(self.buckets.len()),
+            length: u32::try_from(cell.end.saturating_sub(cell.start)).unwrap_or(0),
+            counters: index(self.counters.len()) - 1,
+            buckets,
+            count: index(cell.buckets.len()),
             sum_us: cell.sum_us,
-            min_us: cell.min_us,
-            max_us: cell.max_us,
-            overflow: cell.overflow,
-            attributes: attributes..index(self.attributes.len()),
-            clock_offsets: cell.clock_offsets,
+            // At most 60 s.
+            min_us: u32::try_from(cell.min_us).unwrap_or(u32::MAX),
+            max_us: u32::try_from(cell.max_us).unwrap_or(u32::MAX),
+            beside,
         });
     }
 
@@ -112,24 +151,28 @@ impl Cells {
         self.items.iter().map(|item| (item.key, self.view(item)))
     }
 
-    /// The rows one after another: each with its cells.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (Key, impl Iterator<Item = Cell<'_>> + Clone)> {
-        let rows = self.items.chunk_by(|one, next| one.key == next.key);
-        rows.map(|row| (row[0].key, row.iter().map(|item| self.view(item))))
+    /// All of them, which must be in order to be written.
+    pub(in super::super) fn all(&self) -> View<'_> {
+        View { cells: self, items: &self.items }
     }
 
-    fn view<'a>(&'a self, item: &'a Item) -> Cell<'a> {
+    #[inline]
+    fn view(&self, item: &Item) -> Cell<'_> {
+        let none = Beside { overflow: 0, attributes: 0..0, clock_offsets: None };
+        let beside = if item.beside == 0 { &none } else { &self.besides[item.beside as usize - 1] };
+        let (overflow, clock_offsets) = (beside.overflow, beside.clock_offsets);
+        let attributes = beside.attributes.start as usize..beside.attributes.end as usize;
         Cell {
             start: item.start,
-            end: item.end,
-            counters: &item.counters,
-            buckets: &self.buckets[item.buckets.start as usize..item.buckets.end as usize],
+            end: item.start + i64::from(item.length),
+            counters: &self.counters[item.counters as usize],
+            buckets: &self.buckets[item.buckets as usize..][..item.count as usize],
             sum_us: item.sum_us,
-            min_us: item.min_us,
-            max_us: item.max_us,
-            overflow: item.overflow,
-            attributes: &self.attributes[item.attributes.start as usize..item.attributes.end as usize],
-            clock_offsets: item.clock_offsets,
+            min_us: u64::from(item.min_us),
+            max_us: u64::from(item.max_us),
+            overflow,
+            attributes: &self.attributes[attributes],
+            clock_offsets,
         }
     }
 
@@ -144,133 +187,179 @@ impl Cells {
 
     /// Puts the cells in the order of their rows and starts.
     pub(in super::super) fn sort(&mut self) {
-        let order = |item: &Item| (item.key, item.start);
+        let order = |item: &Item| (item.part, item.key, item.start);
         if !self.items.is_sorted_by_key(order) {
+            // Stable: what comes from a block is in order already, and its runs are made use of.
             self.items.sort_by_key(order);
         }
     }
 
-    /// The same in order, the cells of one row and slot merged into one, which starts where its slot does: where a cell does
-    /// unless they are coarser.
-    pub(in super::super) fn merged(mut self, slot: impl Fn(i64) -> i64) -> Self {
+    /// Distributes the cells by what `part` says of them, and puts each part in order.
+    pub(in super::super) fn parts(&mut self, part: impl Fn(Key, i64) -> u32) -> Vec<(u32, View<'_>)> {
+        for item in &mut self.items {
+            item.part = part(item.key, item.start);
+        }
         self.sort();
-        let items = std::mem::take(&mut self.items);
-        let (mut buckets, mut attributes) = (Vec::new(), Vec::new());
+        let parts = self.items.chunk_by(|one, next| one.part == next.part);
+        parts.map(|items| (items[0].part, View { cells: self, items })).collect()
+    }
+
+    /// The same in order, cells of one row and start merged.
+    pub(in super::super) fn merged(mut self) -> Self {
+        self.sort();
+        let twice = |pair: &[Item]| (pair[0].key, pair[0].start) == (pair[1].key, pair[1].start);
+        if self.items.windows(2).any(twice) { self.merged_by(|start| start) } else { self }
+    }
+
+    /// The cells of each row and slot as one, which starts where its slot does. They must be in order.
+    pub(in super::super) fn merged_by(&self, slot: impl Fn(i64) -> i64) -> Self {
         let mut merged = Self::default();
-        for slots in items.chunk_by(|one, next| one.key == next.key && slot(one.start) == slot(next.start)) {
-            let [first, rest @ ..] = slots else { continue };
-            let start = slot(first.start);
-            if rest.is_empty() {
-                merged.push(first.key, &Cell { start, ..self.view(first) });
-                continue;
-            }
-            buckets.clear();
-            attributes.clear();
-            let mut sum = Item { start, ..first.clone() };
-            for (place, item) in slots.iter().enumerate() {
-                let cell = self.view(item);
-                if place > 0 {
-                    sum.add(&cell, buckets.is_empty());
-                }
-                buckets.extend_from_slice(cell.buckets);
-                attributes.extend_from_slice(cell.attributes);
-            }
-            add_up(&mut buckets);
-            add_up(&mut attributes);
-            let sum = Cell {
-                start,
-                end: sum.end,
-                counters: &sum.counters,
-                buckets: &buckets,
-                sum_us: sum.sum_us,
-                min_us: sum.min_us,
-                max_us: sum.max_us,
-                overflow: sum.overflow,
-                attributes: &attributes,
-                clock_offsets: sum.clock_offsets,
-            };
-            merged.push(first.key, &sum);
+        for (kind, value) in &self.texts.list {
+            merged.text(kind, value);
         }
-        merged.texts = self.texts;
+        let mut sum = Sum::default();
+        for items in
+            self.items.chunk_by(|one, next| one.key == next.key && slot(one.start) == slot(next.start))
+        {
+            for item in items {
+                sum.add(&self.view(item));
+            }
+            let start = slot(items[0].start);
+            sum.take(|cell| merged.push(items[0].key, &Cell { start, ..*cell }));
+        }
         merged
-    }
-
-    /// Distributes the cells by what `part` says of them, each part with all texts.
-    pub(in super::super) fn split<P: Ord>(&self, part: impl Fn(Key, &Cell<'_>) -> P) -> Vec<(P, Self)> {
-        let mut parts: std::collections::BTreeMap<P, Self> = std::collections::BTreeMap::new();
-        for (key, cell) in self.iter() {
-            parts.entry(part(key, &cell)).or_default().take_over(key, &cell, &self.texts);
-        }
-        parts.into_iter().collect()
-    }
-
-    /// Adds all cells of another collection.
-    pub(in super::super) fn append(&mut self, more: &Self) {
-        for (key, cell) in more.iter() {
-            self.take_over(key, &cell, &more.texts);
-        }
-    }
-
-    /// The same in parts of about so many cells, each of whole rows.
-    pub(in super::super) fn parts(&self, many: usize) -> Vec<Self> {
-        let mut parts = vec![Self::default()];
-        for (key, row) in self.rows() {
-            if parts.last().is_some_and(|part| part.len() >= many) {
-                parts.push(Self::default());
-            }
-            if let Some(part) = parts.last_mut() {
-                row.for_each(|cell| part.take_over(key, &cell, &self.texts));
-            }
-        }
-        parts
-    }
-
-    /// Adds a cell of another collection, whose texts these are.
-    fn take_over(&mut self, key: Key, cell: &Cell<'_>, texts: &Texts) {
-        if cell.attributes.is_empty() {
-            return self.push(key, cell);
-        }
-        let attributes: Vec<(u32, u64)> = cell
-            .attributes
-            .iter()
-            .map(|&(place, count)| {
-                let (kind, value) = &texts.list[place as usize];
-                (self.text(kind, value), count)
-            })
-            .collect();
-        self.push(key, &Cell { attributes: &attributes, ..*cell });
     }
 }
 
-impl Item {
-    /// Adds all but buckets and attributes; `first` if no sample was added before.
-    fn add(&mut self, cell: &Cell<'_>, first: bool) {
-        self.end = self.end.max(cell.end);
+impl<'a> View<'a> {
+    /// Kinds and values, by their places.
+    pub(super) fn texts(self) -> &'a [(String, String)] {
+        &self.cells.texts.list
+    }
+
+    /// The rows one after another: each with its cells.
+    pub(super) fn rows(self) -> impl Iterator<Item = (Key, impl ExactSizeIterator<Item = Cell<'a>> + Clone)> {
+        let rows = self.items.chunk_by(|one, next| one.key == next.key);
+        rows.map(move |row| (row[0].key, row.iter().map(move |item| self.cells.view(item))))
+    }
+
+    /// The first start.
+    pub(super) fn first_start(self) -> i64 {
+        self.items.iter().map(|item| item.start).min().unwrap_or(0)
+    }
+
+    /// The same in pieces of about so many cells, each of whole rows.
+    pub(in super::super) fn pieces(self, many: usize) -> Vec<Self> {
+        let mut pieces = Vec::new();
+        let mut rest = self.items;
+        while rest.len() > many {
+            let key = rest[many].key;
+            let end = many + rest[many..].iter().take_while(|item| item.key == key).count();
+            let (piece, more) = rest.split_at(end);
+            pieces.push(View { cells: self.cells, items: piece });
+            rest = more;
+        }
+        if !rest.is_empty() {
+            pieces.push(View { cells: self.cells, items: rest });
+        }
+        pieces
+    }
+}
+
+/// Cells that are added up. Counts are dense, and only those that were touched are looked at.
+struct Sum {
+    counts: Vec<u64>,
+    touched: Vec<u16>,
+    buckets: Vec<(u16, u64)>,
+    attributes: Vec<(u32, u64)>,
+    counters: Counters,
+    /// Start and end, once there is a cell.
+    span: Option<(i64, i64)>,
+    sum_us: u64,
+    /// Smallest and largest, once there is a sample.
+    bounds: Option<(u64, u64)>,
+    overflow: u64,
+    clock_offsets: Option<ClockOffsets>,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self {
+            counts: vec![0; BUCKETS],
+            touched: Vec::new(),
+            buckets: Vec::new(),
+            attributes: Vec::new(),
+            counters: Counters::default(),
+            span: None,
+            sum_us: 0,
+            bounds: None,
+            overflow: 0,
+            clock_offsets: None,
+        }
+    }
+}
+
+impl Sum {
+    #[inline]
+    fn add(&mut self, cell: &Cell<'_>) {
+        self.span = Some(match self.span {
+            Some((start, end)) => (start.min(cell.start), end.max(cell.end)),
+            None => (cell.start, cell.end),
+        });
         self.counters.merge(cell.counters);
         self.clock_offsets = joined(self.clock_offsets, cell.clock_offsets);
+        self.attributes.extend_from_slice(cell.attributes);
         if cell.buckets.is_empty() {
             return;
         }
-        (self.min_us, self.max_us) = if first {
-            (cell.min_us, cell.max_us)
-        } else {
-            (self.min_us.min(cell.min_us), self.max_us.max(cell.max_us))
-        };
+        for &(bucket, count) in cell.buckets {
+            let sum = &mut self.counts[usize::from(bucket)];
+            if *sum == 0 {
+                self.touched.push(bucket);
+            }
+            *sum = sum.saturating_add(count);
+        }
+        self.bounds = Some(match self.bounds {
+            Some((min, max)) => (min.min(cell.min_us), max.max(cell.max_us)),
+            None => (cell.min_us, cell.max_us),
+        });
         self.sum_us = self.sum_us.saturating_add(cell.sum_us);
         self.overflow = self.overflow.saturating_add(cell.overflow);
     }
-}
 
-/// Puts counts in the order of what they count, and adds up those of the same.
-fn add_up<T: Copy + Ord>(counts: &mut Vec<(T, u64)>) {
-    counts.sort_unstable_by_key(|&(what, _count)| what);
-    counts.dedup_by(|next, kept| {
-        let same = next.0 == kept.0;
-        if same {
-            kept.1 = kept.1.saturating_add(next.1);
+    /// Hands over the sum, and begins anew.
+    fn take(&mut self, each: impl FnOnce(&Cell<'_>)) {
+        self.touched.sort_unstable();
+        self.buckets.clear();
+        for bucket in self.touched.drain(..) {
+            self.buckets.push((bucket, std::mem::take(&mut self.counts[usize::from(bucket)])));
         }
-        same
-    });
+        self.attributes.sort_unstable();
+        self.attributes.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1 = kept.1.saturating_add(next.1);
+            }
+            same
+        });
+        let (start, end) = self.span.take().unwrap_or_default();
+        let (min_us, max_us) = self.bounds.take().unwrap_or_default();
+        each(&Cell {
+            start,
+            end,
+            counters: &self.counters,
+            buckets: &self.buckets,
+            sum_us: self.sum_us,
+            min_us,
+            max_us,
+            overflow: self.overflow,
+            attributes: &self.attributes,
+            clock_offsets: self.clock_offsets,
+        });
+        self.attributes.clear();
+        (self.counters, self.clock_offsets) = (Counters::default(), None);
+        (self.sum_us, self.overflow) = (0, 0);
+    }
 }
 
 impl Sink for Cells {
@@ -288,12 +377,14 @@ impl Sink for Cells {
         Ok(true)
     }
 
+    #[inline]
     fn cell(&mut self, cell: &Cell<'_>) {
         let Some(key) = self.key else { return };
         self.push(key, cell);
-        // The reader has checked that each place is that of a text.
-        if let Some(item) = self.items.last() {
-            for (place, _count) in &mut self.attributes[item.attributes.start as usize..] {
+        if !cell.attributes.is_empty() {
+            // The reader has checked that each place is that of a text.
+            let first = self.attributes.len() - cell.attributes.len();
+            for (place, _count) in &mut self.attributes[first..] {
                 *place = self.places[*place as usize];
             }
         }

@@ -1,8 +1,9 @@
 //! Writing a block.
 
 use super::{
-    Above, Cell, Cells, Column, FAR, Key, MOST_IN_HEAD, VERSION, WIDE, bits_of, fields, guess_sum, head,
-    offsets, row,
+    Above, Cell, Column, FAR, Key, MOST_IN_HEAD, VERSION, WIDE, bits_of,
+    cells::View,
+    fields, guess_sum, head, offsets, row,
     stream::{BitWriter, append, put, put_signed},
 };
 use crate::store::{ClockOffsets, StoreError};
@@ -18,12 +19,12 @@ pub(in super::super) enum Coding {
 }
 
 /// Writes cells that are in order as a block.
-pub(in super::super) fn write(cells: &Cells, coding: Coding) -> Result<Vec<u8>, StoreError> {
+pub(in super::super) fn write(cells: View<'_>, coding: Coding) -> Result<Vec<u8>, StoreError> {
     let mut writer = Writer::default();
-    writer.texts(cells.texts());
-    let base = cells.iter().map(|(_key, cell)| cell.start).min().unwrap_or(0);
-    put_signed(&mut writer.streams[Column::Rows as usize], base);
-    put(&mut writer.streams[Column::Rows as usize], cells.rows().count() as u64);
+    writer.texts(cells);
+    let base = cells.first_start();
+    put_signed(writer.stream(Column::Rows), base);
+    put(writer.stream(Column::Rows), cells.rows().count() as u64);
     for (key, row) in cells.rows() {
         writer.row(key, base, row);
     }
@@ -34,6 +35,8 @@ pub(in super::super) fn write(cells: &Cells, coding: Coding) -> Result<Vec<u8>, 
 struct Writer {
     streams: [Vec<u8>; Column::COUNT],
     bits: BitWriter,
+    /// Where each of the cells' texts stands in the block.
+    places: Vec<u32>,
     key: Option<Key>,
     usual: Usual,
     above: Above,
@@ -64,61 +67,62 @@ impl Writer {
         &mut self.streams[column as usize]
     }
 
-    fn texts(&mut self, texts: &[(String, String)]) {
+    /// The kinds and values that the cells have.
+    fn texts(&mut self, cells: View<'_>) {
+        let texts = cells.texts();
+        let mut used = Vec::new();
+        self.places = vec![u32::MAX; texts.len()];
+        if !texts.is_empty() {
+            for &(place, _count) in cells.rows().flat_map(|(_key, row)| row).flat_map(|cell| cell.attributes)
+            {
+                if self.places[place as usize] == u32::MAX {
+                    self.places[place as usize] = u32::try_from(used.len()).unwrap_or(u32::MAX);
+                    used.push(&texts[place as usize]);
+                }
+            }
+        }
         let stream = self.stream(Column::Rows);
-        put(stream, texts.len() as u64);
-        for text in texts.iter().flat_map(|(kind, value)| [kind, value]) {
+        put(stream, used.len() as u64);
+        for text in used.into_iter().flat_map(|(kind, value)| [kind, value]) {
             put(stream, text.len() as u64);
             stream.extend_from_slice(text.as_bytes());
         }
     }
 
-    fn row<'a>(&mut self, key: Key, base: i64, cells: impl Iterator<Item = Cell<'a>> + Clone) {
-        let usual = usual_of(cells.clone());
-        let Some(first) = cells.clone().next() else { return };
-        let last = cells.clone().last().unwrap_or(first);
-        let distance = regular_distance(cells.clone());
-        let mut flags = 0;
-        for (flag, set) in [
-            (row::SAME_USUAL, usual == self.usual),
-            (row::REGULAR, distance.is_some()),
-            (row::ATTRIBUTES, cells.clone().any(|cell| !cell.attributes.is_empty())),
-            (row::OFFSETS, cells.clone().any(|cell| cell.clock_offsets.is_some())),
-            (row::OVERFLOW, cells.clone().any(|cell| cell.overflow > 0)),
-        ] {
-            flags |= if set { flag } else { 0 };
+    fn row<'a>(&mut self, key: Key, base: i64, cells: impl ExactSizeIterator<Item = Cell<'a>> + Clone) {
+        let Some(traits) = Traits::of(cells.clone()) else { return };
+        let mut flags = traits.flags;
+        if traits.usual == self.usual {
+            flags |= row::SAME_USUAL;
         }
-        let end = cells.clone().map(|cell| cell.end).max().unwrap_or(last.end);
-
         let before = self.key.replace(key).unwrap_or(Key { origin: 0, agent: 0, shape: 0 });
-        let stream = self.stream(Column::Rows);
+        let stream = &mut self.streams[Column::Rows as usize];
         put_signed(stream, i64::from(key.origin) - i64::from(before.origin));
         put_signed(stream, i64::from(key.agent) - i64::from(before.agent));
         put_signed(stream, i64::from(key.shape) - i64::from(before.shape));
         stream.push(flags);
-        put(stream, cells.clone().count() as u64);
-        put_signed(stream, first.start.wrapping_sub(base));
-        put_signed(stream, end.wrapping_sub(last.start));
-        if let Some(distance) = distance {
-            put_signed(stream, distance);
+        put(stream, cells.len() as u64);
+        put_signed(stream, traits.first.wrapping_sub(base));
+        put_signed(stream, traits.end.wrapping_sub(traits.last));
+        if flags & row::REGULAR != 0 {
+            put_signed(stream, traits.distance);
         }
         if flags & row::SAME_USUAL == 0 {
-            write_counters(stream, usual.counters);
-            put(stream, usual.total);
-            self.usual = usual;
-        }
-        if distance.is_none() {
-            let mut before = first.start;
-            for cell in cells.clone().skip(1) {
-                put_signed(self.stream(Column::Starts), cell.start.wrapping_sub(before));
-                before = cell.start;
-            }
+            write_counters(stream, traits.usual.counters);
+            put(stream, traits.usual.total);
+            self.usual = traits.usual;
         }
         self.attributes.clear();
-        let mut bucket = 0;
-        for cell in cells {
+        let (mut before, mut bucket) = (traits.first, 0);
+        for (at, cell) in cells.enumerate() {
+            if at > 0 && flags & row::REGULAR == 0 {
+                put_signed(self.stream(Column::Starts), cell.start.wrapping_sub(before));
+            }
+            before = cell.start;
             self.samples(&cell, &mut bucket);
-            self.beside(&cell, flags);
+            if flags & (row::ATTRIBUTES | row::OVERFLOW | row::OFFSETS) != 0 {
+                self.beside(&cell, flags);
+            }
         }
         self.above.end_row();
     }
@@ -176,7 +180,7 @@ impl Writer {
     }
 
     fn beside(&mut self, cell: &Cell<'_>, flags: u8) {
-        let Self { streams, attributes, above, .. } = self;
+        let Self { streams, attributes, above, places, .. } = self;
         let stream = &mut streams[Column::Beside as usize];
         if flags & row::ATTRIBUTES != 0 {
             if attributes == cell.attributes {
@@ -184,7 +188,7 @@ impl Writer {
             } else {
                 put(stream, cell.attributes.len() as u64 + 1);
                 for &(place, count) in cell.attributes {
-                    put(stream, u64::from(place));
+                    put(stream, u64::from(places[place as usize]));
                     put(stream, count);
                 }
                 attributes.clear();
@@ -219,33 +223,61 @@ impl Writer {
     }
 }
 
-/// What more than half of a row's cells are like, if any is (Boyer and Moore's vote); else what one of them is like.
-fn usual_of<'a>(cells: impl Iterator<Item = Cell<'a>>) -> Usual {
-    let (mut usual, mut votes) = (Usual::default(), 0_u32);
-    for cell in cells {
-        let of = Usual::of(&cell);
-        if votes == 0 {
-            (usual, votes) = (of, 1);
-        } else if of == usual {
-            votes += 1;
-        } else {
-            votes -= 1;
-        }
-    }
-    usual
+/// What a row says of its cells.
+struct Traits {
+    flags: u8,
+    /// What more than half of the cells are like, if any is (Boyer and Moore's vote); else what one of them is like.
+    usual: Usual,
+    first: i64,
+    last: i64,
+    /// The distance at which cells follow one another, if it is one.
+    distance: i64,
+    /// The latest end.
+    end: i64,
+    cells: usize,
 }
 
-/// The one distance at which cells start after each other, if there is one.
-fn regular_distance<'a>(cells: impl Iterator<Item = Cell<'a>> + Clone) -> Option<i64> {
-    let distances = cells.clone().zip(cells.skip(1)).map(|(one, next)| next.start.wrapping_sub(one.start));
-    let mut regular = None;
-    for distance in distances {
-        if regular.is_some_and(|regular| regular != distance) {
-            return None;
+impl Traits {
+    fn of<'a>(cells: impl Iterator<Item = Cell<'a>>) -> Option<Self> {
+        let mut traits: Option<Self> = None;
+        let mut votes = 0_u32;
+        for cell in cells {
+            let like = Usual::of(&cell);
+            let traits = traits.get_or_insert(Self {
+                flags: row::REGULAR,
+                usual: like,
+                first: cell.start,
+                last: cell.start,
+                distance: 0,
+                end: cell.end,
+                cells: 0,
+            });
+            let distance = cell.start.wrapping_sub(traits.last);
+            match traits.cells {
+                0 => {}
+                1 => traits.distance = distance,
+                _ if distance != traits.distance => traits.flags &= !row::REGULAR,
+                _ => {}
+            }
+            traits.cells += 1;
+            if votes == 0 {
+                (traits.usual, votes) = (like, 1);
+            } else if like == traits.usual {
+                votes += 1;
+            } else {
+                votes -= 1;
+            }
+            for (flag, set) in [
+                (row::ATTRIBUTES, !cell.attributes.is_empty()),
+                (row::OFFSETS, cell.clock_offsets.is_some()),
+                (row::OVERFLOW, cell.overflow > 0),
+            ] {
+                traits.flags |= if set { flag } else { 0 };
+            }
+            (traits.last, traits.end) = (cell.start, traits.end.max(cell.end));
         }
-        regular = Some(distance);
+        traits
     }
-    Some(regular.unwrap_or(0))
 }
 
 /// How at most eight samples fall into buckets: bit i says that sample i + 2 is the first of its bucket.
