@@ -30,12 +30,13 @@ pub use seen::{Seen, Sighting};
 use crate::{
     registry::{AgentEntry, RegistrationId},
     rfc3339,
-    store::{Presence, Row, Shape},
+    store::{Presence, Row},
 };
 use group::{GroupKey, Share};
+use hashbrown::HashMap;
 use peerlight_proto::{histogram::Histogram, metric::Metric, time::Timestamp};
 use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 use tally::Tally;
 
 /// How intervals are to be read.
@@ -242,20 +243,19 @@ fn expect(
     now: Timestamp,
 ) -> Option<Timestamp> {
     let question = groups.question();
-    let wanted = |registration: RegistrationId, shape: &Shape| {
-        question.wants_metric(shape.metric)
-            && groups.registration(registration).is_some_and(|entry| question.wants(entry))
-            && question.wants_target(&shape.target)
+    let wanted = |seen: &Presence| {
+        question.wants_metric(seen.shape.metric)
+            && groups.registration(seen.registration).is_some_and(|entry| question.wants(entry))
+            && question.wants_target(&seen.shape.target)
     };
-    let measured = evidence.presence.iter().filter(|seen| wanted(seen.registration, &seen.shape));
+    let measured = evidence.presence.iter().filter(|seen| wanted(seen));
     let measured_until = measured.map(|seen| seen.last).max();
     if question.by.contains(&Dimension::Prefix) {
         return measured_until;
     }
-    // All that an agent measured tells whether it went on without a target, so the filters come afterwards.
-    let ended = |registration| groups.registration(registration).and_then(|entry| entry.valid_to);
-    let schedules = coverage::schedules(evidence.presence, ended, evidence.agents, now);
-    for schedule in schedules.iter().filter(|schedule| wanted(schedule.registration, &schedule.shape)) {
+    let ended =
+        |registration: RegistrationId| groups.registration(registration).and_then(|entry| entry.valid_to);
+    for schedule in coverage::schedules(evidence.presence, wanted, ended, evidence.agents, now) {
         let group = groups.key(schedule.registration, &schedule.shape, None);
         for (slot, from, to) in slots(question) {
             let turns = schedule.turns(from, to);

@@ -235,9 +235,6 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
-    /// The transaction that this batch shared failed: nothing of it is stored.
-    #[error("the store could not write; nothing of this was stored, send it again")]
-    RolledBack,
     /// A file beside the database cannot be used.
     #[error("the store cannot use {}: {source}", path.display())]
     File {

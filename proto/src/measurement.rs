@@ -103,11 +103,16 @@ impl Counters {
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
-        for ending in Ending::ALL {
-            let counter = self.of_mut(ending);
-            *counter = counter.saturating_add(other.of(ending));
-        }
         self.scheduled = self.scheduled.saturating_add(other.scheduled);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+        self.voided = self.voided.saturating_add(other.voided);
+        self.dns_failed = self.dns_failed.saturating_add(other.dns_failed);
+        self.send_failed = self.send_failed.saturating_add(other.send_failed);
+        self.answered = self.answered.saturating_add(other.answered);
+        self.retransmitted = self.retransmitted.saturating_add(other.retransmitted);
+        self.late = self.late.saturating_add(other.late);
+        self.lost = self.lost.saturating_add(other.lost);
+        self.refused = self.refused.saturating_add(other.refused);
         self.duplicate = self.duplicate.saturating_add(other.duplicate);
         self.foreign = self.foreign.saturating_add(other.foreign);
     }

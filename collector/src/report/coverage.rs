@@ -32,11 +32,12 @@ pub(super) struct Schedule {
 
 /// The schedules that these presences tell of.
 ///
-/// `ended` says when a registration did. Several series may belong to one schedule (two clocks, two handshakes) and count once. A target that its agent went
+/// `wanted` says of which, and `ended` when a registration did. Several series may belong to one schedule (two clocks, two handshakes) and count once. A target that its agent went
 /// on without ends where it was last measured; every other one is expected up to now, because an agent that fell silent
 /// is what coverage is there to show.
 pub(super) fn schedules(
     presence: &[Presence],
+    wanted: impl Fn(&Presence) -> bool,
     ended: impl Fn(RegistrationId) -> Option<Timestamp>,
     agents: &[AgentEntry],
     now: Timestamp,
@@ -48,6 +49,10 @@ pub(super) fn schedules(
         let shape = &seen.shape;
         let last = newest.entry(seen.agent).or_insert(seen.last);
         *last = seen.last.max(*last);
+        // Whatever an agent measured tells whether it went on without a target, wanted or not.
+        if !wanted(seen) {
+            continue;
+        }
         let target = (&shape.target.address, &shape.target.probe);
         merged
             .entry((
@@ -131,7 +136,7 @@ mod tests {
     }
 
     fn turns(presence: &[Presence], now: i64, to: i64) -> Vec<u64> {
-        schedules(presence, |_registration| None, &[], at(now))
+        schedules(presence, |_seen| true, |_registration| None, &[], at(now))
             .iter()
             .map(|schedule| schedule.turns(at(0), at(to)))
             .collect()
@@ -186,10 +191,10 @@ mod tests {
     fn nothing_is_expected_after_a_revocation_or_the_end_of_a_registration() {
         let seen = [presence(&series(Metric::IcmpRtt, "a"), 0, 600)];
         let valid_to = |_registration| Some(at(900));
-        let ended = schedules(&seen, valid_to, &[], at(HOUR));
+        let ended = schedules(&seen, |_seen| true, valid_to, &[], at(HOUR));
         assert_eq!(ended[0].turns(at(0), at(HOUR)), 90);
         let revoked = AgentEntry { revoked: Some(at(700)), ..agent_entry(AGENT) };
-        let ended = schedules(&seen, valid_to, &[revoked], at(HOUR));
+        let ended = schedules(&seen, |_seen| true, valid_to, &[revoked], at(HOUR));
         assert_eq!(ended[0].turns(at(0), at(HOUR)), 70);
     }
 

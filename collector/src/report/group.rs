@@ -5,6 +5,7 @@ use crate::{
     registry::{Registration, RegistrationId},
     store::{Grouping, Origin, Presence, Shape},
 };
+use hashbrown::{HashMap, HashSet};
 use ipnet::IpNet;
 use peerlight_proto::{
     id::AgentId,
@@ -14,7 +15,6 @@ use peerlight_proto::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{HashMap, HashSet},
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };

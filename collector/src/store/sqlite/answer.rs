@@ -5,6 +5,7 @@ use super::{
     dictionary::Names,
 };
 use crate::store::{Agents, ClockOffsets, Grouping, Query, Row, StoreError, Totals, joined, slot_of};
+use hashbrown::HashMap;
 use peerlight_proto::{
     histogram::{BUCKETS, Histogram},
     id::AgentId,
@@ -12,10 +13,7 @@ use peerlight_proto::{
     time::Timestamp,
 };
 use rusqlite::Connection;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Adds up what is read.
 pub(super) struct Answer<'a> {

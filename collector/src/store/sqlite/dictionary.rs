@@ -6,14 +6,14 @@ use crate::{
     registry::RegistrationId,
     store::{Origin, Shape, StoreError},
 };
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use ipnet::IpNet;
 use peerlight_proto::{
     id::{AgentId, SessionId},
     series::Series,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use std::{collections::HashMap, hash::BuildHasher as _, sync::Arc};
+use std::{hash::BuildHasher as _, sync::Arc};
 
 /// More entries than this are forgotten, and looked up again: agents decide how many sessions and targets there are.
 const MOST_CACHED: usize = 1 << 18;
@@ -141,7 +141,7 @@ impl Names {
         let mut rows = statement.query([self.revision])?;
         let mut newest = self.revision;
         while let Some(row) = rows.next()? {
-            self.shapes.remove(&row.get(0)?);
+            self.shapes.remove(&row.get::<_, u32>(0)?);
             newest = newest.max(row.get(1)?);
         }
         self.revision = newest;

@@ -5,13 +5,16 @@
 
 use super::{
     Reader,
-    block::{Cells, Coding, Key, read, write},
+    block::{Cells, Coding, Key, Sink as _, read, write},
     dictionary::Names,
     kept::{HOUR, KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, hour_of},
     log::{folded, stripe_of},
     presence::{Noting, Presences},
 };
-use crate::store::{StoreError, crash_point::crash_point};
+use crate::{
+    registry::RegistrationId,
+    store::{StoreError, crash_point::crash_point},
+};
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::{
@@ -125,7 +128,8 @@ pub(super) fn read_slice(reader: &mut Reader, stripe: u32, batches: &[i64]) -> R
         let places = Places::of(&cells, names, db)?;
         for (part, cells) in cells.parts(|key, start| places.number(key, start)) {
             let (metric, hour) = places.place(part);
-            let block = write(cells, Coding::Compressed)?;
+            // Not compressed: they become one when the hour is over.
+            let block = write(cells, Coding::Plain)?;
             slice.segments.push(Segment { organisation, metric, hour, block });
         }
     }
@@ -206,13 +210,12 @@ pub(super) fn mark_stale(
 }
 
 /// Notes the presence that cells tell of.
-pub(super) fn note(
+fn note(
     presences: &mut Presences,
     cells: &Cells,
-    registration: impl FnMut(u32) -> Result<crate::registry::RegistrationId, StoreError>,
+    registration: impl FnMut(u32) -> Result<RegistrationId, StoreError>,
 ) -> Result<(), StoreError> {
-    use super::block::Sink as _;
-    let mut noting = Noting::new(presences, registration);
+    let mut noting = Noting::new(registration);
     let mut last = None;
     for (key, cell) in cells.iter() {
         if last.replace(key) != Some(key) {
@@ -220,6 +223,7 @@ pub(super) fn note(
         }
         noting.cell(&cell);
     }
+    presences.add(noting.finish());
     Ok(())
 }
 

@@ -6,39 +6,40 @@ use super::{
     log::stripe_of,
 };
 use crate::{registry::RegistrationId, store::StoreError};
+use hashbrown::HashMap;
 use prost::encoding::{decode_varint, encode_varint};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use std::collections::BTreeMap;
 
 /// An agent, a registration and a shape, by number.
 type Seen = (u32, i64, u32);
 /// The start of the first interval and the end of the last one, in seconds.
 type Span = (i64, i64);
 
-/// The presence of any agents.
+/// The presence of any agents, in the order of what was seen.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Presences(BTreeMap<Seen, Span>);
+pub(super) struct Presences(Vec<(Seen, Span)>);
 
 impl Presences {
-    /// Adds a span.
-    pub(super) fn note(&mut self, seen: Seen, span: Span) {
-        self.0
-            .entry(seen)
-            .and_modify(|known| *known = (known.0.min(span.0), known.1.max(span.1)))
-            .or_insert(span);
-    }
-
-    pub(super) fn remove(&mut self, seen: Seen) {
-        self.0.remove(&seen);
+    /// Adds spans of what is seen now.
+    pub(super) fn add(&mut self, spans: impl IntoIterator<Item = (Seen, Span)>) {
+        self.0.extend(spans);
+        self.0.sort_by_key(|(seen, _span)| *seen);
+        self.0.dedup_by(|(seen, span), (kept, sum)| {
+            let same = seen == kept;
+            if same {
+                *sum = (sum.0.min(span.0), sum.1.max(span.1));
+            }
+            same
+        });
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Seen, Span)> {
-        self.0.iter().map(|(seen, span)| (*seen, *span))
+        self.0.iter().copied()
     }
 
     /// Keeps what these want.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(Seen, Span) -> bool) {
-        self.0.retain(|seen, span| keep(*seen, *span));
+        self.0.retain(|(seen, span)| keep(*seen, *span));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -66,6 +67,7 @@ impl Presences {
         let mut rows = statement.query([organisation]).map_err(&database)?;
         while let Some(row) = rows.next().map_err(&database)? {
             let block = row.get_ref(0).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
+            // One stripe's agents come after those of the one before.
             all.0.append(&mut Self::decode(block)?.0);
         }
         Ok(all)
@@ -91,7 +93,7 @@ impl Presences {
         let mut block = Vec::with_capacity(self.0.len() * 8);
         encode_varint(self.0.len() as u64, &mut block);
         let mut before = [0; 5];
-        for (&(agent, registration, shape), &(first, last)) in &self.0 {
+        for ((agent, registration, shape), (first, last)) in self.iter() {
             let numbers = [i64::from(agent), registration, i64::from(shape), first, last];
             for (number, before) in numbers.iter().zip(before) {
                 let step = number.wrapping_sub(before);
@@ -103,51 +105,69 @@ impl Presences {
     }
 
     fn decode(mut block: &[u8]) -> Result<Self, StoreError> {
+        let length = block.len();
         let damaged = |detail: String| StoreError::Damaged { what: "presence of agents", detail };
         let mut number = || decode_varint(&mut block).map_err(|error| damaged(error.to_string()));
-        let mut presences = Self::default();
+        let count = number()?;
+        // Five bytes each at least.
+        let mut presences = Vec::with_capacity(usize::try_from(count).unwrap_or(usize::MAX).min(length / 5));
         let mut before = [0_i64; 5];
-        for _entry in 0..number()? {
+        for _entry in 0..count {
             for field in &mut before {
                 let step = number()?;
                 *field = field.wrapping_add((step >> 1).cast_signed() ^ -(step & 1).cast_signed());
             }
             let [agent, registration, shape, first, last] = before;
             let narrow = |number: i64| u32::try_from(number).map_err(|error| damaged(error.to_string()));
-            presences.0.insert((narrow(agent)?, registration, narrow(shape)?), (first, last));
+            presences.push(((narrow(agent)?, registration, narrow(shape)?), (first, last)));
         }
-        Ok(presences)
+        Ok(Self(presences))
     }
 }
 
 /// Notes the presence that blocks tell of.
-pub(super) struct Noting<'a, F> {
-    /// What is known so far.
-    pub(super) presences: &'a mut Presences,
+pub(super) struct Noting<F> {
     /// The registration of an origin.
-    pub(super) registration: F,
-    row: Option<Seen>,
+    registration: F,
+    spans: HashMap<Seen, Span>,
+    row: Option<(Seen, Span)>,
 }
 
-impl<'a, F> Noting<'a, F> {
-    pub(super) const fn new(presences: &'a mut Presences, registration: F) -> Self {
-        Self { presences, registration, row: None }
+impl<F: FnMut(u32) -> Result<RegistrationId, StoreError>> Noting<F> {
+    pub(super) fn new(registration: F) -> Self {
+        Self { registration, spans: HashMap::new(), row: None }
+    }
+
+    /// What was seen.
+    pub(super) fn finish(mut self) -> HashMap<Seen, Span> {
+        self.end_row();
+        self.spans
+    }
+
+    fn end_row(&mut self) {
+        if let Some((seen, span)) = self.row.take().filter(|(_seen, span)| span.0 < span.1) {
+            self.spans
+                .entry(seen)
+                .and_modify(|known| *known = (known.0.min(span.0), known.1.max(span.1)))
+                .or_insert(span);
+        }
     }
 }
 
-impl<F: FnMut(u32) -> Result<RegistrationId, StoreError>> Sink for Noting<'_, F> {
+impl<F: FnMut(u32) -> Result<RegistrationId, StoreError>> Sink for Noting<F> {
     fn begin(&mut self, _texts: &[(&str, &str)]) -> Result<(), StoreError> {
         Ok(())
     }
 
     fn row(&mut self, key: Key) -> Result<bool, StoreError> {
-        self.row = Some((key.agent, (self.registration)(key.origin)?.0, key.shape));
+        self.end_row();
+        self.row = Some(((key.agent, (self.registration)(key.origin)?.0, key.shape), (i64::MAX, i64::MIN)));
         Ok(true)
     }
 
     fn cell(&mut self, cell: &Cell<'_>) {
-        if let Some(seen) = self.row {
-            self.presences.note(seen, (cell.start, cell.end));
+        if let Some((_seen, span)) = &mut self.row {
+            *span = (span.0.min(cell.start), span.1.max(cell.end));
         }
     }
 }
@@ -171,7 +191,7 @@ mod tests {
         fn presence_reads_back_as_it_was_written(
             seen in prop::collection::btree_map((any::<u32>(), any::<i64>(), any::<u32>()), any::<(i64, i64)>(), 0..40),
         ) {
-            let presences = Presences(seen);
+            let presences = Presences(seen.into_iter().collect());
             prop_assert_eq!(Presences::decode(&presences.encode()).unwrap(), presences);
         }
 

@@ -106,8 +106,9 @@ impl Reader {
     pub(super) fn presence(&mut self, organisation: OrganisationId) -> Result<Vec<Presence>, StoreError> {
         let Self { db, names } = self;
         let mut presences = Presences::of_organisation(db, organisation.0)?;
-        let mut noting = Noting::new(&mut presences, |origin| Ok(names.origin(db, origin)?.registration));
+        let mut noting = Noting::new(|origin| Ok(names.origin(db, origin)?.registration));
         log::each_unfolded(db, organisation.0, (i64::MIN, i64::MAX), &mut noting)?;
+        presences.add(noting.finish());
         let done = reattribution::all(db)?;
         let finished = done.iter().rev().filter(|done| done.finished.is_some()).map(|done| &done.order);
         let given = given_away(finished.filter(|order| order.organisation == organisation));

@@ -319,19 +319,19 @@ pub(super) fn finish(db: &mut Connection, work: &Work, now: Timestamp) -> Result
     let Work { id, order, stripes, .. } = work;
     for &stripe in stripes {
         let mut presences = Presences::of_stripe(&transaction, order.organisation.0, stripe)?;
-        for (seen, (first, last)) in presences.clone().iter() {
-            let (agent, registration, shape) = seen;
+        let mut given = Vec::new();
+        presences.retain(|(agent, registration, shape), (first, last)| {
             if registration != order.from.0 {
-                continue;
+                return true;
             }
             let (left, moved) = order.split((Timestamp::from_secs(first), Timestamp::from_secs(last)));
-            presences.remove(seen);
             for (registration, span) in [(order.from, left), (order.to, moved)] {
-                if let Some((first, last)) = span {
-                    presences.note((agent, registration.0, shape), (first.as_secs(), last.as_secs()));
-                }
+                let span = span.map(|(first, last)| (first.as_secs(), last.as_secs()));
+                given.extend(span.map(|span| ((agent, registration.0, shape), span)));
             }
-        }
+            false
+        });
+        presences.add(given);
         presences.replace(&transaction, order.organisation.0, stripe).map_err(&database)?;
     }
     transaction

@@ -91,11 +91,8 @@ pub(super) fn recompute(
     if stale.resolution == KEPT_DAYS {
         recomputed.add(KEPT_DAYS, &measured.merged_by(day_of))?;
     } else {
-        // One segment is as it should be.
-        if sources.len() > 1 {
-            recomputed.gone.append(&mut sources);
-            recomputed.add(KEPT_MEASURED, &measured)?;
-        }
+        recomputed.gone.append(&mut sources);
+        recomputed.add(KEPT_MEASURED, &measured)?;
         recomputed.add(KEPT_QUARTERS, &measured.merged_by(quarter_of))?;
     }
     Ok(Some(recomputed))

@@ -20,7 +20,7 @@ const QUEUE: usize = 1_024;
 type Task = Box<dyn FnOnce(&mut Connection) + Send>;
 
 enum Job {
-    Put(Box<Admitted>, oneshot::Sender<Result<PutOutcome, StoreError>>),
+    Put(Waiting),
     Task(Task),
 }
 
@@ -43,8 +43,9 @@ impl Writer {
     /// Stores a batch; resolves when it is durable.
     pub(super) async fn put(&self, admitted: Admitted) -> Result<PutOutcome, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Job::Put(Box::new(admitted), answer)).await?;
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        self.send(Job::Put(Waiting { admitted: Box::new(admitted), answer })).await?;
+        let (outcome, _admitted) = answered.await.map_err(|_closed| StoreError::Closed)?;
+        outcome
     }
 
     /// Runs `task` on the writing connection, between groups.
@@ -96,13 +97,13 @@ fn write(mut db: Connection, queue: &Receiver<Job>) {
                     task(&mut db);
                     scratch.look_again();
                 }
-                Job::Put(admitted, answer) => {
+                Job::Put(waiting) => {
                     // Whatever came while the last transaction was written shares the next one: a lone batch waits for
                     // nobody, and a crowd pays for few fsyncs.
-                    let mut group = vec![(admitted, answer)];
+                    let mut group = vec![waiting];
                     while group.len() < MAX_GROUP {
                         match queue.try_recv() {
-                            Ok(Job::Put(admitted, answer)) => group.push((admitted, answer)),
+                            Ok(Job::Put(waiting)) => group.push(waiting),
                             Ok(task @ Job::Task(_)) => {
                                 next = Some(task);
                                 break;
@@ -117,16 +118,28 @@ fn write(mut db: Connection, queue: &Receiver<Job>) {
     }
 }
 
-type Waiting = (Box<Admitted>, oneshot::Sender<Result<PutOutcome, StoreError>>);
+/// A batch that waits to be written, and where its outcome goes. The batch goes back with it: to free its thousand pieces
+/// is work, and there is one writer.
+struct Waiting {
+    admitted: Box<Admitted>,
+    answer: oneshot::Sender<(Result<PutOutcome, StoreError>, Box<Admitted>)>,
+}
 
-/// Answers each batch of a group. An agent that hung up finds its batch acknowledged when it sends again.
+impl Waiting {
+    /// An agent that hung up finds its batch acknowledged when it sends again.
+    fn answer(self, outcome: Result<PutOutcome, StoreError>) {
+        let _ = self.answer.send((outcome, self.admitted));
+    }
+}
+
+/// Writes a group, and answers each of its batches.
 fn put_group(db: &mut Connection, scratch: &mut Scratch, mut group: Vec<Waiting>) {
     let outcomes = put_all(db, scratch, &group);
     crash_point("after-commit");
     let error = match outcomes {
         Ok(outcomes) => {
-            for ((_admitted, answer), outcome) in group.into_iter().zip(outcomes) {
-                let _ = answer.send(Ok(outcome));
+            for (waiting, outcome) in group.into_iter().zip(outcomes) {
+                waiting.answer(Ok(outcome));
             }
             return;
         }
@@ -139,9 +152,10 @@ fn put_group(db: &mut Connection, scratch: &mut Scratch, mut group: Vec<Waiting>
         for waiting in group {
             put_group(db, scratch, vec![waiting]);
         }
-    } else if let Some((admitted, answer)) = group.pop() {
-        tracing::error!(%error, batch = %admitted.batch.number, "a batch could not be written; its agent will send it again");
-        let _ = answer.send(Err(error));
+    } else if let Some(waiting) = group.pop() {
+        let batch = waiting.admitted.batch.number;
+        tracing::error!(%error, %batch, "a batch could not be written; its agent will send it again");
+        waiting.answer(Err(error));
     }
 }
 
@@ -156,7 +170,7 @@ fn put_all(
         .map_err(StoreError::while_doing("begin a transaction"))?;
     let outcomes: Vec<PutOutcome> = group
         .iter()
-        .map(|(admitted, _answer)| log::put(&transaction, scratch, admitted))
+        .map(|waiting| log::put(&transaction, scratch, &waiting.admitted))
         .collect::<Result<_, _>>()?;
     let stored = outcomes.iter().filter(|outcome| **outcome == PutOutcome::Stored).count();
     transaction

@@ -3,7 +3,7 @@
 use super::{
     Above, Cell, Column, FAR, Key, MOST_IN_HEAD, VERSION, WIDE, bits_of, fields, guess_sum, head, offsets,
     row,
-    stream::{BitReader, Stream, damaged, take},
+    stream::{BitReader, Fault, Stream, take},
 };
 use crate::store::{ClockOffsets, StoreError};
 use peerlight_proto::{
@@ -29,14 +29,14 @@ pub(in super::super) trait Sink {
 pub(in super::super) fn read(block: &[u8], sink: &mut impl Sink) -> Result<(), StoreError> {
     let mut rest = Stream::new(block);
     if rest.byte()? != VERSION {
-        return Err(damaged("its version is unknown"));
+        return Err(Fault::Version.into());
     }
     let mut streams: [Cow<'_, [u8]>; Column::COUNT] = Default::default();
     for stream in &mut streams {
         *stream = take(&mut rest)?;
     }
     if rest.left() > 0 {
-        return Err(damaged("bytes follow its end"));
+        return Err(Fault::Follows.into());
     }
     let stream = |column: Column| Stream::new(&streams[column as usize]);
     let mut rows = stream(Column::Rows);
@@ -73,7 +73,7 @@ pub(in super::super) fn read(block: &[u8], sink: &mut impl Sink) -> Result<(), S
     Ok(())
 }
 
-fn read_texts<'a>(rows: &mut Stream<'a>) -> Result<Vec<(&'a str, &'a str)>, StoreError> {
+fn read_texts<'a>(rows: &mut Stream<'a>) -> Result<Vec<(&'a str, &'a str)>, Fault> {
     let count = rows.number()?;
     // Each takes a byte for its length at least.
     let mut texts = Vec::with_capacity(usize::try_from(count).unwrap_or(usize::MAX).min(rows.left()));
@@ -83,9 +83,9 @@ fn read_texts<'a>(rows: &mut Stream<'a>) -> Result<Vec<(&'a str, &'a str)>, Stor
     Ok(texts)
 }
 
-fn moved(number: u32, step: i64) -> Result<u32, StoreError> {
+fn moved(number: u32, step: i64) -> Result<u32, Fault> {
     let moved = i64::from(number).checked_add(step).and_then(|number| u32::try_from(number).ok());
-    moved.ok_or_else(|| damaged("a number of a dictionary is out of range"))
+    moved.ok_or(Fault::Dictionary)
 }
 
 struct Reader<'a> {
@@ -158,12 +158,12 @@ impl Reader<'_> {
 
     /// The buckets of the next cell, and its counters unless they are usual.
     #[inline]
-    fn samples(&mut self, first_before: &mut u16) -> Result<Option<Counters>, StoreError> {
+    fn samples(&mut self, first_before: &mut u16) -> Result<Option<Counters>, Fault> {
         self.buckets.clear();
         let head = self.heads.byte()?;
         if head < head::EXPLICIT {
             if self.usual_total > MOST_IN_HEAD {
-                return Err(damaged("more samples than a head tells of"));
+                return Err(Fault::Kind);
             }
             let mut left = self.usual_total;
             let mut falls = u32::from(head);
@@ -187,12 +187,11 @@ impl Reader<'_> {
         let counters = match head {
             head::EXPLICIT => None,
             head::COUNTERS => Some(read_counters(&mut self.counters)?),
-            _ => return Err(damaged("an unknown kind of cell")),
+            _ => return Err(Fault::Kind),
         };
         let buckets = self.counts.number()?;
         for place in 0..buckets {
-            let count =
-                self.counts.number()?.checked_add(1).ok_or_else(|| damaged("a count is too large"))?;
+            let count = self.counts.number()?.checked_add(1).ok_or(Fault::Number)?;
             let bucket = match self.buckets.last() {
                 Some(&(before, _)) if place > 0 => self.next(before)?,
                 _ => self.first(first_before)?,
@@ -203,7 +202,7 @@ impl Reader<'_> {
     }
 
     #[inline]
-    fn first(&mut self, before: &mut u16) -> Result<u16, StoreError> {
+    fn first(&mut self, before: &mut u16) -> Result<u16, Fault> {
         let bucket = match self.firsts.byte()? {
             FAR => i32::from(self.firsts.short()?),
             step => i32::from(*before) + i32::from(step.cast_signed()),
@@ -213,20 +212,20 @@ impl Reader<'_> {
     }
 
     #[inline]
-    fn next(&mut self, before: u16) -> Result<u16, StoreError> {
+    fn next(&mut self, before: u16) -> Result<u16, Fault> {
         let bucket = match self.gaps.byte()? {
             WIDE => i32::from(self.gaps.short()?),
             gap => i32::from(before) + i32::from(gap) + 1,
         };
         if bucket <= i32::from(before) {
-            return Err(damaged("buckets do not ascend"));
+            return Err(Fault::Bucket);
         }
         within(bucket)
     }
 
     /// The exact sum, minimum and maximum of the cell whose buckets were read.
     #[inline]
-    fn exact(&mut self) -> Result<(u64, u64, u64), StoreError> {
+    fn exact(&mut self) -> Result<(u64, u64, u64), Fault> {
         let ([(first, count), ..], [.., (last, _)]) = (self.buckets.as_slice(), self.buckets.as_slice())
         else {
             return Ok((0, 0, 0));
@@ -251,7 +250,7 @@ impl Reader<'_> {
 
     /// Overflow and offsets; the attributes change in place.
     #[inline]
-    fn beside(&mut self, start: i64, flags: u8) -> Result<(u64, Option<ClockOffsets>), StoreError> {
+    fn beside(&mut self, start: i64, flags: u8) -> Result<(u64, Option<ClockOffsets>), Fault> {
         if flags & (row::ATTRIBUTES | row::OVERFLOW | row::OFFSETS) == 0 {
             return Ok((0, None));
         }
@@ -262,10 +261,10 @@ impl Reader<'_> {
                 for _attribute in 1..many {
                     let place = self.beside.number()?;
                     if place >= self.texts {
-                        return Err(damaged("an attribute without a text"));
+                        return Err(Fault::Attribute);
                     }
                     // Below the number of texts, each of which took bytes.
-                    self.attributes.push((u32::try_from(place).map_err(damaged)?, self.beside.number()?));
+                    self.attributes.push((u32::try_from(place).unwrap_or(u32::MAX), self.beside.number()?));
                 }
             }
         }
@@ -275,12 +274,12 @@ impl Reader<'_> {
         }
         let offsets = match self.beside.byte()? {
             offsets::NONE => None,
-            offsets::ABOVE => self.above.find(start).ok_or_else(|| damaged("no offset stands above"))?.1,
+            offsets::ABOVE => self.above.find(start).ok_or(Fault::Offset)?.1,
             offsets::EXPLICIT => {
                 let min_us = self.beside.signed()?;
                 Some(ClockOffsets { min_us, max_us: min_us.wrapping_add(self.beside.signed()?) })
             }
-            _ => return Err(damaged("an unknown kind of offset")),
+            _ => return Err(Fault::Offset),
         };
         self.above.push(start, offsets);
         Ok((overflow, offsets))
@@ -288,14 +287,14 @@ impl Reader<'_> {
 }
 
 #[inline]
-fn within(bucket: i32) -> Result<u16, StoreError> {
+fn within(bucket: i32) -> Result<u16, Fault> {
     match u16::try_from(bucket) {
         Ok(bucket) if bucket <= MAX_BUCKET => Ok(bucket),
-        _ => Err(damaged("a bucket beyond 60 s")),
+        _ => Err(Fault::Bucket),
     }
 }
 
-fn read_counters(stream: &mut Stream<'_>) -> Result<Counters, StoreError> {
+fn read_counters(stream: &mut Stream<'_>) -> Result<Counters, Fault> {
     let set = stream.number()?;
     let mut counters = Counters::default();
     for (place, field) in fields(&mut counters).into_iter().enumerate() {
@@ -304,7 +303,7 @@ fn read_counters(stream: &mut Stream<'_>) -> Result<Counters, StoreError> {
         }
     }
     if set >> 12 > 0 {
-        return Err(damaged("more counters than there are"));
+        return Err(Fault::Number);
     }
     Ok(counters)
 }

@@ -10,9 +10,38 @@ const WORTH_COMPRESSING: usize = 32;
 /// Far above what a block's parts hold; more is neither written nor read.
 const MAX_STREAM_BYTES: usize = 64 << 20;
 
-/// Says what is wrong with a block.
-pub(super) fn damaged(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Damaged { what: "block of measurements", detail: error.to_string() }
+/// What is wrong with a block. Small, so that reading the next number of many costs no more than the number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("its version is unknown")]
+    Version,
+    #[error("a stream ends early")]
+    Ends,
+    #[error("bytes follow its end")]
+    Follows,
+    #[error("a stream does not inflate to what it says")]
+    Inflates,
+    #[error("a number is too large")]
+    Number,
+    #[error("a text is not UTF-8")]
+    Text,
+    #[error("a number of a dictionary is out of range")]
+    Dictionary,
+    #[error("an unknown kind of cell")]
+    Kind,
+    #[error("buckets do not ascend, or pass 60 s")]
+    Bucket,
+    #[error("an attribute without a text")]
+    Attribute,
+    #[error("an offset that is not above, or of an unknown kind")]
+    Offset,
+}
+
+impl From<Fault> for StoreError {
+    #[cold]
+    fn from(fault: Fault) -> Self {
+        Self::Damaged { what: "block of measurements", detail: fault.to_string() }
+    }
 }
 
 /// Appends a number, the small ones in few bytes.
@@ -31,7 +60,9 @@ pub(super) fn append(block: &mut Vec<u8>, stream: &[u8], compress: bool) -> Resu
         return Err(StoreError::TooLarge { bytes: stream.len() });
     }
     if compress && stream.len() >= WORTH_COMPRESSING {
-        let packed = COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(stream)).map_err(damaged)?;
+        let packed = COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(stream));
+        let packed =
+            packed.map_err(|error| StoreError::Damaged { what: "compressor", detail: error.to_string() })?;
         if packed.len() < stream.len() {
             put(block, (stream.len() as u64) << 1 | 1);
             put(block, packed.len() as u64);
@@ -45,22 +76,20 @@ pub(super) fn append(block: &mut Vec<u8>, stream: &[u8], compress: bool) -> Resu
 }
 
 /// Takes the next stream off a block. Allocates what it says that it inflates to, within the limit.
-pub(super) fn take<'a>(block: &mut Stream<'a>) -> Result<std::borrow::Cow<'a, [u8]>, StoreError> {
+pub(super) fn take<'a>(block: &mut Stream<'a>) -> Result<std::borrow::Cow<'a, [u8]>, Fault> {
     let head = block.number()?;
     let length = usize::try_from(head >> 1).ok().filter(|&length| length <= MAX_STREAM_BYTES);
-    let length = length.ok_or_else(|| damaged("a stream is longer than one may be"))?;
+    let length = length.ok_or(Fault::Number)?;
     if head & 1 == 0 {
         return Ok(block.bytes(length)?.into());
     }
     let packed = block.number()?;
     let packed = block.bytes(usize::try_from(packed).unwrap_or(usize::MAX))?;
-    let stream = DECOMPRESSOR
-        .with_borrow_mut(|decompressor| decompressor.decompress(packed, length))
-        .map_err(damaged)?;
-    if stream.len() != length {
-        return Err(damaged("a stream is shorter than it says"));
+    let stream = DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.decompress(packed, length));
+    match stream {
+        Ok(stream) if stream.len() == length => Ok(stream.into()),
+        Ok(_) | Err(_) => Err(Fault::Inflates),
     }
-    Ok(stream.into())
 }
 
 thread_local! {
@@ -81,46 +110,54 @@ impl<'a> Stream<'a> {
     }
 
     #[inline]
-    pub(super) fn byte(&mut self) -> Result<u8, StoreError> {
-        let (&byte, rest) = self.0.split_first().ok_or_else(ends)?;
+    pub(super) fn byte(&mut self) -> Result<u8, Fault> {
+        let (&byte, rest) = self.0.split_first().ok_or(Fault::Ends)?;
         self.0 = rest;
         Ok(byte)
     }
 
     #[inline]
-    pub(super) fn number(&mut self) -> Result<u64, StoreError> {
-        match self.0 {
-            [byte @ 0..0x80, rest @ ..] => {
+    pub(super) fn number(&mut self) -> Result<u64, Fault> {
+        match *self.0 {
+            [byte @ 0..0x80, ref rest @ ..] => {
                 self.0 = rest;
-                Ok(u64::from(*byte))
+                Ok(u64::from(byte))
             }
-            _ => decode_varint(&mut self.0).map_err(damaged),
+            [low, high @ 0..0x80, ref rest @ ..] => {
+                self.0 = rest;
+                Ok(u64::from(low & 0x7f) | u64::from(high) << 7)
+            }
+            _ => self.long_number(),
         }
     }
 
+    fn long_number(&mut self) -> Result<u64, Fault> {
+        decode_varint(&mut self.0).map_err(|_error| Fault::Number)
+    }
+
     #[inline]
-    pub(super) fn signed(&mut self) -> Result<i64, StoreError> {
+    pub(super) fn signed(&mut self) -> Result<i64, Fault> {
         let number = self.number()?;
         Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }
 
     #[inline]
-    pub(super) fn short(&mut self) -> Result<u16, StoreError> {
-        let (bytes, rest) = self.0.split_first_chunk().ok_or_else(ends)?;
+    pub(super) fn short(&mut self) -> Result<u16, Fault> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or(Fault::Ends)?;
         self.0 = rest;
         Ok(u16::from_le_bytes(*bytes))
     }
 
-    pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], StoreError> {
-        let (bytes, rest) = self.0.split_at_checked(length).ok_or_else(ends)?;
+    pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], Fault> {
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(Fault::Ends)?;
         self.0 = rest;
         Ok(bytes)
     }
 
-    pub(super) fn text(&mut self) -> Result<&'a str, StoreError> {
+    pub(super) fn text(&mut self) -> Result<&'a str, Fault> {
         let length = self.number()?;
         let bytes = self.bytes(usize::try_from(length).unwrap_or(usize::MAX))?;
-        std::str::from_utf8(bytes).map_err(damaged)
+        std::str::from_utf8(bytes).map_err(|_error| Fault::Text)
     }
 
     /// How many bytes are left: nothing that takes a byte each can be more.
@@ -129,15 +166,9 @@ impl<'a> Stream<'a> {
     }
 }
 
-#[cold]
-fn ends() -> StoreError {
-    damaged("a stream ends early")
-}
-
-/// Writes numbers of any few bits, one after another.
+/// Writes numbers of any few bits, one after another, into a stream.
 #[derive(Debug, Default)]
 pub(super) struct BitWriter {
-    bytes: Vec<u8>,
     pending: u64,
     count: u32,
 }
@@ -145,21 +176,22 @@ pub(super) struct BitWriter {
 impl BitWriter {
     /// Appends the lowest `width` bits, 32 at most.
     #[inline]
-    pub(super) fn put(&mut self, number: u64, width: u32) {
+    pub(super) fn put(&mut self, stream: &mut Vec<u8>, number: u64, width: u32) {
         self.pending |= number << self.count;
         self.count += width;
         while self.count >= 8 {
-            self.bytes.push((self.pending & 0xff) as u8);
+            stream.push((self.pending & 0xff) as u8);
             self.pending >>= 8;
             self.count -= 8;
         }
     }
 
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    /// Appends what is left, and begins anew.
+    pub(super) fn finish(&mut self, stream: &mut Vec<u8>) {
         if self.count > 0 {
-            self.bytes.push((self.pending & 0xff) as u8);
+            stream.push((self.pending & 0xff) as u8);
         }
-        self.bytes
+        *self = Self::default();
     }
 }
 
@@ -178,11 +210,11 @@ impl<'a> BitReader<'a> {
 
     /// The next `width` bits, 32 at most.
     #[inline]
-    pub(super) fn take(&mut self, width: u32) -> Result<u64, StoreError> {
+    pub(super) fn take(&mut self, width: u32) -> Result<u64, Fault> {
         if self.count < width {
             self.refill();
             if self.count < width {
-                return Err(ends());
+                return Err(Fault::Ends);
             }
         }
         let number = self.pending & ((1 << width) - 1);

@@ -20,15 +20,22 @@ pub(in super::super) enum Coding {
 
 /// Writes cells that are in order as a block.
 pub(in super::super) fn write(cells: View<'_>, coding: Coding) -> Result<Vec<u8>, StoreError> {
-    let mut writer = Writer::default();
-    writer.texts(cells);
-    let base = cells.first_start();
-    put_signed(writer.stream(Column::Rows), base);
-    put(writer.stream(Column::Rows), cells.rows().count() as u64);
-    for (key, row) in cells.rows() {
-        writer.row(key, base, row);
-    }
-    writer.finish(coding)
+    WRITER.with_borrow_mut(|writer| {
+        writer.clear();
+        writer.texts(cells);
+        let base = cells.first_start();
+        put_signed(writer.stream(Column::Rows), base);
+        put(writer.stream(Column::Rows), cells.rows().count() as u64);
+        for (key, row) in cells.rows() {
+            writer.row(key, base, row);
+        }
+        writer.finish(coding)
+    })
+}
+
+thread_local! {
+    // Its streams keep their memory from block to block.
+    static WRITER: std::cell::RefCell<Writer> = std::cell::RefCell::default();
 }
 
 #[derive(Default)]
@@ -169,9 +176,10 @@ impl Writer {
                 }
             }
         }
-        self.bits.put(cell.min_us - lowest_of(first), bits_of(first));
+        let bits = &mut self.streams[Column::Bits as usize];
+        self.bits.put(bits, cell.min_us - lowest_of(first), bits_of(first));
         if total > 1 {
-            self.bits.put(cell.max_us - lowest_of(last), bits_of(last));
+            self.bits.put(bits, cell.max_us - lowest_of(last), bits_of(last));
         }
         if total > 2 {
             let rest = cell.sum_us.wrapping_sub(guess_sum(cell.buckets, cell.min_us, cell.max_us));
@@ -213,13 +221,22 @@ impl Writer {
         }
     }
 
-    fn finish(mut self, coding: Coding) -> Result<Vec<u8>, StoreError> {
-        self.streams[Column::Bits as usize] = self.bits.finish();
-        let mut block = vec![VERSION];
+    fn finish(&mut self, coding: Coding) -> Result<Vec<u8>, StoreError> {
+        self.bits.finish(&mut self.streams[Column::Bits as usize]);
+        let length: usize = self.streams.iter().map(Vec::len).sum();
+        let mut block = Vec::with_capacity(length + 64);
+        block.push(VERSION);
         for stream in &self.streams {
             append(&mut block, stream, coding == Coding::Compressed)?;
         }
         Ok(block)
+    }
+
+    /// Forgets the last block, and keeps the memory.
+    fn clear(&mut self) {
+        self.streams.iter_mut().for_each(Vec::clear);
+        (self.key, self.usual) = (None, Usual::default());
+        self.above = Above::default();
     }
 }
 
