@@ -150,16 +150,26 @@ impl Sink for Answer<'_> {
     }
 }
 
-/// How many buckets a page holds: an octave of times.
-const PAGE: usize = 128;
+/// How many buckets a page holds: a quarter of an octave of times.
+const PAGE: usize = 32;
 const PAGES: usize = BUCKETS.div_ceil(PAGE);
 
-/// What one row of an answer adds up to so far. Latencies of a group lie in a few octaves, so that its counts are dense and
-/// small at once.
+/// Counts of buckets, where there are any.
+#[derive(Debug)]
+struct Pages([Option<Box<[u64; PAGE]>>; PAGES]);
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self([const { None }; PAGES])
+    }
+}
+
+/// What one row of an answer adds up to so far. Latencies of a group lie in a few parts of an octave, so that its counts are
+/// dense and small at once.
 #[derive(Debug, Default)]
 struct Sum {
     counters: Counters,
-    pages: [Option<Box<[u64; PAGE]>>; PAGES],
+    pages: Pages,
     total_us: u64,
     /// Smallest and largest, once there is a sample.
     bounds: Option<(u64, u64)>,
@@ -174,7 +184,7 @@ impl Sum {
     fn add(&mut self, cell: &Cell<'_>, texts: &[u32]) {
         self.counters.merge(cell.counters);
         for &(bucket, count) in cell.buckets {
-            let page = self.pages[usize::from(bucket) / PAGE].get_or_insert_with(|| Box::new([0; PAGE]));
+            let page = self.pages.0[usize::from(bucket) / PAGE].get_or_insert_with(|| Box::new([0; PAGE]));
             let sum = &mut page[usize::from(bucket) % PAGE];
             *sum = sum.saturating_add(count);
         }
@@ -197,7 +207,7 @@ impl Sum {
 
     fn into_row(self, group: u32, slot: Timestamp, texts: &[(String, String)]) -> Result<Row, StoreError> {
         let mut buckets = Vec::new();
-        for (page, counts) in self.pages.iter().enumerate() {
+        for (page, counts) in self.pages.0.iter().enumerate() {
             let counts = counts.iter().flat_map(|counts| counts.iter().enumerate());
             for (place, &count) in counts.filter(|(_, count)| **count > 0) {
                 buckets.push((u16::try_from(page * PAGE + place).unwrap_or(u16::MAX), count));

@@ -11,7 +11,7 @@ mod read;
 mod stream;
 mod write;
 
-pub(super) use cells::Cells;
+pub(super) use cells::{Cells, View};
 pub(super) use read::{Sink, read};
 pub(super) use write::{Coding, write};
 

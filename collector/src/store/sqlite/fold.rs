@@ -7,7 +7,7 @@ use super::{
     Reader,
     block::{Cells, Coding, Key, Sink as _, read, write},
     dictionary::Names,
-    kept::{HOUR, KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, hour_of},
+    kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, hour_of, quarter_of},
     log::{folded, stripe_of},
     presence::{Noting, Presences},
 };
@@ -51,12 +51,12 @@ pub(super) struct Slice {
     unreadable: Vec<i64>,
 }
 
-/// One block of measurements of an hour.
+/// One block of measurements of a quarter hour.
 #[derive(Debug)]
 struct Segment {
     organisation: i64,
     metric: Metric,
-    hour: i64,
+    quarter: i64,
     block: Vec<u8>,
 }
 
@@ -87,7 +87,8 @@ pub(super) fn outstanding(db: &Connection, now: Timestamp, must: bool) -> rusqli
 /// Reads the first of a stripe's batches, as many as make a slice.
 pub(super) fn read_slice(reader: &mut Reader, stripe: u32, batches: &[i64]) -> Result<Slice, StoreError> {
     let database = StoreError::while_doing("read the log");
-    let Reader { db, names } = reader;
+    let Reader { db, names, cells: spare, .. } = reader;
+    // Mostly there is one: its cells take the memory that is there.
     let mut of_organisation: BTreeMap<i64, Cells> = BTreeMap::new();
     let mut slice = Slice {
         stripe,
@@ -109,7 +110,11 @@ pub(super) fn read_slice(reader: &mut Reader, stripe: u32, batches: &[i64]) -> R
             let organisation = row.get(0).map_err(&database)?;
             let block = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
             bytes += block.len();
-            let cells: &mut Cells = of_organisation.entry(organisation).or_default();
+            let cells: &mut Cells = of_organisation.entry(organisation).or_insert_with(|| {
+                let mut cells = std::mem::take(spare);
+                cells.clear();
+                cells
+            });
             // Half a batch must not count.
             let before = cells.mark();
             if let Err(error) = read(block, cells) {
@@ -127,11 +132,12 @@ pub(super) fn read_slice(reader: &mut Reader, stripe: u32, batches: &[i64]) -> R
         slice.presences.push((organisation, presences));
         let places = Places::of(&cells, names, db)?;
         for (part, cells) in cells.parts(|key, start| places.number(key, start)) {
-            let (metric, hour) = places.place(part);
+            let (metric, quarter) = places.place(part);
             // Not compressed: they become one when the hour is over.
             let block = write(cells, Coding::Plain)?;
-            slice.segments.push(Segment { organisation, metric, hour, block });
+            slice.segments.push(Segment { organisation, metric, quarter, block });
         }
+        *spare = cells;
     }
     Ok(slice)
 }
@@ -141,16 +147,16 @@ pub(super) fn write_slice(db: &mut Connection, slice: &Slice) -> rusqlite::Resul
     let transaction = db.transaction()?;
     let mut stale: BTreeSet<(i64, i64, i64)> = BTreeSet::new();
     for segment in &slice.segments {
-        let Segment { organisation, metric, hour, block } = segment;
+        let Segment { organisation, metric, quarter, block } = segment;
         transaction
             .prepare_cached(
                 "INSERT INTO segment (organisation, resolution, metric, start, stripe, part, block)
                  SELECT ?1, ?2, ?3, ?4, ?5, coalesce(max(part), 0) + 1, ?6 FROM segment
                  WHERE organisation = ?1 AND resolution = ?2 AND metric = ?3 AND start = ?4 AND stripe = ?5",
             )?
-            .execute(params![organisation, KEPT_MEASURED, metric.name(), hour, slice.stripe, block])?;
-        stale.insert((KEPT_QUARTERS, *hour, *organisation));
-        stale.insert((KEPT_DAYS, day_of(*hour), *organisation));
+            .execute(params![organisation, KEPT_MEASURED, metric.name(), quarter, slice.stripe, block])?;
+        stale.insert((KEPT_QUARTERS, hour_of(*quarter), *organisation));
+        stale.insert((KEPT_DAYS, day_of(*quarter), *organisation));
     }
     mark_stale(&transaction, slice.stripe, &stale)?;
     for (organisation, presences) in &slice.presences {
@@ -227,18 +233,18 @@ fn note(
     Ok(())
 }
 
-/// Numbers the segments that cells belong into: a metric and an hour each.
+/// Numbers the segments that cells belong into: a metric and a quarter hour each.
 struct Places {
     /// The metric of each shape, as its place in [`Metric::ALL`].
     metrics: HashMap<u32, u32>,
-    first_hour: i64,
+    first: i64,
 }
 
 impl Places {
     fn of(cells: &Cells, names: &mut Names, db: &Connection) -> Result<Self, StoreError> {
-        let mut places = Self { metrics: HashMap::new(), first_hour: i64::MAX };
+        let mut places = Self { metrics: HashMap::new(), first: i64::MAX };
         for (key, cell) in cells.iter() {
-            places.first_hour = places.first_hour.min(hour_of(cell.start));
+            places.first = places.first.min(quarter_of(cell.start));
             if let Entry::Vacant(entry) = places.metrics.entry(key.shape) {
                 let metric = names.shape(db, key.shape)?.metric;
                 let place = Metric::ALL.iter().position(|there| *there == metric).unwrap_or(0);
@@ -250,14 +256,13 @@ impl Places {
 
     fn number(&self, key: Key, start: i64) -> u32 {
         // A slice's measurements lie within a few weeks: the horizon that admission keeps.
-        let hours =
-            u32::try_from((hour_of(start) - self.first_hour) / HOUR).unwrap_or(u32::MAX >> METRIC_BITS);
-        hours << METRIC_BITS | self.metrics[&key.shape]
+        let quarters = u32::try_from((quarter_of(start) - self.first) / KEPT_QUARTERS).unwrap_or(0);
+        quarters << METRIC_BITS | self.metrics[&key.shape]
     }
 
     fn place(&self, number: u32) -> (Metric, i64) {
         let metric = Metric::ALL[number as usize & ((1 << METRIC_BITS) - 1)];
-        (metric, self.first_hour + i64::from(number >> METRIC_BITS) * HOUR)
+        (metric, self.first + i64::from(number >> METRIC_BITS) * KEPT_QUARTERS)
     }
 }
 

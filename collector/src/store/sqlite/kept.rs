@@ -20,24 +20,24 @@ pub(super) const fn day_of(second: i64) -> i64 {
     second - second.rem_euclid(KEPT_DAYS)
 }
 
-/// The first second of the hour of a second: what one segment of measurements or quarter hours covers.
+/// The first second of the hour of a second: what is compacted at once, and a segment of quarter hours covers.
 pub(super) const fn hour_of(second: i64) -> i64 {
     second - second.rem_euclid(HOUR)
 }
 
-/// The first second of the quarter hour of a second.
+/// The first second of the quarter hour of a second: what a segment of measurements covers, so that the edge of a question
+/// costs no more than that.
 pub(super) const fn quarter_of(second: i64) -> i64 {
     second - second.rem_euclid(KEPT_QUARTERS)
 }
 
 /// The first second of the span that a segment of this resolution covers which holds a second.
 pub(super) const fn span_of(resolution: i64, second: i64) -> i64 {
-    if resolution == KEPT_DAYS { day_of(second) } else { hour_of(second) }
-}
-
-/// How long the span of a segment of this resolution is.
-pub(super) const fn span_length(resolution: i64) -> i64 {
-    if resolution == KEPT_DAYS { KEPT_DAYS } else { HOUR }
+    match resolution {
+        KEPT_DAYS => day_of(second),
+        KEPT_QUARTERS => hour_of(second),
+        _ => quarter_of(second),
+    }
 }
 
 /// The first whole second at or after an instant.

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 
 /// How many agents, by number, share segments: enough for likes to stand beside likes, few enough that one of their hours
 /// is read, merged and written in milliseconds.
-const STRIPE: u32 = 32;
+const STRIPE: u32 = 64;
 
 /// The stripe of an agent.
 pub(super) const fn stripe_of(agent: u32) -> u32 {

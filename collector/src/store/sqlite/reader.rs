@@ -2,9 +2,9 @@
 
 use super::{
     answer::Answer,
-    block::{Sink, read},
+    block::{Cells, Sink, read},
     dictionary::Names,
-    kept::{KEPT_MEASURED, Kept, ceil_secs, span_length, span_of},
+    kept::{KEPT_MEASURED, Kept, ceil_secs, span_of},
     log,
     plan::{Piece, State, plan},
     presence::{Noting, Presences},
@@ -24,6 +24,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Reader {
     pub(super) db: Connection,
     pub(super) names: Names,
+    /// For what is read to be written anew: kept for their memory.
+    pub(super) cells: Cells,
+    pub(super) spare: Cells,
 }
 
 /// The spans of a stripe whose rollups are not to be trusted, by resolution and start.
@@ -31,7 +34,7 @@ type Stale = BTreeSet<(i64, i64)>;
 
 impl Reader {
     pub(super) fn new(db: Connection) -> Self {
-        Self { db, names: Names::default() }
+        Self { db, names: Names::default(), cells: Cells::default(), spare: Cells::default() }
     }
 
     /// Runs `read` within one read transaction, so that all of it sees the same instant.
@@ -64,7 +67,7 @@ impl Reader {
             });
             class_of.insert(stripe, class);
         }
-        let Self { db, names } = self;
+        let Self { db, names, .. } = self;
         let mut answer = Answer::new(db, names, query, grouping);
         for (class, stale) in classes.into_iter().enumerate() {
             let known = State { stale, measured_from: kept.measured, quarters_from: kept.quarters };
@@ -104,7 +107,7 @@ impl Reader {
 
     /// When each agent first and last measured what.
     pub(super) fn presence(&mut self, organisation: OrganisationId) -> Result<Vec<Presence>, StoreError> {
-        let Self { db, names } = self;
+        let Self { db, names, .. } = self;
         let mut presences = Presences::of_organisation(db, organisation.0)?;
         let mut noting = Noting::new(|origin| Ok(names.origin(db, origin)?.registration));
         log::each_unfolded(db, organisation.0, (i64::MIN, i64::MAX), &mut noting)?;
@@ -185,16 +188,15 @@ fn each_segment(
     Ok(())
 }
 
-/// Hands over the blocks of one resolution, metric and stripe whose spans lie within the one that starts then.
+/// Hands over the segments of one resolution, metric and stripe that start in the seconds `from..to`.
 pub(super) fn each_of_unit(
     db: &Connection,
     (organisation, stripe): (i64, u32),
-    (resolution, start, length): (i64, i64, i64),
-    metric: &str,
+    (resolution, from, to): (i64, i64, i64),
+    metric: Metric,
     mut each: impl FnMut(i64, &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let database = StoreError::while_doing("read segments");
-    let length = length.max(span_length(resolution));
     let mut statement = db
         .prepare_cached(
             "SELECT id, block FROM segment
@@ -202,7 +204,7 @@ pub(super) fn each_of_unit(
         )
         .map_err(&database)?;
     let mut rows = statement
-        .query(params![organisation, resolution, metric, start, start + length, stripe])
+        .query(params![organisation, resolution, metric.name(), from, to, stripe])
         .map_err(&database)?;
     while let Some(row) = rows.next().map_err(&database)? {
         let block = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;

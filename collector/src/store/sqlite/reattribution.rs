@@ -273,7 +273,8 @@ impl Slice {
         if !moved {
             return Ok(None);
         }
-        write(cells.merged().all(), Coding::Compressed).map(Some)
+        cells.merge(&mut Cells::default());
+        write(cells.all(), Coding::Compressed).map(Some)
     }
 }
 

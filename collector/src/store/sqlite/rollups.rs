@@ -1,9 +1,9 @@
-//! Compaction: the segments of a closed hour become one, its quarter hours and days are recomputed. A span at a time, read
+//! Compaction: the segments of each quarter of a closed hour become one, its quarter hours and days are recomputed. A span at a time, read
 //! and encoded outside the writer, one metric a transaction.
 
 use super::{
-    block::{Cells, Coding, read, write},
-    kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, quarter_of, span_length},
+    block::{Coding, View, read, write},
+    kept::{HOUR, KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, quarter_of},
     reader::{Reader, each_of_unit},
 };
 use crate::store::{StoreError, crash_point::crash_point};
@@ -28,6 +28,13 @@ pub(super) struct Stale {
     stripe: u32,
 }
 
+impl Stale {
+    /// The end of the span: a day, or an hour of quarter hours.
+    const fn end(self) -> i64 {
+        self.start + if self.resolution == KEPT_DAYS { KEPT_DAYS } else { HOUR }
+    }
+}
+
 /// What replaces the segments of one metric of a span.
 #[derive(Debug)]
 pub(super) struct Recomputed {
@@ -35,8 +42,8 @@ pub(super) struct Recomputed {
     metric: Metric,
     /// The segments that go.
     gone: Vec<i64>,
-    /// Blocks of a resolution that come.
-    blocks: Vec<(i64, Vec<u8>)>,
+    /// Blocks that come, with their resolution and the start of their span.
+    blocks: Vec<(i64, i64, Vec<u8>)>,
 }
 
 /// The stale spans that can be recomputed now: closed, with nothing finer that is stale or has gone.
@@ -71,37 +78,43 @@ pub(super) fn recompute(
     metric: Metric,
 ) -> Result<Option<Recomputed>, StoreError> {
     let of = (stale.organisation, stale.stripe);
-    let length = span_length(stale.resolution);
+    let end = stale.end();
     let finer = if stale.resolution == KEPT_DAYS { KEPT_QUARTERS } else { KEPT_MEASURED };
     let mut recomputed = Recomputed { stale, metric, gone: Vec::new(), blocks: Vec::new() };
-    let mut cells = Cells::default();
+    let Reader { db, cells, spare, .. } = reader;
+    cells.clear();
     let mut sources = Vec::new();
-    each_of_unit(&reader.db, of, (finer, stale.start, length), metric.name(), |id, block| {
+    each_of_unit(db, of, (finer, stale.start, end), metric, |id, block| {
         sources.push(id);
-        read(block, &mut cells)
+        read(block, cells)
     })?;
-    each_of_unit(&reader.db, of, (stale.resolution, stale.start, length), metric.name(), |id, _block| {
+    each_of_unit(db, of, (stale.resolution, stale.start, end), metric, |id, _block| {
         recomputed.gone.push(id);
         Ok(())
     })?;
     if sources.is_empty() && recomputed.gone.is_empty() {
         return Ok(None);
     }
-    let measured = cells.merged();
+    cells.merge(spare);
     if stale.resolution == KEPT_DAYS {
-        recomputed.add(KEPT_DAYS, &measured.merged_by(day_of))?;
+        cells.merge_by(day_of, spare);
+        recomputed.add((KEPT_DAYS, stale.start), spare.all())?;
     } else {
         recomputed.gone.append(&mut sources);
-        recomputed.add(KEPT_MEASURED, &measured)?;
-        recomputed.add(KEPT_QUARTERS, &measured.merged_by(quarter_of))?;
+        cells.merge_by(quarter_of, spare);
+        recomputed.add((KEPT_QUARTERS, stale.start), spare.all())?;
+        let quarter = |second| u32::try_from((quarter_of(second) - stale.start) / KEPT_QUARTERS).unwrap_or(0);
+        for (part, cells) in cells.parts(|_key, start| quarter(start)) {
+            recomputed.add((KEPT_MEASURED, stale.start + i64::from(part) * KEPT_QUARTERS), cells)?;
+        }
     }
     Ok(Some(recomputed))
 }
 
 impl Recomputed {
-    fn add(&mut self, resolution: i64, cells: &Cells) -> Result<(), StoreError> {
-        for piece in cells.all().pieces(PART) {
-            self.blocks.push((resolution, write(piece, Coding::Compressed)?));
+    fn add(&mut self, (resolution, start): (i64, i64), cells: View<'_>) -> Result<(), StoreError> {
+        for piece in cells.pieces(PART) {
+            self.blocks.push((resolution, start, write(piece, Coding::Compressed)?));
         }
         Ok(())
     }
@@ -114,21 +127,14 @@ pub(super) fn replace(db: &mut Connection, recomputed: &Recomputed) -> rusqlite:
     for id in gone {
         transaction.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id])?;
     }
-    for (resolution, block) in blocks {
+    for (resolution, start, block) in blocks {
         transaction
             .prepare_cached(
                 "INSERT INTO segment (organisation, resolution, metric, start, stripe, part, block)
                  SELECT ?1, ?2, ?3, ?4, ?5, coalesce(max(part), 0) + 1, ?6 FROM segment
                  WHERE organisation = ?1 AND resolution = ?2 AND metric = ?3 AND start = ?4 AND stripe = ?5",
             )?
-            .execute(params![
-                stale.organisation,
-                resolution,
-                metric.name(),
-                stale.start,
-                stale.stripe,
-                block
-            ])?;
+            .execute(params![stale.organisation, resolution, metric.name(), start, stale.stripe, block])?;
     }
     crash_point("rollup-written");
     transaction.commit()?;

@@ -204,16 +204,19 @@ impl Cells {
         parts.map(|items| (items[0].part, View { cells: self, items })).collect()
     }
 
-    /// The same in order, cells of one row and start merged.
-    pub(in super::super) fn merged(mut self) -> Self {
+    /// Puts the cells in order and merges those of one row and start. `spare` is of use only for its memory.
+    pub(in super::super) fn merge(&mut self, spare: &mut Self) {
         self.sort();
         let twice = |pair: &[Item]| (pair[0].key, pair[0].start) == (pair[1].key, pair[1].start);
-        if self.items.windows(2).any(twice) { self.merged_by(|start| start) } else { self }
+        if self.items.windows(2).any(twice) {
+            self.merge_by(|start| start, spare);
+            std::mem::swap(self, spare);
+        }
     }
 
-    /// The cells of each row and slot as one, which starts where its slot does. They must be in order.
-    pub(in super::super) fn merged_by(&self, slot: impl Fn(i64) -> i64) -> Self {
-        let mut merged = Self::default();
+    /// Makes the cells of each row and slot one, which starts where its slot does. They must be in order.
+    pub(in super::super) fn merge_by(&self, slot: impl Fn(i64) -> i64, merged: &mut Self) {
+        merged.clear();
         for (kind, value) in &self.texts.list {
             merged.text(kind, value);
         }
@@ -227,7 +230,6 @@ impl Cells {
             let start = slot(items[0].start);
             sum.take(|cell| merged.push(items[0].key, &Cell { start, ..*cell }));
         }
-        merged
     }
 }
 

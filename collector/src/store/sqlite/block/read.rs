@@ -236,12 +236,10 @@ impl Reader<'_> {
             return Ok((min, min, min));
         }
         let max = lowest_of(*last) + self.bits.take(bits_of(*last))?;
-        let total_is_two = if one {
-            *count == 2
-        } else {
-            self.buckets.len() == 2 && self.buckets[0].1 + self.buckets[1].1 == 2
-        };
-        if total_is_two {
+        if max < min {
+            return Err(Fault::Bucket);
+        }
+        if matches!(self.buckets.as_slice(), [(_, 2)] | [(_, 1), (_, 1)]) {
             return Ok((min + max, min, max));
         }
         let rest = self.sums.signed()?.cast_unsigned();
