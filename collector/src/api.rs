@@ -19,6 +19,7 @@ pub mod registrations;
 pub mod reports;
 pub mod sign_in;
 pub mod status;
+pub mod storage;
 pub mod targets;
 pub mod tokens;
 pub mod whoami;

@@ -5,6 +5,7 @@ mod agent;
 mod audit;
 mod connect;
 mod execute;
+mod files;
 mod location;
 mod operator;
 mod output;
@@ -14,11 +15,13 @@ mod registration;
 mod registry;
 mod report;
 mod status;
+mod storage;
 mod target;
 mod token;
 
 pub use connect::Defaults;
 pub use execute::execute;
+pub use files::{back_up, restore, verify};
 pub use output::Output;
 
 pub use registry::{
@@ -60,7 +63,8 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// How the operators' API is reached. All but `run` and `check-config` ask the running collector.
+/// How the operators' API is reached. All but `run`, `check-config`, `backup`, `verify` and `restore` ask the running
+/// collector.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Running collector")]
 pub struct Connection {
@@ -83,6 +87,12 @@ pub enum Command {
     Run,
     /// Check the configuration and say everything that is wrong with it.
     CheckConfig,
+    /// Copy everything that the collector keeps, while it runs: store, registry and keys. Guard the copy as the original.
+    Backup(BackupArgs),
+    /// Check that the store is sound: its file, its ledger and its rollups. A collector may run meanwhile.
+    Verify(VerifyArgs),
+    /// Put a backup in the place of what the collector keeps, which must not run.
+    Restore(RestoreArgs),
     /// Do something through the running collector.
     #[command(flatten)]
     Operate(Box<Operation>),
@@ -93,6 +103,8 @@ pub enum Command {
 pub enum Operation {
     /// Show whether the collector works and what it holds.
     Status(ListOptions),
+    /// Show what the disk is spent on, and what it will take.
+    Storage(ListOptions),
     /// Answer a question about what was measured.
     #[command(subcommand)]
     Report(ReportCommand),
@@ -119,6 +131,39 @@ pub enum Operation {
     Operator(OperatorCommand),
     /// List the changes to the registry, the latest first.
     Audit(AuditOptions),
+}
+
+/// Where a backup goes.
+#[derive(Debug, Clone, Args)]
+pub struct BackupArgs {
+    /// The directory to make.
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: PathBuf,
+    /// How the outcome is printed.
+    #[command(flatten)]
+    pub change: ChangeOptions,
+}
+
+/// What is verified.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// A backup; the collector's own directory unless given.
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: Option<PathBuf>,
+    /// How the outcome is printed.
+    #[command(flatten)]
+    pub change: ChangeOptions,
+}
+
+/// Where a backup is.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// The backup.
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: PathBuf,
+    /// How the outcome is printed.
+    #[command(flatten)]
+    pub change: ChangeOptions,
 }
 
 /// How the log is written.

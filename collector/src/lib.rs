@@ -9,6 +9,7 @@ pub mod admission;
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod client_address;
@@ -31,6 +32,7 @@ pub mod rfc3339;
 pub mod router;
 pub mod server;
 pub mod signature;
+pub mod storage;
 pub mod store;
 
 pub use server::Listeners;

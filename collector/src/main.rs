@@ -3,7 +3,7 @@
 use clap::Parser as _;
 use peerlight_collector::{
     Listeners,
-    cli::{Cli, Command, Defaults, Output, execute},
+    cli::{Cli, Command, Defaults, Output, back_up, execute, restore, verify},
     config::{Config, ConfigError},
     logging::{self, LogFilterError},
     paths, run,
@@ -52,10 +52,24 @@ async fn carry_out(cli: Cli) -> anyhow::Result<()> {
                 format_args!("the configuration is acceptable ({read})\n"),
             )?)
         }
+        Command::Backup(args) => Ok(with_files(move |output| back_up(&args, &config, output)).await?),
+        Command::Verify(args) => Ok(with_files(move |output| verify(&args, &config, output)).await?),
+        Command::Restore(args) => Ok(with_files(move |output| restore(&args, &config, output)).await?),
         Command::Operate(operation) => {
             let (mut out, mut notes) = (io::stdout().lock(), io::stderr().lock());
             let mut output = Output { out: &mut out, notes: &mut notes, width: None };
             execute(*operation, &cli.connection, &Defaults::of(&config)?, &mut output).await
         }
     }
+}
+
+/// Does something with files, which may take a while; an interrupt ends it, and what is half written is not used.
+async fn with_files(
+    work: impl FnOnce(&mut Output<'_>) -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let work = move || {
+        let (mut out, mut notes) = (io::stdout().lock(), io::stderr());
+        work(&mut Output { out: &mut out, notes: &mut notes, width: None })
+    };
+    tokio::task::spawn_blocking(work).await?
 }

@@ -5,7 +5,7 @@ use crate::{
         agents, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
         health, locations, metrics, openapi, operators, providers, reattributions, registrations, reports,
-        sign_in, status, targets, tokens, whoami,
+        sign_in, status, storage, targets, tokens, whoami,
     },
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
@@ -81,6 +81,7 @@ fn signed_routes() -> OpenApiRouter<App> {
 fn operator_routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(status::show))
+        .routes(routes!(storage::show))
         .routes(routes!(metrics::show))
         .routes(routes!(reports::show))
         .merge(registry_routes())

@@ -18,7 +18,8 @@ mod totals;
 
 pub use reattribution::{Moved, Reattribute, Reattribution};
 pub use shape::Shape;
-pub use sqlite::SqliteStore;
+pub(crate) use sqlite::lock;
+pub use sqlite::{SqliteStore, Verification};
 pub use totals::{ClockOffsets, Totals};
 pub(crate) use totals::{joined, merge_attributes};
 
@@ -35,7 +36,12 @@ use peerlight_proto::{
     metric::Metric,
     time::Timestamp,
 };
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 /// Keeps batches exactly once and answers with rows. Backends share one conformance suite.
 pub trait Store: Send + Sync {
@@ -75,6 +81,9 @@ pub trait Store: Send + Sync {
 
     /// Every re-attribution, the latest first.
     fn reattributions(&self) -> BoxFuture<'_, Result<Vec<Reattribution>, StoreError>>;
+
+    /// What its bytes are spent on. Takes longer the more there is.
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>>;
 
     /// How much there is.
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>>;
@@ -216,6 +225,50 @@ pub struct Health {
     pub oldest: Option<Timestamp>,
 }
 
+/// What a store's bytes are spent on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Measurements as they came.
+    pub measured: ResolutionUsage,
+    /// Rollups of 15 minutes.
+    pub quarter_hours: ResolutionUsage,
+    /// Rollups of UTC days.
+    pub days: ResolutionUsage,
+    /// Batches that wait to be folded.
+    pub log_batches: u64,
+    /// Their bytes.
+    pub log_bytes: u64,
+    /// Entries of the ledger.
+    pub ledger_entries: u64,
+    /// Their bytes, about.
+    pub ledger_bytes: u64,
+    /// The file.
+    pub file_bytes: u64,
+    /// What of the file is free for what comes.
+    pub free_bytes: u64,
+    /// The UTC day that the figures of a day are of: the newest that is over, if any is.
+    pub newest_day: Option<Timestamp>,
+    /// Histograms and bytes of that day's measurements by registration.
+    pub registrations: BTreeMap<RegistrationId, (u64, u64)>,
+}
+
+/// What the bytes of one resolution are spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ResolutionUsage {
+    /// Segments.
+    pub segments: u64,
+    /// Histograms in them.
+    pub histograms: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The start of the oldest.
+    pub oldest: Option<Timestamp>,
+    /// Histograms of the newest day.
+    pub newest_day_histograms: u64,
+    /// Bytes of the newest day.
+    pub newest_day_bytes: u64,
+}
+
 /// Why the store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -244,8 +297,16 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// Another process owns the database.
-    #[error("{} belongs to a running collector; stop that one first", .0.display())]
-    Owned(PathBuf),
+    #[error(
+        "{} belongs to a running collector{}; stop that one first",
+        path.display(), process.map_or_else(String::new, |process| format!(" (process {process})"))
+    )]
+    Owned {
+        /// Which database.
+        path: PathBuf,
+        /// The process, where it is known.
+        process: Option<u32>,
+    },
     /// A newer collector wrote the database.
     #[error("{} has schema version {version}, written by a newer collector; upgrade this one", path.display())]
     NewerSchema {

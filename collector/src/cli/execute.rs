@@ -2,7 +2,7 @@
 
 use super::{
     Connection, Defaults, Operation, Output, ProviderCommand, agent, audit, connect, location, operator,
-    provider, registration, report, status, target, token,
+    provider, registration, report, status, storage, target, token,
 };
 
 /// Carries out what the running collector is asked for.
@@ -19,6 +19,7 @@ pub async fn execute(
     let client = connect::client(connection, defaults)?;
     match operation {
         Operation::Status(options) => status::run(options, &client, output).await,
+        Operation::Storage(options) => storage::run(options, &client, output).await,
         Operation::Report(command) => report::run(command, &client, output).await,
         Operation::Provider(command) => provider::run(command, &client, output).await,
         Operation::Location(command) => location::run(command, &client, output).await,

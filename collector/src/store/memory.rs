@@ -3,8 +3,8 @@
 
 use super::{
     Agents, ClockOffsets, Expired, Grouping, Health, LEDGER_MARGIN, Origin, Presence, PutOutcome, Query,
-    Reattribute, Reattribution, Retention, Row, Shape, Store, StoreError, Totals, given_away::given_away,
-    slot_of,
+    Reattribute, Reattribution, Retention, Row, Shape, Store, StoreError, Totals, Usage,
+    given_away::given_away, slot_of,
 };
 use crate::{admission::Admitted, organisation::OrganisationId, registry::RegistrationId};
 use futures::future::{BoxFuture, FutureExt as _};
@@ -238,6 +238,10 @@ impl Store for MemoryStore {
 
     fn reattributions(&self) -> BoxFuture<'_, Result<Vec<Reattribution>, StoreError>> {
         async move { Ok(Vec::new()) }.boxed()
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        async move { Ok(Usage::default()) }.boxed()
     }
 
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {

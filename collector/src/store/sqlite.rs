@@ -22,12 +22,16 @@ mod reattribution;
 mod rollups;
 #[cfg(test)]
 mod tests;
+mod usage;
+mod verify;
 mod writer;
+
+pub use verify::Verification;
 
 use self::{expiry::Layer, fold::Outstanding, reader::Reader, writer::Writer};
 use super::{
     Expired, Grouping, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention, Row,
-    Store, StoreError,
+    Store, StoreError, Usage,
 };
 use crate::{admission::Admitted, organisation::OrganisationId};
 use futures::future::BoxFuture;
@@ -39,6 +43,7 @@ use peerlight_proto::{
 use rusqlite::Connection;
 use std::{
     fs::{File, TryLockError},
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -81,6 +86,20 @@ impl SqliteStore {
             upkeep: tokio::sync::Mutex::default(),
             _owner: owner,
         })
+    }
+
+    /// Verifies the store in this file, which a running collector may own. `progress` is told how many of how many steps
+    /// are done.
+    pub fn verify(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verification, StoreError> {
+        verify::verify(path, progress)
+    }
+
+    /// When the newest batch that the store in this file holds was received.
+    pub fn newest_received(path: &Path) -> Result<Option<Timestamp>, StoreError> {
+        let db = verify::open_to_read(path)?;
+        db.query_row("SELECT max(count) FROM tally WHERE what = 'received'", [], |row| row.get(0))
+            .map(|received: Option<i64>| received.map(Timestamp::from_micros))
+            .map_err(StoreError::while_doing("read when its newest batch was received"))
     }
 
     async fn read<T: Send + 'static>(
@@ -271,18 +290,34 @@ impl Store for SqliteStore {
         Box::pin(self.read(|reader| reattribution::all(&reader.db)))
     }
 
+    fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
+        Box::pin(self.read(|reader| reader.snapshot(usage::usage)))
+    }
+
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {
         Box::pin(self.read(|reader| reader.health().map_err(StoreError::while_doing("count what there is"))))
     }
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
+/// Takes the file for this process, whose number it leaves for whom it keeps out.
+pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     let lock_path = path.with_added_extension("lock");
     let file = |source| StoreError::File { path: lock_path.clone(), source };
-    let owner = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(file)?;
+    let mut options = File::options();
+    let mut owner =
+        options.create(true).truncate(false).read(true).write(true).open(&lock_path).map_err(file)?;
     match owner.try_lock() {
-        Ok(()) => Ok(owner),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Owned(path.to_owned())),
+        Ok(()) => {
+            owner.set_len(0).map_err(file)?;
+            writeln!(owner, "{}", std::process::id()).map_err(file)?;
+            Ok(owner)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // Where locks keep readers out, too, nobody knows.
+            let process = owner.read_to_string(&mut text).ok().and_then(|_length| text.trim().parse().ok());
+            Err(StoreError::Owned { path: path.to_owned(), process })
+        }
         Err(TryLockError::Error(source)) => Err(file(source)),
     }
 }
@@ -303,14 +338,19 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let database = StoreError::while_doing("set up its tables");
     let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&database)?;
+    if version == 0 {
+        let transaction = db.transaction().map_err(&database)?;
+        transaction.execute_batch(SCHEMA).map_err(&database)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(&database)?;
+        return transaction.commit().map_err(&database);
+    }
+    check_version(version, path)
+}
+
+/// Whether this build reads a file of this version.
+fn check_version(version: i64, path: &Path) -> Result<(), StoreError> {
     match version {
         SCHEMA_VERSION => Ok(()),
-        0 => {
-            let transaction = db.transaction().map_err(&database)?;
-            transaction.execute_batch(SCHEMA).map_err(&database)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(&database)?;
-            transaction.commit().map_err(&database)
-        }
         older if older < SCHEMA_VERSION => {
             Err(StoreError::UnreleasedSchema { path: path.to_owned(), version: older })
         }

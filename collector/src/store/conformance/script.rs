@@ -222,6 +222,8 @@ proptest! {
             trial.ask_everything().await;
             trial.store.compact(trial.now.plus(DAY)).await.unwrap();
             trial.ask_everything().await;
+            let verified = SqliteStore::verify(&directory.path().join("store.sqlite"), &mut |_done, _steps| {});
+            assert_eq!(verified.unwrap().told, Vec::<String>::new());
         });
     }
 }

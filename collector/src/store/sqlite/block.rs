@@ -51,6 +51,16 @@ pub(super) struct Cell<'a> {
     pub(super) clock_offsets: Option<ClockOffsets>,
 }
 
+/// A block and what it holds.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) bytes: Vec<u8>,
+    /// How many cells.
+    pub(super) cells: i64,
+    /// How many turns of schedules they account for.
+    pub(super) probes: i64,
+}
+
 /// The streams of a block, in their order.
 #[derive(Debug, Clone, Copy)]
 enum Column {

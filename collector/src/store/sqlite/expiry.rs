@@ -2,6 +2,7 @@
 
 use super::{
     kept::{KEPT_DAYS, KEPT_LEDGER, KEPT_MEASURED, KEPT_QUARTERS, day_of},
+    log::add_to_tally,
     presence::Presences,
     reattribution,
 };
@@ -67,11 +68,17 @@ impl Layer {
     /// Drops a slice of what starts, or ends, before a second.
     fn drop_before(self, db: &Connection, from: i64) -> rusqlite::Result<usize> {
         let segments = |resolution: i64| {
-            db.prepare_cached(
+            let mut dropped = db.prepare_cached(
                 "DELETE FROM segment WHERE id IN
-                 (SELECT id FROM segment WHERE resolution = ?1 AND start < ?2 LIMIT ?3)",
-            )?
-            .execute(params![resolution, from, SEGMENTS])
+                 (SELECT id FROM segment WHERE resolution = ?1 AND start < ?2 LIMIT ?3) RETURNING probes",
+            )?;
+            let probes =
+                dropped.query_map(params![resolution, from, SEGMENTS], |row| row.get::<_, i64>(0))?;
+            let probes: Vec<i64> = probes.collect::<rusqlite::Result<_>>()?;
+            if resolution == KEPT_MEASURED {
+                add_to_tally(db, "expired", probes.iter().sum())?;
+            }
+            Ok(probes.len())
         };
         match self {
             Self::Measured => segments(KEPT_MEASURED),
@@ -84,8 +91,7 @@ impl Layer {
                          (SELECT session, sequence FROM ledger WHERE newest_end < ?1 LIMIT ?2)",
                     )?
                     .execute(params![from, ENTRIES])?;
-                db.prepare_cached("UPDATE tally SET count = count - ?1 WHERE what = 'ledger'")?
-                    .execute([i64::try_from(dropped).unwrap_or(i64::MAX)])?;
+                add_to_tally(db, "ledger", -i64::try_from(dropped).unwrap_or(i64::MAX))?;
                 Ok(dropped)
             }
         }

@@ -5,10 +5,10 @@
 
 use super::{
     Reader,
-    block::{Cells, Coding, Key, Sink as _, read, write},
+    block::{Cells, Coding, Key, Sink as _, Written, read, write},
     dictionary::Names,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, hour_of, quarter_of},
-    log::{folded, stripe_of},
+    log::{add_to_tally, folded, stripe_of},
     presence::{Noting, Presences},
 };
 use crate::{
@@ -57,7 +57,7 @@ struct Segment {
     organisation: i64,
     metric: Metric,
     quarter: i64,
-    block: Vec<u8>,
+    block: Written,
 }
 
 /// What is to be folded now: nothing, as long as the oldest batch may wait, unless it `must` not.
@@ -148,13 +148,8 @@ pub(super) fn write_slice(db: &mut Connection, slice: &Slice) -> rusqlite::Resul
     let mut stale: BTreeSet<(i64, i64, i64)> = BTreeSet::new();
     for segment in &slice.segments {
         let Segment { organisation, metric, quarter, block } = segment;
-        transaction
-            .prepare_cached(
-                "INSERT INTO segment (organisation, resolution, metric, start, stripe, part, block)
-                 SELECT ?1, ?2, ?3, ?4, ?5, coalesce(max(part), 0) + 1, ?6 FROM segment
-                 WHERE organisation = ?1 AND resolution = ?2 AND metric = ?3 AND start = ?4 AND stripe = ?5",
-            )?
-            .execute(params![organisation, KEPT_MEASURED, metric.name(), quarter, slice.stripe, block])?;
+        let place = (*organisation, KEPT_MEASURED, *metric, *quarter, slice.stripe);
+        insert_segment(&transaction, place, block)?;
         stale.insert((KEPT_QUARTERS, hour_of(*quarter), *organisation));
         stale.insert((KEPT_DAYS, day_of(*quarter), *organisation));
     }
@@ -169,6 +164,10 @@ pub(super) fn write_slice(db: &mut Connection, slice: &Slice) -> rusqlite::Resul
                  SELECT organisation, agent, received_us, block FROM batch WHERE id = ?1",
             )?
             .execute([batch])?;
+        let probes = transaction
+            .prepare_cached("SELECT probes FROM batch WHERE id = ?1")?
+            .query_row([batch], |row| row.get(0))?;
+        add_to_tally(&transaction, "damaged", probes)?;
     }
     transaction
         .prepare_cached(
@@ -179,6 +178,33 @@ pub(super) fn write_slice(db: &mut Connection, slice: &Slice) -> rusqlite::Resul
     crash_point("before-fold-commit");
     transaction.commit()?;
     crash_point("after-fold-commit");
+    Ok(())
+}
+
+/// Where a segment belongs: its organisation, resolution, metric, start and stripe.
+pub(super) type SegmentPlace = (i64, i64, Metric, i64, u32);
+
+/// Adds a segment to those of its place.
+pub(super) fn insert_segment(
+    db: &Connection,
+    (organisation, resolution, metric, start, stripe): SegmentPlace,
+    block: &Written,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO segment (organisation, resolution, metric, start, stripe, part, cells, probes, block)
+         SELECT ?1, ?2, ?3, ?4, ?5, coalesce(max(part), 0) + 1, ?6, ?7, ?8 FROM segment
+         WHERE organisation = ?1 AND resolution = ?2 AND metric = ?3 AND start = ?4 AND stripe = ?5",
+    )?
+    .execute(params![
+        organisation,
+        resolution,
+        metric.name(),
+        start,
+        stripe,
+        block.cells,
+        block.probes,
+        block.bytes
+    ])?;
     Ok(())
 }
 

@@ -142,6 +142,8 @@ async fn check(path: &Path, acknowledged: &BTreeSet<u64>, stored: &mut BTreeSet<
         found.1.merge(&row.totals.histogram);
     }
     assert_eq!(found, expected);
+    let verified = SqliteStore::verify(path, &mut |_done, _steps| {}).unwrap();
+    assert_eq!(verified.told, Vec::<String>::new());
     if let Some(&last) = stored.last() {
         let again = store.put(admitted(&caller(1, 1), batch_of(last), time_of(last + 1))).await.unwrap();
         assert_eq!(again, PutOutcome::Duplicate);

@@ -1,7 +1,7 @@
 //! The log and the ledger: what becomes durable before a batch is acknowledged.
 
 use super::{
-    block::{Cell, Cells, Coding, Key, Sink, read, write},
+    block::{Cell, Cells, Coding, Key, Sink, Written, read, write},
     dictionary::{Numbers, find_agent, find_session},
     kept::{KEPT_LEDGER, KEPT_MEASURED},
 };
@@ -30,6 +30,8 @@ pub(super) const fn stripe_of(agent: u32) -> u32 {
 pub(super) struct Scratch {
     pub(super) numbers: Numbers,
     cells: Cells,
+    /// The turns of schedules that the present transaction stores.
+    stored: i64,
     /// The first second that may be put, as the tables have it. None: not read since they may have changed.
     complete_from: Option<i64>,
 }
@@ -38,6 +40,24 @@ impl Scratch {
     /// Forgets what a transaction that was rolled back, or another one, made untrue.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
+    }
+
+    /// Counts what a transaction stored, within it.
+    pub(super) fn count(
+        &mut self,
+        db: &Connection,
+        entries: usize,
+        received: Timestamp,
+    ) -> rusqlite::Result<()> {
+        let stored = std::mem::take(&mut self.stored);
+        add_to_tally(db, "ledger", i64::try_from(entries).unwrap_or(i64::MAX))?;
+        add_to_tally(db, "stored", stored)?;
+        db.prepare_cached(
+            "INSERT INTO tally (what, count) VALUES ('received', ?1)
+             ON CONFLICT DO UPDATE SET count = max(count, excluded.count)",
+        )?
+        .execute([received.as_micros()])?;
+        Ok(())
     }
 
     /// Forgets what a task of the upkeep may have changed.
@@ -57,6 +77,16 @@ impl Scratch {
         self.complete_from = Some(from);
         Ok(from)
     }
+}
+
+/// Adds to what is counted as it changes.
+pub(super) fn add_to_tally(db: &Connection, what: &str, more: i64) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO tally (what, count) VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET count = count + excluded.count",
+    )?
+    .execute(params![what, more])?;
+    Ok(())
 }
 
 /// Writes an admitted batch within the caller's transaction: ledger entry and block.
@@ -79,6 +109,7 @@ pub(super) fn put(
         collect(db, scratch, agent, admitted).map_err(&database)?;
         let block = write(scratch.cells.all(), Coding::Plain)?;
         append(db, agent, admitted, &block).map_err(&database)?;
+        scratch.stored += block.probes;
     }
     crash_point("after-batch");
     Ok(PutOutcome::Stored)
@@ -219,11 +250,11 @@ fn collect(db: &Connection, scratch: &mut Scratch, agent: u32, admitted: &Admitt
     Ok(())
 }
 
-fn append(db: &Connection, agent: u32, admitted: &Admitted, block: &[u8]) -> rusqlite::Result<()> {
+fn append(db: &Connection, agent: u32, admitted: &Admitted, block: &Written) -> rusqlite::Result<()> {
     let starts = || admitted.measurements.iter().map(|one| one.measurement.interval.start().as_secs());
     db.prepare_cached(
-        "INSERT INTO batch (organisation, agent, received_us, oldest_start, newest_start, block)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO batch (organisation, agent, received_us, oldest_start, newest_start, probes, block)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         admitted.organisation.0,
@@ -231,7 +262,8 @@ fn append(db: &Connection, agent: u32, admitted: &Admitted, block: &[u8]) -> rus
         admitted.received.as_micros(),
         starts().min(),
         starts().max(),
-        block
+        block.probes,
+        block.bytes
     ])?;
     Ok(())
 }

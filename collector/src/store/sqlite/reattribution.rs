@@ -6,7 +6,7 @@
 
 use super::{
     Reader,
-    block::{Cells, Coding, Key, read, write},
+    block::{Cells, Coding, Key, Written, read, write},
     dictionary::{number_of_origin, origins_of},
     fold::mark_stale,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, Kept, ceil_secs, day_of, hour_of, span_of},
@@ -41,7 +41,7 @@ pub(super) struct Work {
 /// What a slice of the work is to write.
 #[derive(Debug, Default)]
 pub(super) struct Slice {
-    blocks: Vec<(i64, Vec<u8>)>,
+    blocks: Vec<(i64, Written)>,
     stale: BTreeSet<(u32, i64, i64)>,
     moved: Moved,
 }
@@ -227,7 +227,7 @@ pub(super) fn next_slice(reader: &Reader, work: &mut Work) -> Result<Option<Slic
         let Some(row) = rows.next().map_err(&database)? else { continue };
         let block = row.get_ref(0).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
         if let Some(block) = slice.rewrite(work, (resolution, stripe), block)? {
-            written += block.len();
+            written += block.bytes.len();
             slice.blocks.push((id, block));
         }
     }
@@ -241,7 +241,7 @@ impl Slice {
         work: &Work,
         (resolution, stripe): (i64, u32),
         block: &[u8],
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    ) -> Result<Option<Written>, StoreError> {
         let mut cells = Cells::default();
         if let Err(error) = read(block, &mut cells) {
             // Every answer over it fails as it is: it must not hold up all the others, nor expiry.
@@ -282,9 +282,10 @@ impl Slice {
 pub(super) fn write_slice(db: &mut Connection, work: &Work, slice: &Slice) -> rusqlite::Result<()> {
     let Slice { blocks, stale, moved } = slice;
     let transaction = db.transaction()?;
-    let mut update = transaction.prepare_cached("UPDATE segment SET block = ?2 WHERE id = ?1")?;
+    let mut update =
+        transaction.prepare_cached("UPDATE segment SET block = ?2, cells = ?3, probes = ?4 WHERE id = ?1")?;
     for (id, block) in blocks {
-        update.execute(params![id, block])?;
+        update.execute(params![id, block.bytes, block.cells, block.probes])?;
     }
     drop(update);
     crash_point("reattribution-written");

@@ -2,7 +2,8 @@
 //! and encoded outside the writer, one metric a transaction.
 
 use super::{
-    block::{Coding, View, read, write},
+    block::{Coding, View, Written, read, write},
+    fold::insert_segment,
     kept::{HOUR, KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, quarter_of},
     reader::{Reader, each_of_unit},
 };
@@ -43,7 +44,7 @@ pub(super) struct Recomputed {
     /// The segments that go.
     gone: Vec<i64>,
     /// Blocks that come, with their resolution and the start of their span.
-    blocks: Vec<(i64, i64, Vec<u8>)>,
+    blocks: Vec<(i64, i64, Written)>,
 }
 
 /// The stale spans that can be recomputed now: closed, with nothing finer that is stale or has gone.
@@ -128,13 +129,8 @@ pub(super) fn replace(db: &mut Connection, recomputed: &Recomputed) -> rusqlite:
         transaction.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id])?;
     }
     for (resolution, start, block) in blocks {
-        transaction
-            .prepare_cached(
-                "INSERT INTO segment (organisation, resolution, metric, start, stripe, part, block)
-                 SELECT ?1, ?2, ?3, ?4, ?5, coalesce(max(part), 0) + 1, ?6 FROM segment
-                 WHERE organisation = ?1 AND resolution = ?2 AND metric = ?3 AND start = ?4 AND stripe = ?5",
-            )?
-            .execute(params![stale.organisation, resolution, metric.name(), start, stale.stripe, block])?;
+        let place = (stale.organisation, *resolution, *metric, *start, stale.stripe);
+        insert_segment(&transaction, place, block)?;
     }
     crash_point("rollup-written");
     transaction.commit()?;

@@ -47,6 +47,7 @@ CREATE TABLE batch (
     received_us  INTEGER NOT NULL,
     oldest_start INTEGER NOT NULL,
     newest_start INTEGER NOT NULL,
+    probes       INTEGER NOT NULL,     -- as segments have them
     block        BLOB NOT NULL
 );
 -- Up to which batch the agents of a stripe have been folded into segments: what the log still holds of these does not
@@ -64,6 +65,8 @@ CREATE TABLE segment (
     start        INTEGER NOT NULL,
     stripe       INTEGER NOT NULL,
     part         INTEGER NOT NULL,
+    cells        INTEGER NOT NULL,     -- how many histograms its block holds
+    probes       INTEGER NOT NULL,     -- how many turns of schedules they account for
     block        BLOB NOT NULL,
     UNIQUE (organisation, resolution, metric, start, stripe, part)
 );
@@ -119,5 +122,7 @@ CREATE TABLE damaged (
     block        BLOB NOT NULL
 );
 
--- What is counted as it changes rather than when somebody asks.
+-- What is counted as it changes rather than when somebody asks: the ledger's entries (ledger), the turns of schedules that
+-- were ever stored (stored), those that expired (expired) or were set aside (damaged), and when the newest batch was
+-- received, in microseconds (received).
 CREATE TABLE tally (what TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;

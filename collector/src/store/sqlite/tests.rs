@@ -72,7 +72,10 @@ fn one_process_owns_the_file() {
     let Opened { store, directory } = open();
     let error = SqliteStore::open(&path(&directory)).unwrap_err().to_string();
     let path = path(&directory);
-    assert_eq!(error, format!("{} belongs to a running collector; stop that one first", path.display()));
+    let process = std::process::id();
+    let expected =
+        format!("{} belongs to a running collector (process {process}); stop that one first", path.display());
+    assert_eq!(error, expected);
     drop(store);
     SqliteStore::open(&path).unwrap();
 }
@@ -291,4 +294,67 @@ async fn what_waits_to_be_reattributed_does_not_expire_and_goes_on_after_a_resta
         rows.iter().map(|row| (row.key.registration.0, row.totals.counters.scheduled)).collect();
     assert_eq!(counts, [(1, 3), (2, 3)]);
     assert_eq!(store.expire(MIDNIGHT.plus(DAY * 4), RETENTION).await.unwrap().measured, 2);
+}
+
+#[tokio::test]
+async fn verification_finds_what_a_meddler_changed() {
+    let Opened { store, directory } = open();
+    for (sequence, minutes) in [(0, 0), (1, 20), (2, 90)] {
+        store.put(admitted(&caller(1, 1), minute(sequence, minutes), MIDNIGHT.plus(DAY))).await.unwrap();
+    }
+    store.compact(MIDNIGHT.plus(DAY * 2)).await.unwrap();
+    store.put(admitted(&caller(1, 1), minute(3, 100), MIDNIGHT.plus(DAY))).await.unwrap();
+    let verify = || SqliteStore::verify(&path(&directory), &mut |_done, _steps| {}).unwrap();
+    let sound = verify();
+    let expected = Verification {
+        segments: 3 + 2 + 1,
+        histograms: 3 + 3 + 1,
+        log_batches: 1,
+        ledger_entries: 4,
+        rollups: 2 + 1,
+        faults: 0,
+        told: Vec::new(),
+    };
+    assert_eq!(sound, expected);
+    let faults = |sql: &str, undo: &str| {
+        meddle(&directory, sql);
+        let told = verify().told;
+        meddle(&directory, undo);
+        assert_eq!(verify(), sound);
+        told.join("; ")
+    };
+    let told = faults(
+        "UPDATE segment SET cells = cells + 1 WHERE resolution = 86400",
+        "UPDATE segment SET cells = cells - 1 WHERE resolution = 86400",
+    );
+    assert!(
+        told.contains("resolution 86400") && told.ends_with("does not hold what it is said to"),
+        "{told}"
+    );
+    let told =
+        faults("DELETE FROM ledger WHERE sequence = 1", "INSERT INTO ledger VALUES (1, 1, zeroblob(32), 9)");
+    assert_eq!(told, "the ledger holds 3 entries, but 4 were entered");
+    let told = faults(
+        "INSERT INTO segment SELECT 99, organisation, resolution, metric, start, stripe, 9, cells, probes, block
+         FROM segment WHERE resolution = 0 AND start % 3600 = 0",
+        "DELETE FROM segment WHERE id = 99",
+    );
+    assert!(told.starts_with("12 turns of schedules were acknowledged, but 15 are there"), "{told}");
+    assert!(told.contains("resolution 900") && told.ends_with("differs from what it was made of"), "{told}");
+}
+
+#[tokio::test]
+async fn usage_says_what_the_bytes_are_spent_on() {
+    let Opened { store, directory: _directory } = open();
+    for (sequence, minutes) in [(0, 0), (1, 20)] {
+        store.put(admitted(&caller(1, 1), minute(sequence, minutes), MIDNIGHT.plus(DAY))).await.unwrap();
+    }
+    store.compact(MIDNIGHT.plus(DAY * 2)).await.unwrap();
+    let usage = store.usage().await.unwrap();
+    assert_eq!((usage.measured.histograms, usage.quarter_hours.histograms, usage.days.histograms), (2, 2, 1));
+    assert_eq!(usage.measured.newest_day_bytes, usage.measured.bytes);
+    assert_eq!((usage.newest_day, usage.measured.oldest), (Some(MIDNIGHT), Some(MIDNIGHT)));
+    let of_site = usage.registrations[&crate::registry::RegistrationId(1)];
+    assert_eq!(of_site, (2, usage.measured.bytes));
+    assert_eq!((usage.ledger_entries, usage.log_batches), (2, 0));
 }

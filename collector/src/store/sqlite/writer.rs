@@ -5,6 +5,7 @@ use crate::{
     admission::Admitted,
     store::{PutOutcome, StoreError, crash_point::crash_point},
 };
+use peerlight_proto::time::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
@@ -173,12 +174,9 @@ fn put_all(
         .map(|waiting| log::put(&transaction, scratch, &waiting.admitted))
         .collect::<Result<_, _>>()?;
     let stored = outcomes.iter().filter(|outcome| **outcome == PutOutcome::Stored).count();
-    transaction
-        .prepare_cached(
-            "INSERT INTO tally (what, count) VALUES ('ledger', ?1)
-             ON CONFLICT DO UPDATE SET count = count + excluded.count",
-        )
-        .and_then(|mut statement| statement.execute([i64::try_from(stored).unwrap_or(i64::MAX)]))
+    let received = group.iter().map(|waiting| waiting.admitted.received).max();
+    scratch
+        .count(&transaction, stored, received.unwrap_or(Timestamp::from_secs(0)))
         .map_err(StoreError::while_doing("count a group"))?;
     crash_point("before-commit");
     transaction.commit().map_err(StoreError::while_doing("commit"))?;

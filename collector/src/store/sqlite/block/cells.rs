@@ -3,7 +3,7 @@
 use super::{Cell, Key, Sink};
 use crate::store::{ClockOffsets, StoreError, joined};
 use peerlight_proto::{histogram::BUCKETS, measurement::Counters};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Many cells, in few places in memory: what one of them takes by itself is small, so that they are quick to sort.
 #[derive(Debug, Default)]
@@ -185,6 +185,22 @@ impl Cells {
         self.items = items;
     }
 
+    /// Whether both hold the same, in the same order.
+    pub(in super::super) fn is_same_as(&self, other: &Self) -> bool {
+        let named = |cells: &Self, cell: &Cell<'_>| -> BTreeMap<(String, String), u64> {
+            let attributes = cell.attributes.iter();
+            attributes.map(|(place, count)| (cells.texts.list[*place as usize].clone(), *count)).collect()
+        };
+        self.items.len() == other.items.len()
+            && self.iter().zip(other.iter()).all(|((key, one), (other_key, two))| {
+                (key, one.start, one.counters, one.buckets)
+                    == (other_key, two.start, two.counters, two.buckets)
+                    && (one.sum_us, one.min_us, one.max_us, one.overflow, one.clock_offsets)
+                        == (two.sum_us, two.min_us, two.max_us, two.overflow, two.clock_offsets)
+                    && named(self, &one) == named(other, &two)
+            })
+    }
+
     /// Puts the cells in the order of their rows and starts.
     pub(in super::super) fn sort(&mut self) {
         let order = |item: &Item| (item.part, item.key, item.start);
@@ -245,6 +261,17 @@ impl<'a> View<'a> {
         rows.map(move |row| (row[0].key, row.iter().map(move |item| self.cells.view(item))))
     }
 
+    /// How many there are.
+    pub(in super::super) fn len(self) -> i64 {
+        i64::try_from(self.items.len()).unwrap_or(i64::MAX)
+    }
+
+    /// How many turns of schedules they account for.
+    pub(in super::super) fn probes(self) -> i64 {
+        let scheduled = self.items.iter().map(|item| self.cells.counters[item.counters as usize].scheduled);
+        i64::try_from(scheduled.fold(0, u64::saturating_add)).unwrap_or(i64::MAX)
+    }
+
     /// The first start.
     pub(super) fn first_start(self) -> i64 {
         self.items.iter().map(|item| item.start).min().unwrap_or(0)
@@ -277,7 +304,7 @@ struct Sum {
     counters: Counters,
     /// Start and end, once there is a cell.
     span: Option<(i64, i64)>,
-    sum_us: u64,
+    total_us: u64,
     /// Smallest and largest, once there is a sample.
     bounds: Option<(u64, u64)>,
     overflow: u64,
@@ -293,7 +320,7 @@ impl Default for Sum {
             attributes: Vec::new(),
             counters: Counters::default(),
             span: None,
-            sum_us: 0,
+            total_us: 0,
             bounds: None,
             overflow: 0,
             clock_offsets: None,
@@ -325,7 +352,7 @@ impl Sum {
             Some((min, max)) => (min.min(cell.min_us), max.max(cell.max_us)),
             None => (cell.min_us, cell.max_us),
         });
-        self.sum_us = self.sum_us.saturating_add(cell.sum_us);
+        self.total_us = self.total_us.saturating_add(cell.sum_us);
         self.overflow = self.overflow.saturating_add(cell.overflow);
     }
 
@@ -351,7 +378,7 @@ impl Sum {
             end,
             counters: &self.counters,
             buckets: &self.buckets,
-            sum_us: self.sum_us,
+            sum_us: self.total_us,
             min_us,
             max_us,
             overflow: self.overflow,
@@ -360,7 +387,7 @@ impl Sum {
         });
         self.attributes.clear();
         (self.counters, self.clock_offsets) = (Counters::default(), None);
-        (self.sum_us, self.overflow) = (0, 0);
+        (self.total_us, self.overflow) = (0, 0);
     }
 }
 

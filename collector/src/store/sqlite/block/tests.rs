@@ -114,7 +114,7 @@ proptest! {
         let mut cells = cells_of(&all);
         cells.sort();
         let coding = if plain { Coding::Plain } else { Coding::Compressed };
-        let again = reread(&write(cells.all(), coding).unwrap()).unwrap();
+        let again = reread(&write(cells.all(), coding).unwrap().bytes).unwrap();
         prop_assert_eq!(owned_of(&again), owned_of(&cells));
         let end = |cells: &Cells| cells.iter().map(|(key, cell)| (key, cell.end)).fold(
             std::collections::BTreeMap::new(),
@@ -168,7 +168,7 @@ proptest! {
     ) {
         let mut cells = cells_of(&all);
         cells.sort();
-        let mut block = write(cells.all(), if plain { Coding::Plain } else { Coding::Compressed }).unwrap();
+        let mut block = write(cells.all(), if plain { Coding::Plain } else { Coding::Compressed }).unwrap().bytes;
         let at = at.index(block.len());
         block[at] = byte;
         let _ = reread(&block);

@@ -1,7 +1,7 @@
 //! Writing a block.
 
 use super::{
-    Above, Cell, Column, FAR, Key, MOST_IN_HEAD, VERSION, WIDE, bits_of,
+    Above, Cell, Column, FAR, Key, MOST_IN_HEAD, VERSION, WIDE, Written, bits_of,
     cells::View,
     fields, guess_sum, head, offsets, row,
     stream::{BitWriter, append, put, put_signed},
@@ -19,7 +19,7 @@ pub(in super::super) enum Coding {
 }
 
 /// Writes cells that are in order as a block.
-pub(in super::super) fn write(cells: View<'_>, coding: Coding) -> Result<Vec<u8>, StoreError> {
+pub(in super::super) fn write(cells: View<'_>, coding: Coding) -> Result<Written, StoreError> {
     WRITER.with_borrow_mut(|writer| {
         writer.clear();
         writer.texts(cells);
@@ -29,7 +29,7 @@ pub(in super::super) fn write(cells: View<'_>, coding: Coding) -> Result<Vec<u8>
         for (key, row) in cells.rows() {
             writer.row(key, base, row);
         }
-        writer.finish(coding)
+        Ok(Written { bytes: writer.finish(coding)?, cells: cells.len(), probes: cells.probes() })
     })
 }
 
