@@ -7,7 +7,7 @@
 use crate::{
     identity::private_file::{self, PrivateFileError},
     paths, rfc3339,
-    store::{self, SqliteStore, StoreError, Verification},
+    store::{self, SqliteStore, StoreError, Verification, crash_point::crash_point},
 };
 use peerlight_proto::time::Timestamp;
 use rusqlite::{
@@ -104,6 +104,7 @@ pub fn back_up(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Re
         fs::remove_dir_all(&partial).map_err(failed("remove", &partial))?;
     }
     let copied = copy(from, &partial, progress)?;
+    crash_point("backup-copied");
     fs::rename(&partial, to).map_err(failed("name", to))?;
     sync_directory(to.parent().unwrap_or(Path::new(".")))?;
     Ok(Copied { directory: to.to_owned(), ..copied })

@@ -10,6 +10,7 @@ use crate::{
 };
 use anyhow::bail;
 use bytesize::ByteSize;
+use peerlight_proto::time::Timestamp;
 use serde_json::{Value, json};
 use std::{
     io::Write,
@@ -17,6 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long agents keep what was acknowledged (rules, §6).
+const AGENTS_KEEP_HOURS: u64 = 24;
 /// How often a terminal is told how far it got.
 const EVERY: Duration = Duration::from_millis(200);
 
@@ -83,11 +86,20 @@ pub fn restore(args: &RestoreArgs, config: &Config, output: &mut Output<'_>) -> 
     );
     print(args.change, &document, &sentence, output)?;
     let Some(received) = restored.copied.newest_received else { return Ok(()) };
-    output.note(&format!(
-        "What was acknowledged after {received} is not in it. Agents keep acknowledged batches for a day: start the \
-         collector, then run `peerlight-agent resend --since {received}` on each. What is there already does not count twice.",
-        received = rfc3339::seconds(received),
-    ))
+    output.note(&what_is_missing(received, now))
+}
+
+/// What a restored backup lacks, and how to get back what can be.
+fn what_is_missing(received: Timestamp, now: Timestamp) -> String {
+    // An hour more than it takes: what is there already does not count twice.
+    let hours = now.since(received).as_secs().div_ceil(3_600) + 1;
+    let lost = if hours > AGENTS_KEEP_HOURS { "; what was acknowledged earlier is lost" } else { "" };
+    format!(
+        "What was acknowledged after {} is not in it. Agents keep acknowledged batches for a day: start the collector, \
+         then run `peerlight-agent resend --since {}h` on each{lost}. What is there already does not count twice.",
+        rfc3339::seconds(received),
+        hours.min(AGENTS_KEEP_HOURS),
+    )
 }
 
 fn print(
@@ -150,5 +162,25 @@ impl Progress {
         if self.told.is_some() {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_with_how_to_get_it_back() {
+        let received = Timestamp::from_secs(1_800_000_000);
+        let after = |hours: u64| what_is_missing(received, received.plus(Duration::from_hours(hours)));
+        assert_eq!(
+            after(3),
+            "What was acknowledged after 2027-01-15T08:00:00Z is not in it. Agents keep acknowledged batches for a day: \
+             start the collector, then run `peerlight-agent resend --since 4h` on each. What is there already does not \
+             count twice."
+        );
+        assert!(after(60).contains(
+            "`peerlight-agent resend --since 24h` on each; what was acknowledged earlier is lost."
+        ));
     }
 }

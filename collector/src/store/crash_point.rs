@@ -1,7 +1,7 @@
 //! Named instants at which a test may kill this process: what a power cut does, at the worst moments.
 
 /// Every point, for the test that kills at each.
-pub const CRASH_POINTS: [&str; 17] = [
+pub const CRASH_POINTS: [&str; 18] = [
     "before-ledger",
     "before-batch",
     "after-batch",
@@ -19,6 +19,7 @@ pub const CRASH_POINTS: [&str; 17] = [
     "reattribution-written",
     "before-reattribution-commit",
     "after-reattribution-commit",
+    "backup-copied",
 ];
 
 /// Ends the process at once if the environment's `PEERLIGHT_CRASH_AT` names this point, as `NAME` or `NAME:N` for the

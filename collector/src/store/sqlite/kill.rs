@@ -5,11 +5,18 @@
 #![cfg(all(unix, feature = "crash-points"))]
 
 use super::SqliteStore;
-use crate::store::{
-    PutOutcome, Reattribute, Retention, Store as _,
-    crash_point::CRASH_POINTS,
-    fixture::{
-        DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, each, everything, measurement, reattribute,
+use crate::{
+    backup::back_up,
+    identity::Identity,
+    paths,
+    registry::Registry,
+    store::{
+        PutOutcome, Reattribute, Retention, Store as _,
+        crash_point::CRASH_POINTS,
+        fixture::{
+            DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, each, everything, measurement,
+            reattribute,
+        },
     },
 };
 use futures::future::join_all;
@@ -23,8 +30,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// How often the store is killed.
-const KILLS: usize = 120;
+/// How often the store is killed for each seed, unless `PEERLIGHT_KILLS` asks for more.
+const KILLS: usize = 250;
 /// How many batches one life of the child puts at most, this many at once.
 const LIFE: u64 = 48;
 const AT_ONCE: u64 = 4;
@@ -55,7 +62,8 @@ async fn order_of(store: &SqliteStore, now: Timestamp) -> Reattribute {
 }
 
 /// What one life of the child does.
-async fn live(store: &SqliteStore, first: u64) {
+async fn live(directory: &Path, first: u64) {
+    let store = &SqliteStore::open(&paths::store(directory)).unwrap();
     for group in (first..first + LIFE).step_by(usize::try_from(AT_ONCE).unwrap()) {
         // The last group comes again: nobody knows whether its acknowledgement arrived.
         let numbers = group.saturating_sub(AT_ONCE)..group + AT_ONCE;
@@ -71,23 +79,26 @@ async fn live(store: &SqliteStore, first: u64) {
         if (group - first).is_multiple_of(4 * AT_ONCE) {
             store.expire(now, KEPT).await.unwrap();
         }
+        if group - first == LIFE / 2 {
+            back_up(directory, &directory.join("copy"), &mut |_done, _of| {}).unwrap();
+        }
     }
 }
 
 #[tokio::test]
 #[ignore = "the child of the test below, which kills it"]
 async fn a_life() {
-    let path = PathBuf::from(std::env::var_os("PEERLIGHT_TEST_STORE").unwrap());
+    let directory = PathBuf::from(std::env::var_os("PEERLIGHT_TEST_STORE").unwrap());
     let first = std::env::var("PEERLIGHT_TEST_FIRST").unwrap().parse().unwrap();
-    live(&SqliteStore::open(&path).unwrap(), first).await;
+    live(&directory, first).await;
 }
 
 /// Lets a child live until it dies at `point`, is killed after it acknowledged `patience` batches, or is done. Returns
 /// what it acknowledged, and whether it was killed.
-fn life(path: &Path, first: u64, point: Option<&str>, patience: u64) -> (BTreeSet<u64>, bool) {
+fn life(directory: &Path, first: u64, point: Option<&str>, patience: u64) -> (BTreeSet<u64>, bool) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "store::sqlite::kill::a_life", "--nocapture"])
-        .env("PEERLIGHT_TEST_STORE", path)
+        .env("PEERLIGHT_TEST_STORE", directory)
         .env("PEERLIGHT_TEST_FIRST", first.to_string())
         .env("PEERLIGHT_CRASH_AT", point.unwrap_or("nowhere"))
         .stdout(Stdio::piped())
@@ -112,7 +123,8 @@ fn life(path: &Path, first: u64, point: Option<&str>, patience: u64) -> (BTreeSe
 }
 
 /// Opens what the dead left, and counts it.
-async fn check(path: &Path, acknowledged: &BTreeSet<u64>, stored: &mut BTreeSet<u64>) {
+async fn check(directory: &Path, acknowledged: &BTreeSet<u64>, stored: &mut BTreeSet<u64>) {
+    let path = &paths::store(directory);
     let store = SqliteStore::open(path).unwrap();
     let first = stored.last().map_or(0, |last| last + 1);
     let mut beyond = BTreeSet::new();
@@ -142,37 +154,73 @@ async fn check(path: &Path, acknowledged: &BTreeSet<u64>, stored: &mut BTreeSet<
         found.1.merge(&row.totals.histogram);
     }
     assert_eq!(found, expected);
-    let verified = SqliteStore::verify(path, &mut |_done, _steps| {}).unwrap();
-    assert_eq!(verified.told, Vec::<String>::new());
+    let sound = |path: &Path| {
+        let verified = SqliteStore::verify(path, &mut |_done, _steps| {}).unwrap();
+        assert_eq!(verified.told, Vec::<String>::new(), "{}", path.display());
+    };
+    sound(path);
+    // A backup is there whole or not at all.
+    let copy = directory.join("copy");
+    if copy.exists() {
+        sound(&paths::store(&copy));
+        std::fs::remove_dir_all(copy).unwrap();
+    }
     if let Some(&last) = stored.last() {
         let again = store.put(admitted(&caller(1, 1), batch_of(last), time_of(last + 1))).await.unwrap();
         assert_eq!(again, PutOutcome::Duplicate);
     }
 }
 
-#[tokio::test]
-async fn killed_at_any_instant_it_loses_nothing_and_counts_nothing_twice() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("store.sqlite");
-    let mut random = StdRng::seed_from_u64(7);
+async fn killed_at_any_instant_it_loses_nothing_and_counts_nothing_twice(seed: u64) {
+    let kills_wanted = std::env::var("PEERLIGHT_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = temporary.path();
+    Identity::open(directory).unwrap();
+    Registry::open(&paths::registry(directory)).unwrap();
+    let mut random = StdRng::seed_from_u64(seed);
     let mut stored = BTreeSet::new();
     let mut died_at = BTreeSet::new();
     let (mut kills, mut lives) = (0, 0_usize);
-    while kills < KILLS {
+    while kills < kills_wanted {
         lives += 1;
-        assert!(lives < KILLS * 2, "the child survives too often");
+        assert!(lives < kills_wanted * 2, "the child survives too often");
         // Every other life ends at a point, each in its turn.
         let name = CRASH_POINTS[lives / 2 % CRASH_POINTS.len()];
         let point = (lives % 2 == 0).then(|| format!("{name}:{}", random.random_range(1..3)));
         let first = stored.last().map_or(0, |last| last + 1);
         let patience = random.random_range(0..LIFE);
-        let (acknowledged, killed) = life(&path, first, point.as_deref(), patience);
+        let (acknowledged, killed) = life(directory, first, point.as_deref(), patience);
         if killed {
             kills += 1;
             died_at.extend(point.map(|_point| name));
         }
-        check(&path, &acknowledged, &mut stored).await;
+        check(directory, &acknowledged, &mut stored).await;
     }
     assert_eq!(died_at, BTreeSet::from(CRASH_POINTS), "it was killed at every point");
     println!("{kills} kills in {lives} lives, {} batches, each counted once", stored.len());
+}
+
+/// A thousand kills, in four tests that run beside one another.
+mod seed {
+    use super::killed_at_any_instant_it_loses_nothing_and_counts_nothing_twice as killed;
+
+    #[tokio::test]
+    async fn one() {
+        killed(1).await;
+    }
+
+    #[tokio::test]
+    async fn two() {
+        killed(2).await;
+    }
+
+    #[tokio::test]
+    async fn three() {
+        killed(3).await;
+    }
+
+    #[tokio::test]
+    async fn four() {
+        killed(4).await;
+    }
 }
