@@ -34,6 +34,10 @@ impl Question {
         let mut name = Name::from_ascii(name)?;
         name.set_fqdn(true);
         name.randomize_label_case();
+        if name.eq_case(&name.to_lowercase()) {
+            // In small letters alone, an answer that does not keep the case would pass.
+            name = Name::from_ascii(name.to_ascii().to_ascii_uppercase())?;
+        }
         let record = match family {
             Family::V4 => RecordType::A,
             Family::V6 => RecordType::AAAA,
@@ -106,6 +110,15 @@ mod tests {
         message.add_query(question().query);
         change(&mut message);
         message.to_vec().unwrap()
+    }
+
+    #[test]
+    fn a_name_never_goes_out_in_small_letters_alone() {
+        for _draw in 0..200 {
+            let question = Question::new("a.4", Family::V4).unwrap();
+            assert_eq!(question.query.name().to_ascii(), "A.4.");
+        }
+        assert_eq!(Question::new("4.2.", Family::V4).unwrap().query.name().to_ascii(), "4.2.");
     }
 
     #[test]
