@@ -197,6 +197,9 @@ pub struct Retention {
 /// batches by itself ([`PutOutcome::TooOld`]).
 pub const LEDGER_MARGIN: Duration = Duration::from_hours(24);
 
+/// How long what describes a shape (its target's name, how often it is probed) stays before another description is taken.
+pub const DESCRIBED_FOR: Duration = Duration::from_hours(1);
+
 /// What [`Store::expire`] dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Expired {

@@ -23,7 +23,7 @@ async fn suite<S: Store>(mut open: impl FnMut() -> S) {
     a_batch_of_which_nothing_was_admitted_is_known(&open()).await;
     a_late_batch_counts_in_an_hour_that_was_folded(&open()).await;
     organisations_never_meet(&open()).await;
-    a_targets_new_name_shows_at_once(&open()).await;
+    a_targets_new_name_shows_and_two_names_do_not_alternate(&open()).await;
     what_was_not_admitted_leaves_no_trace(&open()).await;
     presence_reaches_from_the_first_interval_to_the_last(&open()).await;
     slots_and_filters_select(&open()).await;
@@ -146,17 +146,30 @@ async fn organisations_never_meet(store: &dyn Store) {
     assert!(presence.len() == 2 && presence.iter().all(|one| one.agent == ours.agent));
 }
 
-async fn a_targets_new_name_shows_at_once(store: &dyn Store) {
+async fn a_targets_new_name_shows_and_two_names_do_not_alternate(store: &dyn Store) {
     let (caller, now) = (caller(1, 1), MIDNIGHT.plus(MINUTE * 10));
     put(store, &caller, &minutes_of(&caller, 0, 0), now).await;
     let old = answer(store).await;
-    let mut renamed = minutes_of(&caller, 1, 3);
-    renamed.series[0] = series(Metric::TcpConnect, "mail");
-    put(store, &caller, &renamed, now).await;
-    let new = answer(store).await;
-    assert_eq!(new.len(), old.len(), "the name is no part of a series");
-    let names: BTreeSet<&str> = new.iter().map(|row| row.series.target.name.as_str()).collect();
-    assert_eq!(names, BTreeSet::from(["mail", "exchange-online"]));
+    let names = async || -> BTreeSet<String> {
+        let new = answer(store).await;
+        assert_eq!(new.len(), old.len(), "the name is no part of a series");
+        new.into_iter().map(|row| row.series.target.name).collect()
+    };
+    let both = BTreeSet::from(["mail".to_owned(), "exchange-online".to_owned()]);
+    let called = |sequence, name: &str| {
+        let mut batch = minutes_of(&caller, sequence, 3);
+        batch.series[0] = series(Metric::TcpConnect, name);
+        batch
+    };
+    for (sequence, name, minutes, shown) in [
+        (1, "mail", 1, &BTreeSet::from(["exchange-online".to_owned()])),
+        (2, "mail", 60, &both),
+        (3, "exchange-online", 61, &both),
+        (4, "post", 119, &both),
+    ] {
+        put(store, &caller, &called(sequence, name), now.plus(MINUTE * minutes)).await;
+        assert_eq!(&names().await, shown, "after {minutes} minutes");
+    }
 }
 
 async fn what_was_not_admitted_leaves_no_trace(store: &dyn Store) {

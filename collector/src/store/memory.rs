@@ -2,8 +2,8 @@
 //! The model that the conformance suite compares backends with; it forgets all when it is dropped.
 
 use super::{
-    Agents, ClockOffsets, Expired, Grouping, Health, LEDGER_MARGIN, Origin, Presence, PutOutcome, Query,
-    Reattribute, Reattribution, Retention, Row, Shape, Store, StoreError, Totals, Usage,
+    Agents, ClockOffsets, DESCRIBED_FOR, Expired, Grouping, Health, LEDGER_MARGIN, Origin, Presence,
+    PutOutcome, Query, Reattribute, Reattribution, Retention, Row, Shape, Store, StoreError, Totals, Usage,
     given_away::given_away, slot_of,
 };
 use crate::{admission::Admitted, organisation::OrganisationId, registry::RegistrationId};
@@ -26,7 +26,8 @@ struct Kept {
     /// Digest and the instant that the entry is kept for.
     ledger: BTreeMap<BatchNumber, (BatchDigest, Timestamp)>,
     measurements: Vec<Stored>,
-    shapes: BTreeMap<(OrganisationId, SeriesId), Arc<Shape>>,
+    /// Each with when its description last changed.
+    shapes: BTreeMap<(OrganisationId, SeriesId), (Arc<Shape>, Timestamp)>,
     presence: BTreeMap<(OrganisationId, AgentId, RegistrationId, SeriesId), (Timestamp, Timestamp)>,
     reattributed: Vec<Reattribute>,
     /// Nothing that began before is taken any more.
@@ -74,7 +75,11 @@ impl Kept {
             let series = &admitted.batch.series[one.measurement.series as usize];
             let shape = Shape::of(series);
             let (organisation, id) = (admitted.organisation, shape.id());
-            self.shapes.insert((organisation, id), Arc::new(shape));
+            let now = admitted.received;
+            let known = self.shapes.entry((organisation, id)).or_insert((Arc::new(shape.clone()), now));
+            if *known.0 != shape && now.since(known.1) >= DESCRIBED_FOR {
+                *known = (Arc::new(shape), now);
+            }
             let interval = one.measurement.interval;
             let span = self
                 .presence
@@ -107,7 +112,7 @@ impl Kept {
         let agents: BTreeSet<AgentId> = self.measurements.iter().map(|one| one.agent).collect();
         let mut rows: BTreeMap<(u32, Timestamp), (Totals, Agents)> = BTreeMap::new();
         for one in &self.measurements {
-            let shape = &self.shapes[&(one.organisation, one.shape)];
+            let shape = &self.shapes[&(one.organisation, one.shape)].0;
             let asked = one.organisation == query.organisation
                 && (query.from..query.to).contains(&one.start)
                 && (query.metrics.is_empty() || query.metrics.contains(&shape.metric))
@@ -206,7 +211,7 @@ impl Store for MemoryStore {
                 .map(|((_, agent, registration, shape), (first, last))| Presence {
                     agent: *agent,
                     registration: *registration,
-                    shape: Arc::clone(&kept.shapes[&(organisation, *shape)]),
+                    shape: Arc::clone(&kept.shapes[&(organisation, *shape)].0),
                     first: *first,
                     last: *last,
                     given_away: given.get(registration).cloned().unwrap_or_default(),

@@ -47,17 +47,22 @@ impl Shape {
         }
     }
 
-    /// Whether this is the shape of a series, description included.
-    pub fn is_of(&self, series: &Series) -> bool {
+    /// Whether this is the shape of a series, whatever its target is called and how often it is probed.
+    pub fn is_same_as(&self, series: &Series) -> bool {
         let key = &series.key;
-        self.target == series.target
+        self.target.address == series.target.address
+            && self.target.probe == series.target.probe
             && self.metric == key.metric
             && self.family == key.family
             && self.path == key.path
             && self.clock == key.clock
             && self.http_version == key.http_version
             && self.handshake == key.handshake
-            && self.probe_interval_ms == series.probe_interval_ms
+    }
+
+    /// Whether it describes a series of this shape as the series does itself.
+    pub fn describes(&self, series: &Series) -> bool {
+        self.target == series.target && self.probe_interval_ms == series.probe_interval_ms
     }
 
     /// The series of this shape over an uplink.

@@ -4,13 +4,15 @@ use crate::{
     admission::Attribution,
     organisation::OrganisationId,
     registry::RegistrationId,
-    store::{Origin, Shape, StoreError},
+    store::{DESCRIBED_FOR, Origin, Shape, StoreError},
 };
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use ipnet::IpNet;
 use peerlight_proto::{
     id::{AgentId, SessionId},
-    series::Series,
+    series::{Series, SeriesKey},
+    target::Target,
+    time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::{hash::BuildHasher as _, sync::Arc};
@@ -25,7 +27,7 @@ pub(super) struct Numbers {
     agents: HashMap<AgentId, u32>,
     sessions: HashMap<(u32, SessionId), i64>,
     origins: HashMap<(OrganisationId, Origin), u32>,
-    shapes: HashTable<(OrganisationId, Shape, u32)>,
+    shapes: HashTable<KnownShape>,
     hasher: DefaultHashBuilder,
 }
 
@@ -81,46 +83,98 @@ impl Numbers {
     }
 
     /// The number of the shape of a series in an organisation, given to it now if it has none. What describes it, such as
-    /// its target's name, is brought up to date.
+    /// its target's name, is brought up to date, but not more often than [`DESCRIBED_FOR`]: agents that call a target by
+    /// different names must not make each other's batches dearer.
     pub(super) fn shape(
         &mut self,
         db: &Connection,
         organisation: OrganisationId,
         series: &Series,
-    ) -> rusqlite::Result<u32> {
-        let hash = self.hasher.hash_one((organisation, &series.target, series.key.metric, series.key.clock));
-        let found = self.shapes.find(hash, |(of, shape, _)| *of == organisation && shape.is_of(series));
-        if let Some((_, _, number)) = found {
-            return Ok(*number);
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        let Self { shapes, hasher, .. } = self;
+        let hash = hash_of(hasher, organisation, &series.target, &series.key);
+        let same = |known: &KnownShape| known.organisation == organisation && known.shape.is_same_as(series);
+        if let Some(known) = shapes.find(hash, same)
+            && (known.shape.describes(series) || now.since(known.described) < DESCRIBED_FOR)
+        {
+            return Ok(known.number);
         }
-        let shape = Shape::of(series);
+        let known = describe(db, organisation, series, now)?;
+        let number = known.number;
+        if let Ok(outdated) = shapes.find_entry(hash, same) {
+            outdated.remove();
+        }
+        if shapes.len() >= MOST_CACHED {
+            shapes.clear();
+        }
+        shapes.insert_unique(hash, known, |known| {
+            hash_of(hasher, known.organisation, &known.shape.target, &known.shape.over("").key)
+        });
+        Ok(number)
+    }
+}
+
+/// A shape as the file has it.
+#[derive(Debug)]
+struct KnownShape {
+    organisation: OrganisationId,
+    shape: Shape,
+    number: u32,
+    /// When its description last changed.
+    described: Timestamp,
+}
+
+/// Hashes what tells a shape from others.
+fn hash_of(
+    hasher: &DefaultHashBuilder,
+    organisation: OrganisationId,
+    target: &Target,
+    key: &SeriesKey,
+) -> u64 {
+    let about = (&target.address, &target.probe, key.metric, key.family, key.path);
+    hasher.hash_one((organisation, about, key.clock, key.http_version, key.handshake))
+}
+
+/// Writes a shape's description, unless the one that is there is too young, and reads what is there then.
+fn describe(
+    db: &Connection,
+    organisation: OrganisationId,
+    series: &Series,
+    now: Timestamp,
+) -> Result<KnownShape, StoreError> {
+    let described = Shape::of(series);
+    let id = described.id();
+    let write = || -> rusqlite::Result<(u32, String, i64)> {
         db.prepare_cached(
-            "INSERT INTO shape (organisation, shape, definition) VALUES (?1, ?2, ?3)
+            "INSERT INTO shape (organisation, shape, definition, described_us) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (organisation, shape) DO UPDATE SET
                  definition = excluded.definition,
+                 described_us = excluded.described_us,
                  revised = 1 + (SELECT coalesce(max(revised), 0) FROM shape WHERE revised > 0)
-             WHERE definition <> excluded.definition",
+             WHERE definition <> excluded.definition AND described_us <= excluded.described_us - ?5",
         )?
         // Texts, numbers and unit variants: serialising them cannot fail.
         .execute(params![
             organisation.0,
-            shape.id().as_bytes(),
-            serde_json::to_string(&shape).unwrap_or_default()
+            id.as_bytes(),
+            serde_json::to_string(&described).unwrap_or_default(),
+            now.as_micros(),
+            i64::try_from(DESCRIBED_FOR.as_micros()).unwrap_or(i64::MAX)
         ])?;
-        let number = db
-            .prepare_cached("SELECT id FROM shape WHERE organisation = ?1 AND shape = ?2")?
-            .query_row(params![organisation.0, shape.id().as_bytes()], |row| row.get(0))?;
-        // Another description of the same shape must not be found any more: it is out of date.
-        let Self { shapes, hasher, .. } = self;
-        shapes.retain(|(of, _, there)| (*of, *there) != (organisation, number));
-        if shapes.len() >= MOST_CACHED {
-            shapes.clear();
-        }
-        shapes.insert_unique(hash, (organisation, shape, number), |(of, shape, _)| {
-            hasher.hash_one((of, &shape.target, shape.metric, shape.clock))
-        });
-        Ok(number)
-    }
+        db.prepare_cached(
+            "SELECT id, definition, described_us FROM shape WHERE organisation = ?1 AND shape = ?2",
+        )?
+        .query_row(params![organisation.0, id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    };
+    let (number, definition, described_us) = write().map_err(StoreError::while_doing("describe a shape"))?;
+    let described = Timestamp::from_micros(described_us);
+    Ok(KnownShape { organisation, shape: read_shape(&definition)?, number, described })
+}
+
+fn read_shape(definition: &str) -> Result<Shape, StoreError> {
+    serde_json::from_str(definition)
+        .map_err(|error| StoreError::Damaged { what: "dictionary", detail: error.to_string() })
 }
 
 /// What a reader knows of the dictionaries: identities by number.
@@ -186,9 +240,7 @@ impl Names {
             .prepare_cached("SELECT definition FROM shape WHERE id = ?1")
             .and_then(|mut statement| statement.query_row([number], |row| row.get(0)).optional())
             .map_err(StoreError::while_doing("read a shape"))?;
-        let shape = serde_json::from_str(&text.ok_or_else(|| missing("shape", number))?)
-            .map_err(|error| StoreError::Damaged { what: "dictionary", detail: error.to_string() })?;
-        let shape = Arc::new(shape);
+        let shape = Arc::new(read_shape(&text.ok_or_else(|| missing("shape", number))?)?);
         self.shapes.insert(number, Arc::clone(&shape));
         Ok(shape)
     }

@@ -106,7 +106,7 @@ pub(super) fn put(
     enter(db, session, admitted).map_err(&database)?;
     crash_point("before-batch");
     if !admitted.measurements.is_empty() {
-        collect(db, scratch, agent, admitted).map_err(&database)?;
+        collect(db, scratch, agent, admitted)?;
         let block = write(scratch.cells.all(), Coding::Plain)?;
         append(db, agent, admitted, &block).map_err(&database)?;
         scratch.stored += block.probes;
@@ -189,7 +189,12 @@ fn enter(db: &Connection, session: i64, admitted: &Admitted) -> rusqlite::Result
 
 /// Collects what was admitted in the scratch's cells, in order. What else stands in the batch's dictionary was not
 /// admitted and leaves no trace; admission lets no measurement in whose series is not in it.
-fn collect(db: &Connection, scratch: &mut Scratch, agent: u32, admitted: &Admitted) -> rusqlite::Result<()> {
+fn collect(
+    db: &Connection,
+    scratch: &mut Scratch,
+    agent: u32,
+    admitted: &Admitted,
+) -> Result<(), StoreError> {
     let Scratch { numbers, cells, .. } = scratch;
     cells.clear();
     let clock_offsets = admitted.batch.clock_offset_us.map(ClockOffsets::of);
@@ -216,14 +221,16 @@ fn collect(db: &Connection, scratch: &mut Scratch, agent: u32, admitted: &Admitt
                 attribution: one.attribution,
                 prefix: one.prefix,
             };
-            let number = numbers.origin(db, admitted.organisation, origin.clone())?;
+            let number = numbers
+                .origin(db, admitted.organisation, origin.clone())
+                .map_err(StoreError::while_doing("number an origin"))?;
             last = Some((origin, number));
             number
         };
         let shape = if let Some(shape) = shapes[index] {
             shape
         } else {
-            *shapes[index].insert(numbers.shape(db, admitted.organisation, series)?)
+            *shapes[index].insert(numbers.shape(db, admitted.organisation, series, admitted.received)?)
         };
         attributes.clear();
         for attribute in &measurement.attributes {

@@ -23,6 +23,7 @@ CREATE TABLE shape (
     organisation INTEGER NOT NULL,
     shape        BLOB NOT NULL,
     definition   TEXT NOT NULL,
+    described_us INTEGER NOT NULL,     -- when the definition last changed
     -- Grows over all shapes with each new definition, so that readers know which of theirs are out of date.
     revised      INTEGER NOT NULL DEFAULT 0,
     UNIQUE (organisation, shape)
