@@ -156,7 +156,7 @@ async fn a_targets_new_name_shows_and_two_names_do_not_alternate(store: &dyn Sto
         new.into_iter().map(|row| row.series.target.name).collect()
     };
     let both = BTreeSet::from(["mail".to_owned(), "exchange-online".to_owned()]);
-    let named = |sequence, name: &str| {
+    let renamed = |sequence, name: &str| {
         let mut batch = minutes_of(&caller, sequence, 3);
         batch.series[0] = series(Metric::TcpConnect, name);
         batch
@@ -167,7 +167,7 @@ async fn a_targets_new_name_shows_and_two_names_do_not_alternate(store: &dyn Sto
         (3, "exchange-online", 61, &both),
         (4, "post", 119, &both),
     ] {
-        put(store, &caller, &named(sequence, name), now.plus(MINUTE * minutes)).await;
+        put(store, &caller, &renamed(sequence, name), now.plus(MINUTE * minutes)).await;
         assert_eq!(&names().await, shown, "after {minutes} minutes");
     }
 }
