@@ -8,11 +8,11 @@ use crate::{
     identity::Identity,
     metrics::Metrics,
     rate::Rates,
-    registry::{self, Registry, RegistryError},
+    registry::{self, Registry, RegistryError, Sighting},
     signature::{ResponseSigner, SignatureError},
     store::Store,
 };
-use peerlight_proto::time::Timestamp;
+use peerlight_proto::{id::AgentId, time::Timestamp};
 use std::{ops::Deref, sync::Arc};
 
 /// The running collector as its handlers see it: a handle, clones of which share everything.
@@ -95,6 +95,20 @@ impl App {
         ask: impl FnOnce(&Registry, Timestamp) -> Result<T, RegistryError> + Send + 'static,
     ) -> Result<T, ApiError> {
         self.blocking(ask).await?.map_err(|error| unavailable("the registry failed", &error))
+    }
+
+    /// Keeps that an agent was seen. It fails nothing if that cannot be noted: the agent's next request tells again.
+    pub(crate) async fn seen(&self, agent: AgentId, sighting: Sighting) {
+        if self.registry.sighting(agent, sighting) {
+            self.note_sightings().await;
+        }
+    }
+
+    /// Notes which agents were seen since this was last done.
+    pub(crate) async fn note_sightings(&self) {
+        if let Err(error) = self.ask(|registry, _now| registry.note_sightings()).await {
+            tracing::warn!(?error, "it was not noted which agents were seen");
+        }
     }
 
     /// Does something with the registry on a thread that may wait for the disk.

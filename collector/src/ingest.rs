@@ -83,7 +83,7 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
             app.metrics.refused(refusal.code);
         }
     }
-    note_sighting(app, agent, sighting).await;
+    app.seen(agent, sighting).await;
     Ok(acknowledge(app, number, digest, duplicate, refused))
 }
 
@@ -109,13 +109,6 @@ async fn put(app: &App, admitted: Admitted) -> Result<PutOutcome, StoreError> {
     let outcome = app.store.put(admitted).await;
     app.metrics.put_ends(begun.elapsed());
     outcome
-}
-
-/// The batch is safe; that its agent was seen is told again by the next one.
-async fn note_sighting(app: &App, agent: AgentId, sighting: Sighting) {
-    if let Err(error) = app.ask(move |registry, _now| registry.sighting(agent, &sighting)).await {
-        tracing::warn!(%agent, ?error, "a sighting was not noted");
-    }
 }
 
 fn acknowledge(

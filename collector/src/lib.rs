@@ -49,6 +49,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use store::{SqliteStore, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
+/// How often it is noted which agents were seen.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
 /// How often callers that have been quiet are forgotten.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
@@ -169,14 +171,16 @@ pub async fn run_over(
     Ok(())
 }
 
-/// Forgets quiet callers and renews the agents' certificate, until `shutdown`.
+/// Notes which agents were seen, forgets quiet callers and renews the agents' certificate, until `shutdown`.
 async fn keep_house(app: &App, certificate: &AgentsCertificate, shutdown: CancellationToken) {
+    let mut note = tokio::time::interval(NOTE_EVERY);
     let mut forget = tokio::time::interval(FORGET_EVERY);
     let start = tokio::time::Instant::now() + identity::RENEW_EVERY;
     let mut renew = tokio::time::interval_at(start, identity::RENEW_EVERY);
     loop {
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return app.note_sightings().await,
+            _ = note.tick() => app.note_sightings().await,
             _ = forget.tick() => app.rates.forget_idle(),
             _ = renew.tick() => if let Err(error) = certificate.renew(app.clock.now()) {
                 tracing::error!(%error, "the agents' certificate was not renewed; the present one is valid for two years");

@@ -40,6 +40,7 @@ pub use targets::{NewTarget, TargetEntry};
 pub use tokens::{Identity, IssuedToken, NewToken, TokenEntry};
 
 use error::Fault;
+use peerlight_proto::id::AgentId;
 use rusqlite::{Connection, Params, Row, Transaction, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -58,6 +59,8 @@ const PREPARED_STATEMENTS: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Registry {
     connection: Arc<Mutex<Connection>>,
+    /// Sightings that are not noted yet, in their order.
+    sightings: Arc<Mutex<Vec<(AgentId, Sighting)>>>,
 }
 
 impl Registry {
@@ -71,7 +74,7 @@ impl Registry {
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
         schema::upgrade(&mut connection)?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), sightings: Arc::default() })
     }
 
     /// Whether the file answers: what readiness asks.

@@ -1,6 +1,5 @@
 //! `/api/v1/whoami`: the public address that the collector sees.
 
-use super::error::ApiError;
 use crate::{admission::Caller, app::App, client_address::ClientAddress, registry::Sighting};
 use axum::{Extension, Json, extract::State};
 use peerlight_proto::whoami::WhoAmI;
@@ -13,8 +12,8 @@ pub async fn show(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Extension(address): Extension<ClientAddress>,
-) -> Result<Json<WhoAmI>, ApiError> {
+) -> Json<WhoAmI> {
     let sighting = Sighting { at: app.clock.now(), address: address.client, batch: None };
-    app.ask_for_agent(move |registry, _now| registry.sighting(caller.agent, &sighting)).await?;
-    Ok(Json(WhoAmI { address: address.client, collector_time_us: app.clock.now().as_micros() }))
+    app.seen(caller.agent, sighting).await;
+    Json(WhoAmI { address: address.client, collector_time_us: app.clock.now().as_micros() })
 }

@@ -191,6 +191,7 @@ impl Registry {
         organisation: OrganisationId,
         now: Timestamp,
     ) -> Result<Vec<AgentEntry>, RegistryError> {
+        self.note_sightings()?;
         self.read("list the agents", |connection| {
             rows(
                 connection,
@@ -208,6 +209,7 @@ impl Registry {
         agent: AgentId,
         now: Timestamp,
     ) -> Result<AgentEntry, RegistryError> {
+        self.note_sightings()?;
         self.read("show an agent", |connection| entry(connection, organisation, agent, now))
     }
 

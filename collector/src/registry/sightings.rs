@@ -10,7 +10,7 @@ use peerlight_proto::{
     time::Timestamp,
 };
 use rusqlite::{Connection, params};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::PoisonError, time::Duration};
 
 /// The most sessions that are remembered of an agent.
 const MAX_SESSIONS: u32 = 16;
@@ -65,43 +65,58 @@ impl BatchSighting {
     }
 }
 
+/// More than this wait for nobody's tick.
+const MOST_WAITING: usize = 4_096;
+
 impl Registry {
-    /// Keeps the latest that is known of an agent. A power cut may lose it; the next request tells again.
-    pub fn sighting(&self, agent: AgentId, sighting: &Sighting) -> Result<(), RegistryError> {
-        self.jot("note that an agent was seen", |transaction| {
-            transaction
-                .prepare_cached(
-                    "UPDATE agent SET last_seen = max(ifnull(last_seen, ?2), ?2), address = ifnull(?3, address)
-                     WHERE id = ?1",
-                )?
-                .execute(params![
-                    agent.as_bytes(),
-                    sighting.at.as_micros(),
-                    sighting.address.map(|address| address.to_string())
-                ])?;
-            if let Some(batch) = &sighting.batch {
-                transaction
-                    .prepare_cached(
-                        "UPDATE agent SET last_push = max(ifnull(last_push, ?2), ?2), interval_ms = ?3 WHERE id = ?1",
-                    )?
-                    .execute(params![
-                        agent.as_bytes(),
-                        sighting.at.as_micros(),
-                        u32::try_from(batch.interval.as_millis()).unwrap_or(u32::MAX)
-                    ])?;
-                note_batch(transaction, agent, batch)?;
-                if let Some(measured) = overlap::live(batch, sighting.at)
-                    && note_session(transaction, agent, batch, measured)?
-                {
-                    transaction.execute(
-                        "UPDATE agent SET cloned_since = ifnull(cloned_since, ?2) WHERE id = ?1",
-                        params![agent.as_bytes(), sighting.at.as_micros()],
-                    )?;
-                }
+    /// Keeps that an agent was seen, to be noted with others. Returns whether so many wait that they should be noted now.
+    pub fn sighting(&self, agent: AgentId, sighting: Sighting) -> bool {
+        let mut waiting = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push((agent, sighting));
+        waiting.len() >= MOST_WAITING
+    }
+
+    /// Notes, in one transaction, every sighting that waits: a transaction for each would cost more than storing its batch.
+    /// A power cut may lose them; the next requests tell again.
+    pub fn note_sightings(&self) -> Result<(), RegistryError> {
+        let waiting = std::mem::take(&mut *self.sightings.lock().unwrap_or_else(PoisonError::into_inner));
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        self.jot("note which agents were seen", |transaction| {
+            for (agent, sighting) in &waiting {
+                note(transaction, *agent, sighting)?;
             }
             Ok(())
         })
     }
+}
+
+/// Keeps the latest that is known of an agent.
+fn note(connection: &Connection, agent: AgentId, sighting: &Sighting) -> Result<(), Fault> {
+    let address = sighting.address.map(|address| address.to_string());
+    connection
+        .prepare_cached(
+            "UPDATE agent SET last_seen = max(ifnull(last_seen, ?2), ?2), address = ifnull(?3, address) WHERE id = ?1",
+        )?
+        .execute(params![agent.as_bytes(), sighting.at.as_micros(), address])?;
+    let Some(batch) = &sighting.batch else { return Ok(()) };
+    let interval_ms = u32::try_from(batch.interval.as_millis()).unwrap_or(u32::MAX);
+    connection
+        .prepare_cached(
+            "UPDATE agent SET last_push = max(ifnull(last_push, ?2), ?2), interval_ms = ?3 WHERE id = ?1",
+        )?
+        .execute(params![agent.as_bytes(), sighting.at.as_micros(), interval_ms])?;
+    note_batch(connection, agent, batch)?;
+    if let Some(measured) = overlap::live(batch, sighting.at)
+        && note_session(connection, agent, batch, measured)?
+    {
+        connection.execute(
+            "UPDATE agent SET cloned_since = ifnull(cloned_since, ?2) WHERE id = ?1",
+            params![agent.as_bytes(), sighting.at.as_micros()],
+        )?;
+    }
+    Ok(())
 }
 
 /// Health and version of the newest batch; the backlog tells what was true long ago.

@@ -327,7 +327,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         let db = Connection::open(path)?;
         db.execute_batch(
             "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-             PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16384; PRAGMA foreign_keys = ON;",
+             PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16384; PRAGMA foreign_keys = ON;
+             PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 67108864;",
         )?;
         db.set_prepared_statement_cache_capacity(64);
         Ok(db)

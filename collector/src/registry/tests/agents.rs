@@ -225,7 +225,7 @@ fn a_sighting_tells_when_where_and_how() {
     assert_eq!(entry.health.unwrap().spooled_batches, 3);
     assert_eq!(entry.cloned_since, None);
     let silent = Sighting { at: later(300), address: None, batch: None };
-    fixture.registry.sighting(agent, &silent).unwrap();
+    fixture.registry.sighting(agent, silent);
     let entry = fixture.registry.agent(ORGANISATION, agent, NOW).unwrap();
     assert_eq!((entry.last_seen, entry.address), (Some(later(300)), Some(SOURCE)));
 }
@@ -306,7 +306,7 @@ fn batch(session: u8, start: i64, end: i64) -> BatchSighting {
 
 fn see(fixture: &Fixture, at: Timestamp, batch: &BatchSighting) {
     let sighting = Sighting { at, address: Some(SOURCE), batch: Some(batch.clone()) };
-    fixture.registry.sighting(AgentId::new([1; 16]), &sighting).unwrap();
+    fixture.registry.sighting(AgentId::new([1; 16]), sighting);
 }
 
 fn cloned(fixture: &Fixture) -> Option<Timestamp> {
