@@ -136,19 +136,30 @@ impl SqliteStore {
             fold::outstanding(&reader.db, now, must).map_err(StoreError::while_doing("look at the log"))
         };
         let Outstanding { newest, stripes } = self.read(find).await?;
+        let mut failure = None;
         for (stripe, batches) in stripes {
-            let mut batches = Arc::<[i64]>::from(batches);
-            while !batches.is_empty() {
-                let offered = Arc::clone(&batches);
-                let read = move |reader: &mut Reader| {
-                    reader.snapshot(|reader| fold::read_slice(reader, stripe, &offered))
-                };
-                let slice = self.read(read).await?;
-                batches = batches[slice.taken..].into();
-                self.write("fold the log", move |db| fold::write_slice(db, &slice)).await?;
+            // One stripe that cannot be folded holds up no other; its batches stay in the log, and so do all.
+            if let Err(error) = self.fold_stripe(stripe, batches.into()).await {
+                failure = Some(error);
             }
         }
+        if let Some(error) = failure {
+            return Err(error);
+        }
         while self.write("sweep the log", move |db| fold::sweep(db, newest)).await? {}
+        Ok(())
+    }
+
+    async fn fold_stripe(&self, stripe: u32, mut batches: Arc<[i64]>) -> Result<(), StoreError> {
+        while !batches.is_empty() {
+            let offered = Arc::clone(&batches);
+            let read = move |reader: &mut Reader| {
+                reader.snapshot(|reader| fold::read_slice(reader, stripe, &offered))
+            };
+            let slice = self.read(read).await?;
+            batches = batches[slice.taken..].into();
+            self.write("fold the log", move |db| fold::write_slice(db, &slice)).await?;
+        }
         Ok(())
     }
 
@@ -192,8 +203,9 @@ impl SqliteStore {
 
     async fn compact_now(&self, now: Timestamp) -> Result<u64, StoreError> {
         let _alone = self.upkeep.lock().await;
-        self.fold(now, false).await?;
-        self.recompute(now).await
+        let folded = self.fold(now, false).await;
+        let recomputed = self.recompute(now).await;
+        folded.and(recomputed)
     }
 
     async fn reattribute_all(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -230,9 +242,9 @@ impl SqliteStore {
 
     async fn expire_all(&self, now: Timestamp, retention: Retention) -> Result<Expired, StoreError> {
         let _alone = self.upkeep.lock().await;
-        // After a long stop, what is to go may not have been rolled up yet.
-        self.fold(now, true).await?;
-        if let Err(error) = self.recompute(now).await {
+        // After a long stop, what is to go may not have been folded or rolled up yet.
+        let folded = self.fold(now, true).await;
+        if let Err(error) = folded.and(self.recompute(now).await) {
             tracing::error!(%error, "rollups could not be recomputed; what they would be made of is kept for now");
         }
         let mut expired = Expired::default();

@@ -195,6 +195,30 @@ async fn a_damaged_batch_is_told_and_set_aside_when_the_log_is_folded() {
 }
 
 #[tokio::test]
+async fn a_stripe_that_cannot_be_folded_holds_up_no_other_and_loses_nothing() {
+    let Opened { store, directory } = open();
+    for site in [1, 2] {
+        let caller = caller(1, site);
+        let batch = Batch { number: batch(&caller, 0, Vec::new()).number, ..minute(0, 0) };
+        store.put(admitted(&caller, batch, NOW)).await.unwrap();
+    }
+    // The second agent is of another stripe, and the first one's origin is gone.
+    assert_eq!(meddle(&directory, "UPDATE batch SET agent = 64 WHERE id = 2"), 1);
+    assert_eq!(meddle(&directory, "UPDATE origin SET id = 99 WHERE id = 1"), 1);
+    let error = store.compact(NOW.plus(DAY)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { what: "dictionary", .. }), "{error}");
+    let count = |table: &str| {
+        let db = Connection::open(path(&directory)).unwrap();
+        db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((count("batch"), count("segment")), (2, 3), "measured, its quarter hour and its day");
+    assert_eq!(meddle(&directory, "UPDATE origin SET id = 1 WHERE id = 99"), 1);
+    store.compact(NOW.plus(DAY)).await.unwrap();
+    assert_eq!((count("batch"), count("folded")), (0, 0));
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 6);
+}
+
+#[tokio::test]
 async fn a_damaged_segment_is_told_and_holds_up_no_other_span() {
     let Opened { store, directory } = open();
     for (sequence, minutes) in [(0, 0), (1, 90)] {
