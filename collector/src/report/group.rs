@@ -6,6 +6,7 @@ use crate::{
     store::{Grouping, Origin, Presence, Shape},
 };
 use hashbrown::{HashMap, HashSet};
+use indexmap::IndexSet;
 use ipnet::IpNet;
 use peerlight_proto::{
     id::AgentId,
@@ -85,28 +86,9 @@ fn registered(registration: Option<&Registration>, prefix: IpNet) -> IpNet {
     around.max_by_key(|registered| registered.prefix_len()).copied().unwrap_or(prefix)
 }
 
-/// Numbers for what is there, each once.
-#[derive(Debug)]
-struct Numbered<T> {
-    list: Vec<T>,
-    numbers: HashMap<T, u32>,
-}
-
-impl<T> Default for Numbered<T> {
-    fn default() -> Self {
-        Self { list: Vec::new(), numbers: HashMap::new() }
-    }
-}
-
-impl<T: Clone + Eq + Hash> Numbered<T> {
-    fn number(&mut self, thing: T) -> u32 {
-        let next = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
-        let number = *self.numbers.entry(thing.clone()).or_insert(next);
-        if number == next {
-            self.list.push(thing);
-        }
-        number
-    }
+/// The number of a thing among those that are numbered, given to it now if it has none.
+fn number<T: Eq + Hash>(things: &mut IndexSet<T>, thing: T) -> u32 {
+    u32::try_from(things.insert_full(thing).0).unwrap_or(u32::MAX)
 }
 
 /// What a group is of a registration, as far as it was asked for.
@@ -156,11 +138,11 @@ pub struct Groups {
 
 #[derive(Debug, Default)]
 struct Known {
-    places: Numbered<Place>,
+    places: IndexSet<Place>,
     place_of: HashMap<RegistrationId, u32>,
-    subjects: Numbered<Subject>,
+    subjects: IndexSet<Subject>,
     subject_of: HashMap<Shape, u32>,
-    shares: Numbered<Share>,
+    shares: IndexSet<Share>,
 }
 
 /// What groups are ordered by, one dimension after another.
@@ -207,16 +189,16 @@ impl Groups {
 
     /// The share of this number.
     pub(super) fn share(&self, number: u32) -> Option<Share> {
-        self.known().shares.list.get(number as usize).copied()
+        self.known().shares.get_index(number as usize).copied()
     }
 
     /// The group of a shape at a registration; `prefix` is what a measurement says of it, which a schedule has none of.
     pub(super) fn key(&self, registration: RegistrationId, shape: &Shape, prefix: Option<IpNet>) -> GroupKey {
         let mut known = self.known();
         let Known { places, place_of, subjects, subject_of, .. } = &mut *known;
-        let place = *place_of.entry(registration).or_insert_with(|| places.number(self.place(registration)));
+        let place = *place_of.entry(registration).or_insert_with(|| number(places, self.place(registration)));
         let subject = subject_of.get(shape).copied().unwrap_or_else(|| {
-            let subject = subjects.number(self.subject(shape));
+            let subject = number(subjects, self.subject(shape));
             subject_of.insert(shape.clone(), subject);
             subject
         });
@@ -265,7 +247,7 @@ impl Groups {
         rows.sort_by_cached_key(|row| {
             let (key, rest) = of(row);
             let (place, subject) =
-                (known.places.list.get(key.place as usize), known.subjects.list.get(key.subject as usize));
+                (known.places.get_index(key.place as usize), known.subjects.get_index(key.subject as usize));
             let text = |of: fn(&Place) -> &Option<String>| {
                 Part::Text(place.and_then(|place| of(place).clone()).unwrap_or_default())
             };
@@ -289,9 +271,9 @@ impl Groups {
     /// What a group is called.
     pub(super) fn called(&self, key: GroupKey) -> Group {
         let known = self.known();
-        let place = known.places.list.get(key.place as usize).cloned();
+        let place = known.places.get_index(key.place as usize).cloned();
         let place = place.unwrap_or(Place { provider: None, location: None, site: None });
-        let subject = known.subjects.list.get(key.subject as usize).cloned();
+        let subject = known.subjects.get_index(key.subject as usize).cloned();
         let subject = subject.unwrap_or(Subject { target: None, family: None, path: Path::Direct });
         let (target, address, probe) = match subject.target {
             Some((name, address, probe)) => (Some(name), Some(address.to_string()), Some(probe.to_string())),
@@ -324,7 +306,10 @@ impl Grouping for Groups {
         wanted.then(|| {
             let group = self.key(origin.registration, shape, origin.prefix);
             let counting = Counting::of(origin.attribution, entry.is_some_and(|entry| entry.count_declared));
-            self.known().shares.number(Share { group, metric: shape.metric, clock: shape.clock, counting })
+            number(
+                &mut self.known().shares,
+                Share { group, metric: shape.metric, clock: shape.clock, counting },
+            )
         })
     }
 }

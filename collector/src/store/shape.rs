@@ -1,7 +1,7 @@
 //! Shapes: what a series is apart from its uplink. A fleet has few of them, whatever the number of its sites.
 
 use peerlight_proto::{
-    id::{SeriesId, TargetId},
+    id::SeriesId,
     metric::Metric,
     series::{Clock, Family, Handshake, HttpVersion, Path, Series, SeriesKey},
     target::Target,
@@ -86,10 +86,5 @@ impl Shape {
     /// What tells it from other shapes: not the target's name, nor how often it is probed.
     pub fn id(&self) -> SeriesId {
         self.over("").key.id()
-    }
-
-    /// The identity of its target.
-    pub fn target_id(&self) -> TargetId {
-        self.target.id()
     }
 }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::store::{Agents, ClockOffsets, Grouping, Query, Row, StoreError, Totals, joined, slot_of};
 use hashbrown::HashMap;
+use indexmap::IndexSet;
 use peerlight_proto::{
     histogram::{BUCKETS, Histogram},
     id::AgentId,
@@ -29,10 +30,9 @@ pub(super) struct Answer<'a> {
     places: HashMap<(u32, i64), usize>,
     sums: Vec<Sum>,
     /// Every kind and value of attributes, once.
-    texts: Vec<(String, String)>,
-    text_places: HashMap<(String, String), u32>,
+    texts: IndexSet<(String, String)>,
     /// Where the texts of the block that is being read stand in `texts`.
-    block_texts: Vec<u32>,
+    block_texts: Vec<usize>,
     /// The row that is being read: its agent and group, and the slot and place of its last cell.
     row: Option<(u32, u32)>,
     last: Option<(i64, usize)>,
@@ -54,8 +54,7 @@ impl<'a> Answer<'a> {
             groups: HashMap::new(),
             places: HashMap::new(),
             sums: Vec::new(),
-            texts: Vec::new(),
-            text_places: HashMap::new(),
+            texts: IndexSet::new(),
             block_texts: Vec::new(),
             row: None,
             last: None,
@@ -123,12 +122,7 @@ impl Sink for Answer<'_> {
     fn begin(&mut self, texts: &[(&str, &str)]) -> Result<(), StoreError> {
         self.block_texts.clear();
         for (kind, value) in texts {
-            let text = ((*kind).to_owned(), (*value).to_owned());
-            let next = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
-            let place = *self.text_places.entry(text.clone()).or_insert(next);
-            if place == next {
-                self.texts.push(text);
-            }
+            let (place, _new) = self.texts.insert_full(((*kind).to_owned(), (*value).to_owned()));
             self.block_texts.push(place);
         }
         Ok(())
@@ -174,14 +168,14 @@ struct Sum {
     /// Smallest and largest, once there is a sample.
     bounds: Option<(u64, u64)>,
     overflow: u64,
-    attributes: HashMap<u32, u64>,
+    attributes: HashMap<usize, u64>,
     clock_offsets: Option<ClockOffsets>,
     agents: Agents,
 }
 
 impl Sum {
     #[inline]
-    fn add(&mut self, cell: &Cell<'_>, texts: &[u32]) {
+    fn add(&mut self, cell: &Cell<'_>, texts: &[usize]) {
         self.counters.merge(cell.counters);
         for &(bucket, count) in cell.buckets {
             let page = self.pages.0[usize::from(bucket) / PAGE].get_or_insert_with(|| Box::new([0; PAGE]));
@@ -205,7 +199,12 @@ impl Sum {
         }
     }
 
-    fn into_row(self, group: u32, slot: Timestamp, texts: &[(String, String)]) -> Result<Row, StoreError> {
+    fn into_row(
+        self,
+        group: u32,
+        slot: Timestamp,
+        texts: &IndexSet<(String, String)>,
+    ) -> Result<Row, StoreError> {
         let mut buckets = Vec::new();
         for (page, counts) in self.pages.0.iter().enumerate() {
             let counts = counts.iter().flat_map(|counts| counts.iter().enumerate());
@@ -222,7 +221,7 @@ impl Sum {
             .attributes
             .into_iter()
             .map(|(place, count)| {
-                let (kind, value) = texts[place as usize].clone();
+                let (kind, value) = texts[place].clone();
                 Attribute { kind, value, count }
             })
             .collect();

@@ -2,8 +2,9 @@
 
 use super::{Cell, Key, Sink};
 use crate::store::{ClockOffsets, StoreError, joined};
+use indexmap::IndexSet;
 use peerlight_proto::{histogram::BUCKETS, measurement::Counters};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Many cells, in few places in memory: what one of them takes by itself is small, so that they are quick to sort.
 #[derive(Debug, Default)]
@@ -14,7 +15,8 @@ pub(in super::super) struct Cells {
     counters: Vec<Counters>,
     besides: Vec<Beside>,
     attributes: Vec<(u32, u64)>,
-    texts: Texts,
+    /// Kinds and values of attributes, each once.
+    texts: IndexSet<(String, String)>,
     /// Where the texts of the block that is being read stand here.
     places: Vec<u32>,
     /// The row that is being read.
@@ -48,26 +50,6 @@ struct Beside {
     clock_offsets: Option<ClockOffsets>,
 }
 
-/// Kinds and values of attributes, each once.
-#[derive(Debug, Default)]
-struct Texts {
-    list: Vec<(String, String)>,
-    places: HashMap<(String, String), u32>,
-}
-
-impl Texts {
-    fn place(&mut self, kind: &str, value: &str) -> u32 {
-        let text = (kind.to_owned(), value.to_owned());
-        if let Some(&place) = self.places.get(&text) {
-            return place;
-        }
-        let place = index(self.list.len());
-        self.list.push(text.clone());
-        self.places.insert(text, place);
-        place
-    }
-}
-
 /// Places fit 32 bits: what is collected at once is far below.
 fn index(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
@@ -92,8 +74,7 @@ impl Cells {
         self.counters.clear();
         self.besides.clear();
         self.attributes.clear();
-        self.texts.list.clear();
-        self.texts.places.clear();
+        self.texts.clear();
     }
 
     /// The cells that there are now.
@@ -108,7 +89,7 @@ impl Cells {
 
     /// The place of an attribute's kind and value.
     pub(in super::super) fn text(&mut self, kind: &str, value: &str) -> u32 {
-        self.texts.place(kind, value)
+        index(self.texts.insert_full((kind.to_owned(), value.to_owned())).0)
     }
 
     /// Adds a cell whose attributes are counted by places here.
@@ -189,7 +170,7 @@ impl Cells {
     pub(in super::super) fn is_same_as(&self, other: &Self) -> bool {
         let named = |cells: &Self, cell: &Cell<'_>| -> BTreeMap<(String, String), u64> {
             let attributes = cell.attributes.iter();
-            attributes.map(|(place, count)| (cells.texts.list[*place as usize].clone(), *count)).collect()
+            attributes.map(|(place, count)| (cells.texts[*place as usize].clone(), *count)).collect()
         };
         self.items.len() == other.items.len()
             && self.iter().zip(other.iter()).all(|((key, one), (other_key, two))| {
@@ -233,9 +214,7 @@ impl Cells {
     /// Makes the cells of each row and slot one, which starts where its slot does. They must be in order.
     pub(in super::super) fn merge_by(&self, slot: impl Fn(i64) -> i64, merged: &mut Self) {
         merged.clear();
-        for (kind, value) in &self.texts.list {
-            merged.text(kind, value);
-        }
+        merged.texts.clone_from(&self.texts);
         let mut sum = Sum::default();
         for items in
             self.items.chunk_by(|one, next| one.key == next.key && slot(one.start) == slot(next.start))
@@ -251,8 +230,8 @@ impl Cells {
 
 impl<'a> View<'a> {
     /// Kinds and values, by their places.
-    pub(super) fn texts(self) -> &'a [(String, String)] {
-        &self.cells.texts.list
+    pub(super) fn texts(self) -> &'a IndexSet<(String, String)> {
+        &self.cells.texts
     }
 
     /// The rows one after another: each with its cells.
@@ -395,7 +374,7 @@ impl Sink for Cells {
     fn begin(&mut self, texts: &[(&str, &str)]) -> Result<(), StoreError> {
         self.places.clear();
         for (kind, value) in texts {
-            let place = self.texts.place(kind, value);
+            let place = self.text(kind, value);
             self.places.push(place);
         }
         Ok(())
