@@ -6,6 +6,7 @@
 mod agent_state;
 mod agents;
 mod audit;
+mod callers;
 mod directory;
 mod ending;
 mod enrolment;
@@ -39,8 +40,9 @@ pub use sightings::{BatchSighting, Sighting};
 pub use targets::{NewTarget, TargetEntry};
 pub use tokens::{Identity, IssuedToken, NewToken, TokenEntry};
 
+use callers::{Callers, Concerns};
 use error::Fault;
-use peerlight_proto::id::AgentId;
+use sightings::Sightings;
 use rusqlite::{Connection, Params, Row, Transaction, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -60,7 +62,8 @@ const PREPARED_STATEMENTS: usize = 64;
 pub struct Registry {
     connection: Arc<Mutex<Connection>>,
     /// Sightings that are not noted yet, in their order.
-    sightings: Arc<Mutex<Vec<(AgentId, Sighting)>>>,
+    sightings: Sightings,
+    callers: Callers,
 }
 
 impl Registry {
@@ -74,7 +77,7 @@ impl Registry {
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
         schema::upgrade(&mut connection)?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), sightings: Arc::default() })
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), sightings: Sightings::default(), callers: Callers::default() })
     }
 
     /// Whether the file answers: what readiness asks.
@@ -103,7 +106,21 @@ impl Registry {
         operation: &'static str,
         act: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, RegistryError> {
-        transact(&mut self.connection(), act).map_err(|fault| fault.during(operation))
+        self.change_of(Concerns::Everyone, operation, act)
+    }
+
+    /// Like `change`, where it is known whom it concerns: what requests need to know of the others stays in memory.
+    fn change_of<T>(
+        &self,
+        whom: Concerns,
+        operation: &'static str,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = self.connection();
+        let done = transact(&mut connection, act).map_err(|fault| fault.during(operation));
+        // Before the connection is given back, and after a failure, too: it may have been the commit's.
+        self.callers.forget(whom);
+        done
     }
 
     /// Like `change`, but a power cut may lose it: for what the next request of an agent tells again.
