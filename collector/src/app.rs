@@ -6,11 +6,13 @@ use crate::{
     clock::Clock,
     config::Config,
     identity::Identity,
+    ingest::Decoders,
     metrics::Metrics,
     rate::Rates,
     registry::{self, Registry, RegistryError, Sighting},
     signature::{ResponseSigner, SignatureError},
     store::Store,
+    turns::Turns,
 };
 use peerlight_proto::{id::AgentId, time::Timestamp};
 use std::{ops::Deref, sync::Arc};
@@ -29,6 +31,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Clock,
+    /// What reads batches.
+    pub decoders: Decoders,
     /// What is counted.
     pub metrics: Metrics,
     /// What enrolment tokens name.
@@ -37,6 +41,8 @@ pub struct Parts {
     pub signer: ResponseSigner,
     /// How often one caller may ask.
     pub rates: Rates,
+    /// Who may push when many want to.
+    pub turns: Turns,
     /// Who is signed in.
     pub sessions: Sessions,
 }
@@ -66,12 +72,14 @@ impl App {
     ) -> Result<Self, SignatureError> {
         Ok(Self(Arc::new(Parts {
             rates: Rates::new(&config.limits),
+            turns: Turns::new(&config.limits),
             identity: registry::Identity {
                 agent_url,
                 ca_sha256: identity.ca_sha256(),
                 response_key: identity.response_key(),
             },
             signer: ResponseSigner::new(identity.response_seed())?,
+            decoders: Decoders::default(),
             metrics: Metrics::default(),
             sessions: Sessions::default(),
             config,

@@ -30,6 +30,8 @@ pub const DEFAULT_REQUESTS_PER_MINUTE: u32 = 600;
 pub const DEFAULT_BURST: u32 = 300;
 /// Enrolments and sign-ins per minute that one address may try.
 pub const DEFAULT_ATTEMPTS_PER_MINUTE: u32 = 30;
+/// Pushes that are under way at once.
+pub const DEFAULT_PUSHES: u32 = 1_024;
 /// Connections that each listener holds open at once.
 pub const DEFAULT_CONNECTIONS: u32 = 16_384;
 
@@ -130,6 +132,8 @@ pub struct Limits {
     pub burst: u32,
     /// Enrolments and sign-ins per minute of one address.
     pub attempts_per_minute: u32,
+    /// Pushes under way at once; from a fourth of it on, backlogs are slowed down.
+    pub pushes: u32,
     /// Connections of each listener.
     pub connections: u32,
 }
@@ -175,6 +179,7 @@ impl Default for Limits {
             requests_per_minute: DEFAULT_REQUESTS_PER_MINUTE,
             burst: DEFAULT_BURST,
             attempts_per_minute: DEFAULT_ATTEMPTS_PER_MINUTE,
+            pushes: DEFAULT_PUSHES,
             connections: DEFAULT_CONNECTIONS,
         }
     }

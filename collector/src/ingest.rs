@@ -1,5 +1,9 @@
 //! Ingest: a push becomes a batch on disk that is counted once.
 
+mod decoders;
+
+pub use decoders::Decoders;
+
 use crate::{
     admission::{AdmitError, Admitted, Caller, admit},
     app::App,
@@ -95,8 +99,13 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
 async fn decode(app: &App, body: Bytes) -> Result<Decoded, IngestError> {
     let costs = app.metrics.costs().clone();
     let small = codec::declared_size(&body).is_some_and(|size| size <= SMALL);
-    let decode = move || costs.spend(Stage::Decode, || codec::decode_batch(&body));
-    Ok(if small { decode() } else { tokio::task::spawn_blocking(decode).await? }?)
+    let decoders = app.decoders.clone();
+    let decode = move || costs.spend(Stage::Decode, || decoders.decode(&body));
+    if small {
+        return Ok(decode()?);
+    }
+    let _few = app.decoders.large().await;
+    Ok(tokio::task::spawn_blocking(decode).await??)
 }
 
 fn admitted(

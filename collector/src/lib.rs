@@ -17,6 +17,7 @@ pub mod clock;
 pub mod config;
 pub mod cost;
 pub mod dashboard;
+pub mod descriptors;
 pub mod first_run;
 pub mod identity;
 pub mod ingest;
@@ -35,6 +36,7 @@ pub mod server;
 pub mod signature;
 pub mod storage;
 pub mod store;
+pub mod turns;
 
 pub use server::Listeners;
 
@@ -141,7 +143,7 @@ pub async fn run_over(
     let names = certificate_names(&config, &url, agents_at);
     let certificate = Arc::new(AgentsCertificate::issue(Arc::clone(&identity), names, clock.now())?);
     let operators_tls = config.operators.tls.as_ref().map(operators_acceptor).transpose()?;
-    let connections = config.limits.connections;
+    let connections = descriptors::for_connections(config.limits.connections);
     tracing::info!(agents = %agents_at, %url, operators = %operators_at, ca_sha256 = identity.ca_sha256(), "the collector runs");
 
     let app = App::new(config, registry, store, clock, (&identity, url))?;
@@ -186,7 +188,10 @@ async fn keep_house(app: &App, certificate: &AgentsCertificate, shutdown: Cancel
         tokio::select! {
             () = shutdown.cancelled() => return app.note_sightings().await,
             _ = note.tick() => app.note_sightings().await,
-            _ = forget.tick() => app.rates.forget_idle(),
+            _ = forget.tick() => {
+                app.rates.forget_idle();
+                app.turns.forget_idle(tokio::time::Instant::now());
+            }
             _ = renew.tick() => if let Err(error) = certificate.renew(app.clock.now()) {
                 tracing::error!(%error, "the agents' certificate was not renewed; the present one is valid for two years");
             },

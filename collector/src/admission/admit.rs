@@ -15,13 +15,15 @@ use peerlight_proto::{
     ack::{Refusal, RefusalCode},
     batch::Batch,
     codec::Decoded,
-    id::{AgentId, BatchDigest, SeriesId},
+    id::{AgentId, BatchDigest},
     limits,
     measurement::Measurement,
     problem::ProblemType,
+    series::Series,
     time::{Interval, Timestamp},
 };
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use hashbrown::{HashMap, HashSet};
+use std::{net::IpAddr, time::Duration};
 
 /// The longest IPv4 prefix that networks take from each other.
 const ANNOUNCED_V4: u8 = 24;
@@ -130,18 +132,19 @@ pub fn admit(
     if batch.newest_end().is_some_and(|newest| newest <= oldest_end) {
         return Err(AdmitError::TooOld(oldest_end));
     }
-    let series: Vec<SeriesId> = batch.series.iter().map(|series| series.key.id()).collect();
-    let mut seen = BTreeSet::new();
-    let mut measurements = Vec::with_capacity(batch.measurements.len());
-    for (index, measurement) in indices.into_iter().zip(std::mem::take(&mut batch.measurements)) {
+    let measured = std::mem::take(&mut batch.measurements);
+    let series = first_places(&batch.series);
+    let mut seen = HashSet::with_capacity(measured.len());
+    let mut measurements = Vec::with_capacity(measured.len());
+    for (index, measurement) in indices.into_iter().zip(measured) {
         let key = usize::try_from(measurement.series)
             .ok()
             .and_then(|at| Some((&batch.series.get(at)?.key, *series.get(at)?)));
         let checked = match key {
             None => Err(RefusalCode::Series),
-            Some((key, id)) => check_interval(measurement.interval, oldest_end, now).and_then(|()| {
+            Some((key, place)) => check_interval(measurement.interval, oldest_end, now).and_then(|()| {
                 let chosen = choose(caller, &key.uplink, &measurement, now);
-                if chosen != Err(Unregistered::Foreign) && !seen.insert((id, measurement.interval)) {
+                if chosen != Err(Unregistered::Foreign) && !seen.insert((place, measurement.interval)) {
                     return Err(RefusalCode::Repeated);
                 }
                 Ok(chosen)
@@ -175,6 +178,12 @@ pub fn admit(
         refused,
         _seal: Seal,
     })
+}
+
+/// Where the series of each entry first stands: a dictionary may name one twice.
+fn first_places(series: &[Series]) -> Vec<usize> {
+    let mut first = HashMap::with_capacity(series.len());
+    (0..).zip(series).map(|(place, series)| *first.entry(&series.key).or_insert(place)).collect()
 }
 
 fn check_interval(interval: Interval, oldest_end: Timestamp, now: Timestamp) -> Result<(), RefusalCode> {

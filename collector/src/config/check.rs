@@ -77,6 +77,7 @@ fn limits(limits: &Limits, faults: &mut Vec<String>) {
         ("requests_per_minute", limits.requests_per_minute),
         ("burst", limits.burst),
         ("attempts_per_minute", limits.attempts_per_minute),
+        ("pushes", limits.pushes),
         ("connections", limits.connections),
     ];
     for (name, value) in named {
