@@ -2,7 +2,7 @@
 //!
 //! After an outage every agent has a backlog, and live batches come beside it. Agents push their newest batch first, so one
 //! that has not pushed for a while brings something live: it is let in as long as there is room at all. Whoever has just
-//! pushed brings backlog: when many pushes are under way, it is told to come again after the pace that all agents' backlogs
+//! pushed brings backlog: from when many pushes are under way, it is told to come again after the pace that all agents' backlogs
 //! keep alike, which grows as long as it is crowded and falls when it is not. What is under way is bounded, and so is the
 //! memory that it takes.
 
@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How far apart one agent's pushes are at least while it is crowded: from this …
+/// How far apart one agent's pushes are at least once it was crowded: from this …
 const FASTEST: Duration = Duration::from_secs(1);
 /// … to this. Agents push every minute: what is live is never held up by it.
 const SLOWEST: Duration = Duration::from_secs(50);
@@ -57,7 +57,7 @@ impl Drop for Turn<'_> {
 pub struct Crowd {
     /// How many pushes are under way.
     pub under_way: usize,
-    /// How far apart the pushes of one agent's backlog are while it is crowded.
+    /// How far apart the pushes of one agent's backlog are, once it was crowded.
     pub pace: Duration,
 }
 
@@ -109,7 +109,8 @@ impl State {
         if self.under_way >= most {
             return Some(NO_ROOM);
         }
-        if self.under_way < most.div_ceil(CROWDED) {
+        // Whoever comes in a lull waits as the others do, else some would go on and on.
+        if self.under_way < most.div_ceil(CROWDED) && self.pace <= FASTEST {
             return None;
         }
         let since = now.duration_since(*self.last.get(&agent)?);
@@ -164,7 +165,10 @@ mod tests {
         let live = turns.begin(agent(7), now).unwrap();
         assert!(turns.begin(agent(0), now + SLOWEST).is_ok(), "the next minute's batch");
         drop((held, live));
-        assert!(turns.begin(agent(0), now).is_ok(), "nobody else wants to");
+        let lull = now + SLOWEST + Duration::from_secs(20);
+        (1..20).for_each(|second| turns.state().keep_pace(8, now + SLOWEST + Duration::from_secs(second)));
+        drop(turns.begin(agent(0), lull).unwrap());
+        assert!(turns.begin(agent(0), lull).is_ok(), "nobody else has wanted to for a while");
     }
 
     #[test]
