@@ -5,20 +5,21 @@
 
 use super::{
     Reader,
-    block::{Cells, Coding, Key, Sink as _, Written, read, write},
+    block::{Cells, Coding, Key, Written, read, write},
     dictionary::Names,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, hour_of, quarter_of},
     log::{add_to_tally, folded, stripe_of},
-    presence::{Noting, Presences},
+    presence::Presences,
 };
 use crate::{
     registry::RegistrationId,
     store::{StoreError, crash_point::crash_point},
 };
+use hashbrown::{HashMap, hash_map::Entry};
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -241,21 +242,19 @@ pub(super) fn mark_stale(
     Ok(fresh)
 }
 
-/// Notes the presence that cells tell of.
+/// Notes the presence that cells tell of, which must be in order.
 fn note(
     presences: &mut Presences,
     cells: &Cells,
-    registration: impl FnMut(u32) -> Result<RegistrationId, StoreError>,
+    mut registration: impl FnMut(u32) -> Result<RegistrationId, StoreError>,
 ) -> Result<(), StoreError> {
-    let mut noting = Noting::new(registration);
-    let mut last = None;
-    for (key, cell) in cells.iter() {
-        if last.replace(key) != Some(key) {
-            noting.row(key)?;
-        }
-        noting.cell(&cell);
+    let mut seen = Vec::new();
+    for (key, row) in cells.all().rows() {
+        let first = row.clone().next().map_or(i64::MAX, |cell| cell.start);
+        let last = row.map(|cell| cell.end).fold(i64::MIN, i64::max);
+        seen.push(((key.agent, registration(key.origin)?.0, key.shape), (first, last)));
     }
-    presences.add(noting.finish());
+    presences.add(seen);
     Ok(())
 }
 
@@ -269,8 +268,8 @@ struct Places {
 impl Places {
     fn of(cells: &Cells, names: &mut Names, db: &Connection) -> Result<Self, StoreError> {
         let mut places = Self { metrics: HashMap::new(), first: i64::MAX };
-        for (key, cell) in cells.iter() {
-            places.first = places.first.min(quarter_of(cell.start));
+        for (key, mut row) in cells.all().rows() {
+            places.first = row.next().map_or(places.first, |cell| places.first.min(quarter_of(cell.start)));
             if let Entry::Vacant(entry) = places.metrics.entry(key.shape) {
                 let metric = names.shape(db, key.shape)?.metric;
                 let place = Metric::ALL.iter().position(|there| *there == metric).unwrap_or(0);
