@@ -264,6 +264,34 @@ async fn a_full_disk_fails_a_put_and_the_next_one_succeeds() {
         batch(&caller(1, 1), sequence, measurements)
     };
     let outcomes = join_all((1..60).map(|sequence| put(&store, many(sequence)))).await;
+#[tokio::test]
+async fn what_a_fleet_sends_in_a_minute_stands_together_in_the_ledger() {
+    let Opened { store, directory } = open();
+    let put = async |site: u8, sequence: u64, minutes: u32| {
+        let caller = caller(1, site);
+        let number = batch(&caller, sequence, Vec::new()).number;
+        let received = NOW.plus(MINUTE * minutes);
+        store.put(admitted(&caller, Batch { number, ..minute(0, 0) }, received)).await.unwrap()
+    };
+    let last = i64::MAX.unsigned_abs();
+    for (site, first) in [(1, 0), (2, 43_200), (3, last - 1)] {
+        for minutes in [0, 1] {
+            assert_eq!(put(site, first + u64::from(minutes), minutes).await, PutOutcome::Stored);
+        }
+        assert_eq!(put(site, first, 1).await, PutOutcome::Duplicate, "it is found again");
+    }
+    let db = Connection::open(path(&directory)).unwrap();
+    let turns: Vec<(i64, i64)> = db
+        .prepare("SELECT turn, count(*) FROM ledger GROUP BY turn ORDER BY turn")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let now = NOW.as_secs() / 60;
+    assert_eq!(turns, [(now, 3), (now + 1, 3)]);
+}
+
     assert!(outcomes.iter().any(Result::is_err), "the file may not grow");
     limit(1 << 30).await;
     let mut stored = 0;
@@ -355,8 +383,10 @@ async fn verification_finds_what_a_meddler_changed() {
         told.contains("resolution 86400") && told.ends_with("does not hold what it is said to"),
         "{told}"
     );
-    let told =
-        faults("DELETE FROM ledger WHERE sequence = 1", "INSERT INTO ledger VALUES (1, 1, zeroblob(32), 9)");
+    let told = faults(
+        "DELETE FROM ledger WHERE turn = (SELECT max(turn) FROM ledger)",
+        "INSERT INTO ledger SELECT max(turn) + 1, 1, zeroblob(32), 9 FROM ledger",
+    );
     assert_eq!(told, "the ledger holds 3 entries, but 4 were entered");
     let told = faults(
         "INSERT INTO segment SELECT 99, organisation, resolution, metric, start, stripe, 9, cells, probes, block
