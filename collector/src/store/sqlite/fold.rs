@@ -16,15 +16,20 @@ use crate::{
     store::{StoreError, crash_point::crash_point},
 };
 use hashbrown::{HashMap, hash_map::Entry};
-use peerlight_proto::{metric::Metric, time::Timestamp};
+use peerlight_proto::{
+    metric::Metric,
+    time::{Interval, IntervalLength, Timestamp},
+};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-/// How long a batch may stay in the log before it is folded.
+/// How long a batch stays in the log before it is folded.
 const PATIENCE: Duration = Duration::from_mins(3);
+/// A log of fewer batches is read in milliseconds, and waits until a quarter hour is over: what is folded seldom is cheap.
+const SMALL: i64 = 4_096;
 /// How much of the log one slice folds: a few megabytes in memory, milliseconds to write.
 const SLICE_BYTES: usize = 1 << 20;
 /// How many rows one sweep takes out of the log: well under 50 ms.
@@ -63,12 +68,14 @@ struct Segment {
 
 /// What is to be folded now: nothing, as long as the oldest batch may wait, unless it `must` not.
 pub(super) fn outstanding(db: &Connection, now: Timestamp, must: bool) -> rusqlite::Result<Outstanding> {
-    let oldest: Option<i64> = db
-        .prepare_cached("SELECT received_us FROM batch ORDER BY id LIMIT 1")?
-        .query_row([], |row| row.get(0))
+    let oldest: Option<(i64, i64)> = db
+        .prepare_cached(
+            "SELECT received_us, (SELECT max(id) FROM batch) - id FROM batch ORDER BY id LIMIT 1",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some(oldest) = oldest else { return Ok(Outstanding::default()) };
-    if !must && Timestamp::from_micros(oldest) > now.minus(PATIENCE) {
+    let Some((oldest, more)) = oldest else { return Ok(Outstanding::default()) };
+    if !must && now < time_to_fold(Timestamp::from_micros(oldest), more) {
         return Ok(Outstanding::default());
     }
     let folded = folded(db)?;
@@ -83,6 +90,13 @@ pub(super) fn outstanding(db: &Connection, now: Timestamp, must: bool) -> rusqli
         }
     }
     Ok(outstanding)
+}
+
+/// When the log is to be folded whose oldest batch, before so many more, was received then.
+fn time_to_fold(oldest: Timestamp, more: i64) -> Timestamp {
+    let waits_from =
+        if more < SMALL { Interval::containing(oldest, IntervalLength::QUARTER_HOUR).end() } else { oldest };
+    waits_from.plus(PATIENCE)
 }
 
 /// Reads the first of a stripe's batches, as many as make a slice.

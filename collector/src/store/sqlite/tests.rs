@@ -144,6 +144,24 @@ async fn answers_come_from_rollups_once_they_are_fresh() {
 }
 
 #[tokio::test]
+async fn a_small_log_waits_until_its_quarter_hour_is_over_and_a_large_one_three_minutes() {
+    let Opened { store, directory } = open();
+    let received = MIDNIGHT.plus(MINUTE * 2);
+    store.put(admitted(&caller(1, 1), minute(0, 0), received)).await.unwrap();
+    let log_after = async |minutes: u32| {
+        store.compact(MIDNIGHT.plus(MINUTE * minutes)).await.unwrap();
+        store.health().await.unwrap().log_batches
+    };
+    assert_eq!(log_after(17).await, 1);
+    assert_eq!(log_after(18).await, 0);
+    store.put(admitted(&caller(1, 1), minute(1, 1), received)).await.unwrap();
+    store.put(admitted(&caller(1, 1), minute(2, 2), received)).await.unwrap();
+    assert_eq!(meddle(&directory, "UPDATE batch SET id = 4097 WHERE id = 2"), 1);
+    assert_eq!(log_after(4).await, 2);
+    assert_eq!(log_after(5).await, 0);
+}
+
+#[tokio::test]
 async fn the_segments_of_an_hour_become_one_when_it_is_over() {
     let Opened { store, directory } = open();
     for minutes in 0..5 {
@@ -151,7 +169,7 @@ async fn the_segments_of_an_hour_become_one_when_it_is_over() {
             .put(admitted(&caller(1, 1), minute(minutes, u32::try_from(minutes).unwrap()), MIDNIGHT))
             .await
             .unwrap();
-        store.compact(MIDNIGHT.plus(MINUTE * 10)).await.unwrap();
+        store.fold(MIDNIGHT.plus(MINUTE * 10), true).await.unwrap();
     }
     let segments = || {
         let db = Connection::open(path(&directory)).unwrap();
@@ -247,24 +265,6 @@ async fn a_batch_that_cannot_be_written_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_full_disk_fails_a_put_and_the_next_one_succeeds() {
-    let Opened { store, directory: _directory } = open();
-    put(&store, minute(0, 0)).await.unwrap();
-    let limit = async |pages: i64| {
-        let set = move |db: &mut Connection| {
-            db.pragma_update(None, "max_page_count", pages).map_err(StoreError::while_doing("limit the file"))
-        };
-        store.writer.run(set).await.unwrap();
-    };
-    limit(1).await;
-    let many = |sequence| {
-        let values: Vec<u64> = (0..60).map(|value| value * 977).collect();
-        let measurements =
-            (0..55).map(|at| measurement(0, MIDNIGHT.plus(MINUTE * at), 60, &values)).collect();
-        batch(&caller(1, 1), sequence, measurements)
-    };
-    let outcomes = join_all((1..60).map(|sequence| put(&store, many(sequence)))).await;
-#[tokio::test]
 async fn what_a_fleet_sends_in_a_minute_stands_together_in_the_ledger() {
     let Opened { store, directory } = open();
     let put = async |site: u8, sequence: u64, minutes: u32| {
@@ -292,6 +292,24 @@ async fn what_a_fleet_sends_in_a_minute_stands_together_in_the_ledger() {
     assert_eq!(turns, [(now, 3), (now + 1, 3)]);
 }
 
+#[tokio::test]
+async fn a_full_disk_fails_a_put_and_the_next_one_succeeds() {
+    let Opened { store, directory: _directory } = open();
+    put(&store, minute(0, 0)).await.unwrap();
+    let limit = async |pages: i64| {
+        let set = move |db: &mut Connection| {
+            db.pragma_update(None, "max_page_count", pages).map_err(StoreError::while_doing("limit the file"))
+        };
+        store.writer.run(set).await.unwrap();
+    };
+    limit(1).await;
+    let many = |sequence| {
+        let values: Vec<u64> = (0..60).map(|value| value * 977).collect();
+        let measurements =
+            (0..55).map(|at| measurement(0, MIDNIGHT.plus(MINUTE * at), 60, &values)).collect();
+        batch(&caller(1, 1), sequence, measurements)
+    };
+    let outcomes = join_all((1..60).map(|sequence| put(&store, many(sequence)))).await;
     assert!(outcomes.iter().any(Result::is_err), "the file may not grow");
     limit(1 << 30).await;
     let mut stored = 0;
