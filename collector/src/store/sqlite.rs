@@ -51,7 +51,7 @@ use std::{
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Versions below were never released.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 const SCHEMA: &str = include_str!("sqlite/schema.sql");
 /// Readers that are kept for the next question.
 const IDLE_READERS: usize = 4;
@@ -190,15 +190,16 @@ impl SqliteStore {
     }
 
     async fn recompute_one(&self, stale: rollups::Stale) -> Result<(), StoreError> {
-        for metric in Metric::ALL {
+        let mut metrics: &[Metric] = &Metric::ALL;
+        while !metrics.is_empty() {
             let recompute = move |reader: &mut Reader| {
-                reader.snapshot(|reader| rollups::recompute(reader, stale, metric))
+                reader.snapshot(|reader| rollups::recompute(reader, stale, metrics))
             };
-            if let Some(recomputed) = self.read(recompute).await? {
-                self.write("replace a rollup", move |db| rollups::replace(db, &recomputed)).await?;
-            }
+            let recomputed = self.read(recompute).await?;
+            metrics = recomputed.rest;
+            self.write("replace rollups", move |db| rollups::replace(db, &recomputed)).await?;
         }
-        self.write("settle a rollup", move |db| rollups::settle(db, stale)).await
+        Ok(())
     }
 
     async fn compact_now(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -87,8 +87,8 @@ impl Layer {
             Self::Ledger => {
                 let dropped = db
                     .prepare_cached(
-                        "DELETE FROM ledger WHERE (session, sequence) IN
-                         (SELECT session, sequence FROM ledger WHERE newest_end < ?1 LIMIT ?2)",
+                        "DELETE FROM ledger WHERE (turn, session) IN
+                         (SELECT turn, session FROM ledger WHERE newest_end < ?1 LIMIT ?2)",
                     )?
                     .execute(params![from, ENTRIES])?;
                 add_to_tally(db, "ledger", -i64::try_from(dropped).unwrap_or(i64::MAX))?;
