@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     identity::Identity,
     metrics::Metrics,
+    quota::Quotas,
     rate::Rates,
     registry::{self, Registry, RegistryError, Sighting},
     signature::{ResponseSigner, SignatureError},
@@ -37,6 +38,8 @@ pub struct Parts {
     pub signer: ResponseSigner,
     /// How often one caller may ask.
     pub rates: Rates,
+    /// How much that is new one agent may name.
+    pub quotas: Quotas,
     /// Who is signed in.
     pub sessions: Sessions,
 }
@@ -66,6 +69,7 @@ impl App {
     ) -> Result<Self, SignatureError> {
         Ok(Self(Arc::new(Parts {
             rates: Rates::new(&config.limits),
+            quotas: Quotas::new(&config.limits),
             identity: registry::Identity {
                 agent_url,
                 ca_sha256: identity.ca_sha256(),

@@ -17,12 +17,15 @@ pub mod clock;
 pub mod config;
 pub mod dashboard;
 pub mod first_run;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod identity;
 pub mod ingest;
 pub mod logging;
 pub mod metrics;
 pub mod organisation;
 pub mod paths;
+pub mod quota;
 pub mod rate;
 pub mod reattribution;
 pub mod registry;
@@ -181,7 +184,10 @@ async fn keep_house(app: &App, certificate: &AgentsCertificate, shutdown: Cancel
         tokio::select! {
             () = shutdown.cancelled() => return app.note_sightings().await,
             _ = note.tick() => app.note_sightings().await,
-            _ = forget.tick() => app.rates.forget_idle(),
+            _ = forget.tick() => {
+                app.rates.forget_idle();
+                app.quotas.forget_old(app.clock.now());
+            }
             _ = renew.tick() => if let Err(error) = certificate.renew(app.clock.now()) {
                 tracing::error!(%error, "the agents' certificate was not renewed; the present one is valid for two years");
             },
