@@ -8,6 +8,7 @@ use crate::{
     identity::Identity,
     ingest::Decoders,
     metrics::Metrics,
+    quota::Quotas,
     rate::Rates,
     registry::{self, Registry, RegistryError, Sighting},
     signature::{ResponseSigner, SignatureError},
@@ -43,6 +44,8 @@ pub struct Parts {
     pub rates: Rates,
     /// Who may push when many want to.
     pub turns: Turns,
+    /// How much that is new one agent may name.
+    pub quotas: Quotas,
     /// Who is signed in.
     pub sessions: Sessions,
 }
@@ -73,6 +76,7 @@ impl App {
         Ok(Self(Arc::new(Parts {
             rates: Rates::new(&config.limits),
             turns: Turns::new(&config.limits),
+            quotas: Quotas::new(&config.limits),
             identity: registry::Identity {
                 agent_url,
                 ca_sha256: identity.ca_sha256(),

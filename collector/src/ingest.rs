@@ -9,6 +9,7 @@ use crate::{
     app::App,
     cost::Stage,
     metrics::BatchOutcome,
+    quota::TooManySessions,
     registry::{BatchSighting, Sighting},
     store::{PutOutcome, StoreError},
 };
@@ -47,6 +48,9 @@ pub enum IngestError {
     /// The batch as a whole is not admitted.
     #[error(transparent)]
     Admit(#[from] AdmitError),
+    /// The agent began too many sessions.
+    #[error(transparent)]
+    Quota(#[from] TooManySessions),
     /// The number was used for other bytes.
     #[error(
         "batch {0} was stored before with other bytes; two agents share one identity, or a spool was tampered with"
@@ -73,7 +77,7 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
 
     let sighting = Sighting { at: app.clock.now(), address, batch: Some(BatchSighting::of(&decoded.batch)) };
     let agent = caller.agent;
-    let admitted = admitted(app, decoded, digest, &caller)?;
+    let (admitted, left_out) = app.quotas.within(admitted(app, decoded, digest, &caller)?)?;
     let (measurements, refused) = (admitted.measurements.len(), admitted.refused.clone());
 
     let duplicate = match put(app, admitted).await? {
@@ -87,6 +91,7 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
     } else {
         app.metrics.batch(BatchOutcome::Stored);
         app.metrics.admitted(measurements);
+        app.metrics.left_out(left_out);
         for refusal in &refused {
             app.metrics.refused(refusal.code);
         }

@@ -19,12 +19,15 @@ pub mod cost;
 pub mod dashboard;
 pub mod descriptors;
 pub mod first_run;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod identity;
 pub mod ingest;
 pub mod logging;
 pub mod metrics;
 pub mod organisation;
 pub mod paths;
+pub mod quota;
 pub mod rate;
 pub mod reattribution;
 pub mod registry;
@@ -191,6 +194,7 @@ async fn keep_house(app: &App, certificate: &AgentsCertificate, shutdown: Cancel
             _ = forget.tick() => {
                 app.rates.forget_idle();
                 app.turns.forget_idle(tokio::time::Instant::now());
+                app.quotas.forget_old(app.clock.now());
             }
             _ = renew.tick() => if let Err(error) = certificate.renew(app.clock.now()) {
                 tracing::error!(%error, "the agents' certificate was not renewed; the present one is valid for two years");

@@ -11,6 +11,7 @@ mod directory;
 mod ending;
 mod enrolment;
 mod error;
+pub mod import;
 mod locations;
 mod names;
 mod nonces;

@@ -19,6 +19,8 @@ mod totals;
 pub use reattribution::{Moved, Reattribute, Reattribution};
 pub use shape::Shape;
 pub(crate) use sqlite::lock;
+#[cfg(feature = "fuzzing")]
+pub(crate) use sqlite::reread_block;
 pub use sqlite::{SqliteStore, Verification};
 pub use totals::{ClockOffsets, Totals};
 pub(crate) use totals::{joined, merge_attributes};

@@ -51,6 +51,8 @@ struct Seal;
 /// A measurement with the registration that was chosen for it.
 #[derive(Debug, Clone)]
 pub struct AdmittedMeasurement {
+    /// Its place in the batch.
+    pub(crate) index: u32,
     pub(crate) measurement: Measurement,
     pub(crate) registration: RegistrationId,
     pub(crate) attribution: Attribution,
@@ -151,7 +153,7 @@ pub fn admit(
             }),
         };
         match checked {
-            Ok(Ok(registration)) => measurements.push(attribute(measurement, registration)),
+            Ok(Ok(registration)) => measurements.push(attribute(index, measurement, registration)),
             Ok(Err(Unregistered::Foreign | Unregistered::Retired)) => {
                 refused.push(Refusal { index, code: RefusalCode::Uplink });
             }
@@ -198,14 +200,14 @@ fn check_interval(interval: Interval, oldest_end: Timestamp, now: Timestamp) -> 
 
 /// Verified if the public address that was observed lies in a prefix of the registration, the longest one; declared if
 /// none was observed; else off-prefix, by the address's own network (rules, §7).
-fn attribute(measurement: Measurement, registration: &Registration) -> AdmittedMeasurement {
+fn attribute(index: u32, measurement: Measurement, registration: &Registration) -> AdmittedMeasurement {
     let registered = prefix_of(registration, &measurement);
     let (attribution, prefix) = match (measurement.observed, registered) {
         (None, _) => (Attribution::Declared, None),
         (Some(_), Some(prefix)) => (Attribution::Verified, Some(prefix)),
         (Some(observed), None) => (Attribution::OffPrefix, Some(network_of(observed.address))),
     };
-    AdmittedMeasurement { measurement, registration: registration.id, attribution, prefix }
+    AdmittedMeasurement { index, measurement, registration: registration.id, attribution, prefix }
 }
 
 /// The network that an address off every prefix is shown by: as fine as routes are announced.

@@ -70,6 +70,9 @@ fn problem(error: &IngestError) -> ApiError {
     match error {
         IngestError::Decode(error) => ApiError::agent(error.problem(), error.to_string()),
         IngestError::Admit(error) => ApiError::agent(error.problem(), error.to_string()),
+        IngestError::Quota(quota) => {
+            ApiError::agent(ProblemType::RateLimited, error.to_string()).retry_after(quota.wait)
+        }
         IngestError::NumberReused(_) => ApiError::agent(ProblemType::NumberReused, error.to_string()),
         IngestError::Store(error) => unavailable("the store failed", error),
         IngestError::Decoder(error) => unavailable("the decoder failed", error),

@@ -64,26 +64,7 @@ impl Registry {
     ) -> Result<Registration, RegistryError> {
         self.change("add a registration", |transaction| {
             let checked = check(transaction, new, by.organisation, now)?;
-            transaction.execute(
-                "INSERT INTO registration (organisation, site, provider, location, prefixes, count_declared,
-                 allow_non_public, nested, valid_from, valid_to, created)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                params![
-                    by.organisation.0,
-                    checked.registration.site,
-                    checked.provider,
-                    checked.location,
-                    to_json(&checked.registration.prefixes),
-                    new.count_declared,
-                    new.allow_non_public,
-                    new.nested,
-                    checked.registration.valid_from.as_micros(),
-                    checked.registration.valid_to.map(Timestamp::as_micros),
-                    now.as_micros()
-                ],
-            )?;
-            let id = RegistrationId(transaction.last_insert_rowid());
-            let registration = Registration { id, ..checked.registration };
+            let registration = insert(transaction, checked, now)?;
             let change = Change::added("registration add", &registration.site, &registration);
             audit::record(transaction, by, now, &change)?;
             Ok(registration)
@@ -145,6 +126,35 @@ impl Registry {
     }
 }
 
+/// Adds a registration that passed every check, and gives it its number.
+pub(super) fn insert(
+    connection: &Connection,
+    checked: Checked,
+    now: Timestamp,
+) -> Result<Registration, Fault> {
+    let Checked { registration, provider, location, allow_non_public, nested } = checked;
+    connection
+        .prepare_cached(
+            "INSERT INTO registration (organisation, site, provider, location, prefixes, count_declared,
+             allow_non_public, nested, valid_from, valid_to, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            registration.organisation.0,
+            registration.site,
+            provider,
+            location,
+            to_json(&registration.prefixes),
+            registration.count_declared,
+            allow_non_public,
+            nested,
+            registration.valid_from.as_micros(),
+            registration.valid_to.map(Timestamp::as_micros),
+            now.as_micros()
+        ])?;
+    Ok(Registration { id: RegistrationId(connection.last_insert_rowid()), ..registration })
+}
+
 /// Every registration of the organisation.
 pub(super) fn all(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Registration>, Fault> {
     rows(
@@ -179,10 +189,13 @@ pub(super) fn of_agent(connection: &Connection, agent: AgentId) -> Result<Vec<Re
 }
 
 /// A registration that passed every check, with the numbers of what it names; its own number is still 0.
-struct Checked {
-    registration: Registration,
-    provider: i64,
-    location: i64,
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) registration: Registration,
+    pub(super) provider: i64,
+    pub(super) location: i64,
+    pub(super) allow_non_public: bool,
+    pub(super) nested: bool,
 }
 
 fn check(
@@ -224,12 +237,15 @@ fn check(
             },
             provider: provider.id,
             location: location.id,
+            allow_non_public: new.allow_non_public,
+            nested: new.nested,
         }),
         _ => Err(Fault::invalid("registration", errors)),
     }
 }
 
-fn check_prefixes(new: &NewRegistration, errors: &mut Vec<String>) -> Vec<IpNet> {
+/// The prefixes that were meant; what is wrong with them goes to `errors`.
+pub(super) fn check_prefixes(new: &NewRegistration, errors: &mut Vec<String>) -> Vec<IpNet> {
     if new.prefixes.is_empty() {
         errors.push("a registration needs at least one prefix".to_owned());
     }
@@ -258,7 +274,8 @@ fn check_prefixes(new: &NewRegistration, errors: &mut Vec<String>) -> Vec<IpNet>
     prefixes
 }
 
-fn check_validity(new: &NewRegistration, now: Timestamp, errors: &mut Vec<String>) -> Validity {
+/// When it is to be valid; what is wrong with that goes to `errors`.
+pub(super) fn check_validity(new: &NewRegistration, now: Timestamp, errors: &mut Vec<String>) -> Validity {
     let mut instant = |text: &Option<String>| {
         text.as_deref()
             .and_then(|text| rfc3339::parse(text).map_err(|error| errors.push(error.to_string())).ok())

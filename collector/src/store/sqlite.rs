@@ -56,6 +56,12 @@ const SCHEMA: &str = include_str!("sqlite/schema.sql");
 /// Readers that are kept for the next question.
 const IDLE_READERS: usize = 4;
 
+/// See [`crate::fuzzing::block`].
+#[cfg(feature = "fuzzing")]
+pub(crate) fn reread_block(bytes: &[u8]) {
+    block::reread(bytes);
+}
+
 /// The store on SQLite.
 #[derive(Debug)]
 pub struct SqliteStore {

@@ -86,6 +86,14 @@ impl Agent {
         agent
     }
 
+    /// Another agent that has enrolled for `site`, which is registered already.
+    pub(crate) async fn enrolled_beside(collector: &Collector, site: &str) -> Self {
+        let token = collector.further_token(site).await;
+        let agent = Self::new(collector, &token.response_key);
+        assert_eq!(agent.send(&agent.enrolment(&token.secret)).await.status, 201);
+        agent
+    }
+
     /// The same agent, which reaches the collector through a proxy.
     pub(crate) fn through(self, proxy: std::net::SocketAddr) -> Self {
         Self { authority: proxy.to_string(), ..self }

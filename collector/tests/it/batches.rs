@@ -1,6 +1,7 @@
 //! `/api/v1/batches`: stored once, acknowledged with a signature, and hostile bytes change nothing.
 
 mod hostile;
+mod limits;
 mod watch;
 
 use crate::{

@@ -113,6 +113,18 @@ impl Collector {
     }
 }
 
+impl Collector {
+    /// Makes a token for a site that is registered already.
+    pub(crate) async fn further_token(&self, site: &str) -> EnrolmentToken {
+        let path = format!("/api/v1/registrations?site={site}");
+        let found: Value = self.operator(Method::GET, &path).send().await.unwrap().json().await.unwrap();
+        let body = json!({"registration": found["items"][0]["id"]});
+        let issued = self.operator(Method::POST, "/api/v1/tokens").json(&body).send().await.unwrap();
+        let issued: Value = issued.json().await.unwrap();
+        issued["token"].as_str().unwrap().parse().unwrap()
+    }
+}
+
 /// What a problem says: its status, and its type without the prefix that all share.
 pub(crate) async fn problem(response: Response) -> (u16, String) {
     let status = response.status().as_u16();

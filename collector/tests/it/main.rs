@@ -7,6 +7,7 @@ mod batches;
 mod collector;
 mod dashboard;
 mod enrolments;
+mod imports;
 mod operators;
 mod proxies;
 mod reattributions;
