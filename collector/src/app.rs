@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     identity::Identity,
     ingest::Decoders,
+    lasting::Lasting,
     metrics::Metrics,
     quota::Quotas,
     rate::Rates,
@@ -16,7 +17,11 @@ use crate::{
     turns::Turns,
 };
 use peerlight_proto::{id::AgentId, time::Timestamp};
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::time::Instant;
 
 /// The running collector as its handlers see it: a handle, clones of which share everything.
 #[derive(Debug, Clone)]
@@ -48,6 +53,8 @@ pub struct Parts {
     pub quotas: Quotas,
     /// Who is signed in.
     pub sessions: Sessions,
+    /// How long it has not been noted which agents were seen.
+    pub(crate) unnoted: Mutex<Lasting>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -86,6 +93,7 @@ impl App {
             decoders: Decoders::default(),
             metrics: Metrics::default(),
             sessions: Sessions::default(),
+            unnoted: Mutex::default(),
             config,
             registry,
             store,
@@ -116,8 +124,23 @@ impl App {
 
     /// Notes which agents were seen since this was last done.
     pub(crate) async fn note_sightings(&self) {
-        if let Err(error) = self.ask(|registry, _now| registry.note_sightings()).await {
-            tracing::warn!(?error, "it was not noted which agents were seen");
+        let noted = self.blocking(|registry, _now| registry.note_sightings()).await;
+        let mut unnoted = self.unnoted.lock().unwrap_or_else(PoisonError::into_inner);
+        match noted {
+            Ok(Ok(())) => {
+                if let Some(over) = unnoted.works(Instant::now()) {
+                    tracing::warn!(
+                        lasted_s = over.lasted.as_secs(),
+                        "it is noted again which agents are seen"
+                    );
+                }
+            }
+            Ok(Err(error)) => {
+                if unnoted.fails(1, Instant::now()).is_some() {
+                    tracing::error!(%error, "it is not noted which agents are seen; their next requests tell again");
+                }
+            }
+            Err(error) => tracing::error!(?error, "it was not noted which agents were seen"),
         }
     }
 

@@ -15,6 +15,9 @@ mod kept;
 #[cfg(test)]
 mod kill;
 mod log;
+#[cfg(test)]
+mod ordeal;
+mod outage;
 mod plan;
 mod presence;
 mod reader;
@@ -146,6 +149,9 @@ impl SqliteStore {
         for (stripe, batches) in stripes {
             // One stripe that cannot be folded holds up no other; its batches stay in the log, and so do all.
             if let Err(error) = self.fold_stripe(stripe, batches.into()).await {
+                if error.is_everyones() {
+                    return Err(error);
+                }
                 failure = Some(error);
             }
         }
@@ -183,6 +189,7 @@ impl SqliteStore {
                         progressed = true;
                         recomputed += 1;
                     }
+                    Err(error) if error.is_everyones() => return Err(error),
                     // One span that cannot be recomputed holds up no other.
                     Err(error) => failure = Some(error),
                 }
@@ -297,6 +304,10 @@ impl Store for SqliteStore {
         Box::pin(self.expire_all(now, retention))
     }
 
+    fn newest(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>> {
+        Box::pin(self.read(|reader| expiry::newest(&reader.db)))
+    }
+
     fn begin_reattribution(&self, order: Reattribute) -> BoxFuture<'_, Result<i64, StoreError>> {
         Box::pin(self.writer.run(move |db| reattribution::begin(db, &order)))
     }
@@ -328,7 +339,8 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     match owner.try_lock() {
         Ok(()) => {
             owner.set_len(0).map_err(file)?;
-            writeln!(owner, "{}", std::process::id()).map_err(file)?;
+            // A full disk keeps nobody from owning the file; whoever is kept out is then not told by whom.
+            let _told = writeln!(owner, "{}", std::process::id());
             Ok(owner)
         }
         Err(TryLockError::WouldBlock) => {

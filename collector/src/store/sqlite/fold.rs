@@ -66,7 +66,8 @@ struct Segment {
     block: Written,
 }
 
-/// What is to be folded now: nothing, as long as the oldest batch may wait, unless it `must` not.
+/// What is to be folded now: nothing, as long as the oldest batch may wait, unless it `must` not. One that was received
+/// later than now waits no longer: the clock was set back.
 pub(super) fn outstanding(db: &Connection, now: Timestamp, must: bool) -> rusqlite::Result<Outstanding> {
     let oldest: Option<(i64, i64)> = db
         .prepare_cached(
@@ -75,7 +76,8 @@ pub(super) fn outstanding(db: &Connection, now: Timestamp, must: bool) -> rusqli
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((oldest, more)) = oldest else { return Ok(Outstanding::default()) };
-    if !must && now < time_to_fold(Timestamp::from_micros(oldest), more) {
+    let oldest = Timestamp::from_micros(oldest);
+    if !must && oldest <= now && now < time_to_fold(oldest, more) {
         return Ok(Outstanding::default());
     }
     let folded = folded(db)?;
