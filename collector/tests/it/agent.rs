@@ -101,7 +101,7 @@ impl Agent {
     }
 
     /// Another agent that has enrolled for `site`, which is registered already.
-    pub(crate) async fn enrolled_beside(collector: &Collector, site: &str) -> Self {
+    pub(crate) async fn enrolled_beside(collector: &Place, site: &str) -> Self {
         let token = collector.further_token(site).await;
         let agent = Self::new(collector, &token.response_key);
         assert_eq!(agent.send(&agent.enrolment(&token.secret)).await.status, 201);
