@@ -96,7 +96,7 @@ fn registry_routes() -> OpenApiRouter<App> {
         .routes(routes!(locations::end))
         .routes(routes!(registrations::list, registrations::add))
         .routes(routes!(registrations::check))
-        .routes(routes!(registrations::end))
+        .routes(routes!(registrations::show, registrations::end))
         .routes(routes!(reattributions::list, reattributions::add))
         .routes(routes!(agents::list))
         .routes(routes!(agents::show, agents::revoke))

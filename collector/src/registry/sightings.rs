@@ -65,6 +65,9 @@ impl BatchSighting {
     }
 }
 
+/// So many are noted in one transaction, which takes a few milliseconds.
+const NOTED_AT_ONCE: usize = 128;
+
 /// More than this wait for nobody's tick.
 const MOST_WAITING: usize = 4_096;
 
@@ -76,19 +79,23 @@ impl Registry {
         waiting.len() >= MOST_WAITING
     }
 
-    /// Notes, in one transaction, every sighting that waits: a transaction for each would cost more than storing its batch.
+    /// Notes every sighting that waits, many in a transaction: one for each would cost more than storing its batch, and one
+    /// for all would keep everybody else from the registry for too long.
     /// A power cut may lose them; the next requests tell again.
     pub fn note_sightings(&self) -> Result<(), RegistryError> {
         let waiting = std::mem::take(&mut *self.sightings.lock().unwrap_or_else(PoisonError::into_inner));
         if waiting.is_empty() {
             return Ok(());
         }
-        self.jot("note which agents were seen", |transaction| {
-            for (agent, sighting) in &waiting {
-                note(transaction, *agent, sighting)?;
-            }
-            Ok(())
-        })
+        for some in waiting.chunks(NOTED_AT_ONCE) {
+            self.jot("note which agents were seen", |transaction| {
+                for (agent, sighting) in some {
+                    note(transaction, *agent, sighting)?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 }
 
