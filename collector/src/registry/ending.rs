@@ -21,11 +21,9 @@ pub(super) fn end_unnamed(
     let count = count(connection, &format!("SELECT count(*) {naming}"), present)?;
     if count > 0 {
         let some = format!("SELECT site {naming} ORDER BY site LIMIT {SHOWN}");
-        let mut sites = rows(connection, &some, present, |row| Ok(row.get::<_, String>(0)?))?.join(", ");
-        if count > SHOWN {
-            sites.push_str(&format!(" and {} more", count - SHOWN));
-        }
-        return Err(Fault::conflict(format!("{in_use} {sites}; end those registrations first")));
+        let sites = rows(connection, &some, present, |row| Ok(row.get::<_, String>(0)?))?.join(", ");
+        let more = if count > SHOWN { format!(" and {} more", count - SHOWN) } else { String::new() };
+        return Err(Fault::conflict(format!("{in_use} {sites}{more}; end those registrations first")));
     }
     connection
         .execute(&format!("UPDATE {table} SET ended = ?2 WHERE id = ?1"), params![id, now.as_micros()])?;

@@ -45,8 +45,13 @@ pub(crate) fn make(directory: &Path, sites: u32) -> anyhow::Result<PathBuf> {
         registry.add_provider(&provider, &Operator::local(), NOW)?;
     }
     for number in 0..LOCATIONS {
-        let code = location(number).to_owned();
-        let new = NewLocation { code, name: None, time_zone: None, latitude: None, longitude: None };
+        let new = NewLocation {
+            code: location(number).to_owned(),
+            name: None,
+            time_zone: Some("America/New_York".to_owned()),
+            latitude: None,
+            longitude: None,
+        };
         registry.add_location(&new, &Operator::local(), NOW)?;
     }
     for number in 0..sites {

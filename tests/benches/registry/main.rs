@@ -53,6 +53,9 @@ struct Arguments {
     bench: bool,
 }
 
+/// So many sightings are noted at once.
+const GROUP: u32 = 1_000;
+
 /// The registry, and what is asked of it.
 struct Bench {
     registry: Registry,
@@ -137,7 +140,6 @@ impl Bench {
             assignment.time(|| self.registry.assignment(agent(number), NOW))?;
         }
         let (mut note, mut revoke) = (Stopwatch::default(), Stopwatch::default());
-        const GROUP: u32 = 1_000;
         for turn in 0..self.repeat.div_ceil(10) {
             let at = NOW.plus(Duration::from_mins(u64::from(turn) + 1));
             for offset in 0..GROUP {
@@ -222,19 +224,19 @@ impl Bench {
             .collect();
         let snapshot = self.registry.registrations(ORGANISATION);
         let index: RegistrationIndex = snapshot.iter().cloned().collect();
-        let begun = Instant::now();
+        let begun = stopwatch::thread_cpu();
         let found = asked.iter().filter(|(number, address)| {
             index.owner(*address, NOW).is_some_and(|(_, id)| id.0 == i64::from(*number) + 1)
         });
         ensure!(found.count() == asked.len(), "an address was given to another registration");
-        let owner = begun.elapsed();
-        let begun = Instant::now();
+        let owner = stopwatch::thread_cpu().saturating_sub(begun);
+        let begun = stopwatch::thread_cpu();
         let found = asked.iter().filter(|(number, address)| {
             let entry = snapshot.get(RegistrationId(i64::from(*number) + 1));
             entry.is_some_and(|entry| entry.longest_prefix(*address).is_some())
         });
         ensure!(found.count() == asked.len(), "an address is off the prefixes of its registration");
-        let own = begun.elapsed();
+        let own = stopwatch::thread_cpu().saturating_sub(begun);
         let each = |spent: Duration| spent.as_secs_f64() * 1e9 / asked.len() as f64;
         println!();
         Stopwatch::print_nanoseconds("longest match among all registrations", each(owner));

@@ -66,7 +66,7 @@ impl Stopwatch {
     pub(crate) fn print_nanoseconds(figure: &str, mean: f64) {
         println!(
             "  {figure:<58} {mean:>9.0} {:>9} {:>9} {:>9} {:<5} {TARGET_NS:>7.0} {:>7.3}",
-            "(mean)",
+            "CPU mean",
             "",
             "",
             "ns",
@@ -86,6 +86,7 @@ fn milliseconds(sorted: &[Duration], share: f64) -> f64 {
     sorted.get(rank.saturating_sub(1)).map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }
 
-fn thread_cpu() -> Duration {
+/// The CPU time of this thread so far.
+pub(crate) fn thread_cpu() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 //! same fleet: 1,000 agents for an hour (A), 100 for a day (B), 20 for thirty days (C). Every answer is compared with a
 //! brute-force merge of what was generated.
 //!
-//! `cargo bench --bench store`; with `-- --peers` the same data also goes to VictoriaMetrics and ClickHouse.
+//! `cargo bench --bench store`; with `-- --peers` the same data also goes to `VictoriaMetrics` and `ClickHouse`.
 
 #![expect(
     clippy::print_stdout,
@@ -14,26 +14,21 @@
 #![expect(clippy::unchecked_time_subtraction, reason = "what a process has spent only grows")]
 
 mod peers;
+mod reports;
 mod workload;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Parser;
 use futures::future::try_join_all;
 use nix::sys::resource::{UsageWho, getrusage};
-use peerlight_collector::{
-    organisation::OrganisationId,
-    registry::Registrations,
-    report::{Dimension, Evidence, Groups, Question, Report, answer},
-    store::{Presence, SqliteStore, Store as _},
-};
+use peerlight_collector::store::{SqliteStore, Store as _};
 use peerlight_proto::time::Timestamp;
+use reports::Bench;
 use std::{
-    collections::BTreeSet,
     fs,
-    sync::Arc,
     time::{Duration, Instant},
 };
-use workload::{ASKED, BEGIN, Fleet, Truth};
+use workload::{BEGIN, Fleet, Truth};
 
 /// Measures the store by itself.
 #[derive(Debug, Parser)]
@@ -42,14 +37,16 @@ struct Arguments {
     /// The workloads.
     #[arg(long, value_delimiter = ',', default_values = ["a", "b", "c"])]
     workloads: Vec<Workload>,
+    /// So many agents in the place of each workload's: for a quick look.
+    #[arg(long)]
+    agents: Option<u32>,
     /// How often each report is asked for; the median is told.
     #[arg(long, default_value_t = 7)]
     repeat: usize,
     /// Where the databases go; a temporary directory unless told.
     #[arg(long)]
     directory: Option<std::path::PathBuf>,
-    /// Puts the same data into VictoriaMetrics and ClickHouse, too: of the workloads A and B, and what the machine has of
-    /// the two or their packages' registries yield.
+    /// Puts the same data into peers, too: of the workloads A and B, into those that are installed or can be.
     #[arg(long)]
     peers: bool,
     /// A Python interpreter that has `chdb-core`; a virtual environment is made unless told.
@@ -58,6 +55,12 @@ struct Arguments {
     /// Given by `cargo bench`, without meaning here.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+impl Arguments {
+    fn agents(&self, workload: Workload) -> u32 {
+        self.agents.unwrap_or(workload.agents())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -126,7 +129,12 @@ fn main() -> anyhow::Result<()> {
             runtime.block_on(peers::measure(&arguments, workload, &own))?;
         }
     }
-    print("peak memory of the process, generator included", peak_megabytes("/proc/self/status")?, "MB", 300.0);
+    print(
+        "peak memory of the process, generator included",
+        peak_megabytes("/proc/self/status")?,
+        "MB",
+        300.0,
+    );
     Ok(())
 }
 
@@ -137,11 +145,11 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<Fi
     };
     let path = directory.path().join("store.sqlite");
     let store = SqliteStore::open(&path)?;
-    let mut fleet = Fleet::new(workload.agents());
+    let mut fleet = Fleet::new(arguments.agents(workload));
     let per_minute = fleet.per_minute();
     println!(
         "\n{workload:?}: {} agents, {} minutes, {} million histograms; load average {}",
-        workload.agents(),
+        arguments.agents(workload),
         workload.minutes(),
         u64::from(workload.minutes()) * per_minute / 1_000_000,
         load_average(),
@@ -188,33 +196,8 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<Fi
 
     let registrations = fleet.registrations().into_iter().collect();
     let bench = Bench { store: &store, registrations, repeat: arguments.repeat };
+    let report_ms = bench.workload(workload, &truth, &hour).await?;
     let end = after(workload.minutes());
-    let report_ms = match workload {
-        Workload::A => {
-            let closed = question(BEGIN, after(60));
-            let report =
-                bench.ask("report of a closed hour (600,000 histograms)", &closed, Some(&hour), 15.0).await?;
-            for minutes in [63, 70, 77, 89] {
-                let last = question(after(minutes - 60), after(minutes));
-                bench.ask(&format!("report of the hour until {minutes} minutes"), &last, None, 60.0).await?;
-            }
-            report
-        }
-        Workload::B | Workload::D => {
-            let day = question(BEGIN, end);
-            let report = bench.ask("report of a day", &day, Some(&truth), 60.0).await?;
-            let odd = question(after(7), end);
-            bench.ask("report of a day less seven minutes", &odd, None, 60.0).await?;
-            report
-        }
-        Workload::C => {
-            let month = question(BEGIN, end);
-            let report = bench.ask("report of thirty days", &month, Some(&truth), 250.0).await?;
-            let odd = question(after(847), end);
-            bench.ask("report of thirty days less 847 minutes", &odd, None, 250.0).await?;
-            report
-        }
-    };
     store.compact(end.plus(Duration::from_hours(30))).await?;
     let bytes = segments(&path)?;
     let histograms = millions * 1e6;
@@ -238,94 +221,6 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<Fi
         report_ms,
         peak_mb: peak_megabytes("/proc/self/status")?,
     })
-}
-
-struct Bench<'a> {
-    store: &'a SqliteStore,
-    registrations: Registrations,
-    repeat: usize,
-}
-
-impl Bench<'_> {
-    /// Asks some times and prints the median of the CPU time that the store's part took, and the whole report: that one is
-    /// returned, in milliseconds.
-    async fn ask(
-        &self,
-        what: &str,
-        question: &Question,
-        truth: Option<&Truth>,
-        target_ms: f64,
-    ) -> anyhow::Result<f64> {
-        let (mut scans, mut reports) = (Vec::new(), Vec::new());
-        let mut last = None;
-        for _time in 0..self.repeat {
-            let begun = cpu()?;
-            let presence: Vec<Presence> = self.store.presence(question.organisation).await?;
-            let query = question.query(&self.registrations);
-            let groups = Arc::new(Groups::new(question.clone(), self.registrations.clone(), &presence));
-            let grouped = cpu()?;
-            let rows = self.store.scan(query, Arc::<Groups>::clone(&groups)).await?;
-            let scanned = cpu()?;
-            let evidence = Evidence { rows: &rows, agents: &[], presence: &presence };
-            let report = answer(&groups, &evidence, question.to);
-            scans.push(scanned - grouped);
-            reports.push(cpu()? - begun);
-            last = Some(report);
-        }
-        let report = last.context("nothing was asked")?;
-        print(what, milliseconds(&mut scans), "ms CPU", target_ms);
-        let whole = milliseconds(&mut reports);
-        println!(
-            "    with presence, coverage and percentiles of {} groups: {whole:.1} ms CPU",
-            report.rows.len()
-        );
-        if let Some(truth) = truth {
-            compare(&report, truth)?;
-        }
-        Ok(whole)
-    }
-}
-
-/// By provider, location and target.
-fn question(from: Timestamp, to: Timestamp) -> Question {
-    Question {
-        from,
-        to,
-        last: None,
-        by: vec![Dimension::Provider, Dimension::Location, Dimension::Target],
-        metrics: BTreeSet::from([ASKED]),
-        ..Question::new(OrganisationId::DEFAULT, to)
-    }
-}
-
-/// Every group's counts and percentiles must be those of the truth.
-fn compare(report: &Report, truth: &Truth) -> anyhow::Result<()> {
-    if report.rows.len() != truth.len() {
-        bail!("{} groups, but {} were generated", report.rows.len(), truth.len());
-    }
-    for row in &report.rows {
-        let name = |name: &Option<String>| name.clone().unwrap_or_default();
-        let group = (name(&row.group.provider), name(&row.group.location), name(&row.group.target));
-        let (scheduled, histogram) =
-            truth.get(&group).with_context(|| format!("no such group: {group:?}"))?;
-        let ms = |permille| histogram.percentile(permille).map(|us| us as f64 / 1e3);
-        let latency = row.latency_ms;
-        let same = (row.scheduled, row.answered) == (*scheduled, histogram.count())
-            && [
-                (latency.p50, 500),
-                (latency.p90, 900),
-                (latency.p95, 950),
-                (latency.p99, 990),
-                (latency.p99_9, 999),
-            ]
-            .into_iter()
-            .all(|(shown, permille)| shown.is_none() || shown == ms(permille));
-        if !same {
-            bail!("{group:?} differs from what was generated: {row:?}");
-        }
-    }
-    println!("    counts and percentiles of all {} groups equal the brute-force merge", truth.len());
-    Ok(())
 }
 
 struct Bytes {

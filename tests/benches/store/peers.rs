@@ -1,4 +1,4 @@
-//! Peers: the same generated data in VictoriaMetrics and in the ClickHouse engine, each as it keeps histograms best, with
+//! Peers: the same generated data in `VictoriaMetrics` and in the `ClickHouse` engine, each as it keeps histograms best, with
 //! every answer compared with the brute-force merge before anything is told of its cost.
 //!
 //! What a peer spends is its own process's CPU time; encoding what it is given is not counted.
@@ -12,7 +12,7 @@ use crate::{
     Arguments, Figures, Workload, after, load_average,
     workload::{BEGIN, Fleet, Truth},
 };
-use answer::{Answer, compare};
+use answer::compare;
 use clickhouse::ClickHouse;
 use process::Process;
 use std::{path::Path, time::Duration};
@@ -38,7 +38,7 @@ pub(crate) async fn measure(arguments: &Arguments, workload: Workload, own: &Fig
     println!("\n{workload:?} beside its peers; load average {}", load_average());
     let python = clickhouse::interpreter(arguments.python.as_deref(), directory.path());
     match python.and_then(|python| ClickHouse::start(&python, directory.path())) {
-        Ok(engine) => beside_clickhouse(arguments, workload, own, engine).await?,
+        Ok(engine) => beside_clickhouse(arguments, workload, own, engine)?,
         Err(reason) => println!("  skipped: ClickHouse ({reason:#})"),
     }
     let program = victoria_metrics::program(directory.path());
@@ -51,13 +51,13 @@ pub(crate) async fn measure(arguments: &Arguments, workload: Workload, own: &Fig
     }
 }
 
-async fn beside_clickhouse(
+fn beside_clickhouse(
     arguments: &Arguments,
     workload: Workload,
     own: &Figures,
     mut engine: ClickHouse,
 ) -> anyhow::Result<()> {
-    let mut fleet = Fleet::new(workload.agents());
+    let mut fleet = Fleet::new(arguments.agents(workload));
     let (mut truth, mut asked) = (Truth::new(), None);
     for minute in 0..workload.minutes() {
         let mut failed = None;
@@ -84,8 +84,9 @@ async fn beside_clickhouse(
     }
     let table = Table::new("ClickHouse", own, &truth);
     table.ingest(&cost);
-    table.report("report from what came", reports[0], workload.agents(), workload);
-    table.report("report from the hourly rollup", reports[1], workload.agents(), workload);
+    let all = arguments.agents(workload);
+    table.report("report from what came", reports[0], (all, all), workload);
+    table.report("report from the hourly rollup", reports[1], (all, all), workload);
     table.memory(engine.process())
 }
 
@@ -103,9 +104,10 @@ async fn beside_victoria_metrics(
             return Ok(());
         }
     };
+    let all = arguments.agents(workload);
     // A tenth of the agents: it spends a hundred times as much on each histogram.
-    let agents = workload.agents() / 10;
-    let mut fleet = Fleet::new(workload.agents());
+    let agents = (all / 10).max(1);
+    let mut fleet = Fleet::new(arguments.agents(workload));
     let (mut truth, mut asked) = (Truth::new(), None);
     for minute in 0..workload.minutes() {
         fleet.minute(minute, &mut Truth::new(), |one| {
@@ -127,10 +129,10 @@ async fn beside_victoria_metrics(
         server.report(BEGIN, to).await?;
     }
     let report = each(server.process().cpu()? - before, arguments.repeat);
-    println!("  VictoriaMetrics has the data of {agents} of the {} agents", workload.agents());
+    println!("  VictoriaMetrics has the data of {agents} of the {all} agents");
     let table = Table::new("VictoriaMetrics", own, &truth);
     table.ingest(&cost);
-    table.report("report", report, agents, workload);
+    table.report("report", report, (agents, all), workload);
     table.memory(server.process())
 }
 
@@ -158,7 +160,11 @@ impl<'a> Table<'a> {
     fn ingest(&self, cost: &Cost) {
         let histograms = cost.histograms as f64;
         let per_million = |spent: Duration| spent.as_secs_f64() / histograms * 1e6;
-        Self::line("ingest, merged: CPU s of a million histograms", self.own.ingest, per_million(cost.ingest));
+        Self::line(
+            "ingest, merged: CPU s of a million histograms",
+            self.own.ingest,
+            per_million(cost.ingest),
+        );
         Self::line("bytes of a histogram as it came", self.own.bytes, cost.bytes as f64 / histograms);
         let (Some(rollup), Some(bytes)) = (cost.rollup, cost.rollup_bytes) else { return };
         let all = per_million(cost.ingest + rollup);
@@ -167,21 +173,17 @@ impl<'a> Table<'a> {
         Self::line("the same with rollups: bytes of a histogram", self.own.bytes_with_rollups, all);
     }
 
-    /// `agents` have `spent` on it; Peerlight's report is of all.
-    fn report(&self, figure: &str, spent: Duration, agents: u32, workload: Workload) {
+    /// A report of `agents` took so much; Peerlight's is of `all`.
+    fn report(&self, figure: &str, spent: Duration, (agents, all): (u32, u32), workload: Workload) {
         let merged = |agents: u32| f64::from(agents) * f64::from(workload.asked_minutes()) * 10.0;
         let (own, peer) = (self.own.report_ms, spent.as_secs_f64() * 1e3);
-        if agents == workload.agents() {
+        if agents == all {
             Self::line(&format!("{figure}: CPU ms"), own, peer);
         } else {
             println!("    the {figure} took {peer:.0} ms CPU");
         }
         let ns = |ms: f64, agents: u32| ms * 1e6 / merged(agents);
-        Self::line(
-            &format!("{figure}: CPU ns of a histogram"),
-            ns(own, workload.agents()),
-            ns(peer, agents),
-        );
+        Self::line(&format!("{figure}: CPU ns of a histogram"), ns(own, all), ns(peer, agents));
     }
 
     fn memory(&self, process: &Process) -> anyhow::Result<()> {

@@ -59,7 +59,7 @@ pub(crate) struct Generated<'a> {
     pub(crate) series: &'a Series,
     /// The start of its minute.
     pub(crate) start: Timestamp,
-    pub(crate) lost: u32,
+    pub(crate) lost: u64,
     pub(crate) histogram: &'a Histogram,
 }
 
@@ -71,7 +71,7 @@ impl Generated<'_> {
         }
         let (provider, location) = (self.registration.provider.clone(), self.registration.location.clone());
         let sum = truth.entry((provider, location, self.series.target.name.clone())).or_default();
-        sum.0 += self.histogram.count() + u64::from(self.lost);
+        sum.0 += self.histogram.count() + self.lost;
         sum.1.merge(self.histogram);
     }
 }

@@ -1,4 +1,4 @@
-//! The ClickHouse engine, in a Python process (the chdb-core wheel): the schema that was found best for it, a table of
+//! The `ClickHouse` engine, in a Python process (the chdb-core wheel): the schema that was found best for it, a table of
 //! histograms with delta-coded columns, sorted as reports read it, and an hourly rollup.
 
 use super::{
@@ -41,7 +41,8 @@ const TABLES: [&str; 2] = [
         b Array(UInt16) CODEC(Delta(2), ZSTD(1)), c Array(UInt32) CODEC(ZSTD(1)))
      ENGINE = ReplacingMergeTree PARTITION BY toYYYYMM(t, 'UTC') ORDER BY (metric, provider, location, target, t)",
 ];
-const ROLL_UP: &str = "INSERT INTO roll SELECT toStartOfHour(ts, 'UTC') AS t, provider, location, target, metric,
+const ROLL_UP: &str =
+    "INSERT INTO roll SELECT toStartOfHour(ts, 'UTC') AS t, provider, location, target, metric,
     sum(n), sum(lost), (sumMap(b, arrayMap(x -> toUInt32(x), c)) AS m).1, m.2
     FROM hist GROUP BY t, provider, location, target, metric";
 
@@ -199,7 +200,7 @@ fn read(line: &str) -> anyhow::Result<Answer> {
     })
 }
 
-/// A row as RowBinary has it. Exact sum and extremes are differences to what the buckets say.
+/// A row as `RowBinary` has it. Exact sum and extremes are differences to what the buckets say.
 fn encode(row: &mut Vec<u8>, one: &Generated<'_>) -> anyhow::Result<()> {
     let histogram = one.histogram;
     row.extend(u32::try_from(one.start.as_secs())?.to_le_bytes());
@@ -217,7 +218,9 @@ fn encode(row: &mut Vec<u8>, one: &Generated<'_>) -> anyhow::Result<()> {
     row.extend(max.to_le_bytes());
     let buckets = histogram.buckets();
     put_length(row, buckets.len());
-    buckets.iter().for_each(|(bucket, _)| row.extend(bucket.to_le_bytes()));
+    for (bucket, _) in buckets {
+        row.extend(bucket.to_le_bytes());
+    }
     put_length(row, buckets.len());
     for (_, count) in buckets {
         row.extend(u16::try_from(*count)?.to_le_bytes());
@@ -246,8 +249,8 @@ fn put_text(row: &mut Vec<u8>, text: &str) {
 /// As LEB128.
 fn put_length(row: &mut Vec<u8>, mut length: usize) {
     while length > 0x7f {
-        row.push((length & 0x7f) as u8 | 0x80);
+        row.push(length.to_le_bytes()[0] | 0x80);
         length >>= 7;
     }
-    row.push(length as u8);
+    row.push(length.to_le_bytes()[0]);
 }

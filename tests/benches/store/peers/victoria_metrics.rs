@@ -1,4 +1,4 @@
-//! VictoriaMetrics, as it keeps histograms: one cumulative counter for each bucket of each series (`vmrange`), written as a
+//! `VictoriaMetrics`, as it keeps histograms: one cumulative counter for each bucket of each series (`vmrange`), written as a
 //! scrape of each minute would, in the JSON of columns that is its cheapest import in text.
 
 use super::{
@@ -71,7 +71,8 @@ struct Column {
 
 /// The program: installed, or of the package, unpacked.
 pub(super) fn program(directory: &Path) -> anyhow::Result<PathBuf> {
-    let installed = Command::new(PACKAGE).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let installed =
+        Command::new(PACKAGE).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if installed.is_ok_and(|status| status.success()) {
         return Ok(PACKAGE.into());
     }
@@ -104,6 +105,8 @@ impl VictoriaMetrics {
             .args(["-retentionPeriod=100y", "-loggerLevel=ERROR", "-search.maxQueryDuration=10m"])
             .args(["-import.maxLineLen=104857600", "-search.maxUniqueTimeseries=10000000"]);
         let process = Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()))?;
+        // The client wants one, though nothing here is encrypted.
+        let _installed_already = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
         let (url, counters) = (format!("http://127.0.0.1:{port}"), BTreeMap::new());
         let (minutes, taken, ingest) = (0, 0, Duration::ZERO);
@@ -129,7 +132,7 @@ impl VictoriaMetrics {
         let rest = [
             (Of::Count, one.histogram.count()),
             (Of::SumMicros, one.histogram.sum_us()),
-            (Of::Lost, u64::from(one.lost)),
+            (Of::Lost, one.lost),
         ];
         for (of, added) in buckets.chain(rest) {
             let counter = Counter { agent: one.agent, series: one.number, of };
@@ -322,7 +325,11 @@ fn labels(one: &Generated<'_>, of: Of) -> String {
     format!(
         "\"__name__\":\"{name}\",\"agent\":\"{}\",\"provider\":\"{}\",\"location\":\"{}\",\"target\":\"{}\",\
          \"metric\":\"{}\"{range}",
-        one.agent, registration.provider, registration.location, one.series.target.name, one.series.key.metric
+        one.agent,
+        registration.provider,
+        registration.location,
+        one.series.target.name,
+        one.series.key.metric
     )
 }
 
