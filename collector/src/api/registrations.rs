@@ -212,7 +212,7 @@ mod tests {
         let address = "192.0.2.9".parse().ok();
         assert_eq!(numbers(&RegistrationQuery { address, ..plain.clone() }), [2]);
         let site = Some("leeds-1".to_owned());
-        assert!(numbers(&RegistrationQuery { address, site, ..plain.clone() }).is_empty());
+        assert!(numbers(&RegistrationQuery { site, address, ..plain.clone() }).is_empty());
         let elsewhere = "8.8.8.8".parse().ok();
         assert!(numbers(&RegistrationQuery { address: elsewhere, ..plain }).is_empty());
     }

@@ -76,7 +76,7 @@ impl Registry {
     /// How many agents there are, with those that were revoked if asked for.
     pub fn count_agents(&self, organisation: OrganisationId, revoked: bool) -> Result<usize, RegistryError> {
         self.read("count the agents", |connection| {
-            // Each by the index that has its condition.
+            // The index alone tells.
             let of = |condition: &str| {
                 let sql = format!("SELECT count(*) FROM agent WHERE organisation = ?1 AND {condition}");
                 count(connection, &sql, params![organisation.0])

@@ -213,7 +213,7 @@ impl Bench {
 
     /// Whose an address is.
     fn longest_match(&mut self) -> anyhow::Result<()> {
-        let asked: Vec<(u32, IpAddr)> = (0..1_000_000)
+        let asked: Vec<(u32, IpAddr)> = (0..300_000)
             .map(|turn| {
                 let number = self.any();
                 let host = self.random.random::<u8>();
