@@ -1,5 +1,6 @@
 //! The client of the operators' API: what the command line speaks to the running collector with.
 
+use crate::api::list::List;
 use http::{Method, StatusCode, header};
 use peerlight_proto::problem::Problem;
 use reqwest::Certificate;
@@ -131,6 +132,22 @@ impl Client {
         query: &[(&str, String)],
     ) -> Result<T, ClientError> {
         self.json(Method::GET, path, query, Body::None::<()>).await
+    }
+
+    /// Asks for a list, page by page to its end.
+    pub async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Vec<T>, ClientError> {
+        let mut page: List<T> = self.get(path, query).await?;
+        let mut items = page.items;
+        while let Some(next) = page.next {
+            let following: Vec<_> = query.iter().cloned().chain([("cursor", next)]).collect();
+            page = self.get(path, &following).await?;
+            items.append(&mut page.items);
+        }
+        Ok(items)
     }
 
     /// Adds something.

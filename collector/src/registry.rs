@@ -3,6 +3,7 @@
 //! Small, transactional, and the truth about whose a measurement is. Methods are short blocking calls on one
 //! connection; async callers use `spawn_blocking` where it matters.
 
+mod agent_list;
 mod agent_state;
 mod agents;
 mod audit;
@@ -12,6 +13,7 @@ mod ending;
 mod enrolment;
 mod error;
 pub mod import;
+mod index;
 mod locations;
 mod names;
 mod nonces;
@@ -27,11 +29,13 @@ mod targets;
 mod time_zones;
 mod tokens;
 
+pub use agent_list::{AgentPlace, AgentQuery};
 pub use agents::{AgentEntry, AgentHealth, AgentSite, EnrolledAgent};
 pub use audit::AuditEntry;
 pub use directory::{DirectoryEntry, directory, directory_entry};
 pub use enrolment::EnrolError;
 pub use error::RegistryError;
+pub use index::{RegistrationIndex, Registrations};
 pub use locations::{Location, NewLocation};
 pub use operators::{IssuedOperatorToken, NewOperatorToken, Operator, OperatorToken, Role};
 pub use providers::{NewProvider, Provider, ProviderKind};
@@ -39,16 +43,18 @@ pub use registration::{Registration, RegistrationId};
 pub use registrations::NewRegistration;
 pub use sightings::{BatchSighting, Sighting};
 pub use targets::{NewTarget, TargetEntry};
-pub use tokens::{Identity, IssuedToken, NewToken, TokenEntry};
+pub use tokens::{Identity, IssuedToken, NewToken, TokenEntry, TokenQuery};
 
+use crate::organisation::OrganisationId;
 use callers::{Callers, Concerns};
 use error::Fault;
+use hashbrown::HashMap;
 use sightings::Sightings;
 use rusqlite::{Connection, Params, Row, Transaction, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -65,6 +71,9 @@ pub struct Registry {
     /// Sightings that are not noted yet, in their order.
     sightings: Sightings,
     callers: Callers,
+    /// Every registration as the file has it, for what would have to read many of them. Changes with the file, under the
+    /// connection's lock; no second process writes it.
+    indices: Arc<RwLock<HashMap<OrganisationId, RegistrationIndex>>>,
 }
 
 impl Registry {
@@ -78,7 +87,14 @@ impl Registry {
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
         schema::upgrade(&mut connection)?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), sightings: Sightings::default(), callers: Callers::default() })
+        let registrations = registrations::all(&connection);
+        let registrations = registrations.map_err(|fault| fault.during("read the registrations"))?;
+        Ok(Self {
+            connection: Arc::new(Mutex::new(connection)),
+            sightings: Sightings::default(),
+            callers: Callers::default(),
+            indices: Arc::new(RwLock::new(index::by_organisation(registrations))),
+        })
     }
 
     /// Whether the file answers: what readiness asks.
@@ -176,6 +192,12 @@ fn row<T>(
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = statement.query(params)?;
     found.next()?.map(read).transpose()
+}
+
+/// What a question counts.
+fn count(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, Fault> {
+    let counted = row(connection, sql, params, |row| Ok(row.get::<_, i64>(0)?))?;
+    Ok(counted.and_then(|counted| usize::try_from(counted).ok()).unwrap_or(0))
 }
 
 /// A JSON column.

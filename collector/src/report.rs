@@ -48,7 +48,7 @@ const INTERVALS: &str =
 pub struct Evidence<'a> {
     /// What the store found for [`Question::query`], by these groups.
     pub rows: &'a [Row],
-    /// The organisation's agents.
+    /// The organisation's agents, at least those that were revoked.
     pub agents: &'a [AgentEntry],
     /// When they measured what.
     pub presence: &'a [Presence],

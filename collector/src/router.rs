@@ -98,7 +98,7 @@ fn registry_routes() -> OpenApiRouter<App> {
         .routes(routes!(registrations::list, registrations::add))
         .routes(routes!(registrations::check))
         .merge(imports())
-        .routes(routes!(registrations::end))
+        .routes(routes!(registrations::show, registrations::end))
         .routes(routes!(reattributions::list, reattributions::add))
         .routes(routes!(agents::list))
         .routes(routes!(agents::show, agents::revoke))

@@ -1,16 +1,13 @@
 //! Storage: what the disk is spent on, and what it will take when the retention is full. Pure.
 
 use crate::{
-    registry::{Registration, RegistrationId},
+    registry::Registrations,
     rfc3339,
     store::{LEDGER_MARGIN, ResolutionUsage, Retention, Usage},
 };
 use peerlight_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -99,7 +96,7 @@ pub struct Forecast {
 pub fn storage(
     usage: &Usage,
     retention: &Retention,
-    registrations: &[Registration],
+    registrations: &Registrations,
     disk_free_bytes: Option<u64>,
 ) -> Storage {
     let resolutions = vec![
@@ -166,14 +163,12 @@ fn ratio(bytes: u64, histograms: u64) -> Option<f64> {
     (histograms > 0).then(|| (bytes as f64 / histograms as f64 * 100.0).round() / 100.0)
 }
 
-fn providers(usage: &Usage, registrations: &[Registration]) -> Vec<ProviderUsage> {
-    let names: HashMap<RegistrationId, &str> =
-        registrations.iter().map(|entry| (entry.id, entry.provider.as_str())).collect();
+fn providers(usage: &Usage, registrations: &Registrations) -> Vec<ProviderUsage> {
     let mut sums: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for (registration, (histograms, bytes)) in &usage.registrations {
         // Of another organisation: its provider is nobody else's to know.
-        let Some(name) = names.get(registration) else { continue };
-        let sum = sums.entry(name).or_default();
+        let Some(entry) = registrations.get(*registration) else { continue };
+        let sum = sums.entry(&entry.provider).or_default();
         *sum = (sum.0 + histograms, sum.1 + bytes);
     }
     let mut providers: Vec<_> = sums
@@ -192,7 +187,7 @@ fn providers(usage: &Usage, registrations: &[Registration]) -> Vec<ProviderUsage
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{report::fixture::registration, store::fixture::MIDNIGHT};
+    use crate::{registry::RegistrationId, report::fixture::registration, store::fixture::MIDNIGHT};
 
     const RETENTION: Retention = Retention {
         minute: DAY.saturating_mul(30),
@@ -228,11 +223,13 @@ mod tests {
 
     #[test]
     fn a_forecast_is_the_newest_day_for_as_long_as_it_is_kept() {
-        let registrations = [
+        let registrations: Registrations = [
             registration(1, "Aurora", "GB-LND"),
             registration(2, "Borealis", "GB-LND"),
             registration(3, "Aurora", "DE-BE"),
-        ];
+        ]
+        .into_iter()
+        .collect();
         let storage = storage(&usage(), &RETENTION, &registrations, Some(1_000_000));
         let [measured, quarters, days] = storage.resolutions.as_slice() else { panic!("{storage:?}") };
         assert_eq!((measured.bytes_per_histogram, quarters.bytes_per_histogram), (Some(5.4), Some(14.29)));
@@ -250,10 +247,13 @@ mod tests {
 
     #[test]
     fn a_disk_that_fills_before_the_retention_is_told() {
-        let full = storage(&usage(), &RETENTION, &[], Some(9_000)).forecast;
+        let full = storage(&usage(), &RETENTION, &Registrations::default(), Some(9_000)).forecast;
         assert_eq!(full.days_until_disk_is_full, Some(10_000 / (2_700 + 500 + 25_116 / 15)));
-        assert_eq!(storage(&usage(), &RETENTION, &[], None).forecast.days_until_disk_is_full, None);
-        let empty = storage(&Usage::default(), &RETENTION, &[], Some(0)).forecast;
+        assert_eq!(
+            storage(&usage(), &RETENTION, &Registrations::default(), None).forecast.days_until_disk_is_full,
+            None
+        );
+        let empty = storage(&Usage::default(), &RETENTION, &Registrations::default(), Some(0)).forecast;
         assert_eq!(empty, Forecast { full_bytes: 0, days_until_disk_is_full: None });
     }
 }

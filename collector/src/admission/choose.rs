@@ -93,13 +93,7 @@ fn following<'a>(
 
 /// The longest prefix of the registration that the observed address lies in.
 pub(super) fn prefix_of(registration: &Registration, measurement: &Measurement) -> Option<IpNet> {
-    let address = measurement.observed?.address.to_canonical();
-    registration
-        .prefixes
-        .iter()
-        .filter(|prefix| prefix.contains(&address))
-        .max_by_key(|prefix| prefix.prefix_len())
-        .copied()
+    registration.longest_prefix(measurement.observed?.address)
 }
 
 #[cfg(test)]

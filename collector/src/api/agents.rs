@@ -3,26 +3,34 @@
 use super::{
     error::ApiError,
     extract::{Path, Query},
-    list::{List, ListQuery},
+    list::{List, PageQuery, page_limit, place},
 };
 use crate::{
     app::App,
-    registry::{AgentEntry, Operator},
+    registry::{AgentEntry, AgentPlace, AgentQuery, Operator},
 };
 use axum::{Extension, Json, extract::State};
 use peerlight_proto::id::AgentId;
 
-/// Lists the agents.
-#[utoipa::path(get, path = "/api/v1/agents", tag = "registry", params(ListQuery),
+/// Lists the agents in the order of their sites.
+#[utoipa::path(get, path = "/api/v1/agents", tag = "registry", params(PageQuery),
     responses((status = 200, body = List<AgentEntry>)))]
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<AgentEntry>>, ApiError> {
-    let mut agents = app.ask(move |registry, now| registry.agents(operator.organisation, now)).await?;
-    agents.retain(|agent| query.all || agent.revoked.is_none());
-    Ok(Json(List::new(agents, query.limit)))
+    let limit = page_limit(query.limit);
+    let after = place(query.cursor.as_deref())?;
+    let asked = AgentQuery { revoked: query.all, after, limit: Some(limit + 1) };
+    let (agents, total) = app
+        .ask(move |registry, now| {
+            let agents = registry.list_agents(operator.organisation, &asked, now)?;
+            Ok((agents, registry.count_agents(operator.organisation, asked.revoked)?))
+        })
+        .await?;
+    let place = |last: &AgentEntry| AgentPlace { site: last.site.clone(), agent: last.agent };
+    Ok(Json(List::page(agents, limit, total, place)))
 }
 
 /// Shows an agent.

@@ -3,13 +3,12 @@
 use super::{
     error::ApiError,
     extract::{self, Path, Query},
-    list::List,
+    list::{List, page_limit, place},
 };
 use crate::{
     app::App,
-    registry::{
-        NewRegistration, Operator, Registration, RegistrationId, RegistryError, prefixes::PrefixTable,
-    },
+    organisation::OrganisationId,
+    registry::{NewRegistration, Operator, Registration, RegistrationId, Registry, RegistryError},
     rfc3339,
 };
 use axum::{Extension, Json, extract::State};
@@ -22,7 +21,7 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct RegistrationQuery {
-    /// The most entries to answer with.
+    /// The most entries to answer with; 10,000 unless given, and at most.
     pub limit: Option<usize>,
     /// Answer with what has ended, too.
     #[serde(default)]
@@ -32,6 +31,8 @@ pub struct RegistrationQuery {
     /// Only the one that this address belongs to now, by its longest prefix.
     #[param(value_type = Option<String>)]
     pub address: Option<IpAddr>,
+    /// Where to go on: `next` of the page before.
+    pub cursor: Option<String>,
 }
 
 /// When a registration is to end.
@@ -49,7 +50,7 @@ pub struct Checked {
     pub acceptable: bool,
 }
 
-/// Lists the registrations.
+/// Lists the registrations in the order of their numbers.
 #[utoipa::path(get, path = "/api/v1/registrations", tag = "registry", params(RegistrationQuery),
     responses((status = 200, body = List<Registration>)))]
 pub async fn list(
@@ -57,14 +58,19 @@ pub async fn list(
     Extension(operator): Extension<Operator>,
     Query(query): Query<RegistrationQuery>,
 ) -> Result<Json<List<Registration>>, ApiError> {
-    let limit = query.limit;
-    let found = app
-        .ask(move |registry, now| {
-            let all = registry.registrations(operator.organisation)?;
-            Ok::<_, RegistryError>(chosen(all, &query, now))
-        })
-        .await?;
-    Ok(Json(List::new(found, limit)))
+    let after = place(query.cursor.as_deref())?;
+    Ok(Json(page(&app.registry, operator.organisation, &query, after, app.clock.now())))
+}
+
+/// Shows a registration.
+#[utoipa::path(get, path = "/api/v1/registrations/{id}", tag = "registry", params(("id" = i64, Path)),
+    responses((status = 200, body = Registration), (status = 404)))]
+pub async fn show(
+    State(app): State<App>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<i64>,
+) -> Result<Json<Registration>, ApiError> {
+    Ok(Json(app.registry.registration(operator.organisation, RegistrationId(id))?))
 }
 
 /// Adds a registration.
@@ -115,57 +121,112 @@ pub async fn end(
     Ok(Json(ended))
 }
 
-/// The registrations that the query means.
-fn chosen(mut all: Vec<Registration>, query: &RegistrationQuery, now: Timestamp) -> Vec<Registration> {
-    if let Some(address) = query.address {
-        let owner = PrefixTable::new(&all).longest_match(address, now);
-        all.retain(|registration| owner.is_some_and(|(_, id)| id == registration.id));
-    }
-    all.retain(|registration| {
-        (query.all || registration.valid_to.is_none_or(|end| now < end))
-            && query.site.as_ref().is_none_or(|site| registration.is_site(site))
-    });
-    all
+/// The registrations that the query means, behind `after`.
+fn page(
+    registry: &Registry,
+    organisation: OrganisationId,
+    query: &RegistrationQuery,
+    after: Option<RegistrationId>,
+    now: Timestamp,
+) -> List<Registration> {
+    let limit = page_limit(query.limit);
+    let asked = |entry: &Registration| {
+        (query.all || entry.valid_to.is_none_or(|end| now < end))
+            && query.site.as_ref().is_none_or(|site| entry.is_site(site))
+    };
+    // What is found by an index is few; only the list of all comes in pages.
+    let found = match (query.address, &query.site) {
+        (Some(address), _) => registry.owner(organisation, address, now).into_iter().collect(),
+        (None, Some(site)) => registry.registrations_of_site(organisation, site),
+        (None, None) => {
+            let all = registry.registrations(organisation);
+            let total = all.iter().filter(|entry| asked(entry)).count();
+            let items = all.after(after).filter(|entry| asked(entry)).take(limit + 1).cloned().collect();
+            return List::page(items, limit, total, |last| last.id);
+        }
+    };
+    List::new(found.into_iter().filter(asked).collect(), Some(limit))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::organisation::OrganisationId;
+    use crate::registry::{NewLocation, NewProvider, ProviderKind};
 
-    fn registration(id: i64, site: &str, prefix: &str, to: Option<i64>) -> Registration {
-        Registration {
-            id: RegistrationId(id),
-            organisation: OrganisationId::DEFAULT,
-            site: site.to_owned(),
-            provider: "Example Telecom".to_owned(),
-            location: "GB-LND".to_owned(),
-            prefixes: vec![prefix.parse().unwrap()],
-            count_declared: false,
-            valid_from: Timestamp::from_secs(0),
-            valid_to: to.map(Timestamp::from_secs),
+    const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+    /// Three registrations of two sites, of which the first has ended.
+    fn registry(directory: &std::path::Path) -> Registry {
+        let registry = Registry::open(&directory.join("registry.sqlite")).unwrap();
+        let local = Operator::local();
+        let provider = NewProvider {
+            name: "Example Telecom".to_owned(),
+            kind: ProviderKind::Isp,
+            countries: Vec::new(),
+            aliases: Vec::new(),
+            asns: Vec::new(),
+            source: None,
+        };
+        registry.add_provider(&provider, &local, NOW).unwrap();
+        let location = NewLocation {
+            code: "GB-LND".to_owned(),
+            name: None,
+            time_zone: None,
+            latitude: None,
+            longitude: None,
+        };
+        registry.add_location(&location, &local, NOW).unwrap();
+        for (site, prefix, from, to) in [
+            ("london-1", "192.0.2.0/24", "2026-01-01", Some("2026-02-01")),
+            ("London-1", "192.0.2.0/24", "2026-02-01", None),
+            ("leeds-1", "198.51.100.0/24", "2026-01-01", None),
+        ] {
+            let new = NewRegistration {
+                site: site.to_owned(),
+                provider: "Example Telecom".to_owned(),
+                location: "GB-LND".to_owned(),
+                prefixes: vec![prefix.to_owned()],
+                allow_non_public: true,
+                valid_from: Some(from.to_owned()),
+                valid_to: to.map(str::to_owned),
+                ..NewRegistration::default()
+            };
+            registry.add_registration(&new, &local, NOW).unwrap();
         }
+        registry
     }
 
     #[test]
     fn a_list_shows_what_is_valid_unless_asked_for_all() {
-        let all = || {
-            vec![
-                registration(1, "london-1", "192.0.2.0/24", Some(5)),
-                registration(2, "london-1", "192.0.2.0/24", None),
-                registration(3, "leeds-1", "198.51.100.0/24", None),
-            ]
-        };
-        let numbers = |query: &RegistrationQuery| {
-            chosen(all(), query, Timestamp::from_secs(10)).iter().map(|found| found.id.0).collect::<Vec<_>>()
-        };
+        let directory = tempfile::tempdir().unwrap();
+        let registry = registry(directory.path());
+        let list = |query: &RegistrationQuery| page(&registry, OrganisationId::DEFAULT, query, None, NOW);
+        let numbers =
+            |query: &RegistrationQuery| list(query).items.iter().map(|found| found.id.0).collect::<Vec<_>>();
         let plain = RegistrationQuery::default();
         assert_eq!(numbers(&plain), [2, 3]);
         assert_eq!(numbers(&RegistrationQuery { all: true, ..plain.clone() }), [1, 2, 3]);
-        assert_eq!(numbers(&RegistrationQuery { site: Some("London-1".to_owned()), ..plain.clone() }), [2]);
+        let site = Some("LONDON-1".to_owned());
+        assert_eq!(numbers(&RegistrationQuery { site: site.clone(), ..plain.clone() }), [2]);
+        assert_eq!(numbers(&RegistrationQuery { site, all: true, ..plain.clone() }), [1, 2]);
         let address = "192.0.2.9".parse().ok();
         assert_eq!(numbers(&RegistrationQuery { address, ..plain.clone() }), [2]);
+        let site = Some("leeds-1".to_owned());
+        assert!(numbers(&RegistrationQuery { site, address, ..plain.clone() }).is_empty());
         let elsewhere = "8.8.8.8".parse().ok();
         assert!(numbers(&RegistrationQuery { address: elsewhere, ..plain }).is_empty());
+    }
+
+    #[test]
+    fn a_long_list_comes_in_pages_that_say_how_many_there_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = registry(directory.path());
+        let query = RegistrationQuery { all: true, limit: Some(2), ..RegistrationQuery::default() };
+        let first = page(&registry, OrganisationId::DEFAULT, &query, None, NOW);
+        assert_eq!((first.items.len(), first.total), (2, 3));
+        let after = place(first.next.as_deref()).unwrap();
+        let second = page(&registry, OrganisationId::DEFAULT, &query, after, NOW);
+        assert_eq!(second.items.iter().map(|found| found.id.0).collect::<Vec<_>>(), [3]);
+        assert_eq!((second.total, second.next), (3, None));
     }
 }

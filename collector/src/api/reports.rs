@@ -4,7 +4,7 @@ use super::{error::ApiError, extract::Query};
 use crate::{
     app::App,
     organisation::OrganisationId,
-    registry::{AgentEntry, Operator, Registration, Registry, RegistryError},
+    registry::{AgentEntry, Operator, Registrations, Registry, RegistryError},
     report::{Evidence, Groups, Question, QuestionError, Report, answer, render},
     store::{Presence, Store, StoreError},
 };
@@ -53,8 +53,8 @@ pub struct LatencyQuery {
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// Every registration, those that have ended included.
-    pub registrations: Arc<Vec<Registration>>,
-    /// Every agent.
+    pub registrations: Registrations,
+    /// The agents that were revoked, of which nothing is expected any more.
     pub agents: Vec<AgentEntry>,
 }
 
@@ -80,8 +80,8 @@ impl Snapshot {
         now: Timestamp,
     ) -> Result<Self, RegistryError> {
         Ok(Self {
-            registrations: Arc::new(registry.registrations(organisation)?),
-            agents: registry.agents(organisation, now)?,
+            registrations: registry.registrations(organisation),
+            agents: registry.revoked_agents(organisation, now)?,
         })
     }
 }
@@ -151,7 +151,7 @@ pub(crate) async fn latency_given(
         return Err(QuestionError { errors }.into());
     }
     let query = question.query(&snapshot.registrations);
-    let groups = Arc::new(Groups::new(question, Arc::clone(&snapshot.registrations), &presence));
+    let groups = Arc::new(Groups::new(question, snapshot.registrations.clone(), &presence));
     let rows = store.scan(query, Arc::<Groups>::clone(&groups)).await?;
     // Months of rows take a while to add up; the runtime's threads have sockets to serve.
     Ok(tokio::task::spawn_blocking(move || {

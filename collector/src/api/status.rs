@@ -54,11 +54,8 @@ pub async fn show(
 ) -> Result<Json<Status>, ApiError> {
     let health = app.store.health().await?;
     let organisation = operator.organisation;
-    let (registrations, agents) = app
-        .ask(move |registry, now| {
-            Ok((registry.registrations(organisation)?, registry.agents(organisation, now)?))
-        })
-        .await?;
+    let registrations = app.registry.registrations(organisation);
+    let agents = app.ask(move |registry, _now| registry.count_agents(organisation, false)).await?;
     let now = app.clock.now();
     let holds = |from: Timestamp, to: Option<Timestamp>| from <= now && to.is_none_or(|to| now < to);
     Ok(Json(Status {
@@ -75,6 +72,6 @@ pub async fn show(
             oldest: health.oldest,
         },
         registrations: registrations.iter().filter(|entry| holds(entry.valid_from, entry.valid_to)).count(),
-        agents: agents.iter().filter(|agent| agent.revoked.is_none()).count(),
+        agents,
     }))
 }

@@ -16,8 +16,7 @@ pub async fn show(
     Extension(operator): Extension<Operator>,
 ) -> Result<Json<Storage>, ApiError> {
     let usage = app.store.usage().await?;
-    let organisation = operator.organisation;
-    let registrations = app.ask(move |registry, _now| registry.registrations(organisation)).await?;
+    let registrations = app.registry.registrations(operator.organisation);
     let disk_free = match fs4::available_space(paths::store(&app.config.store.directory)) {
         Ok(free) => Some(free),
         Err(error) => {

@@ -3,31 +3,33 @@
 use super::{
     error::ApiError,
     extract::{self, Path, Query},
-    list::{List, ListQuery},
+    list::{List, PageQuery, page_limit, place},
 };
 use crate::{
     app::App,
-    registry::{IssuedToken, NewToken, Operator, RegistryError, TokenEntry},
+    registry::{IssuedToken, NewToken, Operator, TokenEntry, TokenQuery},
 };
 use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 
 /// Lists the tokens that can still enrol, newest first; never a secret.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "registry", params(ListQuery),
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "registry", params(PageQuery),
     responses((status = 200, body = List<TokenEntry>)))]
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<TokenEntry>>, ApiError> {
-    let tokens = app
+    let limit = page_limit(query.limit);
+    let before = place(query.cursor.as_deref())?;
+    let asked = TokenQuery { all: query.all, before, limit: Some(limit + 1) };
+    let (tokens, total) = app
         .ask(move |registry, now| {
-            let mut tokens = registry.tokens(operator.organisation)?;
-            tokens.retain(|token| query.all || token.holds(now));
-            Ok::<_, RegistryError>(tokens)
+            let tokens = registry.tokens(operator.organisation, &asked, now)?;
+            Ok((tokens, registry.count_tokens(operator.organisation, asked.all, now)?))
         })
         .await?;
-    Ok(Json(List::new(tokens, query.limit)))
+    Ok(Json(List::page(tokens, limit, total, |last| last.id)))
 }
 
 /// Creates a token for a registration. Its text is in this answer and nowhere else.

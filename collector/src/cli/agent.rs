@@ -5,7 +5,6 @@ use super::{
     output::{listed, or_dash},
 };
 use crate::{
-    api::list::List,
     client::Client,
     registry::{AgentEntry, AgentSite},
     rfc3339,
@@ -36,10 +35,10 @@ pub(super) async fn run(
 
 /// The agent of this identity, or of the only one that begins so, or the only one of this site.
 async fn find(wanted: &str, client: &Client) -> anyhow::Result<AgentEntry> {
-    let list: List<AgentEntry> = client.get(PATH, &[("all", "true".to_owned())]).await?;
     let wanted_folded = wanted.to_lowercase();
-    let matches: Vec<AgentEntry> = list
-        .items
+    let matches: Vec<AgentEntry> = client
+        .list::<AgentEntry>(PATH, &[("all", "true".to_owned())])
+        .await?
         .into_iter()
         .filter(|entry| {
             sites(entry).any(|site| site.to_lowercase() == wanted_folded)
@@ -57,11 +56,11 @@ async fn find(wanted: &str, client: &Client) -> anyhow::Result<AgentEntry> {
 }
 
 async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {
-    let list: List<AgentEntry> = client.get(PATH, &[("all", options.all.to_string())]).await?;
+    let agents: Vec<AgentEntry> = client.list(PATH, &[("all", options.all.to_string())]).await?;
     if options.format == Format::Json {
-        return output.json(&list.items);
+        return output.json(&agents);
     }
-    let rows = list.items.iter().map(|entry| {
+    let rows = agents.iter().map(|entry| {
         [
             entry.agent.to_string(),
             listed_sites(entry, &entry.site, |other| &other.site),

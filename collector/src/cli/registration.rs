@@ -7,12 +7,13 @@ use super::{
     reattribution,
 };
 use crate::{
-    api::{list::List, registrations::Checked},
-    client::Client,
+    api::registrations::Checked,
+    client::{Client, ClientError},
     registry::{NewRegistration, Registration},
     rfc3339,
 };
 use anyhow::bail;
+use http::StatusCode;
 
 const PATH: &str = "/api/v1/registrations";
 
@@ -49,22 +50,28 @@ pub(super) async fn run(
 
 /// The one registration of a site that has not ended, or the one of this number.
 pub(super) async fn find(registration: &str, client: &Client) -> anyhow::Result<Registration> {
-    let number: Option<i64> = registration.parse().ok();
-    let query = match number {
-        Some(_) => vec![("all", "true".to_owned())],
-        None => vec![("site", registration.to_owned())],
+    let found = match registration.parse::<i64>() {
+        Ok(number) => numbered(number, client).await?.into_iter().collect(),
+        Err(_a_site) => client.list(PATH, &[("site", registration.to_owned())]).await?,
     };
-    let mut list: List<Registration> = client.get(PATH, &query).await?;
-    list.items.retain(|found| number.is_none_or(|number| found.id.0 == number));
-    match list.items.as_slice() {
+    match found.as_slice() {
         [found] => Ok(found.clone()),
         [] => bail!(
             "there is no registration `{registration}`; `peerlight-collector registration list` lists them"
         ),
         several => {
-            let numbers: Vec<i64> = several.iter().map(|found| found.id.0).collect();
+            let numbers: Vec<i64> = several.iter().map(|found: &Registration| found.id.0).collect();
             bail!("`{registration}` has several registrations; give the number of one: {}", listed(&numbers))
         }
+    }
+}
+
+/// The registration of this number, if there is one.
+async fn numbered(number: i64, client: &Client) -> Result<Option<Registration>, ClientError> {
+    match client.get(&format!("{PATH}/{number}"), &[]).await {
+        Ok(found) => Ok(Some(found)),
+        Err(ClientError::Refused { problem }) if problem.status == StatusCode::NOT_FOUND.as_u16() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -96,11 +103,11 @@ async fn list(
 ) -> anyhow::Result<()> {
     let mut query = vec![("all", options.history.all.to_string())];
     query.extend(options.address.map(|address| ("address", address.to_string())));
-    let list: List<Registration> = client.get(PATH, &query).await?;
+    let registrations: Vec<Registration> = client.list(PATH, &query).await?;
     if options.history.format == Format::Json {
-        return output.json(&list.items);
+        return output.json(&registrations);
     }
-    let rows = list.items.iter().map(|registration| {
+    let rows = registrations.iter().map(|registration| {
         [
             registration.id.0.to_string(),
             registration.site.clone(),

@@ -2,7 +2,6 @@
 
 use super::{Format, HistoryOptions, Output, TokenArgs, TokenCommand, output::or_dash, registration};
 use crate::{
-    api::list::List,
     client::Client,
     registry::{IssuedToken, NewToken, TokenEntry},
     rfc3339,
@@ -47,11 +46,11 @@ async fn create(args: TokenArgs, client: &Client, output: &mut Output<'_>) -> an
 }
 
 async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {
-    let list: List<TokenEntry> = client.get(PATH, &[("all", options.all.to_string())]).await?;
+    let tokens: Vec<TokenEntry> = client.list(PATH, &[("all", options.all.to_string())]).await?;
     if options.format == Format::Json {
-        return output.json(&list.items);
+        return output.json(&tokens);
     }
-    let rows = list.items.iter().map(|entry| {
+    let rows = tokens.iter().map(|entry| {
         [
             entry.id.to_string(),
             entry.site.clone(),

@@ -5,7 +5,7 @@ use super::{
     agent_state::{self, Pushed},
     audit::{self, Change},
     callers::Known,
-    json, registrations, row, rows,
+    json, registrations, row,
 };
 use crate::{organisation::OrganisationId, rfc3339};
 use peerlight_proto::{
@@ -142,7 +142,8 @@ impl From<Health> for AgentHealth {
     }
 }
 
-const SELECT: &str = "SELECT a.id, r.id, r.site, p.name, l.code, a.host, a.version, a.enrolled, \
+/// What [`read`] reads.
+pub(super) const SELECT: &str = "SELECT a.id, r.id, r.site, p.name, l.code, a.host, a.version, a.enrolled, \
                       a.enrolled_from, a.last_seen, a.address, a.clock_offset_us, a.session, a.health, \
                       a.cloned_since, a.revoked, CASE WHEN r.valid_to <= ?1 THEN r.valid_to END, \
                       a.last_push, a.interval_ms, a.uplinks";
@@ -173,23 +174,6 @@ impl Registry {
     /// Who this agent is, if that is in memory.
     pub fn known_caller(&self, agent: AgentId, now: Timestamp) -> Option<EnrolledAgent> {
         self.callers.get(agent)?.at(agent, now)
-    }
-
-    /// Every agent in the order of sites, revoked ones too.
-    pub fn agents(
-        &self,
-        organisation: OrganisationId,
-        now: Timestamp,
-    ) -> Result<Vec<AgentEntry>, RegistryError> {
-        self.note_sightings()?;
-        self.read("list the agents", |connection| {
-            rows(
-                connection,
-                &format!("{SELECT} {WITH_REGISTRATION} WHERE a.organisation = ?2 ORDER BY r.site, a.id"),
-                params![now.as_micros(), organisation.0],
-                |row| read(connection, row, now),
-            )
-        })
     }
 
     /// One agent.
@@ -282,7 +266,8 @@ pub(super) fn beside(
     Ok(present)
 }
 
-fn read(connection: &Connection, row: &Row<'_>, now: Timestamp) -> Result<AgentEntry, Fault> {
+/// Reads a row of [`SELECT`].
+pub(super) fn read(connection: &Connection, row: &Row<'_>, now: Timestamp) -> Result<AgentEntry, Fault> {
     let instant =
         |column: usize| Ok::<_, Fault>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_micros));
     let address = row.get::<_, Option<String>>(10)?.map(|text| text.parse()).transpose();

@@ -181,13 +181,12 @@ fn already(
     Ok(found.is_some())
 }
 
+/// An agent of the identity `?1` or the key `?2`, but not of both: each half by its own index.
+pub(super) const OTHER_KEY: &str = "SELECT 1 FROM agent WHERE id = ?1 AND public_key <> ?2 UNION ALL
+     SELECT 1 FROM agent WHERE public_key = ?2 AND id <> ?1";
+
 fn refuse_other_key(connection: &Connection, agent: AgentId, key: [u8; 32]) -> Result<(), EnrolError> {
-    let contradicts = row(
-        connection,
-        "SELECT 1 FROM agent WHERE (id = ?1) <> (public_key = ?2)",
-        params![agent.as_bytes(), key],
-        |_row| Ok(()),
-    )?;
+    let contradicts = row(connection, OTHER_KEY, params![agent.as_bytes(), key], |_row| Ok(()))?;
     if contradicts.is_some() { Err(EnrolError::AgentExists { agent }) } else { Ok(()) }
 }
 

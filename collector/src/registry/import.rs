@@ -61,19 +61,21 @@ impl Registry {
         if dry_run {
             return Ok(imported(&plan));
         }
-        self.change(OPERATION, |transaction| {
+        self.change_registrations(OPERATION, by.organisation, |transaction, _index| {
             let plan = if latest_change(transaction)? == present.change {
                 plan
             } else {
                 planned(&Present::read(transaction, by.organisation)?)?
             };
             let imported = imported(&plan);
+            let mut added = Vec::with_capacity(plan.add.len());
             for checked in plan.add {
                 let registration = registrations::insert(transaction, checked, now)?;
                 let change = Change::added("registration import", &registration.site, &registration);
                 audit::record(transaction, by, now, &change)?;
+                added.push(registration);
             }
-            Ok(imported)
+            Ok((imported, added))
         })
     }
 }
@@ -84,7 +86,10 @@ impl Present {
             change: latest_change(connection)?,
             providers: providers::present(connection, organisation)?,
             locations: locations::present(connection, organisation)?,
-            registrations: registrations::all(connection, organisation)?,
+            registrations: registrations::all(connection)?
+                .into_iter()
+                .filter(|one| one.organisation == organisation)
+                .collect(),
         })
     }
 }

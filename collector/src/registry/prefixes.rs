@@ -1,10 +1,13 @@
 //! Prefixes, pure: how they are written, which are public, whose an address is, and who may not overlap whom.
 
-use super::{Registration, RegistrationId, names};
+mod table;
+
+pub use table::PrefixTable;
+
+use super::{Registration, names};
 use ipnet::IpNet;
 use peerlight_proto::time::Timestamp;
-use prefix_trie::joint::JointPrefixMap;
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::LazyLock};
 
 /// A text that is not a prefix that can be registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,13 +84,14 @@ const NON_PUBLIC: [(&str, &str); 24] = [
     ("ff00::/8", "multicast"),
 ];
 
+/// The same, read once.
+static NON_PUBLIC_RANGES: LazyLock<Vec<(IpNet, &str)>> = LazyLock::new(|| {
+    NON_PUBLIC.iter().filter_map(|(range, what)| Some((range.parse().ok()?, *what))).collect()
+});
+
 /// What is wrong with announcing this prefix, if it touches a range that nobody announces.
 pub fn non_public(prefix: &IpNet) -> Option<&'static str> {
-    NON_PUBLIC
-        .iter()
-        .filter_map(|(range, what)| Some((range.parse::<IpNet>().ok()?, *what)))
-        .find(|(range, _)| overlap(range, prefix))
-        .map(|(_, what)| what)
+    NON_PUBLIC_RANGES.iter().find(|(range, _)| overlap(range, prefix)).map(|(_, what)| *what)
 }
 
 /// Whether two prefixes share an address.
@@ -126,41 +130,12 @@ impl Registration {
     pub fn validity(&self) -> Validity {
         Validity { from: self.valid_from, to: self.valid_to }
     }
-}
 
-/// Registrations by prefix: finds whose an address is by the longest match.
-#[derive(Debug, Default)]
-pub struct PrefixTable {
-    map: JointPrefixMap<IpNet, Vec<(Validity, RegistrationId)>>,
-}
-
-impl PrefixTable {
-    /// The table of these registrations.
-    pub fn new<'a>(registrations: impl IntoIterator<Item = &'a Registration>) -> Self {
-        let mut table = Self::default();
-        for registration in registrations {
-            for prefix in &registration.prefixes {
-                let entry = (registration.validity(), registration.id);
-                match table.map.get_mut(prefix) {
-                    Some(entries) => entries.push(entry),
-                    None => {
-                        table.map.insert(*prefix, vec![entry]);
-                    }
-                }
-            }
-        }
-        table
-    }
-
-    /// The registration whose prefix matches longest of those that are valid at `at`, and that prefix.
-    pub fn longest_match(&self, address: IpAddr, at: Timestamp) -> Option<(IpNet, RegistrationId)> {
-        self.map
-            .cover(&IpNet::from(address))
-            .filter_map(|(prefix, entries)| {
-                let (_, id) = entries.iter().find(|(validity, _)| validity.contains(at))?;
-                Some((prefix, *id))
-            })
-            .max_by_key(|(prefix, _)| prefix.prefix_len())
+    /// The longest of its prefixes that this address lies in.
+    pub fn longest_prefix(&self, address: IpAddr) -> Option<IpNet> {
+        let address = address.to_canonical();
+        let around = self.prefixes.iter().filter(|prefix| prefix.contains(&address));
+        around.max_by_key(|prefix| prefix.prefix_len()).copied()
     }
 }
 
@@ -179,10 +154,15 @@ pub struct Candidate<'a> {
     pub nested: bool,
 }
 
-/// Why the candidate cannot stand beside the registrations that are there: every reason, with both sides named.
-pub fn conflicts(candidate: &Candidate<'_>, there: &[Registration]) -> Vec<String> {
+/// Why the candidate cannot stand beside the registrations that are there: every reason, with both sides named. Those
+/// that share no address with it have no say, so [`RegistrationIndex::touching`](super::RegistrationIndex::touching)
+/// finds enough of them.
+pub fn conflicts<'a>(
+    candidate: &Candidate<'_>,
+    there: impl IntoIterator<Item = &'a Registration>,
+) -> Vec<String> {
     let mut reasons = within(candidate);
-    for other in there.iter().filter(|other| candidate.validity.meets(&other.validity())) {
+    for other in there.into_iter().filter(|other| candidate.validity.meets(&other.validity())) {
         let entry = format!("registration {}", other.id.0);
         let holder = Holder { site: &other.site, provider: &other.provider, entry: &entry };
         for theirs in &other.prefixes {

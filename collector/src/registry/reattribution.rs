@@ -13,6 +13,10 @@ use rusqlite::params;
 /// What the audit calls it.
 const WHAT: &str = "registration reattribute";
 
+/// Whether it is there; with [`WHAT`] in the words of its index, which is used for no others.
+pub(super) const WRITTEN_DOWN: &str =
+    "SELECT 1 FROM audit WHERE organisation = ?1 AND what = 'registration reattribute' AND after = ?2";
+
 impl Registry {
     /// The two registrations that measurements are to be moved between, both of the organisation.
     pub fn reattribution_between(
@@ -47,12 +51,7 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         self.change("audit a re-attribution", |transaction| {
             let after = to_json(done);
-            let there = row(
-                transaction,
-                "SELECT 1 FROM audit WHERE organisation = ?1 AND what = ?2 AND after = ?3",
-                params![organisation.0, WHAT, after],
-                |_row| Ok(()),
-            )?;
+            let there = row(transaction, WRITTEN_DOWN, params![organisation.0, after], |_row| Ok(()))?;
             if there.is_some() {
                 return Ok(());
             }

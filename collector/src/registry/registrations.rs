@@ -1,17 +1,19 @@
 //! Registrations in the registry: added when every check passes, ended, never changed.
 
 use super::{
-    Fault, Operator, Registration, RegistrationId, Registry, RegistryError,
+    Fault, Operator, Registration, RegistrationId, RegistrationIndex, Registrations, Registry, RegistryError,
     audit::{self, Change},
+    callers::Concerns,
     json, locations, names,
     prefixes::{self, Candidate, Validity},
-    providers, row, rows, to_json,
+    providers, row, rows, to_json, transact,
 };
 use crate::{organisation::OrganisationId, rfc3339};
 use ipnet::IpNet;
 use peerlight_proto::{id::AgentId, time::Timestamp};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
+use std::{net::IpAddr, sync::PoisonError};
 
 /// A registration to add. Texts are checked by the registry, so that everything that is wrong is said at once.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -45,8 +47,7 @@ pub struct NewRegistration {
 impl Registration {
     /// Whether this is the site's, without regard to case.
     pub fn is_site(&self, site: &str) -> bool {
-        // Agents name it as it is spelt; folding is for people.
-        self.site == site || names::fold(&self.site) == names::fold(site)
+        names::fold(&self.site) == names::fold(site)
     }
 }
 
@@ -62,12 +63,12 @@ impl Registry {
         by: &Operator,
         now: Timestamp,
     ) -> Result<Registration, RegistryError> {
-        self.change("add a registration", |transaction| {
-            let checked = check(transaction, new, by.organisation, now)?;
+        self.change_registrations("add a registration", by.organisation, |transaction, index| {
+            let checked = check(transaction, index, new, by.organisation, now)?;
             let registration = insert(transaction, checked, now)?;
             let change = Change::added("registration add", &registration.site, &registration);
             audit::record(transaction, by, now, &change)?;
-            Ok(registration)
+            Ok((registration.clone(), vec![registration]))
         })
     }
 
@@ -79,13 +80,71 @@ impl Registry {
         now: Timestamp,
     ) -> Result<(), RegistryError> {
         self.read("check a registration", |connection| {
-            check(connection, new, by.organisation, now).map(|_acceptable| ())
+            self.indexed(by.organisation, |index| check(connection, index, new, by.organisation, now))
+                .map(|_acceptable| ())
         })
     }
 
-    /// Every registration in the order of their numbers, ended ones too: what reports join by.
-    pub fn registrations(&self, organisation: OrganisationId) -> Result<Vec<Registration>, RegistryError> {
-        self.read("list the registrations", |connection| all(connection, organisation))
+    /// Every registration in the order of their numbers, ended ones too: what reports join by. Reads no file.
+    pub fn registrations(&self, organisation: OrganisationId) -> Registrations {
+        self.indexed(organisation, |index| index.registrations().clone())
+    }
+
+    /// The registration of this number.
+    pub fn registration(
+        &self,
+        organisation: OrganisationId,
+        id: RegistrationId,
+    ) -> Result<Registration, RegistryError> {
+        self.indexed(organisation, |index| index.registrations().get(id).cloned())
+            .ok_or_else(|| RegistryError::NotFound { what: "registration", name: id.0.to_string() })
+    }
+
+    /// The registrations of a site without regard to case, in the order of their numbers, ended ones too.
+    pub fn registrations_of_site(&self, organisation: OrganisationId, site: &str) -> Vec<Registration> {
+        self.indexed(organisation, |index| index.of_site(site).cloned().collect())
+    }
+
+    /// The registration that an address belongs to at an instant, by its longest prefix.
+    pub fn owner(
+        &self,
+        organisation: OrganisationId,
+        address: IpAddr,
+        at: Timestamp,
+    ) -> Option<Registration> {
+        self.indexed(organisation, |index| {
+            let (_, id) = index.owner(address, at)?;
+            index.registrations().get(id).cloned()
+        })
+    }
+
+    /// Asks the organisation's registrations in memory.
+    fn indexed<T>(&self, organisation: OrganisationId, ask: impl FnOnce(&RegistrationIndex) -> T) -> T {
+        let indices = self.indices.read().unwrap_or_else(PoisonError::into_inner);
+        match indices.get(&organisation) {
+            Some(index) => ask(index),
+            None => ask(&RegistrationIndex::default()),
+        }
+    }
+
+    /// Adds or changes registrations in one durable transaction, and then in memory: `act` says what they are now. The
+    /// connection is held throughout, so that what was checked against the index still holds when it is written.
+    pub(super) fn change_registrations<T>(
+        &self,
+        operation: &'static str,
+        organisation: OrganisationId,
+        act: impl FnOnce(&Transaction<'_>, &RegistrationIndex) -> Result<(T, Vec<Registration>), Fault>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = self.connection();
+        let changed = transact(&mut connection, |transaction| {
+            self.indexed(organisation, |index| act(transaction, index))
+        });
+        self.callers.forget(Concerns::Everyone);
+        let (done, changed) = changed.map_err(|fault| fault.during(operation))?;
+        let mut indices = self.indices.write().unwrap_or_else(PoisonError::into_inner);
+        let index = indices.entry(organisation).or_default();
+        changed.into_iter().for_each(|registration| index.put(registration));
+        Ok(done)
     }
 
     /// Ends a registration at an instant, or moves an end that lies ahead closer.
@@ -96,10 +155,9 @@ impl Registry {
         by: &Operator,
         now: Timestamp,
     ) -> Result<Registration, RegistryError> {
-        self.change("end a registration", |transaction| {
-            let before = by_id(transaction, id)?
-                .filter(|registration| registration.organisation == by.organisation)
-                .ok_or_else(|| Fault::not_found("registration", &id.0))?;
+        self.change_registrations("end a registration", by.organisation, |transaction, index| {
+            let before = index.registrations().get(id);
+            let before = before.ok_or_else(|| Fault::not_found("registration", &id.0))?;
             if let Some(end) = before.valid_to.filter(|end| *end <= at) {
                 return Err(Fault::conflict(format!(
                     "the registration of `{}` has already ended at {}",
@@ -119,9 +177,9 @@ impl Registry {
                 params![id.0, at.as_micros()],
             )?;
             let after = Registration { valid_to: Some(at), ..before.clone() };
-            let change = Change::changed("registration end", &after.site, &before, &after);
+            let change = Change::changed("registration end", &after.site, before, &after);
             audit::record(transaction, by, now, &change)?;
-            Ok(after)
+            Ok((after.clone(), vec![after]))
         })
     }
 }
@@ -155,14 +213,9 @@ pub(super) fn insert(
     Ok(Registration { id: RegistrationId(connection.last_insert_rowid()), ..registration })
 }
 
-/// Every registration of the organisation.
-pub(super) fn all(connection: &Connection, organisation: OrganisationId) -> Result<Vec<Registration>, Fault> {
-    rows(
-        connection,
-        &format!("{SELECT} WHERE r.organisation = ?1 ORDER BY r.id"),
-        params![organisation.0],
-        read,
-    )
+/// Every registration of every organisation.
+pub(super) fn all(connection: &Connection) -> Result<Vec<Registration>, Fault> {
+    rows(connection, &format!("{SELECT} ORDER BY r.id"), [], read)
 }
 
 /// The registration of this number.
@@ -200,13 +253,13 @@ pub(super) struct Checked {
 
 fn check(
     connection: &Connection,
+    index: &RegistrationIndex,
     new: &NewRegistration,
     organisation: OrganisationId,
     now: Timestamp,
 ) -> Result<Checked, Fault> {
     let mut errors = Vec::new();
-    let there = all(connection, organisation)?;
-    let site = spelling(names::check("site", &new.site, &mut errors), &there);
+    let site = spelling(names::check("site", &new.site, &mut errors), index);
     let known_providers = providers::present(connection, organisation)?;
     let provider = providers::named(&known_providers, &new.provider).map_err(|error| errors.push(error)).ok();
     let known_locations = locations::present(connection, organisation)?;
@@ -220,8 +273,7 @@ fn check(
         validity,
         nested: new.nested,
     };
-    errors.extend(prefixes::conflicts(&candidate, &there));
-    errors.extend(taken_site(&candidate, &there));
+    errors.extend(index.conflicts(&candidate));
     match (provider, location) {
         (Some(provider), Some(location)) if errors.is_empty() => Ok(Checked {
             registration: Registration {
@@ -292,22 +344,9 @@ pub(super) fn check_validity(new: &NewRegistration, now: Timestamp, errors: &mut
 }
 
 /// A site keeps the spelling of its first registration: by it, its registrations are one after another.
-fn spelling(site: String, there: &[Registration]) -> String {
-    there.iter().find(|known| known.is_site(&site)).map_or(site, |known| known.site.clone())
-}
-
-/// A site is one registration at a time.
-fn taken_site(candidate: &Candidate<'_>, there: &[Registration]) -> Option<String> {
-    let folded = names::fold(candidate.site);
-    there
-        .iter()
-        .find(|other| names::fold(&other.site) == folded && candidate.validity.meets(&other.validity()))
-        .map(|other| {
-            format!(
-                "the site `{}` is already registered through {} (registration {}); end that first",
-                other.site, other.provider, other.id.0
-            )
-        })
+fn spelling(site: String, index: &RegistrationIndex) -> String {
+    let first = index.of_site(&site).next().map(|known| known.site.clone());
+    first.unwrap_or(site)
 }
 
 fn read(row: &Row<'_>) -> Result<Registration, Fault> {

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 const ORGANISATION: OrganisationId = OrganisationId::DEFAULT;
+const EVERY_TOKEN: TokenQuery = TokenQuery { all: true, before: None, limit: None };
 
 /// A registry with two providers and one location.
 struct Fixture {
@@ -101,4 +102,5 @@ fn request(secret: &str, agent: u8, key: u8) -> EnrolmentRequest {
 
 mod agents;
 mod entries;
+mod lists;
 mod uplinks;

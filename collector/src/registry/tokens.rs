@@ -4,7 +4,7 @@ use super::{
     Fault, Operator, RegistrationId, Registry, RegistryError,
     audit::{self, Change},
     callers::Concerns,
-    hash_secret, new_secret, registrations, row, rows,
+    count, hash_secret, new_secret, registrations, row, rows,
 };
 use crate::{organisation::OrganisationId, rfc3339};
 use peerlight_proto::{duration, enrolment::EnrolmentToken, time::Timestamp};
@@ -99,6 +99,17 @@ impl TokenEntry {
     }
 }
 
+/// Which tokens to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TokenQuery {
+    /// Those that are used up, expired or revoked, too.
+    pub all: bool,
+    /// Only those with a number below this one.
+    pub before: Option<i64>,
+    /// The most of them; all unless given.
+    pub limit: Option<usize>,
+}
+
 const SELECT: &str = "SELECT t.id, t.registration, r.site, t.max_uses, t.uses, t.expires, t.created, t.created_by, \
                       t.revoked FROM enrolment_token t JOIN registration r ON r.id = t.registration";
 
@@ -157,15 +168,36 @@ impl Registry {
         Ok(IssuedToken { token: token.to_text(), entry })
     }
 
-    /// Every token, newest first: used, expired and revoked ones too.
-    pub fn tokens(&self, organisation: OrganisationId) -> Result<Vec<TokenEntry>, RegistryError> {
+    /// The tokens that are asked for, newest first.
+    pub fn tokens(
+        &self,
+        organisation: OrganisationId,
+        query: &TokenQuery,
+        now: Timestamp,
+    ) -> Result<Vec<TokenEntry>, RegistryError> {
+        let before = query.before.unwrap_or(i64::MAX);
+        let limit = query.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+        let which = which(query.all);
         self.read("list the enrolment tokens", |connection| {
             rows(
                 connection,
-                &format!("{SELECT} WHERE t.organisation = ?1 ORDER BY t.id DESC"),
-                params![organisation.0],
+                &format!("{SELECT} WHERE {which} AND t.id < ?3 ORDER BY t.id DESC LIMIT ?4"),
+                params![organisation.0, now.as_micros(), before, limit],
                 read,
             )
+        })
+    }
+
+    /// How many tokens there are: those that still hold, or all.
+    pub fn count_tokens(
+        &self,
+        organisation: OrganisationId,
+        all: bool,
+        now: Timestamp,
+    ) -> Result<usize, RegistryError> {
+        self.read("count the enrolment tokens", |connection| {
+            let sql = format!("SELECT count(*) FROM enrolment_token t WHERE {}", which(all));
+            count(connection, &sql, params![organisation.0, now.as_micros()])
         })
     }
 
@@ -195,6 +227,15 @@ impl Registry {
             )?;
             Ok(after)
         })
+    }
+}
+
+/// The condition on tokens `t` of the organisation `?1` at the instant `?2`, as [`TokenEntry::holds`] has it.
+const fn which(all: bool) -> &'static str {
+    if all {
+        "t.organisation = ?1 AND ?2 IS NOT NULL"
+    } else {
+        "t.organisation = ?1 AND t.revoked IS NULL AND t.uses < t.max_uses AND t.expires > ?2"
     }
 }
 

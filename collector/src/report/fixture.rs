@@ -144,7 +144,7 @@ pub(crate) fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestam
         given_away: Vec::new(),
     };
     let seen: Vec<_> = evidence.presence.iter().cloned().chain(evidence.rows.iter().map(present)).collect();
-    let groups = Groups::new(question.clone(), Arc::new(evidence.registrations.to_vec()), &seen);
+    let groups = Groups::new(question.clone(), evidence.registrations.iter().cloned().collect(), &seen);
     let grouped = evidence.rows.iter().filter_map(|row| {
         Some(Row {
             group: groups.group(&row.origin, &row.shape, None)?,

@@ -2,7 +2,7 @@
 
 use super::{Dimension, Question, base_of, tally::Counting};
 use crate::{
-    registry::{Registration, RegistrationId},
+    registry::{Registration, RegistrationId, Registrations},
     store::{Grouping, Origin, Presence, Shape},
 };
 use hashbrown::{HashMap, HashSet};
@@ -129,9 +129,7 @@ pub(super) struct Share {
 #[derive(Debug)]
 pub struct Groups {
     question: Question,
-    registrations: Arc<Vec<Registration>>,
-    /// Where they stand in the list.
-    positions: HashMap<RegistrationId, usize>,
+    registrations: Registrations,
     names: HashMap<(Host, ProbeKind), String>,
     known: Mutex<Known>,
 }
@@ -156,7 +154,7 @@ enum Part {
 
 impl Groups {
     /// The groups of what the question asks, given every registration of the organisation and what its agents measured.
-    pub fn new(question: Question, registrations: Arc<Vec<Registration>>, presence: &[Presence]) -> Self {
+    pub fn new(question: Question, registrations: Registrations, presence: &[Presence]) -> Self {
         let mut names: HashMap<(Host, ProbeKind), String> = HashMap::new();
         let mut seen = HashSet::new();
         for shape in presence.iter().map(|seen| &seen.shape).filter(|shape| seen.insert(Arc::as_ptr(shape))) {
@@ -170,8 +168,7 @@ impl Groups {
                 })
                 .or_insert_with(|| target.name.clone());
         }
-        let positions = registrations.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect();
-        Self { question, registrations, positions, names, known: Mutex::default() }
+        Self { question, registrations, names, known: Mutex::default() }
     }
 
     /// What is asked.
@@ -180,7 +177,7 @@ impl Groups {
     }
 
     pub(super) fn registration(&self, id: RegistrationId) -> Option<&Registration> {
-        self.positions.get(&id).and_then(|at| self.registrations.get(*at))
+        self.registrations.get(id)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -4,7 +4,7 @@ mod parse;
 
 use crate::{
     organisation::OrganisationId,
-    registry::{Registration, RegistrationId},
+    registry::{Registration, RegistrationId, Registrations},
     rfc3339,
     store::{Presence, Query},
 };
@@ -148,7 +148,7 @@ impl Question {
     }
 
     /// What the store is asked: everything that may belong to the answer.
-    pub fn query(&self, registrations: &[Registration]) -> Query {
+    pub fn query(&self, registrations: &Registrations) -> Query {
         let beside = |metric: &Metric| [Some(*metric), metric.jitter(), Some(Metric::AgentNoise)];
         let metrics = self.metrics.iter().flat_map(beside).flatten();
         let filtered = !(self.providers.is_empty() && self.locations.is_empty() && self.sites.is_empty());
@@ -165,20 +165,22 @@ impl Question {
     }
 
     /// What the filters name that is not there, with what is: a mistyped name must not look like an empty report.
-    pub fn unknown_names(&self, registrations: &[Registration], presence: &[Presence]) -> Vec<String> {
+    pub fn unknown_names(&self, registrations: &Registrations, presence: &[Presence]) -> Vec<String> {
         let mut errors = Vec::new();
         let mut compare = |what: &str,
                            asked: &BTreeSet<String>,
-                           known: BTreeSet<String>,
+                           of: fn(&Registration) -> &String,
                            fits: &dyn Fn(&str, &str) -> bool| {
-            for name in asked.iter().filter(|name| !known.iter().any(|there| fits(there, name))) {
-                errors.push(unknown(what, name, &known));
+            for name in asked {
+                if !registrations.iter().any(|entry| fits(of(entry), name)) {
+                    let known = registrations.iter().map(of).cloned().collect();
+                    errors.push(unknown(what, name, &known));
+                }
             }
         };
-        let names = |of: fn(&Registration) -> &String| registrations.iter().map(of).cloned().collect();
-        compare("provider", &self.providers, names(|entry| &entry.provider), &same);
-        compare("location", &self.locations, names(|entry| &entry.location), &within);
-        compare("site", &self.sites, names(|entry| &entry.site), &same);
+        compare("provider", &self.providers, |entry| &entry.provider, &same);
+        compare("location", &self.locations, |entry| &entry.location, &within);
+        compare("site", &self.sites, |entry| &entry.site, &same);
         for name in &self.targets {
             if !presence.iter().any(|seen| is_target(name, &seen.shape.target)) {
                 let known = presence.iter().map(|seen| seen.shape.target.name.clone()).collect();

@@ -99,7 +99,7 @@ fn noise_stands_beside_every_metric_of_its_group_and_is_a_row_only_when_asked_fo
     let report = answer(&asked, &evidence, NOW);
     let [row] = report.rows.as_slice() else { panic!("{report:?}") };
     assert_eq!((row.metric, row.latency_ms.p50, row.agent_noise_ms), (Metric::AgentNoise, Some(250.0), None));
-    assert!(asked.query(&registrations).metrics.contains(&Metric::AgentNoise));
+    assert!(asked.query(&crate::registry::Registrations::default()).metrics.contains(&Metric::AgentNoise));
 }
 
 #[test]

@@ -132,9 +132,7 @@ impl Place {
         let issued = add("/api/v1/tokens", json!({"registration": registration["id"]})).await;
         issued["token"].as_str().unwrap().parse().unwrap()
     }
-}
 
-impl Collector {
     /// Makes a token for a site that is registered already.
     pub(crate) async fn further_token(&self, site: &str) -> EnrolmentToken {
         let path = format!("/api/v1/registrations?site={site}");

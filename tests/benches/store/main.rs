@@ -2,7 +2,7 @@
 //! same fleet: 1,000 agents for an hour (A), 100 for a day (B), 20 for thirty days (C). Every answer is compared with a
 //! brute-force merge of what was generated.
 //!
-//! `cargo bench --bench store`
+//! `cargo bench --bench store`; with `-- --peers` the same data also goes to `VictoriaMetrics` and `ClickHouse`.
 
 #![expect(
     clippy::print_stdout,
@@ -13,26 +13,22 @@
 #![expect(clippy::cast_precision_loss, reason = "counts and bytes stay far below 2^53")]
 #![expect(clippy::unchecked_time_subtraction, reason = "what a process has spent only grows")]
 
+mod peers;
+mod reports;
 mod workload;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Parser;
 use futures::future::try_join_all;
 use nix::sys::resource::{UsageWho, getrusage};
-use peerlight_collector::{
-    organisation::OrganisationId,
-    registry::Registration,
-    report::{Dimension, Evidence, Groups, Question, Report, answer},
-    store::{Presence, SqliteStore, Store as _},
-};
+use peerlight_collector::store::{SqliteStore, Store as _};
 use peerlight_proto::time::Timestamp;
+use reports::Bench;
 use std::{
-    collections::BTreeSet,
     fs,
-    sync::Arc,
     time::{Duration, Instant},
 };
-use workload::{ASKED, BEGIN, Fleet, Truth};
+use workload::{BEGIN, Fleet, Truth};
 
 /// Measures the store by itself.
 #[derive(Debug, Parser)]
@@ -41,15 +37,30 @@ struct Arguments {
     /// The workloads.
     #[arg(long, value_delimiter = ',', default_values = ["a", "b", "c"])]
     workloads: Vec<Workload>,
+    /// So many agents in the place of each workload's: for a quick look.
+    #[arg(long)]
+    agents: Option<u32>,
     /// How often each report is asked for; the median is told.
     #[arg(long, default_value_t = 7)]
     repeat: usize,
     /// Where the databases go; a temporary directory unless told.
     #[arg(long)]
     directory: Option<std::path::PathBuf>,
+    /// Puts the same data into peers, too: of the workloads A and B, into those that are installed or can be.
+    #[arg(long)]
+    peers: bool,
+    /// A Python interpreter that has `chdb-core`; a virtual environment is made unless told.
+    #[arg(long)]
+    python: Option<std::path::PathBuf>,
     /// Given by `cargo bench`, without meaning here.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+impl Arguments {
+    fn agents(&self, workload: Workload) -> u32 {
+        self.agents.unwrap_or(workload.agents())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -73,6 +84,14 @@ impl Workload {
         }
     }
 
+    /// How many minutes, from the first, the report that is compared spans: an hour that was closed, or all.
+    const fn asked_minutes(self) -> u32 {
+        match self {
+            Self::A => 60,
+            Self::B | Self::C | Self::D => self.minutes(),
+        }
+    }
+
     const fn minutes(self) -> u32 {
         match self {
             Self::A => 90,
@@ -80,6 +99,19 @@ impl Workload {
             Self::C => 30 * 24 * 60,
         }
     }
+}
+
+/// What a workload took, to be compared with peers.
+struct Figures {
+    /// CPU seconds of a million histograms.
+    ingest: f64,
+    /// Bytes of a histogram as it came.
+    bytes: f64,
+    /// With quarter hours and days.
+    bytes_with_rollups: f64,
+    /// The whole report over [`Workload::asked_minutes`], in CPU milliseconds.
+    report_ms: f64,
+    peak_mb: f64,
 }
 
 /// A figure with what it is to be.
@@ -92,24 +124,32 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     println!("  {:<58} {:>9} {:<8} {:>7} {:>6}", "figure", "measured", "unit", "target", "ratio");
     for &workload in &arguments.workloads {
-        runtime.block_on(measure(&arguments, workload))?;
+        let own = runtime.block_on(measure(&arguments, workload))?;
+        if arguments.peers && matches!(workload, Workload::A | Workload::B) {
+            runtime.block_on(peers::measure(&arguments, workload, &own))?;
+        }
     }
-    print("peak memory of the process, generator included", peak_megabytes()?, "MB", 300.0);
+    print(
+        "peak memory of the process, generator included",
+        peak_megabytes("/proc/self/status")?,
+        "MB",
+        300.0,
+    );
     Ok(())
 }
 
-async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<()> {
+async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<Figures> {
     let directory = match &arguments.directory {
         Some(directory) => tempfile::tempdir_in(directory)?,
         None => tempfile::tempdir()?,
     };
     let path = directory.path().join("store.sqlite");
     let store = SqliteStore::open(&path)?;
-    let mut fleet = Fleet::new(workload.agents());
+    let mut fleet = Fleet::new(arguments.agents(workload));
     let per_minute = fleet.per_minute();
     println!(
         "\n{workload:?}: {} agents, {} minutes, {} million histograms; load average {}",
-        workload.agents(),
+        arguments.agents(workload),
         workload.minutes(),
         u64::from(workload.minutes()) * per_minute / 1_000_000,
         load_average(),
@@ -118,7 +158,7 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<()
     let (mut truth, mut hour) = (Truth::new(), Truth::new());
     let mut pauses = Vec::new();
     for minute in 0..workload.minutes() {
-        let batches = fleet.minute(minute, &mut truth)?;
+        let batches = fleet.minute(minute, &mut truth, |_generated| {})?;
         if minute == 59 {
             hour.clone_from(&truth);
         }
@@ -154,31 +194,10 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<()
         per_million(wall)
     );
 
-    let registrations = Arc::new(fleet.registrations());
+    let registrations = fleet.registrations().into_iter().collect();
     let bench = Bench { store: &store, registrations, repeat: arguments.repeat };
+    let report_ms = bench.workload(workload, &truth, &hour).await?;
     let end = after(workload.minutes());
-    match workload {
-        Workload::A => {
-            let closed = question(BEGIN, after(60));
-            bench.ask("report of a closed hour (600,000 histograms)", &closed, Some(&hour), 15.0).await?;
-            for minutes in [63, 70, 77, 89] {
-                let last = question(after(minutes - 60), after(minutes));
-                bench.ask(&format!("report of the hour until {minutes} minutes"), &last, None, 60.0).await?;
-            }
-        }
-        Workload::B | Workload::D => {
-            let day = question(BEGIN, end);
-            bench.ask("report of a day", &day, Some(&truth), 60.0).await?;
-            let odd = question(after(7), end);
-            bench.ask("report of a day less seven minutes", &odd, None, 60.0).await?;
-        }
-        Workload::C => {
-            let month = question(BEGIN, end);
-            bench.ask("report of thirty days", &month, Some(&truth), 250.0).await?;
-            let odd = question(after(847), end);
-            bench.ask("report of thirty days less 847 minutes", &odd, None, 250.0).await?;
-        }
-    }
     store.compact(end.plus(Duration::from_hours(30))).await?;
     let bytes = segments(&path)?;
     let histograms = millions * 1e6;
@@ -195,94 +214,13 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<()
         "    longest turn of the compaction: {:.0} ms",
         pauses.last().map_or(0.0, |longest| longest.as_secs_f64() * 1e3)
     );
-    Ok(())
-}
-
-struct Bench<'a> {
-    store: &'a SqliteStore,
-    registrations: Arc<Vec<Registration>>,
-    repeat: usize,
-}
-
-impl Bench<'_> {
-    /// Asks some times and prints the median of the CPU time that the store's part took, and the whole report.
-    async fn ask(
-        &self,
-        what: &str,
-        question: &Question,
-        truth: Option<&Truth>,
-        target_ms: f64,
-    ) -> anyhow::Result<()> {
-        let (mut scans, mut reports) = (Vec::new(), Vec::new());
-        let mut last = None;
-        for _time in 0..self.repeat {
-            let begun = cpu()?;
-            let presence: Vec<Presence> = self.store.presence(question.organisation).await?;
-            let query = question.query(&self.registrations);
-            let groups = Arc::new(Groups::new(question.clone(), Arc::clone(&self.registrations), &presence));
-            let grouped = cpu()?;
-            let rows = self.store.scan(query, Arc::<Groups>::clone(&groups)).await?;
-            let scanned = cpu()?;
-            let evidence = Evidence { rows: &rows, agents: &[], presence: &presence };
-            let report = answer(&groups, &evidence, question.to);
-            scans.push(scanned - grouped);
-            reports.push(cpu()? - begun);
-            last = Some(report);
-        }
-        let report = last.context("nothing was asked")?;
-        print(what, milliseconds(&mut scans), "ms CPU", target_ms);
-        println!(
-            "    with presence, coverage and percentiles of {} groups: {:.1} ms CPU",
-            report.rows.len(),
-            milliseconds(&mut reports)
-        );
-        if let Some(truth) = truth {
-            compare(&report, truth)?;
-        }
-        Ok(())
-    }
-}
-
-/// By provider, location and target.
-fn question(from: Timestamp, to: Timestamp) -> Question {
-    Question {
-        from,
-        to,
-        last: None,
-        by: vec![Dimension::Provider, Dimension::Location, Dimension::Target],
-        metrics: BTreeSet::from([ASKED]),
-        ..Question::new(OrganisationId::DEFAULT, to)
-    }
-}
-
-/// Every group's counts and percentiles must be those of the truth.
-fn compare(report: &Report, truth: &Truth) -> anyhow::Result<()> {
-    if report.rows.len() != truth.len() {
-        bail!("{} groups, but {} were generated", report.rows.len(), truth.len());
-    }
-    for row in &report.rows {
-        let name = |name: &Option<String>| name.clone().unwrap_or_default();
-        let group = (name(&row.group.provider), name(&row.group.location), name(&row.group.target));
-        let (scheduled, histogram) =
-            truth.get(&group).with_context(|| format!("no such group: {group:?}"))?;
-        let ms = |permille| histogram.percentile(permille).map(|us| us as f64 / 1e3);
-        let latency = row.latency_ms;
-        let same = (row.scheduled, row.answered) == (*scheduled, histogram.count())
-            && [
-                (latency.p50, 500),
-                (latency.p90, 900),
-                (latency.p95, 950),
-                (latency.p99, 990),
-                (latency.p99_9, 999),
-            ]
-            .into_iter()
-            .all(|(shown, permille)| shown.is_none() || shown == ms(permille));
-        if !same {
-            bail!("{group:?} differs from what was generated: {row:?}");
-        }
-    }
-    println!("    counts and percentiles of all {} groups equal the brute-force merge", truth.len());
-    Ok(())
+    Ok(Figures {
+        ingest: per_million(ingest + compaction),
+        bytes: bytes.measured as f64 / histograms,
+        bytes_with_rollups: (bytes.measured + bytes.quarters + bytes.days) as f64 / histograms,
+        report_ms,
+        peak_mb: peak_megabytes("/proc/self/status")?,
+    })
 }
 
 struct Bytes {
@@ -340,8 +278,9 @@ fn milliseconds(times: &mut [Duration]) -> f64 {
     times.get(times.len() / 2).map_or(0.0, |median| median.as_secs_f64() * 1e3)
 }
 
-fn peak_megabytes() -> anyhow::Result<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
+/// The most memory that the process of this status file ever held.
+fn peak_megabytes(status: &str) -> anyhow::Result<f64> {
+    let status = fs::read_to_string(status)?;
     let line = status.lines().find(|line| line.starts_with("VmHWM")).context("no VmHWM")?;
     let kilobytes: f64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
     Ok(kilobytes / 1024.0)

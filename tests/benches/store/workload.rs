@@ -49,6 +49,33 @@ struct Site {
     next: u64,
 }
 
+/// A histogram as it was generated.
+pub(crate) struct Generated<'a> {
+    /// Its agent's number.
+    pub(crate) agent: u32,
+    pub(crate) registration: &'a Registration,
+    /// The number of its series among the agent's.
+    pub(crate) number: u32,
+    pub(crate) series: &'a Series,
+    /// The start of its minute.
+    pub(crate) start: Timestamp,
+    pub(crate) lost: u64,
+    pub(crate) histogram: &'a Histogram,
+}
+
+impl Generated<'_> {
+    /// Adds it to the truth if it is [`ASKED`] for.
+    pub(crate) fn add_to(&self, truth: &mut Truth) {
+        if self.series.key.metric != ASKED {
+            return;
+        }
+        let (provider, location) = (self.registration.provider.clone(), self.registration.location.clone());
+        let sum = truth.entry((provider, location, self.series.target.name.clone())).or_default();
+        sum.0 += self.histogram.count() + self.lost;
+        sum.1.merge(self.histogram);
+    }
+}
+
 /// Buckets by provider, location and target of [`ASKED`], added up by brute force.
 pub(crate) type Truth = BTreeMap<(String, String, String), (u64, Histogram)>;
 
@@ -69,13 +96,19 @@ impl Fleet {
         (self.sites.len() * TARGETS * METRICS.len()) as u64
     }
 
-    /// What every agent pushes of a minute, admitted a few seconds after its end. Adds what is [`ASKED`] to the truth.
-    pub(crate) fn minute(&mut self, minute: u32, truth: &mut Truth) -> anyhow::Result<Vec<Admitted>> {
+    /// What every agent pushes of a minute, admitted a few seconds after its end. Adds what is [`ASKED`] to the truth, and
+    /// shows everything to `see`.
+    pub(crate) fn minute(
+        &mut self,
+        minute: u32,
+        truth: &mut Truth,
+        mut see: impl FnMut(&Generated<'_>),
+    ) -> anyhow::Result<Vec<Admitted>> {
         let start = BEGIN.plus(Duration::from_mins(u64::from(minute)));
         let now = start.plus(Duration::from_secs(65));
         let length = IntervalLength::MINUTE;
         let mut admitted = Vec::with_capacity(self.sites.len());
-        for site in &mut self.sites {
+        for (agent, site) in (0..).zip(&mut self.sites) {
             let mut measurements = Vec::with_capacity(site.series.len());
             for (index, (series, &(base, loss))) in (0_u32..).zip(site.series.iter().zip(&site.nature)) {
                 let mut histogram = Histogram::default();
@@ -88,17 +121,11 @@ impl Fleet {
                     }
                 }
                 let answered = SAMPLES - lost;
-                if series.key.metric == ASKED {
-                    let registration = &site.caller.registration;
-                    let group = (
-                        registration.provider.clone(),
-                        registration.location.clone(),
-                        series.target.name.clone(),
-                    );
-                    let sum = truth.entry(group).or_default();
-                    sum.0 += SAMPLES;
-                    sum.1.merge(&histogram);
-                }
+                let (registration, number) = (&site.caller.registration, index);
+                let generated =
+                    Generated { agent, registration, number, series, start, lost, histogram: &histogram };
+                generated.add_to(truth);
+                see(&generated);
                 measurements.push(Measurement {
                     series: index,
                     interval: Interval::containing(start, length),

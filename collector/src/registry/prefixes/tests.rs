@@ -1,7 +1,7 @@
 //! Laws of prefixes, against brute force.
 
 use super::*;
-use crate::organisation::OrganisationId;
+use crate::{organisation::OrganisationId, registry::RegistrationId};
 use proptest::prelude::*;
 
 fn seconds(value: i64) -> Timestamp {

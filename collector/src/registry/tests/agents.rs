@@ -18,7 +18,7 @@ fn a_token_enrols_once_and_a_lost_answer_burns_nothing() {
     assert_eq!(registry.caller(AgentId::new([2; 16]), NOW).unwrap(), None);
     let entry = registry.agent(ORGANISATION, AgentId::new([1; 16]), NOW).unwrap();
     assert_eq!((entry.host.as_str(), entry.enrolled), ("host1", NOW));
-    assert_eq!(registry.tokens(ORGANISATION).unwrap()[0].uses, 1);
+    assert_eq!(registry.tokens(ORGANISATION, &EVERY_TOKEN, NOW).unwrap()[0].uses, 1);
 }
 
 #[test]
@@ -97,7 +97,11 @@ fn an_identity_keeps_its_key_and_a_key_its_identity() {
     assert!(matches!(enrol(1, 2), Err(EnrolError::AgentExists { .. })));
     assert!(matches!(enrol(2, 1), Err(EnrolError::AgentExists { .. })));
     enrol(2, 2).unwrap();
-    assert_eq!(fixture.registry.tokens(ORGANISATION).unwrap()[0].uses, 2, "refusals burn nothing");
+    assert_eq!(
+        fixture.registry.tokens(ORGANISATION, &EVERY_TOKEN, NOW).unwrap()[0].uses,
+        2,
+        "refusals burn nothing"
+    );
     let malformed = EnrolmentRequest { public_key: "zz".to_owned(), ..request(&secret, 3, 3) };
     assert!(matches!(fixture.registry.enrol(&malformed, SOURCE, NOW), Err(EnrolError::MalformedKey)));
 }

@@ -67,7 +67,7 @@ fn everything_that_is_wrong_is_said_at_once() {
 
 #[test]
 fn the_store_is_asked_for_jitter_and_noise_beside_a_metric() {
-    let query = parse("metric=icmp.rtt,https.total").unwrap().query(&[]);
+    let query = parse("metric=icmp.rtt,https.total").unwrap().query(&Registrations::default());
     let jitter = Metric::Jitter(NetworkMetric::IcmpRtt);
     assert_eq!(
         query.metrics,
@@ -75,7 +75,7 @@ fn the_store_is_asked_for_jitter_and_noise_beside_a_metric() {
     );
     assert_eq!(query.registrations, None);
     let question = parse("").unwrap();
-    assert!(question.query(&[]).metrics.is_empty());
+    assert!(question.query(&Registrations::default()).metrics.is_empty());
     assert!(question.wants_metric(Metric::IcmpRtt) && !question.wants_metric(jitter));
 }
 
@@ -92,11 +92,13 @@ fn filters_choose_registrations_and_name_what_is_not_there() {
         valid_from: Timestamp::from_secs(0),
         valid_to: None,
     };
-    let all = [
+    let all: Registrations = [
         registration(1, "Aurora", "GB-LND"),
         registration(2, "Aurora", "DE-BE"),
         registration(3, "Borealis", "GB-MAN"),
-    ];
+    ]
+    .into_iter()
+    .collect();
     let chosen = |query: &str| {
         parse(query)
             .unwrap()

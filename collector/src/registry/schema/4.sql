@@ -1,0 +1,1 @@
+-- The keys of agents: added by its own change.

@@ -1,0 +1,1 @@
+-- What agents had to drop: added by its own change.
