@@ -56,8 +56,8 @@ fn agents_that_were_seen_lately_are_counted() {
     for (agent, at) in agents.iter().zip([5, 10, 15]) {
         fixture.registry.sighting(*agent, Sighting { at: later(at), address: None, batch: None });
     }
-    let seen = |since| fixture.registry.count_agents_seen(ORGANISATION, later(since)).unwrap();
-    assert_eq!([seen(0), seen(10), seen(11), seen(16)], [3, 2, 1, 0]);
+    let seen = |at| fixture.registry.agents_seen_lately(later(at));
+    assert_eq!([seen(20), seen(605), seen(606), seen(610), seen(616)], [3, 3, 2, 2, 0]);
 }
 
 #[test]
