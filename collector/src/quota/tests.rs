@@ -85,7 +85,7 @@ fn a_day_later_there_is_room_again() {
         quotas.within(pushed(1, 1, moved, now)).unwrap().0.admitted()
     };
     assert_eq!((from("198.51.100.9", MIDNIGHT), from("203.0.113.9", MIDNIGHT)), (1, 0));
-    let almost = MIDNIGHT.plus(DAY - MINUTE);
+    let almost = MIDNIGHT.plus(DAY).minus(MINUTE);
     quotas.forget_old(almost);
     assert_eq!(from("203.0.113.9", almost), 0);
     assert_eq!(from("203.0.113.9", MIDNIGHT.plus(DAY)), 1);
@@ -99,7 +99,7 @@ fn a_session_too_many_waits_and_the_others_go_on() {
     assert_eq!((push(1, MIDNIGHT), push(2, MIDNIGHT)), (Ok(()), Ok(())));
     assert_eq!(push(3, MIDNIGHT), Err(TooManySessions { limit: 2, wait: MOST_WAIT }));
     assert_eq!(push(1, MIDNIGHT), Ok(()));
-    let soon_over = MIDNIGHT.plus(DAY - MINUTE);
+    let soon_over = MIDNIGHT.plus(DAY).minus(MINUTE);
     assert_eq!(push(3, soon_over), Err(TooManySessions { limit: 2, wait: MINUTE }));
     assert_eq!(push(3, MIDNIGHT.plus(DAY)), Ok(()));
 }

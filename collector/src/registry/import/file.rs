@@ -75,7 +75,7 @@ impl<'a> Lines<'a> {
     /// The number of the line on which the row begins that was just read. The csv crate counts blank lines, and the second
     /// half of a line's end, to the row that follows them.
     fn number(&mut self) -> u64 {
-        let begins = self.record.position().map_or(0, |position| position.byte());
+        let begins = self.record.position().map_or(0, csv::Position::byte);
         let mut begins = usize::try_from(begins).unwrap_or(usize::MAX).min(self.file.len());
         while matches!(self.file.get(begins), Some(b'\r' | b'\n')) {
             begins += 1;
