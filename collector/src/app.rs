@@ -6,6 +6,7 @@ use crate::{
     clock::Clock,
     config::Config,
     identity::Identity,
+    lasting::Lasting,
     metrics::Metrics,
     rate::Rates,
     registry::{self, Registry, RegistryError, Sighting},
@@ -13,7 +14,11 @@ use crate::{
     store::Store,
 };
 use peerlight_proto::{id::AgentId, time::Timestamp};
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::time::Instant;
 
 /// The running collector as its handlers see it: a handle, clones of which share everything.
 #[derive(Debug, Clone)]
@@ -39,6 +44,8 @@ pub struct Parts {
     pub rates: Rates,
     /// Who is signed in.
     pub sessions: Sessions,
+    /// How long it has not been noted which agents were seen.
+    pub(crate) unnoted: Mutex<Lasting>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -74,6 +81,7 @@ impl App {
             signer: ResponseSigner::new(identity.response_seed())?,
             metrics: Metrics::default(),
             sessions: Sessions::default(),
+            unnoted: Mutex::default(),
             config,
             registry,
             store,
@@ -106,8 +114,23 @@ impl App {
 
     /// Notes which agents were seen since this was last done.
     pub(crate) async fn note_sightings(&self) {
-        if let Err(error) = self.ask(|registry, _now| registry.note_sightings()).await {
-            tracing::warn!(?error, "it was not noted which agents were seen");
+        let noted = self.blocking(|registry, _now| registry.note_sightings()).await;
+        let mut unnoted = self.unnoted.lock().unwrap_or_else(PoisonError::into_inner);
+        match noted {
+            Ok(Ok(())) => {
+                if let Some(over) = unnoted.works(Instant::now()) {
+                    tracing::warn!(
+                        lasted_s = over.lasted.as_secs(),
+                        "it is noted again which agents are seen"
+                    );
+                }
+            }
+            Ok(Err(error)) => {
+                if unnoted.fails(1, Instant::now()).is_some() {
+                    tracing::error!(%error, "it is not noted which agents are seen; their next requests tell again");
+                }
+            }
+            Err(error) => tracing::error!(?error, "it was not noted which agents were seen"),
         }
     }
 

@@ -19,6 +19,7 @@ pub mod dashboard;
 pub mod first_run;
 pub mod identity;
 pub mod ingest;
+mod lasting;
 pub mod logging;
 pub mod metrics;
 pub mod organisation;
@@ -34,6 +35,7 @@ pub mod server;
 pub mod signature;
 pub mod storage;
 pub mod store;
+pub mod trouble;
 
 pub use server::Listeners;
 

@@ -28,6 +28,7 @@ use crate::{
     organisation::OrganisationId,
     registry::RegistrationId,
     rfc3339,
+    trouble::{self, Trouble},
 };
 use futures::future::BoxFuture;
 use ipnet::IpNet;
@@ -276,7 +277,7 @@ pub struct ResolutionUsage {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database refused or failed.
-    #[error("the store could not {operation}: {source}")]
+    #[error("the store could not {operation}: {source}{}", trouble::remedy(source))]
     Database {
         /// What was tried.
         operation: &'static str,
@@ -360,6 +361,25 @@ impl StoreError {
     /// Says of a database error what was tried.
     fn while_doing(operation: &'static str) -> impl Fn(rusqlite::Error) -> Self {
         move |source| Self::Database { operation, source }
+    }
+
+    /// What is wrong with the store's disk or file, if that is why.
+    pub fn trouble(&self) -> Option<Trouble> {
+        if let Self::Database { source, .. } = self { Trouble::of(source) } else { None }
+    }
+
+    /// Whether whatever is tried next will meet it, too: the disk is full, say.
+    fn is_everyones(&self) -> bool {
+        self.trouble().is_some_and(|trouble| trouble != Trouble::Damaged)
+    }
+
+    /// The same once more, if it is everyone's: what one batch met, all of its group did.
+    fn repeated(&self) -> Option<Self> {
+        let Self::Database { operation, source: rusqlite::Error::SqliteFailure(code, message) } = self else {
+            return None;
+        };
+        let source = rusqlite::Error::SqliteFailure(*code, message.clone());
+        self.is_everyones().then_some(Self::Database { operation, source })
     }
 }
 

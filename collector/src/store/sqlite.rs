@@ -15,6 +15,7 @@ mod kept;
 #[cfg(test)]
 mod kill;
 mod log;
+mod outage;
 mod plan;
 mod presence;
 mod reader;
@@ -140,6 +141,9 @@ impl SqliteStore {
         for (stripe, batches) in stripes {
             // One stripe that cannot be folded holds up no other; its batches stay in the log, and so do all.
             if let Err(error) = self.fold_stripe(stripe, batches.into()).await {
+                if error.is_everyones() {
+                    return Err(error);
+                }
                 failure = Some(error);
             }
         }
@@ -177,6 +181,7 @@ impl SqliteStore {
                         progressed = true;
                         recomputed += 1;
                     }
+                    Err(error) if error.is_everyones() => return Err(error),
                     // One span that cannot be recomputed holds up no other.
                     Err(error) => failure = Some(error),
                 }
@@ -321,7 +326,8 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     match owner.try_lock() {
         Ok(()) => {
             owner.set_len(0).map_err(file)?;
-            writeln!(owner, "{}", std::process::id()).map_err(file)?;
+            // A full disk keeps nobody from owning the file; whoever is kept out is then not told by whom.
+            let _told = writeln!(owner, "{}", std::process::id());
             Ok(owner)
         }
         Err(TryLockError::WouldBlock) => {
