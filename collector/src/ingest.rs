@@ -9,7 +9,7 @@ use crate::{
 };
 use bytes::Bytes;
 use peerlight_proto::{
-    ack::{Ack, Refusal},
+    ack::{Ack, Refusal, RefusalCode},
     batch::Batch,
     codec::{self, DecodeError, Decoded},
     id::{AgentId, BatchDigest, BatchNumber},
@@ -44,6 +44,11 @@ pub enum IngestError {
         "batch {0} was stored before with other bytes; two agents share one identity, or a spool was tampered with"
     )]
     NumberReused(BatchNumber),
+    /// Something in it would be refused for its age, but the collector's clock has jumped; the batch may come again.
+    #[error(
+        "the collector's clock has jumped, and may be wrong; the batch is neither refused nor taken until it is sure"
+    )]
+    Clock,
     /// The store failed; the batch may come again.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -72,6 +77,7 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
         PutOutcome::Stored => false,
         PutOutcome::Duplicate => true,
         PutOutcome::NumberReused => return Err(IngestError::NumberReused(number)),
+        PutOutcome::TooOld(_) if app.clock.jumped().is_some() => return Err(IngestError::Clock),
         PutOutcome::TooOld(complete_from) => return Err(AdmitError::TooOld(complete_from).into()),
     };
     if duplicate {
@@ -92,8 +98,18 @@ fn admitted(
     decoded: Decoded,
     digest: BatchDigest,
     caller: &Caller,
-) -> Result<Admitted, AdmitError> {
-    admit(decoded, digest, caller, app.config.retention.acceptance_horizon, app.clock.now())
+) -> Result<Admitted, IngestError> {
+    let admitted = admit(decoded, digest, caller, app.config.retention.acceptance_horizon, app.clock.now());
+    // A refusal makes the agent delete, which a clock that is wrong for a moment must not.
+    let by_age = |refusal: &Refusal| matches!(refusal.code, RefusalCode::Future | RefusalCode::TooOld);
+    let refuses = match &admitted {
+        Ok(admitted) => admitted.refused.iter().any(by_age),
+        Err(error) => matches!(error, AdmitError::TooOld(_)),
+    };
+    if refuses && app.clock.jumped().is_some() {
+        return Err(IngestError::Clock);
+    }
+    Ok(admitted?)
 }
 
 /// A part of a batch that had been stored whole, its acknowledgement lost, must not count again (rules, §5).

@@ -44,6 +44,7 @@ use clock::Clock;
 use config::Config;
 use first_run::FirstRunError;
 use identity::{Identity, IdentityError, private_file::PrivateFileError};
+use lasting::Lasting;
 use registry::{Registry, RegistryError};
 use server::{AgentsCertificate, Deadlines, Service, TlsError, operators_acceptor, serve};
 use signature::SignatureError;
@@ -103,15 +104,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
     let path = paths::store(&config.store.directory);
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path)?);
     let clock = Clock::system();
-    let upkeep = {
-        let clock = clock.clone();
-        retention::maintain(
-            Arc::clone(&store),
-            move || clock.now(),
-            config.retention.into(),
-            shutdown.clone(),
-        )
-    };
+    let upkeep =
+        retention::maintain(Arc::clone(&store), clock.clone(), config.retention.into(), shutdown.clone());
     let serving = run_over(config, listeners, store, clock, shutdown.clone());
     // Should a listener fail, the upkeep must not keep the process alive.
     let ((), served) = tokio::join!(upkeep, async {
@@ -177,16 +171,41 @@ pub async fn run_over(
 async fn keep_house(app: &App, certificate: &AgentsCertificate, shutdown: CancellationToken) {
     let mut note = tokio::time::interval(NOTE_EVERY);
     let mut forget = tokio::time::interval(FORGET_EVERY);
+    let mut jumped = Lasting::default();
     let start = tokio::time::Instant::now() + identity::RENEW_EVERY;
     let mut renew = tokio::time::interval_at(start, identity::RENEW_EVERY);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return app.note_sightings().await,
             _ = note.tick() => app.note_sightings().await,
-            _ = forget.tick() => app.rates.forget_idle(),
+            _ = forget.tick() => {
+                app.rates.forget_idle();
+                watch_clock(&app.clock, &mut jumped);
+            }
             _ = renew.tick() => if let Err(error) = certificate.renew(app.clock.now()) {
                 tracing::error!(%error, "the agents' certificate was not renewed; the present one is valid for two years");
             },
+        }
+    }
+}
+
+/// Says so while the clock is in doubt.
+fn watch_clock(clock: &Clock, jumped: &mut Lasting) {
+    let at = tokio::time::Instant::now();
+    match clock.jumped() {
+        None => {
+            if jumped.works(at).is_some() {
+                tracing::warn!("the clock is believed again");
+            }
+        }
+        Some(by_us) => {
+            if jumped.fails(1, at).is_some() {
+                tracing::error!(
+                    jumped_s = by_us / 1_000_000,
+                    "the clock of this machine jumped; until it returns, or for a day, nothing is dropped or refused for its \
+                     age, and agents keep what would be; set the clock, or restart the collector if it is right now"
+                );
+            }
         }
     }
 }

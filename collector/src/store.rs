@@ -72,6 +72,10 @@ pub trait Store: Send + Sync {
     /// recomputed.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired, StoreError>>;
 
+    /// The end of the newest quarter hour of which measurements are folded, if there are any: how far time has come by what
+    /// agents measured, whatever the collector's clock shows.
+    fn newest(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>>;
+
     /// Accepts a re-attribution durably and says its number; [`Store::reattribute`] carries it out. An end of its span
     /// that lies within a rollup whose finer rows have expired is refused ([`StoreError::CutsRollup`]).
     fn begin_reattribution(&self, order: Reattribute) -> BoxFuture<'_, Result<i64, StoreError>>;

@@ -27,6 +27,8 @@ use std::time::Duration;
 const CODING: &str = "zstd";
 /// When an agent may come back after the disk refused its batch.
 const DISK_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// When it may come back after the clock jumped.
+const CLOCK_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Takes a batch in. The acknowledgement says that it is on disk and counted once.
 #[utoipa::path(post, path = "/api/v1/batches", tag = "agents",
@@ -51,8 +53,8 @@ pub async fn create(
         Ok(ack) => Ok(([(header::CONTENT_TYPE, ACK_MEDIA_TYPE)], encode_ack(&ack)).into_response()),
         Err(error) => {
             app.metrics.batch(BatchOutcome::Rejected);
-            // What the disk refuses is said by the store, and not for each batch.
-            if !is_the_disks(&error) {
+            // What is the collector's own trouble is said once, and not for each batch.
+            if !is_the_disks(&error) && !matches!(error, IngestError::Clock) {
                 tracing::warn!(%agent, %error, "a batch was rejected");
             }
             Err(problem(&error))
@@ -87,6 +89,9 @@ fn problem(error: &IngestError) -> ApiError {
             "the collector's disk is full or fails; keep the batch and send it again",
         )
         .retry_after(DISK_RETRY_AFTER),
+        IngestError::Clock => {
+            ApiError::agent(ProblemType::Unavailable, error.to_string()).retry_after(CLOCK_RETRY_AFTER)
+        }
         IngestError::Store(error) => unavailable("the store failed", error),
         IngestError::Decoder(error) => unavailable("the decoder failed", error),
     }

@@ -295,6 +295,10 @@ impl Store for SqliteStore {
         Box::pin(self.expire_all(now, retention))
     }
 
+    fn newest(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>> {
+        Box::pin(self.read(|reader| expiry::newest(&reader.db)))
+    }
+
     fn begin_reattribution(&self, order: Reattribute) -> BoxFuture<'_, Result<i64, StoreError>> {
         Box::pin(self.writer.run(move |db| reattribution::begin(db, &order)))
     }

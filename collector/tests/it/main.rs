@@ -4,6 +4,7 @@
 
 mod agent;
 mod batches;
+mod clock;
 mod collector;
 mod dashboard;
 mod enrolments;

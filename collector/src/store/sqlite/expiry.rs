@@ -153,6 +153,14 @@ fn keeps_from(db: &Connection, layer: Layer, now: Timestamp, retention: &Retenti
     Ok(stale.map_or(from, |stale| from.min(day_of(stale).max(patient))))
 }
 
+/// The end of the newest quarter hour that there is a segment of measurements of.
+pub(super) fn newest(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    db.prepare_cached("SELECT max(start) FROM segment WHERE resolution = ?1")
+        .and_then(|mut statement| statement.query_row([KEPT_MEASURED], |row| row.get::<_, Option<i64>>(0)))
+        .map(|start| start.map(|start| Timestamp::from_secs(start + KEPT_QUARTERS)))
+        .map_err(StoreError::while_doing("find the newest measurement"))
+}
+
 /// Adds what a slice dropped.
 pub(super) fn count(expired: &mut Expired, layer: Layer, dropped: u64) {
     match layer {

@@ -60,14 +60,16 @@ struct Segment {
     block: Written,
 }
 
-/// What is to be folded now: nothing, as long as the oldest batch may wait, unless it `must` not.
+/// What is to be folded now: nothing, as long as the oldest batch may wait, unless it `must` not. One that was received
+/// later than now waits no longer: the clock was set back.
 pub(super) fn outstanding(db: &Connection, now: Timestamp, must: bool) -> rusqlite::Result<Outstanding> {
     let oldest: Option<i64> = db
         .prepare_cached("SELECT received_us FROM batch ORDER BY id LIMIT 1")?
         .query_row([], |row| row.get(0))
         .optional()?;
     let Some(oldest) = oldest else { return Ok(Outstanding::default()) };
-    if !must && Timestamp::from_micros(oldest) > now.minus(PATIENCE) {
+    let oldest = Timestamp::from_micros(oldest);
+    if !must && oldest > now.minus(PATIENCE) && oldest <= now {
         return Ok(Outstanding::default());
     }
     let folded = folded(db)?;
