@@ -15,6 +15,8 @@ mod kept;
 #[cfg(test)]
 mod kill;
 mod log;
+#[cfg(test)]
+mod ordeal;
 mod outage;
 mod plan;
 mod presence;
