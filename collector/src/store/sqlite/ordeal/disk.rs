@@ -171,11 +171,10 @@ impl File<'_> {
                 let until =
                     *until.entry(part.start / SECTOR).or_insert_with(|| random.random_range(0..=count));
                 if number < until {
-                    match bytes {
-                        Some(bytes) => {
-                            overwrite(&mut found, part.start, &bytes[part.start - at..part.end - at])
-                        }
-                        None => found[part].fill(0),
+                    if let Some(bytes) = bytes {
+                        overwrite(&mut found, part.start, &bytes[part.start - at..part.end - at]);
+                    } else {
+                        found[part].fill(0);
                     }
                 }
             }
