@@ -9,6 +9,7 @@
 mod answer;
 mod block;
 mod dictionary;
+mod dropped;
 mod expiry;
 mod fold;
 mod kept;
@@ -30,7 +31,7 @@ pub use verify::Verification;
 
 use self::{expiry::Layer, fold::Outstanding, reader::Reader, writer::Writer};
 use super::{
-    Expired, Grouping, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention, Row,
+    Dropped, Expired, Grouping, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention, Row,
     Store, StoreError, Usage,
 };
 use crate::{admission::Admitted, organisation::OrganisationId};
@@ -51,7 +52,7 @@ use std::{
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Versions below were never released.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 const SCHEMA: &str = include_str!("sqlite/schema.sql");
 /// Readers that are kept for the next question.
 const IDLE_READERS: usize = 4;
@@ -257,6 +258,8 @@ impl SqliteStore {
                 }
             }
         }
+        let before = Layer::Days.keeps_from(now, &retention);
+        while self.write("forget what was dropped", move |db| dropped::expire(db, before)).await? {}
         let mut after = Some((i64::MIN, 0));
         while let Some(last) = after {
             after = self.writer.run(move |db| expiry::forget_presence(db, now, &retention, last)).await?;
@@ -280,6 +283,15 @@ impl Store for SqliteStore {
 
     fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>> {
         Box::pin(self.read(move |reader| reader.snapshot(|reader| reader.presence(organisation))))
+    }
+
+    fn dropped(
+        &self,
+        organisation: OrganisationId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<Dropped>, StoreError>> {
+        Box::pin(self.read(move |reader| reader.dropped(organisation, (from, to))))
     }
 
     fn compact(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {

@@ -6,6 +6,7 @@ mod agent;
 mod batches;
 mod collector;
 mod dashboard;
+mod dropped;
 mod enrolments;
 mod operators;
 mod proxies;
