@@ -16,6 +16,7 @@ mod reattribution;
 mod shape;
 mod sqlite;
 mod totals;
+pub mod watch;
 
 pub use dropped::Dropped;
 pub use reattribution::{Moved, Reattribute, Reattribution};
@@ -24,6 +25,7 @@ pub(crate) use sqlite::lock;
 pub use sqlite::{SqliteStore, Verification};
 pub use totals::{ClockOffsets, Totals};
 pub(crate) use totals::{joined, merge_attributes};
+pub use watch::Watch;
 
 use crate::{
     admission::{Admitted, Attribution},
@@ -95,6 +97,9 @@ pub trait Store: Send + Sync {
 
     /// What its bytes are spent on. Takes longer the more there is.
     fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>>;
+
+    /// How its work goes.
+    fn watch(&self) -> &Watch;
 
     /// How much there is.
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>>;

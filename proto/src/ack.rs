@@ -64,6 +64,22 @@ pub enum RefusalCode {
 }
 
 impl RefusalCode {
+    /// Every code.
+    pub const ALL: [Self; 12] = [
+        Self::Series,
+        Self::UnknownMetric,
+        Self::UnknownWord,
+        Self::Interval,
+        Self::Counters,
+        Self::Histogram,
+        Self::Attributes,
+        Self::Future,
+        Self::TooOld,
+        Self::Repeated,
+        Self::Uplink,
+        Self::Unknown,
+    ];
+
     /// Its name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@
 use super::{
     Agents, ClockOffsets, DESCRIBED_FOR, Dropped, Expired, Grouping, Health, LEDGER_MARGIN, Origin, Presence,
     PutOutcome, Query, Reattribute, Reattribution, Retention, Row, Shape, Store, StoreError, Totals, Usage,
-    dropped::refused, given_away::given_away, slot_of,
+    dropped::refused, given_away::given_away, slot_of, watch::Watch,
 };
 use crate::{admission::Admitted, organisation::OrganisationId, registry::RegistrationId};
 use futures::future::{BoxFuture, FutureExt as _};
@@ -19,7 +19,7 @@ use std::{
 
 /// The reference model.
 #[derive(Debug, Default)]
-pub(super) struct MemoryStore(Mutex<Kept>);
+pub(super) struct MemoryStore(Mutex<Kept>, Watch);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -319,6 +319,10 @@ impl Store for MemoryStore {
 
     fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
         async move { Ok(Usage::default()) }.boxed()
+    }
+
+    fn watch(&self) -> &Watch {
+        &self.1
     }
 
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {

@@ -16,3 +16,4 @@ mod reports;
 mod requests;
 mod seeded;
 mod successors;
+mod vitals;
