@@ -142,6 +142,8 @@ pub struct Spool {
     acknowledged: u64,
     /// As it stands on disk.
     given_up: GivenUp,
+    /// The batch that is being pushed: whether the collector has it is not known, so no bound drops it now.
+    in_flight: Option<Key>,
     /// What the disk did not take, until it takes the count of it.
     unwritten: Vec<DropEntry>,
     session: Option<SessionId>,
@@ -163,6 +165,7 @@ impl Spool {
             waiting: BTreeMap::new(),
             bytes: 0,
             acknowledged: 0,
+            in_flight: None,
             unwritten: Vec::new(),
             session: None,
             next_sequence: 0,
@@ -231,6 +234,11 @@ impl Spool {
         self.waiting.first_key_value().map(|(oldest, _)| *oldest)
     }
 
+    /// Says that this batch is being pushed, and no other.
+    pub(crate) const fn pushes(&mut self, key: Key) {
+        self.in_flight = Some(key);
+    }
+
     /// Reads a waiting batch. None if it was torn or corrupt: then it is set aside and counted.
     pub fn read(&mut self, key: Key) -> Result<Option<Waiting>, SpoolError> {
         let file = self.directory.read(key)?;
@@ -275,10 +283,13 @@ impl Spool {
         }
         if refused > 0 {
             // The collector counted them by itself when it stored the batch.
-            self.give_up(|counts| {
-                counts.refused_measurements += refused;
-                Vec::new()
-            }, Vec::new())?;
+            self.give_up(
+                |counts| {
+                    counts.refused_measurements += refused;
+                    Vec::new()
+                },
+                Vec::new(),
+            )?;
         }
         resend::keep(&self.directory, key, now)?;
         self.forget(key);
@@ -304,7 +315,8 @@ impl Spool {
     /// Drops what is older than the bound at `now`, oldest first, and counts it.
     pub fn expire(&mut self, now: Timestamp) -> Result<(), SpoolError> {
         let horizon = now.minus(self.settings.max_age);
-        let old: Vec<Key> = self.waiting.keys().copied().take_while(|key| key.newest_end < horizon).collect();
+        let old = self.waiting.keys().copied().take_while(|key| key.newest_end < horizon);
+        let old: Vec<Key> = old.filter(|key| Some(*key) != self.in_flight).collect();
         self.drop_oldest(&old, DropReason::SpoolAge)
     }
 
@@ -388,6 +400,9 @@ impl Spool {
             if excess == 0 {
                 break;
             }
+            if Some(key) == self.in_flight {
+                continue;
+            }
             excess = excess.saturating_sub(bytes);
             old.push(key);
         }
@@ -418,6 +433,9 @@ impl Spool {
     }
 
     fn forget(&mut self, key: Key) {
+        if self.in_flight == Some(key) {
+            self.in_flight = None;
+        }
         if let Some(bytes) = self.waiting.remove(&key) {
             self.bytes -= bytes;
         }

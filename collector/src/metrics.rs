@@ -140,7 +140,11 @@ impl Metrics {
         let registry = &mut self.registry;
         let connections = &self.connection_faults;
         registry.register("connections_open", "Connections held now, by listener", connections.open.clone());
-        registry.register("connections_limit", "Connections held at most, by listener", connections.limit.clone());
+        registry.register(
+            "connections_limit",
+            "Connections held at most, by listener",
+            connections.limit.clone(),
+        );
         registry.register("agents_silent", "Agents that are enrolled and silent", self.agents_silent.clone());
         registry.register(
             "commit_seconds",
@@ -162,7 +166,11 @@ impl Metrics {
             "Measurements that agents say they dropped, or that were refused, by reason",
             self.dropped.clone(),
         );
-        registry.register("wal_bytes", "Bytes of the store that are not in its file yet", self.wal_bytes.clone());
+        registry.register(
+            "wal_bytes",
+            "Bytes of the store that are not in its file yet",
+            self.wal_bytes.clone(),
+        );
         registry.register(
             "disk_free_bytes",
             "Bytes that are free on the store's disk; NaN where it does not say",
@@ -196,7 +204,8 @@ impl Metrics {
     pub fn rejections(&self) -> BTreeMap<String, u64> {
         let problems = self.problem_names.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let count = |family: &Family<Label, Counter>, label: Label| family.get_or_create(&label).get();
-        let problems = problems.into_iter().map(|name| (name.to_owned(), count(&self.problems, [("type", name)])));
+        let problems =
+            problems.into_iter().map(|name| (name.to_owned(), count(&self.problems, [("type", name)])));
         let refused = RefusalCode::ALL.into_iter().filter_map(|code| {
             let label = [("code", code.as_str())];
             let count = self.refused.get(&label).map(|counter| counter.get())?;
@@ -271,7 +280,8 @@ impl Metrics {
         self.newest_interval_age.set(vitals.newest_interval_age_s.map_or(f64::NAN, seconds));
         self.oldest_log_batch_age.set(vitals.log_age_s.map_or(0.0, seconds));
         self.disk_free_bytes.set(vitals.disk.free_bytes.map_or(f64::NAN, seconds));
-        self.disk_full_in.set(vitals.disk.full_in_days.map_or(f64::INFINITY, |days| seconds(days) * 86_400.0));
+        self.disk_full_in
+            .set(vitals.disk.full_in_days.map_or(f64::INFINITY, |days| seconds(days) * 86_400.0));
         if let Some(compaction) = &vitals.compaction {
             self.compaction_time.set(seconds(u64::try_from(compaction.at.as_secs()).unwrap_or(0)));
             self.compaction_seconds.set(compaction.took_ms / 1_000.0);
@@ -280,7 +290,10 @@ impl Metrics {
         self.writer_failing.set(i64::from(vitals.writer_failing.is_some()));
         for (reason, count) in &vitals.dropped {
             // The store has counted them ever since; this process only shows it.
-            self.dropped.get_or_create(&[("reason", reason.clone())]).inner().store(*count, Ordering::Relaxed);
+            self.dropped
+                .get_or_create(&[("reason", reason.clone())])
+                .inner()
+                .store(*count, Ordering::Relaxed);
         }
     }
 }

@@ -56,7 +56,9 @@ mod tests {
 
     /// What looks like the name of one of the collector's metrics.
     fn names(text: &str) -> BTreeSet<&str> {
-        text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|name| name.starts_with("peerlight_collector_")).collect()
+        text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .filter(|name| name.starts_with("peerlight_collector_"))
+            .collect()
     }
 
     #[test]

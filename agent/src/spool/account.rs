@@ -83,8 +83,7 @@ impl Dropped {
 
     /// What the next batch tells: what the collector has not signed for, the oldest changes first. None if it has for all.
     pub(super) fn part(&self) -> Option<Account> {
-        let mut unsigned: Vec<&Kept> =
-            self.entries.iter().filter(|kept| kept.change > self.signed).collect();
+        let mut unsigned: Vec<&Kept> = self.entries.iter().filter(|kept| kept.change > self.signed).collect();
         unsigned.sort_unstable_by_key(|kept| kept.change);
         unsigned.truncate(MAX_DROP_ENTRIES);
         let until = unsigned.last()?.change;

@@ -54,6 +54,7 @@ impl SharedSpool {
         self.run(|spool| {
             while let Some(key) = spool.next() {
                 if let Some(waiting) = spool.read(key)? {
+                    spool.pushes(key);
                     return Ok(Some(waiting));
                 }
             }

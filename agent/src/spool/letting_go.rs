@@ -25,10 +25,13 @@ impl Spool {
     ) -> Result<(), SpoolError> {
         let held: Vec<DropEntry> = keys.iter().flat_map(|key| self.held(*key, reason)).collect();
         let going = keys.iter().map(|key| Going { name: file_name(*key), apart }).collect();
-        self.give_up(|counts| {
-            count(counts);
-            held
-        }, going)?;
+        self.give_up(
+            |counts| {
+                count(counts);
+                held
+            },
+            going,
+        )?;
         keys.iter().for_each(|key| self.forget(*key));
         self.finish()
     }

@@ -130,10 +130,29 @@ fn the_oldest_batches_are_dropped_and_counted_when_a_bound_is_reached() {
     for second in 1..10 {
         append(&mut spool, second);
     }
-    assert_eq!((spool.counts().batches, spool.counts().dropped), (3, 7));
-    assert_eq!(spool.keys().map(|key| key.newest_end.as_secs() - START).collect::<Vec<_>>(), [8, 9, 10]);
-    spool.expire(Timestamp::from_secs(START + 69)).unwrap();
-    assert_eq!((spool.counts().batches, spool.counts().dropped), (2, 8));
+    // Batches grow a little once they tell of those that went before.
+    let Counts { batches, bytes, dropped, .. } = spool.counts();
+    assert!((2..=3).contains(&batches) && bytes <= settings.max_bytes, "{batches} batches of {bytes} bytes");
+    assert_eq!(batches + dropped, 10);
+    let kept: Vec<_> = spool.keys().map(|key| (key.newest_end.as_secs() - START).unsigned_abs()).collect();
+    assert_eq!(kept, (11 - batches..11).collect::<Vec<_>>());
+    spool.expire(Timestamp::from_secs(START + 70)).unwrap();
+    assert_eq!((spool.counts().batches, spool.counts().dropped), (1, 9));
+}
+
+#[test]
+fn no_bound_drops_the_batch_that_is_being_pushed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spool = open(&directory, SpoolSettings { max_bytes: 1, max_age: Duration::from_mins(1) });
+    let settings = std::mem::take(&mut spool.settings);
+    let keys = [1, 2, 3].map(|second| append(&mut spool, second));
+    spool.settings = settings;
+    spool.pushes(keys[0]);
+    spool.keep_within_bytes().unwrap();
+    spool.expire(Timestamp::from_secs(START + 3_600)).unwrap();
+    assert_eq!((spool.keys().collect::<Vec<_>>(), spool.counts().dropped), (vec![keys[0]], 2));
+    spool.acknowledge(keys[0], 0, None, CREATED).unwrap();
+    assert_eq!((spool.counts().batches, spool.counts().acknowledged), (0, 1));
 }
 
 #[test]
@@ -177,7 +196,9 @@ fn the_next_batch_tells_what_was_dropped_until_the_collector_has_signed_for_it()
     let key = append(&mut spool, 4);
     let batch = decode_batch(&spool.read(key).unwrap().unwrap().bytes).unwrap().batch;
     let account = batch.health.dropped.unwrap();
-    let of = |uplink: &str, reason, measurements, unread| (uplink.to_owned(), reason, measurements, measurements, unread);
+    let of = |uplink: &str, reason, measurements, unread| {
+        (uplink.to_owned(), reason, measurements, measurements, unread)
+    };
     let expected = [
         of("", DropReason::Corrupt, 0, 1),
         of("site-0", DropReason::TooLarge, 1, 0),

@@ -163,7 +163,12 @@ pub fn admit(
         match checked {
             Ok(Ok(registration)) => measurements.push(attribute(measurement, registration)),
             Ok(Err(Unregistered::Foreign | Unregistered::Retired)) => {
-                refused.push(losses.refused(index, RefusalCode::Uplink, key.map(|(key, _)| key), &measurement));
+                refused.push(losses.refused(
+                    index,
+                    RefusalCode::Uplink,
+                    key.map(|(key, _)| key),
+                    &measurement,
+                ));
             }
             Ok(Err(Unregistered::NotCovered)) => {
                 let uplink = key.map(|(key, _)| &key.uplink).filter(|site| caller.measures_beside(site));

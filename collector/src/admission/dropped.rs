@@ -13,7 +13,7 @@ use peerlight_proto::{
     series::SeriesKey,
     time::Timestamp,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What was refused of an uplink's hour for a reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +104,9 @@ impl<'a> Losses<'a> {
 
     fn add(&mut self, code: RefusalCode, uplink: &str, occasion: Occasion, turns: u64) {
         let (from, to) = self.taken;
-        let (first, last) = (occasion.start.clamp(from, to), occasion.end.clamp(from, to));
+        // What lies ahead of the clock belongs to the last second: a report of the time until now tells of it.
+        let first = occasion.start.max(from).min(to.minus(Duration::from_secs(1)));
+        let last = occasion.end.min(to).max(first);
         let chosen = choose(self.caller, uplink, Occasion { start: first, end: last, ..occasion }, to);
         // Another's name must not become a row of this agent's.
         let uplink = if chosen.is_ok() { uplink } else { "" };

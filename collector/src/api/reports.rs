@@ -156,7 +156,8 @@ pub(crate) async fn latency_given(
     let rows = store.scan(query, Arc::<Groups>::clone(&groups)).await?;
     // Months of rows take a while to add up; the runtime's threads have sockets to serve.
     Ok(tokio::task::spawn_blocking(move || {
-        let evidence = Evidence { rows: &rows, agents: &snapshot.agents, presence: &presence, dropped: &dropped };
+        let evidence =
+            Evidence { rows: &rows, agents: &snapshot.agents, presence: &presence, dropped: &dropped };
         answer(&groups, &evidence, now)
     })
     .await?)

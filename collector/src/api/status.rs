@@ -78,8 +78,7 @@ pub(super) async fn vitals(app: &App, organisation: OrganisationId) -> Result<Vi
     let age = |instant: Timestamp| now.since(instant).as_secs();
     let newest = newest_end.or(health.newest);
     Ok(Vitals {
-        writer_failing: failing
-            .map(|failing| WriterFailing { since: failing.since, error: failing.error }),
+        writer_failing: failing.map(|failing| WriterFailing { since: failing.since, error: failing.error }),
         queue_depth: app.metrics.waiting(),
         commits: CommitTimes {
             count: commits.count,
@@ -90,8 +89,11 @@ pub(super) async fn vitals(app: &App, organisation: OrganisationId) -> Result<Vi
         newest_interval: newest,
         newest_interval_age_s: newest.map(age),
         log_age_s: health.oldest_in_log.map(age),
-        compaction: upkeep
-            .map(|upkeep| Compaction { at: upkeep.at, took_ms: millis(upkeep.took), error: upkeep.error }),
+        compaction: upkeep.map(|upkeep| Compaction {
+            at: upkeep.at,
+            took_ms: millis(upkeep.took),
+            error: upkeep.error,
+        }),
         disk,
         connections: ["agents", "operators"]
             .map(|listener| {

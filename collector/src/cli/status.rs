@@ -47,10 +47,16 @@ fn figures(status: &Status) -> Vec<(&'static str, String)> {
         days.map_or_else(|| never.to_owned(), |days| format!("in {days} days"))
     };
     let mut figures = vec![
-        ("collector", format!("{} at {}, {}", status.version, status.agent_url, rfc3339::seconds(status.time))),
+        (
+            "collector",
+            format!("{} at {}, {}", status.version, status.agent_url, rfc3339::seconds(status.time)),
+        ),
         (
             "agents",
-            format!("{} enrolled, {} heard of lately, {} silent", agents.enrolled, agents.seen_lately, agents.silent),
+            format!(
+                "{} enrolled, {} heard of lately, {} silent",
+                agents.enrolled, agents.seen_lately, agents.silent
+            ),
         ),
         ("registrations", status.registrations.to_string()),
         (
@@ -60,8 +66,14 @@ fn figures(status: &Status) -> Vec<(&'static str, String)> {
                 |(end, age)| format!("{}, {} ago", rfc3339::seconds(end), span(age)),
             ),
         ),
-        ("batches that wait", format!("{} for the writer, {} in the log", vitals.queue_depth, store.log_batches)),
-        ("oldest of the log", vitals.log_age_s.map_or_else(|| "-".to_owned(), |age| format!("{} ago", span(age)))),
+        (
+            "batches that wait",
+            format!("{} for the writer, {} in the log", vitals.queue_depth, store.log_batches),
+        ),
+        (
+            "oldest of the log",
+            vitals.log_age_s.map_or_else(|| "-".to_owned(), |age| format!("{} ago", span(age))),
+        ),
         (
             "commits",
             format!(
@@ -86,7 +98,8 @@ fn figures(status: &Status) -> Vec<(&'static str, String)> {
         ("damaged batches", store.damaged_batches.to_string()),
     ];
     for one in &vitals.connections {
-        let name = if one.listener == "agents" { "connections of agents" } else { "connections of operators" };
+        let name =
+            if one.listener == "agents" { "connections of agents" } else { "connections of operators" };
         figures.push((name, format!("{} of {}", one.open, one.limit)));
     }
     figures.push(("rejected since the start", listed(&vitals.rejections)));

@@ -90,7 +90,8 @@ impl Missing {
     pub fn sentence(&self) -> String {
         let mut amount = String::new();
         if self.measurements > 0 || self.unread_batches == 0 {
-            let _infallible = write!(amount, "{} measurement{}", self.measurements, plural(self.measurements));
+            let _infallible =
+                write!(amount, "{} measurement{}", self.measurements, plural(self.measurements));
         }
         if self.unread_batches > 0 {
             let and = if amount.is_empty() { "" } else { " and " };
@@ -224,7 +225,9 @@ mod tests {
         let found = sentences(asked, &both);
         assert_eq!(
             found,
-            ["site site-2: 3 measurements of 2026-09-21 09:00 to 10:00 UTC dropped by its agent: the collector was away for too long"]
+            [
+                "site site-2: 3 measurements of 2026-09-21 09:00 to 10:00 UTC dropped by its agent: the collector was away for too long"
+            ]
         );
         assert!(sentences(question(), &[]).is_empty());
     }

@@ -31,8 +31,8 @@ pub use verify::Verification;
 
 use self::{expiry::Layer, fold::Outstanding, reader::Reader, writer::Writer};
 use super::{
-    Dropped, Expired, Grouping, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention, Row,
-    Store, StoreError, Usage, Watch,
+    Dropped, Expired, Grouping, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention,
+    Row, Store, StoreError, Usage, Watch,
 };
 use crate::{admission::Admitted, organisation::OrganisationId};
 use futures::future::BoxFuture;

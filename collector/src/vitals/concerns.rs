@@ -49,8 +49,12 @@ type Found = Option<(String, &'static str)>;
 
 fn writer(vitals: &Vitals) -> Found {
     let failing = vitals.writer_failing.as_ref()?;
-    let what = format!("batches cannot be written since {}: {}", rfc3339::seconds(failing.since), failing.error);
-    Some((what, "free space on the store's disk, or see the log; agents keep what they measure and send it again"))
+    let what =
+        format!("batches cannot be written since {}: {}", rfc3339::seconds(failing.since), failing.error);
+    Some((
+        what,
+        "free space on the store's disk, or see the log; agents keep what they measure and send it again",
+    ))
 }
 
 fn disk(vitals: &Vitals) -> Found {
@@ -68,7 +72,10 @@ fn disk(vitals: &Vitals) -> Found {
 fn damage(vitals: &Vitals) -> Found {
     let damaged = vitals.store.damaged_batches;
     let what = format!("{damaged} batches were set aside because the store's file was damaged");
-    (damaged > 0).then_some((what, "check the disk, run `peerlight-collector verify`, and restore a backup if it is not sound"))
+    (damaged > 0).then_some((
+        what,
+        "check the disk, run `peerlight-collector verify`, and restore a backup if it is not sound",
+    ))
 }
 
 fn compaction(vitals: &Vitals) -> Found {
@@ -82,13 +89,16 @@ fn compaction(vitals: &Vitals) -> Found {
 
 fn queue(vitals: &Vitals) -> Found {
     let what = format!("{} batches wait for the writer", vitals.queue_depth);
-    (vitals.queue_depth > LONG_QUEUE)
-        .then_some((what, "see whether the disk is slow (commits below) or the machine busy; agents wait and lose nothing"))
+    (vitals.queue_depth > LONG_QUEUE).then_some((
+        what,
+        "see whether the disk is slow (commits below) or the machine busy; agents wait and lose nothing",
+    ))
 }
 
 fn connections(vitals: &Vitals) -> Found {
     let full = vitals.connections.iter().find(|one| one.limit > 0 && one.open * 10 >= one.limit * 9)?;
-    let what = format!("the listener for {} holds {} of {} connections", full.listener, full.open, full.limit);
+    let what =
+        format!("the listener for {} holds {} of {} connections", full.listener, full.open, full.limit);
     Some((what, "raise [limits] connections, or see who holds them"))
 }
 
@@ -131,7 +141,10 @@ mod tests {
             ..Vitals::default()
         };
         assert_eq!(whats(&well), Vec::<String>::new());
-        assert_eq!(whats(&Vitals { newest_interval_age_s: Some(9_999), ..Vitals::default() }), Vec::<String>::new());
+        assert_eq!(
+            whats(&Vitals { newest_interval_age_s: Some(9_999), ..Vitals::default() }),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

@@ -67,7 +67,8 @@ async fn every_report_says_once_what_an_agent_dropped_and_what_was_refused() {
 
     let said = report(&collector, "").await;
     let hour = hour_of(NOON.minus(Duration::from_hours(1)));
-    let place = json!({"site": SITE, "provider": "Example Telecom", "location": "GB-LND", "unread_batches": 0});
+    let place =
+        json!({"site": SITE, "provider": "Example Telecom", "location": "GB-LND", "unread_batches": 0});
     let mut full = json!({"by": "agent", "reason": "spool_full", "measurements": 12, "turns": 72,
         "from": peerlight_collector::rfc3339::text(hour),
         "to": peerlight_collector::rfc3339::text(hour.plus(Duration::from_hours(1)))});
@@ -82,7 +83,9 @@ async fn every_report_says_once_what_an_agent_dropped_and_what_was_refused() {
     assert_eq!(filtered["dropped"], said["dropped"], "by no target, and in no slot");
     let shown: Report = serde_json::from_value(said).unwrap();
     let table = peerlight_collector::report::render::table::render(&shown, None);
-    let sentence = format!("site {SITE}: 12 measurements of 2026-09-21 13:00 to 14:00 UTC dropped by its agent: spool full.");
+    let sentence = format!(
+        "site {SITE}: 12 measurements of 2026-09-21 13:00 to 14:00 UTC dropped by its agent: spool full."
+    );
     assert!(table.contains(&format!("Missing: {sentence}")), "{table}");
     let page = collector.operator(Method::GET, "/?last=3h").send().await.unwrap().text().await.unwrap();
     assert!(page.contains(&sentence), "{page}");

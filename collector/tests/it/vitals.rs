@@ -21,7 +21,8 @@ async fn metrics(collector: &Collector) -> String {
 
 /// The value of a sample.
 fn value<'a>(metrics: &'a str, sample: &str) -> &'a str {
-    let value = |line: &'a str| line.strip_prefix("peerlight_collector_")?.strip_prefix(sample)?.strip_prefix(' ');
+    let value =
+        |line: &'a str| line.strip_prefix("peerlight_collector_")?.strip_prefix(sample)?.strip_prefix(' ');
     metrics.lines().find_map(value).unwrap_or_else(|| panic!("no {sample} in\n{metrics}"))
 }
 
@@ -66,7 +67,7 @@ async fn every_vital_sign_shows_what_happened() {
     for sample in ["wal_bytes", "disk_free_bytes", "store_bytes", "commit_seconds_sum"] {
         assert!(value(&text, sample).parse::<f64>().unwrap() > 0.0, "{sample}");
     }
-    assert_eq!(value(&text, "disk_full_in_seconds"), "+Inf");
+    assert_eq!(value(&text, "disk_full_in_seconds"), "inf");
 
     let said = status(&collector).await;
     assert_eq!(said["concerns"], json!([]));
@@ -76,7 +77,8 @@ async fn every_vital_sign_shows_what_happened() {
     assert_eq!(said["connections"][0], json!({"listener": "agents", "open": 1, "limit": 77}));
     collector.clock.set(soon.plus(Duration::from_mins(11)));
     let said = status(&collector).await;
-    let whats: Vec<_> = said["concerns"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
+    let whats: Vec<_> =
+        said["concerns"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
     assert_eq!(
         whats,
         ["nothing newer than 14 min was stored", "1 of 1 agents were not heard of within ten minutes"]
@@ -88,7 +90,8 @@ async fn every_vital_sign_shows_what_happened() {
 async fn a_store_that_cannot_be_written_is_told_until_it_can() {
     let collector = Collector::start().await;
     let agent = Agent::enrolled(&collector, SITE).await;
-    let meddle = |sql: &str| rusqlite::Connection::open(collector.store_file()).unwrap().execute_batch(sql).unwrap();
+    let meddle =
+        |sql: &str| rusqlite::Connection::open(collector.store_file()).unwrap().execute_batch(sql).unwrap();
     meddle("ALTER TABLE ledger RENAME TO elsewhere");
     assert_eq!(agent.send(&push(&agent, 0)).await.status, 503);
     assert_eq!(value(&metrics(&collector).await, "writer_failing"), "1");

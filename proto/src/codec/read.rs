@@ -117,8 +117,7 @@ fn drop_entry_from_wire(entry: wire::DropEntry) -> Option<DropEntry> {
         let instant = Timestamp::from_secs(seconds);
         (instant.as_secs() == seconds).then_some(instant)
     };
-    let (hour, first, last) =
-        (instant(entry.hour)?, instant(entry.first_start)?, instant(entry.last_end)?);
+    let (hour, first, last) = (instant(entry.hour)?, instant(entry.first_start)?, instant(entry.last_end)?);
     if hour != hour_of(hour) || first > last {
         return None;
     }

@@ -71,7 +71,13 @@ fn account() -> Account {
         first: hour,
         last: Timestamp::from_secs(1_760_001_000),
     };
-    let unread = DropEntry { reason: DropReason::Corrupt, measurements: 0, turns: 0, unread_batches: 1, ..entry.clone() };
+    let unread = DropEntry {
+        reason: DropReason::Corrupt,
+        measurements: 0,
+        turns: 0,
+        unread_batches: 1,
+        ..entry.clone()
+    };
     Account { id: AccountId::new([8; 16]), until: 2, entries: vec![entry, unread] }
 }
 

@@ -95,11 +95,18 @@ fn an_account_that_was_signed_for_ends_when_it_is_large() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Drop { hour: i64, uplink: u8, measurements: u64 },
+    Drop {
+        hour: i64,
+        uplink: u8,
+        measurements: u64,
+    },
     /// A batch is made.
     Tell,
     /// The collector hears a batch of those that were made, and its word arrives or does not.
-    Hear { which: prop::sample::Index, answered: bool },
+    Hear {
+        which: prop::sample::Index,
+        answered: bool,
+    },
     /// The process ends, and the next one has what was on disk.
     Restart,
 }

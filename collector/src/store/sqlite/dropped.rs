@@ -5,7 +5,7 @@
 
 use super::{dictionary::Names, kept::ceil_secs, log::add_to_tally};
 use crate::{
-    admission::{AdmittedAccount, Admitted},
+    admission::{Admitted, AdmittedAccount},
     organisation::OrganisationId,
     registry::RegistrationId,
     store::{

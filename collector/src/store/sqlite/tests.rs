@@ -192,7 +192,8 @@ async fn a_damaged_batch_is_told_and_set_aside_when_the_log_is_folded() {
     let health = store.health().await.unwrap();
     assert_eq!((health.log_batches, health.damaged_batches), (0, 1));
     let missing = store.dropped(OrganisationId(1), MIDNIGHT, NOW.plus(DAY)).await.unwrap();
-    let rows: Vec<_> = missing.iter().map(|one| (one.reason.as_str(), one.unread_batches, one.turns)).collect();
+    let rows: Vec<_> =
+        missing.iter().map(|one| (one.reason.as_str(), one.unread_batches, one.turns)).collect();
     assert_eq!(rows, [("damaged", 1, 3)]);
     assert_eq!((missing[0].agent, missing[0].registration), (Some(caller(1, 1).agent), None));
     assert_eq!(scheduled(&answer(&store).await.unwrap()), 3, "the other one");
