@@ -15,6 +15,7 @@ use crate::{
     signature::{ResponseSigner, SignatureError},
     store::Store,
     turns::Turns,
+    vitals::DiskVitals,
 };
 use peerlight_proto::{id::AgentId, time::Timestamp};
 use std::{
@@ -55,6 +56,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// How long it has not been noted which agents were seen.
     pub(crate) unnoted: Mutex<Lasting>,
+    /// What was foreseen of the disk, and when.
+    pub(crate) forecast: tokio::sync::Mutex<Option<(Timestamp, DiskVitals)>>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -91,7 +94,8 @@ impl App {
             },
             signer: ResponseSigner::new(identity.response_seed())?,
             decoders: Decoders::default(),
-            metrics: Metrics::default(),
+            metrics: Metrics::of(store.watch()),
+            forecast: tokio::sync::Mutex::default(),
             sessions: Sessions::default(),
             unnoted: Mutex::default(),
             config,

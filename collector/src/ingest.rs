@@ -18,6 +18,7 @@ use peerlight_proto::{
     ack::{Ack, Refusal, RefusalCode},
     batch::Batch,
     codec::{self, DecodeError, Decoded},
+    drops::Signed,
     id::{AgentId, BatchDigest, BatchNumber},
 };
 use std::net::IpAddr;
@@ -77,13 +78,15 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
     let number = decoded.batch.number;
     if parent_is_stored(app, caller.agent, &decoded.batch).await? {
         app.metrics.batch(BatchOutcome::Duplicate);
-        return Ok(acknowledge(app, number, digest, true, Vec::new()));
+        // What the part carries beside its measurements was not kept: it is not signed for.
+        return Ok(acknowledge(app, number, digest, true, Vec::new(), None));
     }
 
     let sighting = Sighting { at: app.clock.now(), address, batch: Some(BatchSighting::of(&decoded.batch)) };
     let agent = caller.agent;
     let (admitted, left_out) = app.quotas.within(admitted(app, decoded, digest, &caller)?)?;
     let (measurements, refused) = (admitted.measurements.len(), admitted.refused.clone());
+    let dropped = admitted.dropped.as_ref().map(|account| account.signed);
 
     let duplicate = match put(app, admitted).await? {
         PutOutcome::Stored => false,
@@ -103,7 +106,7 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
         }
     }
     app.seen(agent, sighting);
-    Ok(acknowledge(app, number, digest, duplicate, refused))
+    Ok(acknowledge(app, number, digest, duplicate, refused, dropped))
 }
 
 /// Small bodies are decoded where they are: that takes less than handing them to another thread would.
@@ -161,6 +164,7 @@ fn acknowledge(
     digest: BatchDigest,
     duplicate: bool,
     refused: Vec<Refusal>,
+    dropped: Option<Signed>,
 ) -> Ack {
-    Ack { number, digest, collector_time: app.clock.now(), duplicate, refused }
+    Ack { number, digest, collector_time: app.clock.now(), duplicate, refused, dropped }
 }

@@ -42,6 +42,7 @@ pub mod storage;
 pub mod store;
 pub mod turns;
 pub mod trouble;
+pub mod vitals;
 
 pub use server::Listeners;
 
@@ -146,6 +147,9 @@ pub async fn run_over(
     tracing::info!(agents = %agents_at, %url, operators = %operators_at, ca_sha256 = identity.ca_sha256(), "the collector runs");
 
     let app = App::new(config, registry, store, clock, (&identity, url))?;
+    for listener in ["agents", "operators"] {
+        app.metrics.connection_faults().limit(listener, connections);
+    }
     let for_agents = Service {
         name: "agents",
         tls: Some(Arc::clone(&certificate).acceptor()?),

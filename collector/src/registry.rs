@@ -87,11 +87,12 @@ impl Registry {
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
         schema::upgrade(&mut connection)?;
+        let sightings = Sightings::of(&connection).map_err(|fault| fault.during("read who was seen"))?;
         let registrations = registrations::all(&connection);
         let registrations = registrations.map_err(|fault| fault.during("read the registrations"))?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
-            sightings: Sightings::default(),
+            sightings,
             callers: Callers::default(),
             indices: Arc::new(RwLock::new(index::by_organisation(registrations))),
         })

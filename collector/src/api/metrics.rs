@@ -1,7 +1,7 @@
 //! `/metrics`: the collector observed, for Prometheus.
 
-use super::error::ApiError;
-use crate::{app::App, metrics::Levels};
+use super::{error::ApiError, status::vitals};
+use crate::{app::App, organisation::OrganisationId};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -12,13 +12,7 @@ use http::header;
 #[utoipa::path(get, path = "/metrics", tag = "operation",
     responses((status = 200, description = "Prometheus's text format", content_type = "text/plain")))]
 pub async fn show(State(app): State<App>) -> Result<Response, ApiError> {
-    let health = app.store.health().await?;
-    let levels = Levels {
-        ledger_entries: health.ledger_entries,
-        stale_rollups: health.stale_rollups,
-        store_bytes: health.bytes,
-        agents_seen: app.registry.agents_seen_lately(app.clock.now()),
-    };
+    let vitals = vitals(&app, OrganisationId::DEFAULT).await?;
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, content_type)], app.metrics.render(levels)).into_response())
+    Ok(([(header::CONTENT_TYPE, content_type)], app.metrics.render(&vitals)).into_response())
 }

@@ -65,7 +65,7 @@ impl BatchSighting {
             created: batch.created,
             clock_offset_us: batch.clock_offset_us,
             version: batch.agent_version.clone(),
-            health: batch.health.into(),
+            health: (&batch.health).into(),
         }
     }
 
@@ -91,6 +91,15 @@ struct Seen {
 }
 
 impl Sightings {
+    /// Who was seen when, as the file has it.
+    pub(super) fn of(connection: &Connection) -> Result<Self, Fault> {
+        let seen = rows(connection, "SELECT id, last_seen FROM agent WHERE last_seen IS NOT NULL", [], |row| {
+            Ok((AgentId::new(row.get(0)?), Timestamp::from_micros(row.get(1)?)))
+        })?;
+        let lately = seen.into_iter().collect();
+        Ok(Self(Arc::new(Mutex::new(Seen { unnoted: HashMap::new(), lately }))))
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -184,7 +193,7 @@ impl Registry {
         unnoted.add(sighting);
     }
 
-    /// How many agents were heard of in the last ten minutes; of those before this process started, nothing is known.
+    /// How many agents were heard of in the last ten minutes.
     pub fn agents_seen_lately(&self, now: Timestamp) -> u64 {
         let mut seen = self.sightings.seen();
         seen.lately.retain(|_agent, at| now.since(*at) <= LATELY);

@@ -3,6 +3,7 @@
 use super::{
     block::{Cell, Cells, Coding, Key, Sink, Written, read, write},
     dictionary::{Numbers, Session, find_agent, find_session},
+    dropped,
     kept::{KEPT_LEDGER, KEPT_MEASURED},
 };
 use crate::{
@@ -99,6 +100,7 @@ pub(super) fn put(
     let number = admitted.batch.number;
     let agent = scratch.numbers.agent(db, number.agent).map_err(&database)?;
     let session = scratch.numbers.session(db, agent, number, admitted.received).map_err(&database)?;
+    dropped::keep_account(db, agent, admitted).map_err(&database)?;
     let barred = barred(db, scratch, admitted)?;
     crash_point("before-ledger");
     // Most batches are new: to enter one finds that out, too.
@@ -108,6 +110,7 @@ pub(super) fn put(
             there => barred.filter(|_| there.is_none()).unwrap_or(PutOutcome::Duplicate),
         });
     }
+    dropped::keep_refused(db, agent, admitted).map_err(&database)?;
     crash_point("before-batch");
     if !admitted.measurements.is_empty() {
         collect(db, scratch, agent, admitted)?;

@@ -6,15 +6,18 @@ use super::{
 };
 use crate::{
     admission::Admitted,
-    store::{PutOutcome, StoreError, crash_point::crash_point},
+    store::{PutOutcome, StoreError, Watch, crash_point::crash_point},
 };
 use peerlight_proto::time::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread::JoinHandle,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 /// The most batches that one transaction holds: at a batch's few kilobytes, well under 50 ms of writing.
 const MAX_GROUP: usize = 256;
@@ -37,10 +40,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread on the connection that alone writes.
-    pub(super) fn start(db: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(db: Connection, watch: Arc<Watch>) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE);
-        let thread =
-            std::thread::Builder::new().name("store-writer".into()).spawn(move || write(db, &queue))?;
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || write(db, &queue, &watch))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -91,7 +95,7 @@ impl Drop for Writer {
     }
 }
 
-fn write(mut db: Connection, queue: &Receiver<Job>) {
+fn write(mut db: Connection, queue: &Receiver<Job>, watch: &Watch) {
     let (mut scratch, mut outage) = (Scratch::default(), Outage::default());
     while let Ok(job) = queue.recv() {
         let mut next = Some(job);
@@ -115,7 +119,7 @@ fn write(mut db: Connection, queue: &Receiver<Job>) {
                             Err(_) => break,
                         }
                     }
-                    put_group(&mut db, &mut scratch, &mut outage, group);
+                    put_group(&mut db, (&mut scratch, &mut outage), group, watch);
                 }
             }
         }
@@ -137,12 +141,19 @@ impl Waiting {
 }
 
 /// Writes a group, and answers each of its batches.
-fn put_group(db: &mut Connection, scratch: &mut Scratch, outage: &mut Outage, mut group: Vec<Waiting>) {
+fn put_group(
+    db: &mut Connection,
+    (scratch, outage): (&mut Scratch, &mut Outage),
+    mut group: Vec<Waiting>,
+    watch: &Watch,
+) {
+    let begun = Instant::now();
     let outcomes = put_all(db, scratch, &group);
     crash_point("after-commit");
     let error = match outcomes {
         Ok(outcomes) => {
             outage.works();
+            watch.committed(begun.elapsed(), group.iter().filter_map(|one| one.admitted.newest_end()).max());
             for (waiting, outcome) in group.into_iter().zip(outcomes) {
                 waiting.answer(Ok(outcome));
             }
@@ -156,11 +167,12 @@ fn put_group(db: &mut Connection, scratch: &mut Scratch, outage: &mut Outage, mu
     if group.len() > 1 && !of_the_disk {
         // What fails for one batch leaves the rest of the group as it is: each by itself.
         for waiting in group {
-            put_group(db, scratch, outage, vec![waiting]);
+            put_group(db, (scratch, outage), vec![waiting], watch);
         }
         return;
     }
     let Some(last) = group.pop() else { return };
+    watch.failed(last.admitted.received, &error);
     outage.fails(db, group.len() + 1, last.admitted.batch.number, &error);
     for waiting in group {
         waiting.answer(Err(error.repeated().unwrap_or(StoreError::Closed)));
