@@ -16,17 +16,20 @@ impl Backoff {
         Self { first, cap, failures: 0 }
     }
 
-    /// The wait after one more failure: between half and all of the exponential wait, as `random` in 0..1 decides, and
-    /// at least `asked`, itself taken for at most an hour.
+    /// The wait after one more failure: between half and all of the exponential wait, as `random` in 0..1 decides. Whoever
+    /// `asked` for a wait knows better than the failures so far: that and up to a quarter more, at most an hour.
     pub fn failed(&mut self, random: f64, asked: Option<Duration>) -> Duration {
+        if let Some(asked) = asked {
+            let asked = asked.clamp(self.first / 2, Duration::from_hours(1));
+            return asked.mul_f64(1.0 + random.clamp(0.0, 1.0) / 4.0);
+        }
         let exponential = self
             .first
             .checked_mul(1_u32.checked_shl(self.failures.min(31)).unwrap_or(u32::MAX))
             .unwrap_or(self.cap)
             .min(self.cap);
         self.failures = self.failures.saturating_add(1);
-        let wait = exponential.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);
-        wait.max(asked.unwrap_or_default().min(Duration::from_hours(1)))
+        exponential.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
     }
 
     /// Begins anew after a success.

@@ -16,6 +16,9 @@ use url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a connection is kept when nothing more is to be asked: a backlog goes over one, and between the intervals of a large
+/// fleet the collector holds none. The next one resumes the TLS session.
+pub const LINGER: Duration = Duration::from_secs(2);
 /// The content type of a request without a body: signatures cover the header, so there must be one.
 const NO_BODY: &str = "application/octet-stream";
 
@@ -142,6 +145,9 @@ impl Exchange {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
+            // One request is under way at a time, so that HTTP/2 would only take memory, here and in the collector.
+            .http1_only()
+            .pool_idle_timeout(LINGER)
             .https_only(true);
         builder = match source {
             Source::System => proxies.lead(builder, &base).map_err(ExchangeError::Client)?,

@@ -98,10 +98,8 @@ impl App {
     }
 
     /// Keeps that an agent was seen. It fails nothing if that cannot be noted: the agent's next request tells again.
-    pub(crate) async fn seen(&self, agent: AgentId, sighting: Sighting) {
-        if self.registry.sighting(agent, sighting) {
-            self.note_sightings().await;
-        }
+    pub(crate) fn seen(&self, agent: AgentId, sighting: Sighting) {
+        self.registry.sighting(agent, sighting);
     }
 
     /// Notes which agents were seen since this was last done.

@@ -170,7 +170,21 @@ impl Client {
 
     /// Asks for something as CSV.
     pub async fn get_csv(&self, path: &str, query: &[(&str, String)]) -> Result<String, ClientError> {
-        let answer = self.send((Method::GET, "text/csv"), path, query, None::<&()>).await?;
+        self.text("text/csv", path, query).await
+    }
+
+    /// Asks for the metrics, in Prometheus's text format.
+    pub async fn get_metrics(&self) -> Result<String, ClientError> {
+        self.text("text/plain", "/metrics", &[]).await
+    }
+
+    async fn text(
+        &self,
+        accept: &'static str,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<String, ClientError> {
+        let answer = self.send((Method::GET, accept), path, query, None::<&()>).await?;
         String::from_utf8(answer.body).map_err(|error| ClientError::Foreign {
             url: answer.url,
             status: answer.status,

@@ -31,7 +31,7 @@ pub const DEFAULT_BURST: u32 = 300;
 /// Enrolments and sign-ins per minute that one address may try.
 pub const DEFAULT_ATTEMPTS_PER_MINUTE: u32 = 30;
 /// Connections that each listener holds open at once.
-pub const DEFAULT_CONNECTIONS: u32 = 4_096;
+pub const DEFAULT_CONNECTIONS: u32 = 16_384;
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]

@@ -3,6 +3,7 @@
 use crate::{
     admission::{AdmitError, Admitted, Caller, admit},
     app::App,
+    cost::Stage,
     metrics::BatchOutcome,
     registry::{BatchSighting, Sighting},
     store::{PutOutcome, StoreError},
@@ -16,6 +17,9 @@ use peerlight_proto::{
 };
 use std::net::IpAddr;
 use tokio::time::Instant;
+
+/// Inflated bytes that take well under a millisecond to decode.
+const SMALL: usize = 64 << 10;
 
 /// A push: the body of a request whose signature was verified.
 #[derive(Debug)]
@@ -56,7 +60,7 @@ pub enum IngestError {
 /// durable transaction for data and ledger. What this returns may be acknowledged.
 pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
     let Push { caller, address, body, digest } = push;
-    let decoded = tokio::task::spawn_blocking(move || codec::decode_batch(&body)).await??;
+    let decoded = decode(app, body).await?;
     let number = decoded.batch.number;
     if parent_is_stored(app, caller.agent, &decoded.batch).await? {
         app.metrics.batch(BatchOutcome::Duplicate);
@@ -83,8 +87,16 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
             app.metrics.refused(refusal.code);
         }
     }
-    app.seen(agent, sighting).await;
+    app.seen(agent, sighting);
     Ok(acknowledge(app, number, digest, duplicate, refused))
+}
+
+/// Small bodies are decoded where they are: that takes less than handing them to another thread would.
+async fn decode(app: &App, body: Bytes) -> Result<Decoded, IngestError> {
+    let costs = app.metrics.costs().clone();
+    let small = codec::declared_size(&body).is_some_and(|size| size <= SMALL);
+    let decode = move || costs.spend(Stage::Decode, || codec::decode_batch(&body));
+    Ok(if small { decode() } else { tokio::task::spawn_blocking(decode).await? }?)
 }
 
 fn admitted(
@@ -93,7 +105,8 @@ fn admitted(
     digest: BatchDigest,
     caller: &Caller,
 ) -> Result<Admitted, AdmitError> {
-    admit(decoded, digest, caller, app.config.retention.acceptance_horizon, app.clock.now())
+    let horizon = app.config.retention.acceptance_horizon;
+    app.metrics.costs().spend(Stage::Admit, || admit(decoded, digest, caller, horizon, app.clock.now()))
 }
 
 /// A part of a batch that had been stored whole, its acknowledgement lost, must not count again (rules, §5).

@@ -15,6 +15,7 @@ pub mod client;
 pub mod client_address;
 pub mod clock;
 pub mod config;
+pub mod cost;
 pub mod dashboard;
 pub mod first_run;
 pub mod identity;
@@ -40,6 +41,7 @@ pub use server::Listeners;
 use app::App;
 use clock::Clock;
 use config::Config;
+use cost::Costs;
 use first_run::FirstRunError;
 use identity::{Identity, IdentityError, private_file::PrivateFileError};
 use registry::{Registry, RegistryError};
@@ -50,7 +52,7 @@ use store::{SqliteStore, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 /// How often it is noted which agents were seen.
-const NOTE_EVERY: Duration = Duration::from_secs(1);
+const NOTE_EVERY: Duration = Duration::from_mins(5);
 /// How often callers that have been quiet are forgotten.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
@@ -151,6 +153,7 @@ pub async fn run_over(
         connections,
         deadlines: Deadlines::default(),
         faults: app.metrics.connection_faults(),
+        costs: app.metrics.costs().clone(),
     };
     let for_operators = Service {
         name: "operators",
@@ -160,6 +163,8 @@ pub async fn run_over(
         connections,
         deadlines: Deadlines::default(),
         faults: app.metrics.connection_faults(),
+        // Theirs are apart, and nobody asks.
+        costs: Costs::default(),
     };
     tokio::join!(
         serve(agents, for_agents, shutdown.clone()),

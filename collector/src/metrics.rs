@@ -1,5 +1,6 @@
 //! The collector observed: what Prometheus scrapes from `/metrics`.
 
+use crate::cost::Costs;
 use peerlight_proto::ack::RefusalCode;
 use prometheus_client::{
     encoding::text::encode,
@@ -37,6 +38,7 @@ pub struct Metrics {
     store_bytes: Gauge,
     agents_seen: Gauge,
     connection_faults: ConnectionFaults,
+    costs: Costs,
 }
 
 impl fmt::Debug for Metrics {
@@ -85,6 +87,7 @@ impl Default for Metrics {
             store_bytes: Gauge::default(),
             agents_seen: Gauge::default(),
             connection_faults: ConnectionFaults::default(),
+            costs: Costs::default(),
         };
         metrics.register();
         metrics
@@ -109,8 +112,18 @@ impl Metrics {
             "Connections that ended badly, by listener and reason",
             self.connection_faults.counters.clone(),
         );
+        registry.register(
+            "push_cpu_seconds",
+            "CPU time that pushes took, by stage (store and sockets apart)",
+            self.costs.metric(),
+        );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", build);
+    }
+
+    /// Adds up what the stages of pushes cost.
+    pub const fn costs(&self) -> &Costs {
+        &self.costs
     }
 
     /// What counts the connections that end badly.

@@ -7,6 +7,7 @@ mod agent_list;
 mod agent_state;
 mod agents;
 mod audit;
+mod callers;
 mod directory;
 mod ending;
 mod enrolment;
@@ -44,11 +45,12 @@ pub use targets::{NewTarget, TargetEntry};
 pub use tokens::{Identity, IssuedToken, NewToken, TokenEntry, TokenQuery};
 
 use crate::organisation::OrganisationId;
+use callers::{Callers, Concerns};
 use error::Fault;
 use hashbrown::HashMap;
-use peerlight_proto::id::AgentId;
 use rusqlite::{Connection, Params, Row, Transaction, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
+use sightings::Sightings;
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
@@ -66,7 +68,8 @@ const PREPARED_STATEMENTS: usize = 64;
 pub struct Registry {
     connection: Arc<Mutex<Connection>>,
     /// Sightings that are not noted yet, in their order.
-    sightings: Arc<Mutex<Vec<(AgentId, Sighting)>>>,
+    sightings: Sightings,
+    callers: Callers,
     /// Every registration as the file has it, for what would have to read many of them. Changes with the file, under the
     /// connection's lock; no second process writes it.
     indices: Arc<RwLock<HashMap<OrganisationId, RegistrationIndex>>>,
@@ -87,7 +90,8 @@ impl Registry {
         let registrations = registrations.map_err(|fault| fault.during("read the registrations"))?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
-            sightings: Arc::default(),
+            sightings: Sightings::default(),
+            callers: Callers::default(),
             indices: Arc::new(RwLock::new(index::by_organisation(registrations))),
         })
     }
@@ -118,7 +122,21 @@ impl Registry {
         operation: &'static str,
         act: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, RegistryError> {
-        transact(&mut self.connection(), act).map_err(|fault| fault.during(operation))
+        self.change_of(Concerns::Everyone, operation, act)
+    }
+
+    /// Like `change`, where it is known whom it concerns: what requests need to know of the others stays in memory.
+    fn change_of<T>(
+        &self,
+        whom: Concerns,
+        operation: &'static str,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = self.connection();
+        let done = transact(&mut connection, act).map_err(|fault| fault.during(operation));
+        // Before the connection is given back, and after a failure, too: it may have been the commit's.
+        self.callers.forget(whom);
+        done
     }
 
     /// Like `change`, but a power cut may lose it: for what the next request of an agent tells again.

@@ -7,7 +7,7 @@ mod tls;
 pub use connection::Deadlines;
 pub use tls::{AgentsCertificate, TlsError, operators_acceptor};
 
-use crate::{config::Config, metrics::ConnectionFaults};
+use crate::{config::Config, cost::Costs, metrics::ConnectionFaults};
 use axum::Router;
 use ipnet::IpNet;
 use std::{
@@ -72,6 +72,8 @@ pub struct Service {
     pub deadlines: Deadlines,
     /// Counts the connections that ended badly.
     pub faults: ConnectionFaults,
+    /// Adds up what handshakes cost.
+    pub costs: Costs,
 }
 
 impl fmt::Debug for Service {

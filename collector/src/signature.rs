@@ -10,11 +10,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, request::Parts};
 use http_body_util::{BodyExt as _, Empty};
+use httpsig::prelude::HttpSigResult;
 use httpsig_hyper::{
     MessageSignature as _, MessageSignatureReq as _, MessageSignatureRes as _,
     prelude::{
-        AlgorithmName, HttpSignatureParams, PublicKey, SecretKey, VerifyingKey as _,
-        message_component::HttpMessageComponentId,
+        AlgorithmName, HttpSignatureParams, SigningKey, message_component::HttpMessageComponentId,
     },
 };
 use peerlight_proto::{
@@ -22,6 +22,7 @@ use peerlight_proto::{
     limits::MAX_SIGNATURE_AGE,
     time::Timestamp,
 };
+use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use sha2::{Digest as _, Sha256};
 use std::ops::RangeInclusive;
 use subtle::ConstantTimeEq as _;
@@ -124,9 +125,9 @@ impl RequestSignature {
 
     /// Whether this key made it.
     pub fn verify(&self, public_key: &[u8; 32]) -> Result<(), SignatureError> {
-        PublicKey::from_bytes(&AlgorithmName::Ed25519, public_key)
-            .and_then(|key| key.verify(&self.base, &self.signature))
-            .map_err(|_reason| SignatureError::Wrong)
+        UnparsedPublicKey::new(&ED25519, public_key)
+            .verify(&self.base, &self.signature)
+            .map_err(|_unspecified| SignatureError::Wrong)
     }
 
     /// Whether it was made recently and has not expired, by the collector's clock.
@@ -242,7 +243,24 @@ fn components<const N: usize>(names: &[&str; N]) -> Result<Vec<HttpMessageCompon
 
 /// Signs answers to agents.
 pub struct ResponseSigner {
-    key: SecretKey,
+    key: ResponseKey,
+}
+
+/// The library signs by whatever key it is given; ring's is several times as fast as its own.
+struct ResponseKey(Ed25519KeyPair);
+
+impl SigningKey for ResponseKey {
+    fn sign(&self, data: &[u8]) -> HttpSigResult<Vec<u8>> {
+        Ok(self.0.sign(data).as_ref().to_vec())
+    }
+
+    fn key_id(&self) -> String {
+        RESPONSE_KEY_ID.to_owned()
+    }
+
+    fn alg(&self) -> AlgorithmName {
+        AlgorithmName::Ed25519
+    }
 }
 
 impl std::fmt::Debug for ResponseSigner {
@@ -254,9 +272,9 @@ impl std::fmt::Debug for ResponseSigner {
 impl ResponseSigner {
     /// A signer with this ed25519 seed.
     pub fn new(seed: &[u8; 32]) -> Result<Self, SignatureError> {
-        SecretKey::from_bytes(&AlgorithmName::Ed25519, seed)
-            .map(|key| Self { key })
-            .map_err(|error| SignatureError::Malformed(error.to_string()))
+        Ed25519KeyPair::from_seed_unchecked(seed)
+            .map(|pair| Self { key: ResponseKey(pair) })
+            .map_err(|rejected| SignatureError::Malformed(rejected.to_string()))
     }
 
     /// Signs an answer, bound to the request with this `signature` header. It carries no expiry: the binding makes it

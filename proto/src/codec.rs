@@ -24,6 +24,8 @@ use write::batch_to_wire;
 
 /// zstd's own default: beyond it the CPU time grows faster than the bytes shrink.
 const ZSTD_LEVEL: i32 = 3;
+/// What inflates at once, into as many bytes as it declares; more inflates piece by piece, so that a lie takes no memory.
+const AT_ONCE: usize = 256 << 10;
 
 /// Bytes that are not a batch within the limits. [`DecodeError::problem`] tells what an agent should do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -139,8 +141,25 @@ pub fn decode_ack(bytes: &[u8]) -> Result<Ack, DecodeError> {
     })
 }
 
+/// What a body says that it inflates to, where it does. Decoding it takes no more than that: a body that lies is refused.
+pub fn declared_size(bytes: &[u8]) -> Option<usize> {
+    let declared = zstd::zstd_safe::get_frame_content_size(bytes).ok()??;
+    usize::try_from(declared).ok()
+}
+
+thread_local! {
+    // Making one takes longer than inflating a small batch does.
+    static DECOMPRESSOR: std::cell::RefCell<zstd::bulk::Decompressor<'static>> = std::cell::RefCell::default();
+}
+
 fn inflate(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let zstd = |error: std::io::Error| DecodeError::Zstd(error.to_string());
+    if let Some(size) = declared_size(bytes).filter(|size| *size <= AT_ONCE)
+        && zstd::zstd_safe::find_frame_compressed_size(bytes) == Ok(bytes.len())
+    {
+        let inflated = DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.decompress(bytes, size));
+        return inflated.map_err(zstd);
+    }
     let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(zstd)?.single_frame();
     decoder.window_log_max(limits::MAX_ZSTD_WINDOW_LOG).map_err(zstd)?;
     let mut inflated = Vec::new();

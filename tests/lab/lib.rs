@@ -7,6 +7,7 @@ pub mod collector;
 pub mod course;
 pub mod echo;
 pub mod eventually;
+pub mod fleet;
 pub mod lab;
 pub mod microsoft;
 pub mod network;

@@ -14,6 +14,6 @@ pub async fn show(
     Extension(address): Extension<ClientAddress>,
 ) -> Json<WhoAmI> {
     let sighting = Sighting { at: app.clock.now(), address: address.client, batch: None };
-    app.seen(caller.agent, sighting).await;
+    app.seen(caller.agent, sighting);
     Json(WhoAmI { address: address.client, collector_time_us: app.clock.now().as_micros() })
 }

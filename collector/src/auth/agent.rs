@@ -4,6 +4,7 @@ use crate::{
     admission::Caller,
     api::error::ApiError,
     app::App,
+    cost::Stage,
     registry::EnrolledAgent,
     signature::{RequestSignature, SignatureError},
 };
@@ -39,12 +40,17 @@ pub async fn require_agent(State(app): State<App>, request: Request, next: Next)
         Ok(request) => next.run(request).await,
         Err(error) => error.into_response(),
     };
-    app.signer.sign(response, signature.header(), app.clock.now()).await
+    let answer = app.signer.sign(response, signature.header(), app.clock.now());
+    app.metrics.costs().spend_on(Stage::Answer, answer).await
 }
 
 /// Which enrolled agent signed the head.
 async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, EnrolledAgent), ApiError> {
-    let signature = RequestSignature::read(parts).map_err(|error| unauthenticated(&error))?;
+    let signature = app
+        .metrics
+        .costs()
+        .spend(Stage::Signature, || RequestSignature::read(parts))
+        .map_err(|error| unauthenticated(&error))?;
     let unknown = || {
         ApiError::agent(
             ProblemType::Unauthenticated,
@@ -52,9 +58,12 @@ async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, Enrolle
         )
     };
     let id: AgentId = signature.key_id().parse().map_err(|_reason| unknown())?;
-    let agent =
-        app.ask_for_agent(move |registry, now| registry.caller(id, now)).await?.ok_or_else(unknown)?;
-    signature.verify(&agent.public_key).map_err(|error| unauthenticated(&error))?;
+    let agent = match app.registry.known_caller(id, app.clock.now()) {
+        Some(agent) => agent,
+        None => app.ask_for_agent(move |registry, now| registry.caller(id, now)).await?.ok_or_else(unknown)?,
+    };
+    let verified = app.metrics.costs().spend(Stage::Signature, || signature.verify(&agent.public_key));
+    verified.map_err(|error| unauthenticated(&error))?;
     Ok((signature, agent))
 }
 
@@ -78,7 +87,8 @@ async fn admit_request(
     })?;
     let limit = if parts.uri.path() == BATCHES_PATH { MAX_BODY_BYTES } else { MAX_SMALL_BODY_BYTES };
     let body = read_body(body, limit).await?;
-    let digest = signature.covers(&body).map_err(|error| unauthenticated(&error))?;
+    let digest = app.metrics.costs().spend(Stage::Signature, || signature.covers(&body));
+    let digest = digest.map_err(|error| unauthenticated(&error))?;
     parts.extensions.insert(SignedDigest(BatchDigest::new(digest)));
     parts.extensions.insert(Caller {
         agent: agent.agent,

@@ -85,22 +85,6 @@ impl Registry {
         })
     }
 
-    /// How many agents were last heard of at this instant or later.
-    pub fn count_agents_seen(
-        &self,
-        organisation: OrganisationId,
-        since: Timestamp,
-    ) -> Result<usize, RegistryError> {
-        self.note_sightings()?;
-        self.read("count the agents that were seen", |connection| {
-            count(
-                connection,
-                "SELECT count(*) FROM agent WHERE organisation = ?1 AND last_seen >= ?2",
-                params![organisation.0, since.as_micros()],
-            )
-        })
-    }
-
     /// The agents that were revoked: reports expect nothing of them any more.
     pub fn revoked_agents(
         &self,

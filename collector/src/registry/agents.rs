@@ -4,6 +4,7 @@ use super::{
     Fault, Operator, Registration, RegistrationId, Registry, RegistryError,
     agent_state::{self, Pushed},
     audit::{self, Change},
+    callers::Known,
     json, registrations, row,
 };
 use crate::{organisation::OrganisationId, rfc3339};
@@ -14,7 +15,7 @@ use peerlight_proto::{
 };
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 /// What verifying a request and admitting a batch need to know of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,32 +159,22 @@ pub(super) const WITH_REGISTRATION: &str = "FROM agent a JOIN registration enrol
 impl Registry {
     /// Who this agent is, if it has enrolled.
     pub fn caller(&self, agent: AgentId, now: Timestamp) -> Result<Option<EnrolledAgent>, RegistryError> {
+        if let Some(known) = self.known_caller(agent, now) {
+            return Ok(Some(known));
+        }
         self.read("look an agent up", |connection| {
-            let found = row(
-                connection,
-                &format!(
-                    "SELECT a.public_key, r.id, a.revoked IS NOT NULL, a.uplinks {WITH_REGISTRATION} WHERE a.id = ?2"
-                ),
-                params![now.as_micros(), agent.as_bytes()],
-                |row| {
-                    let uplinks = json("agent's uplinks", &row.get::<_, String>(3)?)?;
-                    Ok((
-                        row.get::<_, [u8; 32]>(0)?,
-                        RegistrationId(row.get(1)?),
-                        row.get::<_, bool>(2)?,
-                        uplinks,
-                    ))
-                },
-            )?;
-            let Some((public_key, id, revoked, uplinks)) = found else { return Ok(None) };
-            let (now, others): (Vec<_>, Vec<_>) =
-                registrations::of_agent(connection, agent)?.into_iter().partition(|one| one.id == id);
-            let registration = now
-                .into_iter()
-                .next()
-                .ok_or_else(|| Fault::damaged("agent", &format!("registration {} is missing", id.0)))?;
-            Ok(Some(EnrolledAgent { agent, public_key, registration, others, uplinks, revoked }))
+            let Some(known) = known(connection, agent)?.map(Arc::new) else { return Ok(None) };
+            let missing =
+                || Fault::damaged("agent", &format!("registration {} is missing", known.enrolled.0));
+            let caller = known.at(agent, now).ok_or_else(missing)?;
+            self.callers.keep(agent, &known);
+            Ok(Some(caller))
         })
+    }
+
+    /// Who this agent is, if that is in memory.
+    pub fn known_caller(&self, agent: AgentId, now: Timestamp) -> Option<EnrolledAgent> {
+        self.callers.get(agent)?.at(agent, now)
     }
 
     /// One agent.
@@ -219,6 +210,25 @@ impl Registry {
             Ok(after)
         })
     }
+}
+
+/// What the tables say of an agent that calls.
+fn known(connection: &Connection, agent: AgentId) -> Result<Option<Known>, Fault> {
+    let registrations = registrations::of_agent(connection, agent)?;
+    row(
+        connection,
+        "SELECT public_key, registration, revoked IS NOT NULL, uplinks FROM agent WHERE id = ?1",
+        params![agent.as_bytes()],
+        |row| {
+            Ok(Known {
+                public_key: row.get(0)?,
+                enrolled: RegistrationId(row.get(1)?),
+                revoked: row.get(2)?,
+                uplinks: json("agent's uplinks", &row.get::<_, String>(3)?)?,
+                registrations,
+            })
+        },
+    )
 }
 
 /// One agent as lists show it.

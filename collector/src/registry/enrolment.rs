@@ -3,6 +3,7 @@
 use super::{
     Fault, Operator, Registration, RegistrationId, Registry, RegistryError, Role, agents,
     audit::{self, Change},
+    callers::Concerns,
     hash_secret, names, prefixes, providers, registrations, row, to_json,
 };
 use crate::{organisation::OrganisationId, rfc3339};
@@ -62,10 +63,13 @@ impl Registry {
         let mut key = [0; 32];
         hex::decode_to_slice(&request.public_key, &mut key)
             .map_err(|_not_hexadecimal| EnrolError::MalformedKey)?;
-        self.change("enrol an agent", |transaction| match enrol(transaction, request, key, source, now) {
-            // What was written so far must go, so this one is the transaction's failure, not its answer.
-            Err(EnrolError::Registry(error)) => Err(Fault::Refused(error)),
-            answer => Ok(answer),
+        let whom = Concerns::Agent(request.agent);
+        self.change_of(whom, "enrol an agent", |transaction| {
+            match enrol(transaction, request, key, source, now) {
+                // What was written so far must go, so this one is the transaction's failure, not its answer.
+                Err(EnrolError::Registry(error)) => Err(Fault::Refused(error)),
+                answer => Ok(answer),
+            }
         })?
     }
 }

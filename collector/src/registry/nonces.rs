@@ -1,6 +1,6 @@
 //! Nonces: what must not be said twice, remembered for as long as it would be believed.
 
-use super::{Registry, RegistryError};
+use super::{Registry, RegistryError, callers::Concerns};
 use peerlight_proto::time::Timestamp;
 use rusqlite::params;
 
@@ -13,7 +13,7 @@ impl Registry {
         expires: Timestamp,
         now: Timestamp,
     ) -> Result<bool, RegistryError> {
-        self.change("burn a nonce", |transaction| {
+        self.change_of(Concerns::Nobody, "burn a nonce", |transaction| {
             transaction
                 .prepare_cached("DELETE FROM nonce WHERE expires < ?1")?
                 .execute(params![now.as_micros()])?;

@@ -9,8 +9,13 @@ use peerlight_proto::{
     id::{AgentId, SessionId},
     time::Timestamp,
 };
+use hashbrown::HashMap;
 use rusqlite::{Connection, params};
-use std::{net::IpAddr, sync::PoisonError, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// The most sessions that are remembered of an agent.
 const MAX_SESSIONS: u32 = 16;
@@ -63,36 +68,135 @@ impl BatchSighting {
             health: batch.health.into(),
         }
     }
+
+    /// When it was made, by the collector's clock as far as its agent knows that.
+    fn made(&self) -> i64 {
+        self.created.as_micros().saturating_add(self.clock_offset_us.unwrap_or(0))
+    }
 }
 
-/// So many are noted in one transaction, which takes a few milliseconds.
-const NOTED_AT_ONCE: usize = 128;
+/// How many agents one transaction notes: milliseconds.
+const AT_ONCE: usize = 128;
+/// How long an agent counts as seen lately.
+const LATELY: Duration = Duration::from_mins(10);
 
-/// More than this wait for nobody's tick.
-const MOST_WAITING: usize = 4_096;
+/// What is not noted yet, and who was seen lately; clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sightings(Arc<Mutex<Seen>>);
 
-impl Registry {
-    /// Keeps that an agent was seen, to be noted with others. Returns whether so many wait that they should be noted now.
-    pub fn sighting(&self, agent: AgentId, sighting: Sighting) -> bool {
-        let mut waiting = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push((agent, sighting));
-        waiting.len() >= MOST_WAITING
+#[derive(Debug, Default)]
+struct Seen {
+    unnoted: HashMap<AgentId, Unnoted>,
+    lately: HashMap<AgentId, Timestamp>,
+}
+
+impl Sightings {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an agent's requests told since it was last noted.
+#[derive(Debug)]
+struct Unnoted {
+    at: Timestamp,
+    address: Option<IpAddr>,
+    /// The last push.
+    pushed: Option<Pushed>,
+    /// Of the batches, the one that was made last: the backlog tells what was true long ago.
+    newest: Option<BatchSighting>,
+    /// Of the batches that told one in this order, the last.
+    clock_offset_us: Option<i64>,
+    /// What its sessions measured.
+    sessions: Vec<Session>,
+    /// When two of these first measured at once.
+    cloned: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pushed {
+    at: Timestamp,
+    interval: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Session {
+    session: SessionId,
+    measured: Measured,
+    interval: Duration,
+}
+
+impl Unnoted {
+    fn add(&mut self, sighting: Sighting) {
+        self.at = self.at.max(sighting.at);
+        self.address = sighting.address.or(self.address);
+        let Some(batch) = sighting.batch else { return };
+        let at = self.pushed.map_or(sighting.at, |pushed| pushed.at.max(sighting.at));
+        self.pushed = Some(Pushed { at, interval: batch.interval });
+        if let Some(measured) = overlap::live(&batch, sighting.at) {
+            self.measured(Session { session: batch.session, measured, interval: batch.interval }, sighting.at);
+        }
+        if self.newest.as_ref().is_none_or(|newest| newest.made() <= batch.made()) {
+            self.clock_offset_us = batch.clock_offset_us.or(self.clock_offset_us);
+            self.newest = Some(batch);
+        }
     }
 
-    /// Notes every sighting that waits, many in a transaction: one for each would cost more than storing its batch, and one
-    /// for all would keep everybody else from the registry for too long.
-    /// A power cut may lose them; the next requests tell again.
-    pub fn note_sightings(&self) -> Result<(), RegistryError> {
-        let waiting = std::mem::take(&mut *self.sightings.lock().unwrap_or_else(PoisonError::into_inner));
-        if waiting.is_empty() {
-            return Ok(());
+    fn measured(&mut self, live: Session, at: Timestamp) {
+        let known = self.sessions.iter_mut().find(|known| known.session == live.session);
+        let measured = match known {
+            Some(known) => {
+                *known = Session { measured: known.measured.widened(live.measured), ..live };
+                known.measured
+            }
+            None => {
+                self.sessions.push(live);
+                live.measured
+            }
+        };
+        if self.sessions.len() > MAX_SESSIONS as usize
+            && let Some(oldest) = (0..self.sessions.len()).min_by_key(|one| self.sessions[*one].measured.last)
+        {
+            self.sessions.swap_remove(oldest);
         }
-        for some in waiting.chunks(NOTED_AT_ONCE) {
+        let others = self.sessions.iter().filter(|other| other.session != live.session);
+        if others.into_iter().any(|other| measured.overlaps(other.measured, live.interval)) {
+            self.cloned.get_or_insert(at);
+        }
+    }
+}
+
+impl Registry {
+    /// Keeps that an agent was seen, to be noted with others: what a request tells, the next one tells again, and a
+    /// transaction for each would cost more than storing its batch.
+    pub fn sighting(&self, agent: AgentId, sighting: Sighting) {
+        let mut seen = self.sightings.seen();
+        seen.lately.insert(agent, sighting.at);
+        let unnoted = seen.unnoted.entry(agent).or_insert_with(|| Unnoted {
+            at: sighting.at,
+            address: None,
+            pushed: None,
+            newest: None,
+            clock_offset_us: None,
+            sessions: Vec::new(),
+            cloned: None,
+        });
+        unnoted.add(sighting);
+    }
+
+    /// How many agents were heard of in the last ten minutes; of those before this process started, nothing is known.
+    pub fn agents_seen_lately(&self, now: Timestamp) -> u64 {
+        let mut seen = self.sightings.seen();
+        seen.lately.retain(|_agent, at| now.since(*at) <= LATELY);
+        seen.lately.len() as u64
+    }
+
+    /// Notes every sighting that waits, some agents at a time. A power cut may lose them; the next requests tell again.
+    pub fn note_sightings(&self) -> Result<(), RegistryError> {
+        let waiting: Vec<(AgentId, Unnoted)> = std::mem::take(&mut self.sightings.seen().unnoted).into_iter().collect();
+        for some in waiting.chunks(AT_ONCE) {
             self.jot("note which agents were seen", |transaction| {
-                for (agent, sighting) in some {
-                    note(transaction, *agent, sighting)?;
-                }
-                Ok(())
+                some.iter().try_for_each(|(agent, unnoted)| note(transaction, *agent, unnoted))
             })?;
         }
         Ok(())
@@ -100,34 +204,45 @@ impl Registry {
 }
 
 /// Keeps the latest that is known of an agent.
-fn note(connection: &Connection, agent: AgentId, sighting: &Sighting) -> Result<(), Fault> {
-    let address = sighting.address.map(|address| address.to_string());
+fn note(connection: &Connection, agent: AgentId, unnoted: &Unnoted) -> Result<(), Fault> {
     connection
         .prepare_cached(
-            "UPDATE agent SET last_seen = max(ifnull(last_seen, ?2), ?2), address = ifnull(?3, address) WHERE id = ?1",
+            "UPDATE agent SET last_seen = max(ifnull(last_seen, ?2), ?2), address = ifnull(?3, address),
+             last_push = max(ifnull(last_push, ?4), ifnull(?4, last_push)), interval_ms = ifnull(?5, interval_ms)
+             WHERE id = ?1",
         )?
-        .execute(params![agent.as_bytes(), sighting.at.as_micros(), address])?;
-    let Some(batch) = &sighting.batch else { return Ok(()) };
-    let interval_ms = u32::try_from(batch.interval.as_millis()).unwrap_or(u32::MAX);
-    connection
-        .prepare_cached(
-            "UPDATE agent SET last_push = max(ifnull(last_push, ?2), ?2), interval_ms = ?3 WHERE id = ?1",
-        )?
-        .execute(params![agent.as_bytes(), sighting.at.as_micros(), interval_ms])?;
-    note_batch(connection, agent, batch)?;
-    if let Some(measured) = overlap::live(batch, sighting.at)
-        && note_session(connection, agent, batch, measured)?
-    {
+        .execute(params![
+            agent.as_bytes(),
+            unnoted.at.as_micros(),
+            unnoted.address.map(|address| address.to_string()),
+            unnoted.pushed.map(|pushed| pushed.at.as_micros()),
+            unnoted.pushed.map(|pushed| u32::try_from(pushed.interval.as_millis()).unwrap_or(u32::MAX)),
+        ])?;
+    if let Some(newest) = &unnoted.newest {
+        note_batch(connection, agent, newest, unnoted.clock_offset_us)?;
+    }
+    let mut cloned = unnoted.cloned;
+    for session in &unnoted.sessions {
+        if note_session(connection, agent, session)? {
+            cloned.get_or_insert(unnoted.at);
+        }
+    }
+    if let Some(since) = cloned {
         connection.execute(
             "UPDATE agent SET cloned_since = ifnull(cloned_since, ?2) WHERE id = ?1",
-            params![agent.as_bytes(), sighting.at.as_micros()],
+            params![agent.as_bytes(), since.as_micros()],
         )?;
     }
     Ok(())
 }
 
 /// Health and version of the newest batch; the backlog tells what was true long ago.
-fn note_batch(connection: &Connection, agent: AgentId, batch: &BatchSighting) -> Result<(), Fault> {
+fn note_batch(
+    connection: &Connection,
+    agent: AgentId,
+    batch: &BatchSighting,
+    clock_offset_us: Option<i64>,
+) -> Result<(), Fault> {
     connection
         .prepare_cached(
             "UPDATE agent SET version = ?3, clock_offset_us = ifnull(?4, clock_offset_us), session = ?5, health = ?6,
@@ -135,9 +250,9 @@ fn note_batch(connection: &Connection, agent: AgentId, batch: &BatchSighting) ->
         )?
         .execute(params![
             agent.as_bytes(),
-            batch.created.as_micros().saturating_add(batch.clock_offset_us.unwrap_or(0)),
+            batch.made(),
             batch.version,
-            batch.clock_offset_us,
+            clock_offset_us,
             batch.session.as_bytes(),
             to_json(&batch.health)
         ])?;
@@ -148,17 +263,15 @@ fn note_batch(connection: &Connection, agent: AgentId, batch: &BatchSighting) ->
 fn note_session(
     connection: &Connection,
     agent: AgentId,
-    batch: &BatchSighting,
-    measured: Measured,
+    Session { session, measured, interval }: &Session,
 ) -> Result<bool, Fault> {
-    let session = batch.session;
     let known = row(
         connection,
         "SELECT first, last FROM agent_session WHERE agent = ?1 AND session = ?2",
         params![agent.as_bytes(), session.as_bytes()],
         |row| Ok(read_measured(row.get(0)?, row.get(1)?)),
     )?;
-    let widened = known.map_or(measured, |known| known.widened(measured));
+    let widened = known.map_or(*measured, |known| known.widened(*measured));
     if known == Some(widened) {
         return Ok(false);
     }
@@ -185,7 +298,7 @@ fn note_session(
         params![agent.as_bytes(), session.as_bytes()],
         |row| Ok(read_measured(row.get(0)?, row.get(1)?)),
     )?;
-    Ok(others.into_iter().any(|other| widened.overlaps(other, batch.interval)))
+    Ok(others.into_iter().any(|other| widened.overlaps(other, *interval)))
 }
 
 fn read_measured(first: i64, last: i64) -> Measured {

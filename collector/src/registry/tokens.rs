@@ -3,6 +3,7 @@
 use super::{
     Fault, Operator, RegistrationId, Registry, RegistryError,
     audit::{self, Change},
+    callers::Concerns,
     count, hash_secret, new_secret, registrations, row, rows,
 };
 use crate::{organisation::OrganisationId, rfc3339};
@@ -123,7 +124,7 @@ impl Registry {
     ) -> Result<IssuedToken, RegistryError> {
         let (max_uses, life) = check(new)?;
         let secret = new_secret();
-        let entry = self.change("create an enrolment token", |transaction| {
+        let entry = self.change_of(Concerns::Nobody, "create an enrolment token", |transaction| {
             let registration = registrations::by_id(transaction, new.registration)?
                 .filter(|registration| registration.organisation == by.organisation)
                 .ok_or_else(|| Fault::not_found("registration", &new.registration.0))?;

@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its last: the PROXY header, TLS, requests. Nothing of it waits without a deadline.
 
 use super::{Service, proxy_protocol, tls};
-use crate::{client_address::Peer, metrics::ConnectionFault};
+use crate::{client_address::Peer, cost::Stage, metrics::ConnectionFault};
 use axum::{Router, body::Body};
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
@@ -44,8 +44,8 @@ impl Default for Deadlines {
         Self {
             handshake: Duration::from_secs(10),
             head: Duration::from_mins(1),
-            // Agents push every minute and keep their connection.
-            idle: Duration::from_mins(3),
+            // A backlog comes over one connection; agents that have pushed close theirs, and resume the session later.
+            idle: Duration::from_secs(15),
             liveness: Duration::from_secs(20),
             drain: Duration::from_secs(5),
         }
@@ -129,7 +129,10 @@ async fn shake_hands(
     let peer = identify(service, &mut stream, socket).await?;
     let stream = match &service.tls {
         None => Stream::Plain(stream),
-        Some(tls) => Stream::Tls(Box::new(tls.accept(stream).await.map_err(Fault::Tls)?)),
+        Some(tls) => {
+            let handshake = service.costs.spend_on(Stage::Tls, tls.accept(stream));
+            Stream::Tls(Box::new(handshake.await.map_err(Fault::Tls)?))
+        }
     };
     Ok((peer, stream))
 }

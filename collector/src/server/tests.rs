@@ -80,6 +80,7 @@ impl Server {
             connections: 10,
             deadlines: PATIENT,
             faults: metrics.connection_faults(),
+            costs: crate::cost::Costs::default(),
         };
         change(&mut service);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

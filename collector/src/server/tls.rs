@@ -73,7 +73,7 @@ impl AgentsCertificate {
 
     /// What accepts connections with it.
     pub fn acceptor(self: Arc<Self>) -> Result<TlsAcceptor, TlsError> {
-        Ok(acceptor(builder()?.with_cert_resolver(self)))
+        acceptor(builder()?.with_cert_resolver(self))
     }
 }
 
@@ -96,7 +96,7 @@ pub fn operators_acceptor(files: &config::Tls) -> Result<TlsAcceptor, TlsError> 
         CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect).map_err(certificate)?;
     let key =
         PrivateKeyDer::from_pem_file(&files.key).map_err(|error| pem("private key", &files.key, error))?;
-    Ok(acceptor(builder()?.with_single_cert(chain, key)?))
+    acceptor(builder()?.with_single_cert(chain, key)?)
 }
 
 fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>, rustls::Error> {
@@ -105,7 +105,10 @@ fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::Wants
         .with_no_client_auth())
 }
 
-fn acceptor(mut config: ServerConfig) -> TlsAcceptor {
+fn acceptor(mut config: ServerConfig) -> Result<TlsAcceptor, TlsError> {
     config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
-    TlsAcceptor::from(Arc::new(config))
+    // A fleet comes back every minute: each session is resumed by a ticket that its agent keeps, so that nothing is kept here.
+    config.ticketer = ring::Ticketer::new()?;
+    config.send_tls13_tickets = 1;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
