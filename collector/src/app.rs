@@ -6,14 +6,22 @@ use crate::{
     clock::Clock,
     config::Config,
     identity::Identity,
+    ingest::Decoders,
+    lasting::Lasting,
     metrics::Metrics,
+    quota::Quotas,
     rate::Rates,
     registry::{self, Registry, RegistryError, Sighting},
     signature::{ResponseSigner, SignatureError},
     store::Store,
+    turns::Turns,
 };
 use peerlight_proto::{id::AgentId, time::Timestamp};
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::time::Instant;
 
 /// The running collector as its handlers see it: a handle, clones of which share everything.
 #[derive(Debug, Clone)]
@@ -29,6 +37,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Clock,
+    /// What reads batches.
+    pub decoders: Decoders,
     /// What is counted.
     pub metrics: Metrics,
     /// What enrolment tokens name.
@@ -37,8 +47,14 @@ pub struct Parts {
     pub signer: ResponseSigner,
     /// How often one caller may ask.
     pub rates: Rates,
+    /// Who may push when many want to.
+    pub turns: Turns,
+    /// How much that is new one agent may name.
+    pub quotas: Quotas,
     /// Who is signed in.
     pub sessions: Sessions,
+    /// How long it has not been noted which agents were seen.
+    pub(crate) unnoted: Mutex<Lasting>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -66,14 +82,18 @@ impl App {
     ) -> Result<Self, SignatureError> {
         Ok(Self(Arc::new(Parts {
             rates: Rates::new(&config.limits),
+            turns: Turns::new(&config.limits),
+            quotas: Quotas::new(&config.limits),
             identity: registry::Identity {
                 agent_url,
                 ca_sha256: identity.ca_sha256(),
                 response_key: identity.response_key(),
             },
             signer: ResponseSigner::new(identity.response_seed())?,
+            decoders: Decoders::default(),
             metrics: Metrics::default(),
             sessions: Sessions::default(),
+            unnoted: Mutex::default(),
             config,
             registry,
             store,
@@ -104,8 +124,23 @@ impl App {
 
     /// Notes which agents were seen since this was last done.
     pub(crate) async fn note_sightings(&self) {
-        if let Err(error) = self.ask(|registry, _now| registry.note_sightings()).await {
-            tracing::warn!(?error, "it was not noted which agents were seen");
+        let noted = self.blocking(|registry, _now| registry.note_sightings()).await;
+        let mut unnoted = self.unnoted.lock().unwrap_or_else(PoisonError::into_inner);
+        match noted {
+            Ok(Ok(())) => {
+                if let Some(over) = unnoted.works(Instant::now()) {
+                    tracing::warn!(
+                        lasted_s = over.lasted.as_secs(),
+                        "it is noted again which agents are seen"
+                    );
+                }
+            }
+            Ok(Err(error)) => {
+                if unnoted.fails(1, Instant::now()).is_some() {
+                    tracing::error!(%error, "it is not noted which agents are seen; their next requests tell again");
+                }
+            }
+            Err(error) => tracing::error!(?error, "it was not noted which agents were seen"),
         }
     }
 

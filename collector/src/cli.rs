@@ -6,6 +6,7 @@ mod audit;
 mod connect;
 mod execute;
 mod files;
+mod import;
 mod location;
 mod operator;
 mod output;
@@ -25,7 +26,7 @@ pub use files::{back_up, restore, verify};
 pub use output::Output;
 
 pub use registry::{
-    AgentCommand, AuditOptions, LocationArgs, LocationCommand, OperatorCommand, ProviderArgs,
+    AgentCommand, AuditOptions, ImportArgs, LocationArgs, LocationCommand, OperatorCommand, ProviderArgs,
     ProviderCommand, ReattributeArgs, RegistrationArgs, RegistrationCommand, RegistrationListOptions,
     TargetArgs, TargetCommand, TokenArgs, TokenCommand,
 };

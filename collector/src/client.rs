@@ -131,7 +131,7 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, ClientError> {
-        self.json(Method::GET, path, query, None::<&()>).await
+        self.json(Method::GET, path, query, Body::None::<()>).await
     }
 
     /// Asks for a list, page by page to its end.
@@ -156,7 +156,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        self.json(Method::POST, path, &[], Some(body)).await
+        self.json(Method::POST, path, &[], Body::Json(body)).await
     }
 
     /// Ends something.
@@ -165,7 +165,17 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, ClientError> {
-        self.json(Method::DELETE, path, query, None::<&()>).await
+        self.json(Method::DELETE, path, query, Body::None::<()>).await
+    }
+
+    /// Adds what stands in a CSV file.
+    pub async fn post_csv<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        file: Vec<u8>,
+    ) -> Result<T, ClientError> {
+        self.json(Method::POST, path, query, Body::Csv::<()>(file)).await
     }
 
     /// Asks for something as CSV.
@@ -184,7 +194,7 @@ impl Client {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<String, ClientError> {
-        let answer = self.send((Method::GET, accept), path, query, None::<&()>).await?;
+        let answer = self.send((Method::GET, accept), path, query, Body::None::<()>).await?;
         String::from_utf8(answer.body).map_err(|error| ClientError::Foreign {
             url: answer.url,
             status: answer.status,
@@ -197,7 +207,7 @@ impl Client {
         method: Method,
         path: &str,
         query: &[(&str, String)],
-        body: Option<&impl Serialize>,
+        body: Body<'_, impl Serialize>,
     ) -> Result<T, ClientError> {
         let answer = self.send((method, "application/json"), path, query, body).await?;
         // A 204 has no body; null is what a caller without interest in one reads.
@@ -214,7 +224,7 @@ impl Client {
         (method, accept): (Method, &'static str),
         path: &str,
         query: &[(&str, String)],
-        body: Option<&impl Serialize>,
+        body: Body<'_, impl Serialize>,
     ) -> Result<Answer, ClientError> {
         let url = self.address(path, query)?;
         let mut request = self
@@ -222,9 +232,11 @@ impl Client {
             .request(method, url.clone())
             .bearer_auth(&self.endpoint.token)
             .header(header::ACCEPT, accept);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+        request = match body {
+            Body::None => request,
+            Body::Json(body) => request.json(body),
+            Body::Csv(file) => request.header(header::CONTENT_TYPE, "text/csv").body(file),
+        };
         let response = request.send().await.map_err(|error| self.transport(&error))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|error| self.transport(&error))?.to_vec();
@@ -262,6 +274,13 @@ impl Client {
             ClientError::Transport { url, detail }
         }
     }
+}
+
+/// What is sent with a request.
+enum Body<'a, T> {
+    None,
+    Json(&'a T),
+    Csv(Vec<u8>),
 }
 
 /// A successful answer.

@@ -30,6 +30,14 @@ pub const DEFAULT_REQUESTS_PER_MINUTE: u32 = 600;
 pub const DEFAULT_BURST: u32 = 300;
 /// Enrolments and sign-ins per minute that one address may try.
 pub const DEFAULT_ATTEMPTS_PER_MINUTE: u32 = 30;
+/// Pushes that are under way at once.
+pub const DEFAULT_PUSHES: u32 = 1_024;
+/// Sessions that one agent may begin in a day: one for each minute and a half.
+pub const DEFAULT_SESSIONS_PER_DAY: u32 = 1_000;
+/// Series that one agent may measure in a day: 200 HTTPS targets over both families.
+pub const DEFAULT_SERIES_PER_DAY: u32 = 20_000;
+/// Values of attributes that one agent may tell of in a day.
+pub const DEFAULT_ATTRIBUTES_PER_DAY: u32 = 10_000;
 /// Connections that each listener holds open at once.
 pub const DEFAULT_CONNECTIONS: u32 = 16_384;
 
@@ -128,8 +136,17 @@ pub struct Limits {
     pub requests_per_minute: u32,
     /// Requests of one agent at once.
     pub burst: u32,
+    /// Sessions that one agent may begin in a day. A batch of one more waits with its agent.
+    pub sessions_per_day: u32,
+    /// Different series that one agent may measure in a day, and networks that it may measure them from. Measurements of
+    /// one more are refused.
+    pub series_per_day: u32,
+    /// Different values of attributes that one agent may tell of in a day. One more is left out.
+    pub attributes_per_day: u32,
     /// Enrolments and sign-ins per minute of one address.
     pub attempts_per_minute: u32,
+    /// Pushes under way at once; from a fourth of it on, backlogs are slowed down.
+    pub pushes: u32,
     /// Connections of each listener.
     pub connections: u32,
 }
@@ -174,7 +191,11 @@ impl Default for Limits {
         Self {
             requests_per_minute: DEFAULT_REQUESTS_PER_MINUTE,
             burst: DEFAULT_BURST,
+            sessions_per_day: DEFAULT_SESSIONS_PER_DAY,
+            series_per_day: DEFAULT_SERIES_PER_DAY,
+            attributes_per_day: DEFAULT_ATTRIBUTES_PER_DAY,
             attempts_per_minute: DEFAULT_ATTEMPTS_PER_MINUTE,
+            pushes: DEFAULT_PUSHES,
             connections: DEFAULT_CONNECTIONS,
         }
     }

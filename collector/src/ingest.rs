@@ -1,16 +1,21 @@
 //! Ingest: a push becomes a batch on disk that is counted once.
 
+mod decoders;
+
+pub use decoders::Decoders;
+
 use crate::{
     admission::{AdmitError, Admitted, Caller, admit},
     app::App,
     cost::Stage,
     metrics::BatchOutcome,
+    quota::TooManySessions,
     registry::{BatchSighting, Sighting},
     store::{PutOutcome, StoreError},
 };
 use bytes::Bytes;
 use peerlight_proto::{
-    ack::{Ack, Refusal},
+    ack::{Ack, Refusal, RefusalCode},
     batch::Batch,
     codec::{self, DecodeError, Decoded},
     id::{AgentId, BatchDigest, BatchNumber},
@@ -43,11 +48,19 @@ pub enum IngestError {
     /// The batch as a whole is not admitted.
     #[error(transparent)]
     Admit(#[from] AdmitError),
+    /// The agent began too many sessions.
+    #[error(transparent)]
+    Quota(#[from] TooManySessions),
     /// The number was used for other bytes.
     #[error(
         "batch {0} was stored before with other bytes; two agents share one identity, or a spool was tampered with"
     )]
     NumberReused(BatchNumber),
+    /// Something in it would be refused for its age, but the collector's clock has jumped; the batch may come again.
+    #[error(
+        "the collector's clock has jumped, and may be wrong; the batch is neither refused nor taken until it is sure"
+    )]
+    Clock,
     /// The store failed; the batch may come again.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,13 +82,14 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
 
     let sighting = Sighting { at: app.clock.now(), address, batch: Some(BatchSighting::of(&decoded.batch)) };
     let agent = caller.agent;
-    let admitted = admitted(app, decoded, digest, &caller)?;
+    let (admitted, left_out) = app.quotas.within(admitted(app, decoded, digest, &caller)?)?;
     let (measurements, refused) = (admitted.measurements.len(), admitted.refused.clone());
 
     let duplicate = match put(app, admitted).await? {
         PutOutcome::Stored => false,
         PutOutcome::Duplicate => true,
         PutOutcome::NumberReused => return Err(IngestError::NumberReused(number)),
+        PutOutcome::TooOld(_) if app.clock.jumped().is_some() => return Err(IngestError::Clock),
         PutOutcome::TooOld(complete_from) => return Err(AdmitError::TooOld(complete_from).into()),
     };
     if duplicate {
@@ -83,6 +97,7 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
     } else {
         app.metrics.batch(BatchOutcome::Stored);
         app.metrics.admitted(measurements);
+        app.metrics.left_out(left_out);
         for refusal in &refused {
             app.metrics.refused(refusal.code);
         }
@@ -95,8 +110,13 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
 async fn decode(app: &App, body: Bytes) -> Result<Decoded, IngestError> {
     let costs = app.metrics.costs().clone();
     let small = codec::declared_size(&body).is_some_and(|size| size <= SMALL);
-    let decode = move || costs.spend(Stage::Decode, || codec::decode_batch(&body));
-    Ok(if small { decode() } else { tokio::task::spawn_blocking(decode).await? }?)
+    let decoders = app.decoders.clone();
+    let decode = move || costs.spend(Stage::Decode, || decoders.decode(&body));
+    if small {
+        return Ok(decode()?);
+    }
+    let _few = app.decoders.large().await;
+    Ok(tokio::task::spawn_blocking(decode).await??)
 }
 
 fn admitted(
@@ -104,9 +124,20 @@ fn admitted(
     decoded: Decoded,
     digest: BatchDigest,
     caller: &Caller,
-) -> Result<Admitted, AdmitError> {
-    let horizon = app.config.retention.acceptance_horizon;
-    app.metrics.costs().spend(Stage::Admit, || admit(decoded, digest, caller, horizon, app.clock.now()))
+) -> Result<Admitted, IngestError> {
+    let (horizon, costs) = (app.config.retention.acceptance_horizon, app.metrics.costs());
+    let admitted =
+        costs.spend(Stage::Admit, || admit(decoded, digest, caller, horizon, app.clock.now()));
+    // A refusal makes the agent delete, which a clock that is wrong for a moment must not.
+    let by_age = |refusal: &Refusal| matches!(refusal.code, RefusalCode::Future | RefusalCode::TooOld);
+    let refuses = match &admitted {
+        Ok(admitted) => admitted.refused.iter().any(by_age),
+        Err(error) => matches!(error, AdmitError::TooOld(_)),
+    };
+    if refuses && app.clock.jumped().is_some() {
+        return Err(IngestError::Clock);
+    }
+    Ok(admitted?)
 }
 
 /// A part of a batch that had been stored whole, its acknowledgement lost, must not count again (rules, §5).

@@ -17,13 +17,18 @@ pub mod clock;
 pub mod config;
 pub mod cost;
 pub mod dashboard;
+pub mod descriptors;
 pub mod first_run;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod identity;
 pub mod ingest;
+mod lasting;
 pub mod logging;
 pub mod metrics;
 pub mod organisation;
 pub mod paths;
+pub mod quota;
 pub mod rate;
 pub mod reattribution;
 pub mod registry;
@@ -35,6 +40,8 @@ pub mod server;
 pub mod signature;
 pub mod storage;
 pub mod store;
+pub mod turns;
+pub mod trouble;
 
 pub use server::Listeners;
 
@@ -44,6 +51,7 @@ use config::Config;
 use cost::Costs;
 use first_run::FirstRunError;
 use identity::{Identity, IdentityError, private_file::PrivateFileError};
+use lasting::Lasting;
 use registry::{Registry, RegistryError};
 use server::{AgentsCertificate, Deadlines, Service, TlsError, operators_acceptor, serve};
 use signature::SignatureError;
@@ -103,15 +111,8 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
     let path = paths::store(&config.store.directory);
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path)?);
     let clock = Clock::system();
-    let upkeep = {
-        let clock = clock.clone();
-        retention::maintain(
-            Arc::clone(&store),
-            move || clock.now(),
-            config.retention.into(),
-            shutdown.clone(),
-        )
-    };
+    let upkeep =
+        retention::maintain(Arc::clone(&store), clock.clone(), config.retention.into(), shutdown.clone());
     let serving = run_over(config, listeners, store, clock, shutdown.clone());
     // Should a listener fail, the upkeep must not keep the process alive.
     let ((), served) = tokio::join!(upkeep, async {
@@ -141,7 +142,7 @@ pub async fn run_over(
     let names = certificate_names(&config, &url, agents_at);
     let certificate = Arc::new(AgentsCertificate::issue(Arc::clone(&identity), names, clock.now())?);
     let operators_tls = config.operators.tls.as_ref().map(operators_acceptor).transpose()?;
-    let connections = config.limits.connections;
+    let connections = descriptors::for_connections(config.limits.connections);
     tracing::info!(agents = %agents_at, %url, operators = %operators_at, ca_sha256 = identity.ca_sha256(), "the collector runs");
 
     let app = App::new(config, registry, store, clock, (&identity, url))?;
@@ -180,16 +181,43 @@ pub async fn run_over(
 async fn keep_house(app: &App, certificate: &AgentsCertificate, shutdown: CancellationToken) {
     let mut note = tokio::time::interval(NOTE_EVERY);
     let mut forget = tokio::time::interval(FORGET_EVERY);
+    let mut jumped = Lasting::default();
     let start = tokio::time::Instant::now() + identity::RENEW_EVERY;
     let mut renew = tokio::time::interval_at(start, identity::RENEW_EVERY);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return app.note_sightings().await,
             _ = note.tick() => app.note_sightings().await,
-            _ = forget.tick() => app.rates.forget_idle(),
+            _ = forget.tick() => {
+                app.rates.forget_idle();
+                app.turns.forget_idle(tokio::time::Instant::now());
+                app.quotas.forget_old(app.clock.now());
+                watch_clock(&app.clock, &mut jumped);
+            }
             _ = renew.tick() => if let Err(error) = certificate.renew(app.clock.now()) {
                 tracing::error!(%error, "the agents' certificate was not renewed; the present one is valid for two years");
             },
+        }
+    }
+}
+
+/// Says so while the clock is in doubt.
+fn watch_clock(clock: &Clock, jumped: &mut Lasting) {
+    let at = tokio::time::Instant::now();
+    match clock.jumped() {
+        None => {
+            if jumped.works(at).is_some() {
+                tracing::warn!("the clock is believed again");
+            }
+        }
+        Some(by_us) => {
+            if jumped.fails(1, at).is_some() {
+                tracing::error!(
+                    jumped_s = by_us / 1_000_000,
+                    "the clock of this machine jumped; until it returns, or for a day, nothing is dropped or refused for its \
+                     age, and agents keep what would be; set the clock, or restart the collector if it is right now"
+                );
+            }
         }
     }
 }

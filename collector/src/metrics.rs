@@ -30,6 +30,7 @@ pub struct Metrics {
     batches: Family<Label, Counter>,
     admitted: Counter,
     refused: Family<Label, Counter>,
+    left_out: Counter,
     problems: Family<Label, Counter>,
     put_seconds: Histogram,
     puts_waiting: Gauge,
@@ -78,6 +79,7 @@ impl Default for Metrics {
             batches: Family::default(),
             admitted: Counter::default(),
             refused: Family::default(),
+            left_out: Counter::default(),
             problems: Family::default(),
             // 1 ms to 8 s: a commit waits for the disk and up to 100 ms for company.
             put_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
@@ -100,6 +102,11 @@ impl Metrics {
         registry.register("batches", "Batches that agents pushed, by outcome", self.batches.clone());
         registry.register("measurements_admitted", "Measurements stored", self.admitted.clone());
         registry.register("measurements_refused", "Measurements not admitted, by code", self.refused.clone());
+        registry.register(
+            "attributes_left_out",
+            "Attributes not stored, because their agent named too many in a day",
+            self.left_out.clone(),
+        );
         registry.register("problems", "Requests answered with a problem, by type", self.problems.clone());
         registry.register("put_seconds", "Time until a batch is durable", self.put_seconds.clone());
         registry.register("puts_waiting", "Batches that wait to be durable", self.puts_waiting.clone());
@@ -149,6 +156,11 @@ impl Metrics {
     /// Counts a measurement that was not admitted.
     pub fn refused(&self, code: RefusalCode) {
         self.refused.get_or_create(&[("code", code.as_str())]).inc();
+    }
+
+    /// Counts attributes of stored measurements that were left out.
+    pub fn left_out(&self, attributes: u64) {
+        self.left_out.inc_by(attributes);
     }
 
     /// Counts a problem.

@@ -2,6 +2,7 @@
 
 use crate::{
     app::App,
+    lasting::Lasting,
     organisation::OrganisationId,
     registry::{RegistrationId, RegistryError},
     rfc3339,
@@ -10,6 +11,7 @@ use crate::{
 use peerlight_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, time::Duration};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How often work that was interrupted is looked for.
@@ -98,7 +100,7 @@ impl From<&Reattribution> for ReattributionEntry {
 pub async fn keep_on(app: &App, shutdown: CancellationToken) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut audited = BTreeSet::new();
+    let (mut audited, mut failing) = (BTreeSet::new(), Lasting::default());
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -109,8 +111,13 @@ pub async fn keep_on(app: &App, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             done = carry_out(app, &mut audited) => done,
         };
-        if let Err(error) = done {
-            tracing::error!(%error, "a re-attribution did not finish; it is tried again");
+        match done {
+            Ok(()) => drop(failing.works(Instant::now())),
+            Err(error) => {
+                if failing.fails(1, Instant::now()).is_some() {
+                    tracing::error!(%error, "a re-attribution did not finish; it is tried again");
+                }
+            }
         }
     }
 }

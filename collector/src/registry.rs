@@ -12,6 +12,7 @@ mod directory;
 mod ending;
 mod enrolment;
 mod error;
+pub mod import;
 mod index;
 mod locations;
 mod names;

@@ -4,13 +4,14 @@ use crate::{
     api::{
         agents, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
-        health, locations, metrics, openapi, operators, providers, reattributions, registrations, reports,
-        sign_in, status, storage, targets, tokens, whoami,
+        health, imports, locations, metrics, openapi, operators, providers, reattributions, registrations,
+        reports, sign_in, status, storage, targets, tokens, whoami,
     },
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
     client_address::{ClientAddress, Peer},
     dashboard,
+    registry::import::MAX_FILE_BYTES,
 };
 use axum::{
     Router,
@@ -96,6 +97,7 @@ fn registry_routes() -> OpenApiRouter<App> {
         .routes(routes!(locations::end))
         .routes(routes!(registrations::list, registrations::add))
         .routes(routes!(registrations::check))
+        .merge(imports())
         .routes(routes!(registrations::show, registrations::end))
         .routes(routes!(reattributions::list, reattributions::add))
         .routes(routes!(agents::list))
@@ -107,6 +109,11 @@ fn registry_routes() -> OpenApiRouter<App> {
         .routes(routes!(operators::list, operators::create))
         .routes(routes!(operators::revoke))
         .routes(routes!(audit::list))
+}
+
+/// Imports have a file for a body.
+fn imports() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(imports::create)).layer(DefaultBodyLimit::max(MAX_FILE_BYTES))
 }
 
 /// What stands before every request, outermost last.
@@ -152,4 +159,63 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     }
     tracing::debug!(%method, path, status = response.status().as_u16(), problem = problem.map(|p| p.0), "answered");
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Clock, config::Config, identity::Identity, metrics::Levels, registry::Registry,
+        store::SqliteStore,
+    };
+    use axum::body::{Body, Bytes};
+    use std::{net::Ipv4Addr, sync::Arc};
+    use tower::ServiceExt as _;
+
+    /// What stands before every request, before a handler that panics and one that wants the whole body.
+    fn routed(directory: &std::path::Path) -> (App, Router) {
+        let identity = Identity::open(directory).unwrap();
+        let registry = Registry::open(&crate::paths::registry(directory)).unwrap();
+        let store = Arc::new(SqliteStore::open(&crate::paths::store(directory)).unwrap());
+        let at = (&identity, "https://localhost:8443".to_owned());
+        let app = App::new(Config::default(), registry, store, Clock::system(), at).unwrap();
+        let router = Router::new()
+            .route("/panic", get(panicking))
+            .route("/body", post(async |body: Bytes| body.len().to_string()));
+        (app.clone(), outer(router, &app).with_state(app))
+    }
+
+    async fn panicking() {
+        panic!("on purpose");
+    }
+
+    async fn status(router: &Router, path: &str, body: Body) -> u16 {
+        let mut request = http::Request::post(path).body(body).unwrap();
+        if path == "/panic" {
+            *request.method_mut() = http::Method::GET;
+        }
+        request.extensions_mut().insert(Peer::direct(Ipv4Addr::LOCALHOST.into()));
+        router.clone().oneshot(request).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_answered_for_and_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let (app, router) = routed(directory.path());
+        assert_eq!(status(&router, "/panic", Body::empty()).await, 500);
+        assert_eq!(status(&router, "/body", Body::from("abc")).await, 200);
+        let counted = app.metrics.render(Levels::default());
+        assert!(counted.contains(r#"peerlight_collector_problems_total{type="internal"} 1"#), "{counted}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_app, router) = routed(directory.path());
+        let dribble = futures::stream::unfold((), async |()| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+        });
+        assert_eq!(status(&router, "/body", Body::from_stream(dribble)).await, 408);
+    }
 }

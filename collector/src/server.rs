@@ -26,6 +26,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// How long accepting rests after it failed: usually the process is out of descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
+/// See [`crate::fuzzing::proxy_header`].
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_proxy_header(bytes: &[u8]) -> Option<(Option<std::net::IpAddr>, usize)> {
+    use futures::FutureExt as _;
+    let mut rest = bytes;
+    // Memory is never waited for.
+    let source = proxy_protocol::read(&mut rest).now_or_never()?.ok()?;
+    Some((source, bytes.len() - rest.len()))
+}
+
 /// The two bound sockets. Binding before anything else runs makes a taken port the first thing that is said.
 #[derive(Debug)]
 pub struct Listeners {

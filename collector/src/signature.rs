@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header, request::Pa
 use http_body_util::{BodyExt as _, Empty};
 use httpsig::prelude::HttpSigResult;
 use httpsig_hyper::{
-    MessageSignature as _, MessageSignatureReq as _, MessageSignatureRes as _,
+    MessageSignatureReq as _, MessageSignatureRes as _,
     prelude::{
         AlgorithmName, HttpSignatureParams, SigningKey, message_component::HttpMessageComponentId,
     },
@@ -86,16 +86,11 @@ impl RequestSignature {
         let digest = content_digest(only(&parts.headers, &CONTENT_DIGEST)?)?;
         let request = signed_part(parts)?;
         let malformed = |error: httpsig_hyper::HyperSigError| SignatureError::Malformed(error.to_string());
-        let params = request.get_signature_params().map_err(malformed)?;
-        let mut params = params.into_values();
-        let (Some(params), None) = (params.next(), params.next()) else {
-            return Err(SignatureError::Malformed("there must be exactly one".into()));
+        let mut signatures = request.extract_signatures().map_err(malformed)?.into_values();
+        let (Some((base, made)), None) = (signatures.next(), signatures.next()) else {
+            return Err(SignatureError::Malformed("there must be exactly one, of components that are there".into()));
         };
-        let checked = check_parameters(&params)?;
-        let signatures = request.extract_signatures().map_err(malformed)?;
-        let Some((base, made)) = signatures.into_values().next() else {
-            return Err(SignatureError::Malformed("a covered component is missing".into()));
-        };
+        let checked = check_parameters(made.signature_params())?;
         let signature = STANDARD
             .decode(made.signature().to_string())
             .map_err(|error| SignatureError::Malformed(error.to_string()))?;

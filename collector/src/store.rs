@@ -19,6 +19,8 @@ mod totals;
 pub use reattribution::{Moved, Reattribute, Reattribution};
 pub use shape::Shape;
 pub(crate) use sqlite::lock;
+#[cfg(feature = "fuzzing")]
+pub(crate) use sqlite::reread_block;
 pub use sqlite::{SqliteStore, Verification};
 pub use totals::{ClockOffsets, Totals};
 pub(crate) use totals::{joined, merge_attributes};
@@ -28,6 +30,7 @@ use crate::{
     organisation::OrganisationId,
     registry::RegistrationId,
     rfc3339,
+    trouble::{self, Trouble},
 };
 use futures::future::BoxFuture;
 use ipnet::IpNet;
@@ -70,6 +73,10 @@ pub trait Store: Send + Sync {
     /// Drops what the retention no longer keeps at `now`, in slices. Finer rows go only after their rollups were
     /// recomputed.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired, StoreError>>;
+
+    /// The end of the newest quarter hour of which measurements are folded, if there are any: how far time has come by what
+    /// agents measured, whatever the collector's clock shows.
+    fn newest(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>>;
 
     /// Accepts a re-attribution durably and says its number; [`Store::reattribute`] carries it out. An end of its span
     /// that lies within a rollup whose finer rows have expired is refused ([`StoreError::CutsRollup`]).
@@ -276,7 +283,7 @@ pub struct ResolutionUsage {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database refused or failed.
-    #[error("the store could not {operation}: {source}")]
+    #[error("the store could not {operation}: {source}{}", trouble::remedy(source))]
     Database {
         /// What was tried.
         operation: &'static str,
@@ -360,6 +367,25 @@ impl StoreError {
     /// Says of a database error what was tried.
     fn while_doing(operation: &'static str) -> impl Fn(rusqlite::Error) -> Self {
         move |source| Self::Database { operation, source }
+    }
+
+    /// What is wrong with the store's disk or file, if that is why.
+    pub fn trouble(&self) -> Option<Trouble> {
+        if let Self::Database { source, .. } = self { Trouble::of(source) } else { None }
+    }
+
+    /// Whether whatever is tried next will meet it, too: the disk is full, say.
+    fn is_everyones(&self) -> bool {
+        self.trouble().is_some_and(|trouble| trouble != Trouble::Damaged)
+    }
+
+    /// The same once more, if it is everyone's: what one batch met, all of its group did.
+    fn repeated(&self) -> Option<Self> {
+        let Self::Database { operation, source: rusqlite::Error::SqliteFailure(code, message) } = self else {
+            return None;
+        };
+        let source = rusqlite::Error::SqliteFailure(*code, message.clone());
+        self.is_everyones().then_some(Self::Database { operation, source })
     }
 }
 

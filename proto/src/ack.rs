@@ -55,6 +55,8 @@ pub enum RefusalCode {
     Repeated,
     /// Its uplink is not the agent's registration.
     Uplink,
+    /// Its series, or the network that it was measured from, is one more than the collector takes of one agent in a day.
+    TooManySeries,
     /// A code of a newer collector.
     Unknown,
 }
@@ -74,6 +76,7 @@ impl RefusalCode {
             Self::TooOld => "too_old",
             Self::Repeated => "repeated",
             Self::Uplink => "uplink",
+            Self::TooManySeries => "too_many_series",
             Self::Unknown => "unknown",
         }
     }
@@ -92,6 +95,7 @@ impl RefusalCode {
             "too_old" => Self::TooOld,
             "repeated" => Self::Repeated,
             "uplink" => Self::Uplink,
+            "too_many_series" => Self::TooManySeries,
             _ => Self::Unknown,
         }
     }

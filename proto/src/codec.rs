@@ -4,6 +4,7 @@
 //! counted by a scan that allocates nothing, and only then does prost decode.
 
 mod read;
+mod shapes;
 mod write;
 
 use crate::{
@@ -19,6 +20,7 @@ use prost::{
     encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
 };
 use read::{batch_from_wire, number_from_wire};
+use shapes::Shapes;
 use std::io::Read as _;
 use write::batch_to_wire;
 
@@ -91,15 +93,27 @@ pub fn encode_batch(batch: &Batch) -> std::io::Result<Vec<u8>> {
 
 /// Reads a batch, applying every limit before it decodes or allocates.
 pub fn decode_batch(bytes: &[u8]) -> Result<Decoded, DecodeError> {
-    if bytes.len() > limits::MAX_BODY_BYTES {
-        return Err(DecodeError::TooLarge(limits::MAX_BODY_BYTES));
+    Decoder::default().decode(bytes)
+}
+
+/// Reads batches, and remembers how series are described: a fleet describes the same few over and over.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    shapes: Shapes,
+}
+
+impl Decoder {
+    /// As [`decode_batch`] does.
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<Decoded, DecodeError> {
+        if bytes.len() > limits::MAX_BODY_BYTES {
+            return Err(DecodeError::TooLarge(limits::MAX_BODY_BYTES));
+        }
+        let inflated = inflate(bytes)?;
+        check_version(&inflated)?;
+        let Fields { rest, series, measurements } = Fields::of(&inflated)?;
+        let message = wire::Batch::decode(rest.as_slice()).map_err(protobuf)?;
+        batch_from_wire(message, &series, &measurements, &mut self.shapes)
     }
-    let inflated = inflate(bytes)?;
-    check_version(&inflated)?;
-    bound_repeated_fields(&inflated)?;
-    let message =
-        wire::Batch::decode(inflated.as_slice()).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
-    batch_from_wire(message)
 }
 
 /// Writes an acknowledgement.
@@ -125,7 +139,7 @@ pub fn decode_ack(bytes: &[u8]) -> Result<Ack, DecodeError> {
     if bytes.len() > limits::MAX_BODY_BYTES {
         return Err(DecodeError::TooLarge(limits::MAX_BODY_BYTES));
     }
-    bound_field(bytes, 7, limits::MAX_MEASUREMENTS, "refusals", |_refusal| Ok(()))?;
+    bound_field(bytes, 7, limits::MAX_MEASUREMENTS, "refusals")?;
     let ack = wire::Ack::decode(bytes).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
     Ok(Ack {
         number: number_from_wire(&ack.agent, &ack.session, ack.sequence)?,
@@ -178,7 +192,6 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
 /// Whether this build reads the batch. Comes first of all: nothing else of another version's batch is judged by this one's
 /// rules, so that no agent deletes what a newer collector could have read.
 fn check_version(batch: &[u8]) -> Result<(), DecodeError> {
-    let protobuf = |error: prost::DecodeError| DecodeError::Protobuf(error.to_string());
     let mut rest = batch;
     let mut version = 0;
     while !rest.is_empty() {
@@ -197,25 +210,61 @@ fn check_version(batch: &[u8]) -> Result<(), DecodeError> {
     }
 }
 
-/// Counts the repeated messages that prost would allocate for, which can be two hundred times their bytes.
-fn bound_repeated_fields(batch: &[u8]) -> Result<(), DecodeError> {
-    bound_field(batch, 7, limits::MAX_SERIES, "series", |_series| Ok(()))?;
-    bound_field(batch, 8, limits::MAX_MEASUREMENTS, "measurements", |measurement| {
-        bound_field(measurement, 10, limits::MAX_ATTRIBUTES, "attributes of a measurement", |_attribute| {
-            Ok(())
-        })
-    })
+/// A batch in parts: what is repeated in it, each by itself, and the bytes of all other fields. Whole, prost would allocate
+/// for it what can be two hundred times its bytes.
+struct Fields<'a> {
+    rest: Vec<u8>,
+    series: Vec<&'a [u8]>,
+    measurements: Vec<&'a [u8]>,
 }
 
-/// Visits each occurrence of the length-delimited `field` at the top level of `message`, at most `limit` of them.
-fn bound_field(
-    message: &[u8],
-    field: u32,
-    limit: usize,
-    what: &'static str,
-    mut visit: impl FnMut(&[u8]) -> Result<(), DecodeError>,
-) -> Result<(), DecodeError> {
-    let protobuf = |error: prost::DecodeError| DecodeError::Protobuf(error.to_string());
+impl<'a> Fields<'a> {
+    fn of(batch: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut fields = Self { rest: Vec::new(), series: Vec::new(), measurements: Vec::new() };
+        let mut left = batch;
+        while !left.is_empty() {
+            let field = left;
+            let (tag, wire_type) = decode_key(&mut left).map_err(protobuf)?;
+            let (into, limit, what) = match (tag, wire_type) {
+                (7, WireType::LengthDelimited) => (&mut fields.series, limits::MAX_SERIES, "series"),
+                (8, WireType::LengthDelimited) => {
+                    (&mut fields.measurements, limits::MAX_MEASUREMENTS, "measurements")
+                }
+                _ => {
+                    skip_field(wire_type, tag, &mut left, DecodeContext::default()).map_err(protobuf)?;
+                    fields.rest.extend_from_slice(&field[..field.len() - left.len()]);
+                    continue;
+                }
+            };
+            if into.len() == limit {
+                return Err(DecodeError::TooMany { what, limit });
+            }
+            into.push(take_message(&mut left)?);
+        }
+        for measurement in &fields.measurements {
+            bound_field(measurement, 10, limits::MAX_ATTRIBUTES, "attributes of a measurement")?;
+        }
+        Ok(fields)
+    }
+}
+
+fn protobuf(error: prost::DecodeError) -> DecodeError {
+    DecodeError::Protobuf(error.to_string())
+}
+
+/// Takes a message off the rest of another, whose key was read.
+fn take_message<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
+    let length = decode_varint(rest).map_err(protobuf)?;
+    let (message, after) = usize::try_from(length)
+        .ok()
+        .and_then(|length| rest.split_at_checked(length))
+        .ok_or_else(|| DecodeError::Protobuf("a field runs past the end".into()))?;
+    *rest = after;
+    Ok(message)
+}
+
+/// Refuses a message with more than `limit` of a length-delimited field.
+fn bound_field(message: &[u8], field: u32, limit: usize, what: &'static str) -> Result<(), DecodeError> {
     let mut rest = message;
     let mut seen = 0;
     while !rest.is_empty() {
@@ -224,17 +273,11 @@ fn bound_field(
             skip_field(wire_type, tag, &mut rest, DecodeContext::default()).map_err(protobuf)?;
             continue;
         }
-        let length = decode_varint(&mut rest).map_err(protobuf)?;
-        let (inner, after) = usize::try_from(length)
-            .ok()
-            .and_then(|length| rest.split_at_checked(length))
-            .ok_or_else(|| DecodeError::Protobuf("a field runs past the end".into()))?;
-        rest = after;
+        take_message(&mut rest)?;
         seen += 1;
         if seen > limit {
             return Err(DecodeError::TooMany { what, limit });
         }
-        visit(inner)?;
     }
     Ok(())
 }

@@ -10,6 +10,10 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// As in the collector's own program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let directory = std::env::args_os().nth(1).context("name the state directory")?;
     let listeners = Listeners { agents: inherited(&stdin())?, operators: inherited(&stdout())? };

@@ -40,3 +40,28 @@ fn the_corpus_of_acknowledgements_holds() {
 fn the_corpus_of_spool_records_holds() {
     replay("spool_record", laws::spool_record);
 }
+
+#[test]
+fn the_corpus_of_signatures_holds() {
+    replay("signature", laws::signature);
+}
+
+#[test]
+fn the_corpus_of_registry_imports_holds() {
+    replay("import", laws::import);
+}
+
+#[test]
+fn the_corpus_of_questions_holds() {
+    replay("question", laws::question);
+}
+
+#[test]
+fn the_corpus_of_proxy_headers_holds() {
+    replay("proxy_header", laws::proxy_header);
+}
+
+#[test]
+fn the_corpus_of_blocks_holds() {
+    replay("block", laws::block);
+}

@@ -15,10 +15,10 @@ mod tally;
 pub use collector::{Machine, Spent};
 pub use content::{ASKED, Content};
 pub use prepare::{Prepared, prepare};
-pub use tally::{Tally, Times};
+pub use tally::{Counts, Tally, Times};
 
 use member::Member;
-use peerlight_proto::time::{IntervalLength, Timestamp};
+use peerlight_proto::time::{Interval, IntervalLength, Timestamp};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
 
@@ -35,24 +35,65 @@ pub struct Plan {
     pub spread: Duration,
 }
 
-/// The start of the first interval that is pushed as it closes: an aligned instant, at most two intervals ago.
-pub fn first_interval(now: Timestamp, length: IntervalLength) -> Timestamp {
-    peerlight_proto::time::Interval::containing(now.minus(length.as_duration()), length).start()
+/// A fleet whose batches are made and wait for their time, as on the disks of agents.
+#[derive(Debug)]
+pub struct Ready {
+    members: Vec<Member>,
+    plan: Plan,
+    begin: Instant,
 }
 
-/// Lets the fleet do it, and returns when everything was acknowledged or given up.
-pub async fn run(prepared: &Prepared, collector: SocketAddr, plan: Plan, tally: &Arc<Tally>) -> anyhow::Result<()> {
-    let begin = Instant::now() + Duration::from_millis(200);
-    let first = first_interval(peerlight_agent::clock::Clock::system().wall(), plan.interval);
-    let agents = u32::try_from(prepared.credentials.len())?;
-    let mut tasks = JoinSet::new();
+/// Makes every batch of a plan, before any is due.
+pub async fn ready(prepared: &Prepared, collector: SocketAddr, plan: Plan) -> anyhow::Result<Ready> {
+    let mut members = Vec::with_capacity(prepared.credentials.len());
     for (number, credential) in (0..).zip(&prepared.credentials) {
-        let member = Member::new(number, credential, prepared, collector)?;
-        let offset = plan.spread.mul_f64(f64::from(number) / f64::from(agents));
-        tasks.spawn(member.run(plan, first, begin + offset, Arc::clone(tally)));
+        members.push(Member::new(number, credential, prepared, collector));
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
+    let (now, started) = (peerlight_agent::clock::Clock::system().wall(), Instant::now());
+    let patience = estimate(prepared, collector, plan, now) * u32::try_from(members.len())?;
+    let begin = started + patience;
+    let length = plan.interval.as_duration();
+    let first = Interval::containing(now.plus(patience).minus(length), plan.interval).start();
+    let oldest = first.minus(length * plan.backlog);
+    let mut making = JoinSet::new();
+    for mut member in members {
+        making.spawn(async move {
+            member.make(oldest, plan);
+            member
+        });
     }
-    Ok(())
+    let members = making.join_all().await;
+    Ok(Ready { members, plan, begin: begin.max(Instant::now()) })
+}
+
+/// How long it takes to make the batches of an agent, with something to spare; more than one thread makes it shorter.
+fn estimate(prepared: &Prepared, collector: SocketAddr, plan: Plan, now: Timestamp) -> Duration {
+    const SAMPLE: u32 = 100;
+    let begun = Instant::now();
+    for (number, credential) in (0..SAMPLE).zip(prepared.credentials.iter().cycle()) {
+        Member::new(number, credential, prepared, collector).make(now, Plan { rounds: 1, backlog: 0, ..plan });
+    }
+    begun.elapsed() / SAMPLE * (plan.rounds + plan.backlog)
+}
+
+impl Ready {
+    /// When the first agent begins.
+    pub const fn begin(&self) -> Instant {
+        self.begin
+    }
+
+    /// Lets the fleet push, and returns when everything was acknowledged.
+    pub async fn run(self, tally: &Arc<Tally>) -> anyhow::Result<()> {
+        let Self { members, plan, begin } = self;
+        let agents = u32::try_from(members.len())?;
+        let mut tasks = JoinSet::new();
+        for member in members {
+            let offset = plan.spread.mul_f64(f64::from(member.number()) / f64::from(agents));
+            tasks.spawn(member.run(plan, begin + offset, Arc::clone(tally)));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended?;
+        }
+        Ok(())
+    }
 }

@@ -15,13 +15,15 @@ use peerlight_proto::{
     ack::{Refusal, RefusalCode},
     batch::Batch,
     codec::Decoded,
-    id::{AgentId, BatchDigest, SeriesId},
+    id::{AgentId, BatchDigest},
     limits,
     measurement::Measurement,
     problem::ProblemType,
+    series::Series,
     time::{Interval, Timestamp},
 };
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use hashbrown::{HashMap, HashSet};
+use std::{net::IpAddr, time::Duration};
 
 /// The longest IPv4 prefix that networks take from each other.
 const ANNOUNCED_V4: u8 = 24;
@@ -49,6 +51,8 @@ struct Seal;
 /// A measurement with the registration that was chosen for it.
 #[derive(Debug, Clone)]
 pub struct AdmittedMeasurement {
+    /// Its place in the batch.
+    pub(crate) index: u32,
     pub(crate) measurement: Measurement,
     pub(crate) registration: RegistrationId,
     pub(crate) attribution: Attribution,
@@ -130,25 +134,26 @@ pub fn admit(
     if batch.newest_end().is_some_and(|newest| newest <= oldest_end) {
         return Err(AdmitError::TooOld(oldest_end));
     }
-    let series: Vec<SeriesId> = batch.series.iter().map(|series| series.key.id()).collect();
-    let mut seen = BTreeSet::new();
-    let mut measurements = Vec::with_capacity(batch.measurements.len());
-    for (index, measurement) in indices.into_iter().zip(std::mem::take(&mut batch.measurements)) {
+    let measured = std::mem::take(&mut batch.measurements);
+    let series = first_places(&batch.series);
+    let mut seen = HashSet::with_capacity(measured.len());
+    let mut measurements = Vec::with_capacity(measured.len());
+    for (index, measurement) in indices.into_iter().zip(measured) {
         let key = usize::try_from(measurement.series)
             .ok()
             .and_then(|at| Some((&batch.series.get(at)?.key, *series.get(at)?)));
         let checked = match key {
             None => Err(RefusalCode::Series),
-            Some((key, id)) => check_interval(measurement.interval, oldest_end, now).and_then(|()| {
+            Some((key, place)) => check_interval(measurement.interval, oldest_end, now).and_then(|()| {
                 let chosen = choose(caller, &key.uplink, &measurement, now);
-                if chosen != Err(Unregistered::Foreign) && !seen.insert((id, measurement.interval)) {
+                if chosen != Err(Unregistered::Foreign) && !seen.insert((place, measurement.interval)) {
                     return Err(RefusalCode::Repeated);
                 }
                 Ok(chosen)
             }),
         };
         match checked {
-            Ok(Ok(registration)) => measurements.push(attribute(measurement, registration)),
+            Ok(Ok(registration)) => measurements.push(attribute(index, measurement, registration)),
             Ok(Err(Unregistered::Foreign | Unregistered::Retired)) => {
                 refused.push(Refusal { index, code: RefusalCode::Uplink });
             }
@@ -177,6 +182,12 @@ pub fn admit(
     })
 }
 
+/// Where the series of each entry first stands: a dictionary may name one twice.
+fn first_places(series: &[Series]) -> Vec<usize> {
+    let mut first = HashMap::with_capacity(series.len());
+    (0..).zip(series).map(|(place, series)| *first.entry(&series.key).or_insert(place)).collect()
+}
+
 fn check_interval(interval: Interval, oldest_end: Timestamp, now: Timestamp) -> Result<(), RefusalCode> {
     if interval.end() <= oldest_end {
         return Err(RefusalCode::TooOld);
@@ -189,14 +200,14 @@ fn check_interval(interval: Interval, oldest_end: Timestamp, now: Timestamp) -> 
 
 /// Verified if the public address that was observed lies in a prefix of the registration, the longest one; declared if
 /// none was observed; else off-prefix, by the address's own network (rules, §7).
-fn attribute(measurement: Measurement, registration: &Registration) -> AdmittedMeasurement {
+fn attribute(index: u32, measurement: Measurement, registration: &Registration) -> AdmittedMeasurement {
     let registered = prefix_of(registration, &measurement);
     let (attribution, prefix) = match (measurement.observed, registered) {
         (None, _) => (Attribution::Declared, None),
         (Some(_), Some(prefix)) => (Attribution::Verified, Some(prefix)),
         (Some(observed), None) => (Attribution::OffPrefix, Some(network_of(observed.address))),
     };
-    AdmittedMeasurement { measurement, registration: registration.id, attribution, prefix }
+    AdmittedMeasurement { index, measurement, registration: registration.id, attribution, prefix }
 }
 
 /// The network that an address off every prefix is shown by: as fine as routes are announced.

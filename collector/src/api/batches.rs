@@ -21,9 +21,14 @@ use peerlight_proto::{
     http::{ACK_MEDIA_TYPE, BATCH_MEDIA_TYPE},
     problem::ProblemType,
 };
+use std::time::Duration;
 
 /// The content coding of a batch.
 const CODING: &str = "zstd";
+/// When an agent may come back after the disk refused its batch.
+const DISK_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// When it may come back after the clock jumped.
+const CLOCK_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Takes a batch in. The acknowledgement says that it is on disk and counted once.
 #[utoipa::path(post, path = "/api/v1/batches", tag = "agents",
@@ -48,7 +53,10 @@ pub async fn create(
         Ok(ack) => Ok(([(header::CONTENT_TYPE, ACK_MEDIA_TYPE)], encode_ack(&ack)).into_response()),
         Err(error) => {
             app.metrics.batch(BatchOutcome::Rejected);
-            tracing::warn!(%agent, %error, "a batch was rejected");
+            // What is the collector's own trouble is said once, and not for each batch.
+            if !is_the_disks(&error) && !matches!(error, IngestError::Clock) {
+                tracing::warn!(%agent, %error, "a batch was rejected");
+            }
             Err(problem(&error))
         }
     }
@@ -66,11 +74,27 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Whether nothing can be written at all.
+fn is_the_disks(error: &IngestError) -> bool {
+    matches!(error, IngestError::Store(error) if error.trouble().is_some())
+}
+
 fn problem(error: &IngestError) -> ApiError {
     match error {
         IngestError::Decode(error) => ApiError::agent(error.problem(), error.to_string()),
         IngestError::Admit(error) => ApiError::agent(error.problem(), error.to_string()),
+        IngestError::Quota(quota) => {
+            ApiError::agent(ProblemType::RateLimited, error.to_string()).retry_after(quota.wait)
+        }
         IngestError::NumberReused(_) => ApiError::agent(ProblemType::NumberReused, error.to_string()),
+        IngestError::Store(_) if is_the_disks(error) => ApiError::agent(
+            ProblemType::Unavailable,
+            "the collector's disk is full or fails; keep the batch and send it again",
+        )
+        .retry_after(DISK_RETRY_AFTER),
+        IngestError::Clock => {
+            ApiError::agent(ProblemType::Unavailable, error.to_string()).retry_after(CLOCK_RETRY_AFTER)
+        }
         IngestError::Store(error) => unavailable("the store failed", error),
         IngestError::Decoder(error) => unavailable("the decoder failed", error),
     }

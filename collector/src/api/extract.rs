@@ -3,9 +3,10 @@
 use super::error::ApiError;
 use axum::extract::{
     FromRequest, FromRequestParts, Request,
-    rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection},
+    rejection::{BytesRejection, FormRejection, JsonRejection, PathRejection, QueryRejection},
 };
-use http::{StatusCode, request::Parts};
+use bytes::Bytes;
+use http::{StatusCode, header, request::Parts};
 use peerlight_proto::problem::ProblemType;
 use serde::de::DeserializeOwned;
 
@@ -30,6 +31,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         Ok(Self(axum::Form::from_request(request, state).await?.0))
+    }
+}
+
+/// A CSV file in a request's body.
+#[derive(Debug, Clone)]
+pub struct Csv(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Csv {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+        if !essence.trim().eq_ignore_ascii_case("text/csv") {
+            return Err(ApiError::unsupported_media_type("send `Content-Type: text/csv`"));
+        }
+        Ok(Self(Bytes::from_request(request, state).await?))
     }
 }
 
@@ -85,6 +103,12 @@ impl From<PathRejection> for ApiError {
 
 impl From<FormRejection> for ApiError {
     fn from(rejection: FormRejection) -> Self {
+        unreadable(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
         unreadable(rejection.status(), rejection.body_text())
     }
 }

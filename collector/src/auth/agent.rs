@@ -24,6 +24,8 @@ use peerlight_proto::{
     problem::ProblemType,
     time::Timestamp,
 };
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The SHA-256 of the body, as the signature covers it; handlers find it as an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +38,14 @@ pub async fn require_agent(State(app): State<App>, request: Request, next: Next)
         Ok(identified) => identified,
         Err(error) => return error.into_response(),
     };
-    let response = match admit_request(&app, parts, body, &signature, agent).await {
-        Ok(request) => next.run(request).await,
-        Err(error) => error.into_response(),
+    // Held until the answer is made.
+    let turn = pushes(&parts).then(|| app.turns.begin(agent.agent, Instant::now())).transpose();
+    let response = match turn {
+        Err(wait) => crowded(wait).into_response(),
+        Ok(_turn) => match admit_request(&app, parts, body, &signature, agent).await {
+            Ok(request) => next.run(request).await,
+            Err(error) => error.into_response(),
+        },
     };
     let answer = app.signer.sign(response, signature.header(), app.clock.now());
     app.metrics.costs().spend_on(Stage::Answer, answer).await
@@ -58,6 +65,9 @@ async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, Enrolle
         )
     };
     let id: AgentId = signature.key_id().parse().map_err(|_reason| unknown())?;
+    if let Some(wait) = pushes(parts).then(|| app.turns.put_off(id, Instant::now())).flatten() {
+        return Err(crowded(wait));
+    }
     let agent = match app.registry.known_caller(id, app.clock.now()) {
         Some(agent) => agent,
         None => app.ask_for_agent(move |registry, now| registry.caller(id, now)).await?.ok_or_else(unknown)?,
@@ -65,6 +75,16 @@ async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, Enrolle
     let verified = app.metrics.costs().spend(Stage::Signature, || signature.verify(&agent.public_key));
     verified.map_err(|error| unauthenticated(&error))?;
     Ok((signature, agent))
+}
+
+fn pushes(parts: &Parts) -> bool {
+    parts.uri.path() == BATCHES_PATH
+}
+
+/// More agents push than the collector can take at once: the batch waits where it is.
+fn crowded(wait: Duration) -> ApiError {
+    ApiError::agent(ProblemType::Unavailable, "more agents push than can be served at once; come again")
+        .retry_after(wait)
 }
 
 /// Whether the agent may ask now, and whether the body is the one that it signed.
@@ -85,7 +105,7 @@ async fn admit_request(
     app.rates.agent(agent.agent).map_err(|wait| {
         ApiError::agent(ProblemType::RateLimited, "this agent asks too often").retry_after(wait)
     })?;
-    let limit = if parts.uri.path() == BATCHES_PATH { MAX_BODY_BYTES } else { MAX_SMALL_BODY_BYTES };
+    let limit = if pushes(&parts) { MAX_BODY_BYTES } else { MAX_SMALL_BODY_BYTES };
     let body = read_body(body, limit).await?;
     let digest = app.metrics.costs().spend(Stage::Signature, || signature.covers(&body));
     let digest = digest.map_err(|error| unauthenticated(&error))?;

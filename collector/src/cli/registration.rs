@@ -1,7 +1,8 @@
-//! `registration add|check|list|end`; the commands that move measurements stand in `reattribution.rs`.
+//! `registration add|check|list|end`; `import` stands in `import.rs`, the commands that move measurements in
+//! `reattribution.rs`.
 
 use super::{
-    Format, Output, RegistrationArgs, RegistrationCommand, RegistrationListOptions,
+    Format, Output, RegistrationArgs, RegistrationCommand, RegistrationListOptions, import,
     output::{listed, or_dash},
     reattribution,
 };
@@ -33,6 +34,7 @@ pub(super) async fn run(
             let passed: Checked = client.post(&format!("{PATH}/check"), &new(args)).await?;
             output.changed(format, &passed, "every check passes; nothing was registered")
         }
+        RegistrationCommand::Import(args) => import::run(args, client, output).await,
         RegistrationCommand::List(options) => list(options, client, output).await,
         RegistrationCommand::Reattribute(args) => reattribution::reattribute(args, client, output).await,
         RegistrationCommand::Reattributions(options) => reattribution::list(options, client, output).await,

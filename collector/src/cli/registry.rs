@@ -3,7 +3,7 @@
 use super::{ChangeOptions, Format, HistoryOptions, ListOptions};
 use crate::registry::{ProviderKind, Role};
 use clap::{Args, Subcommand};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// Providers.
 #[derive(Debug, Subcommand)]
@@ -96,6 +96,8 @@ pub enum RegistrationCommand {
     Add(RegistrationArgs),
     /// Make every check of `add` and register nothing.
     Check(RegistrationArgs),
+    /// Register the sites of a CSV file: all of them, or none if anything is wrong. What is registered already stays.
+    Import(ImportArgs),
     /// List the registrations.
     List(RegistrationListOptions),
     /// End a registration.
@@ -168,6 +170,21 @@ pub struct RegistrationArgs {
     #[arg(long, value_name = "TIME")]
     pub to: Option<String>,
     /// How the change is printed.
+    #[command(flatten)]
+    pub options: ChangeOptions,
+}
+
+/// Sites to register at once.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// The file, `-` for standard input. Its first line names the columns: site, provider, location, prefixes (separated by
+    /// spaces or semicolons) and, where wanted, `valid_from`, `valid_to`, `count_declared`, `allow_non_public`, nested.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Make every check and register nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How the outcome is printed.
     #[command(flatten)]
     pub options: ChangeOptions,
 }

@@ -76,7 +76,11 @@ fn limits(limits: &Limits, faults: &mut Vec<String>) {
     let named = [
         ("requests_per_minute", limits.requests_per_minute),
         ("burst", limits.burst),
+        ("sessions_per_day", limits.sessions_per_day),
+        ("series_per_day", limits.series_per_day),
+        ("attributes_per_day", limits.attributes_per_day),
         ("attempts_per_minute", limits.attempts_per_minute),
+        ("pushes", limits.pushes),
         ("connections", limits.connections),
     ];
     for (name, value) in named {

@@ -9,7 +9,18 @@ const SECTIONS: [(&str, &[&str]); 5] = [
     ("operators", &["listen", "hosts", "tls"]),
     ("store", &["directory"]),
     ("retention", &["minute", "quarter_hour", "day", "acceptance_horizon"]),
-    ("limits", &["requests_per_minute", "burst", "attempts_per_minute", "connections"]),
+    (
+        "limits",
+        &[
+            "requests_per_minute",
+            "burst",
+            "sessions_per_day",
+            "series_per_day",
+            "attributes_per_day",
+            "attempts_per_minute",
+            "connections",
+        ],
+    ),
 ];
 
 /// The keys of `[operators.tls]`.

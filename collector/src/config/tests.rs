@@ -31,6 +31,9 @@ fn every_key_is_read() {
         [limits]
         requests_per_minute = 1
         burst = 2
+        sessions_per_day = 5
+        series_per_day = 6
+        attributes_per_day = 7
         attempts_per_minute = 3
         connections = 4
         "#,
@@ -40,7 +43,18 @@ fn every_key_is_read() {
     assert_eq!(config.agents.proxies(), config.agents.trusted_proxies);
     assert_eq!(config.operators.tls.unwrap().key, PathBuf::from("/etc/key.pem"));
     assert_eq!(config.retention.acceptance_horizon, Duration::from_hours(7 * 24));
-    assert_eq!(config.limits.connections, 4);
+    assert_eq!(
+        config.limits,
+        Limits {
+            requests_per_minute: 1,
+            burst: 2,
+            attempts_per_minute: 3,
+            connections: 4,
+            sessions_per_day: 5,
+            series_per_day: 6,
+            attributes_per_day: 7
+        }
+    );
 }
 
 #[test]

@@ -20,13 +20,19 @@ fn failed(operation: &'static str, path: &Path) -> impl Fn(io::Error) -> Private
     move |source| PrivateFileError { operation, path: path.to_owned(), source }
 }
 
-/// Makes the directory, for its owner only, unless it is there.
+/// Makes the directory, for its owner only, unless it is there. What is kept in it outlives a power cut only if its own
+/// name does.
 pub(crate) fn create_directory(path: &Path) -> Result<(), PrivateFileError> {
+    if path.is_dir() {
+        return Ok(());
+    }
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(failed("make the directory", path))
+    builder.create(path).map_err(failed("make the directory", path))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("make the directory", path))
 }
 
 /// Reads the file, or makes it of what `content` returns.

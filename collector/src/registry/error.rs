@@ -1,12 +1,13 @@
 //! What the registry refuses, and what can go wrong with its file.
 
+use crate::trouble;
 use std::path::PathBuf;
 
 /// Why the registry did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The file cannot be opened.
-    #[error("cannot open the registry {}: {source}", path.display())]
+    #[error("cannot open the registry {}: {source}{}", path.display(), trouble::remedy(source))]
     Open {
         /// Which file.
         path: PathBuf,
@@ -24,7 +25,7 @@ pub enum RegistryError {
         known: usize,
     },
     /// The database refused or failed.
-    #[error("the registry could not {operation}: {source}")]
+    #[error("the registry could not {operation}: {source}{}", trouble::remedy(source))]
     Database {
         /// What was tried.
         operation: &'static str,

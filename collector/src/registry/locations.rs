@@ -146,7 +146,8 @@ pub(super) fn coded<'a>(present: &'a [Location], code: &str) -> Result<&'a Locat
     })
 }
 
-fn canonical(code: &str) -> String {
+/// A code as the registry writes it.
+pub(super) fn canonical(code: &str) -> String {
     code.trim().to_ascii_uppercase()
 }
 

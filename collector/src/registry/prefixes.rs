@@ -163,16 +163,19 @@ pub fn conflicts<'a>(
 ) -> Vec<String> {
     let mut reasons = within(candidate);
     for other in there.into_iter().filter(|other| candidate.validity.meets(&other.validity())) {
+        let entry = format!("registration {}", other.id.0);
+        let holder = Holder { site: &other.site, provider: &other.provider, entry: &entry };
         for theirs in &other.prefixes {
             for ours in candidate.prefixes.iter().filter(|ours| overlap(ours, theirs)) {
-                reasons.extend(reason(candidate, ours, other, theirs));
+                reasons.extend(reason(candidate, ours, &holder, theirs));
             }
         }
     }
     reasons
 }
 
-fn within(candidate: &Candidate<'_>) -> Vec<String> {
+/// What is wrong with the candidate's prefixes among themselves.
+pub(super) fn within(candidate: &Candidate<'_>) -> Vec<String> {
     let mut reasons = Vec::new();
     for (index, ours) in candidate.prefixes.iter().enumerate() {
         for other in &candidate.prefixes[..index] {
@@ -188,9 +191,25 @@ fn within(candidate: &Candidate<'_>) -> Vec<String> {
     reasons
 }
 
-fn reason(candidate: &Candidate<'_>, ours: &IpNet, other: &Registration, theirs: &IpNet) -> Option<String> {
-    let holder = format!("site `{}` through {} (registration {})", other.site, other.provider, other.id.0);
-    if names::fold(candidate.provider) != names::fold(&other.provider) {
+/// Who holds a prefix, in the words of people.
+pub(super) struct Holder<'a> {
+    /// Its site.
+    pub(super) site: &'a str,
+    /// Its provider's name.
+    pub(super) provider: &'a str,
+    /// Which entry it is: `registration 7`.
+    pub(super) entry: &'a str,
+}
+
+/// Why the candidate cannot have `ours` while another has `theirs`, which overlaps it.
+pub(super) fn reason(
+    candidate: &Candidate<'_>,
+    ours: &IpNet,
+    other: &Holder<'_>,
+    theirs: &IpNet,
+) -> Option<String> {
+    let holder = format!("site `{}` through {} ({})", other.site, other.provider, other.entry);
+    if names::fold(candidate.provider) != names::fold(other.provider) {
         Some(format!(
             "{ours} of site `{}` through {} overlaps {theirs} of {holder}: a prefix belongs to one provider at a time",
             candidate.site, candidate.provider

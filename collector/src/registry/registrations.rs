@@ -63,31 +63,12 @@ impl Registry {
         by: &Operator,
         now: Timestamp,
     ) -> Result<Registration, RegistryError> {
-        self.change_registration("add a registration", by.organisation, |transaction, index| {
+        self.change_registrations("add a registration", by.organisation, |transaction, index| {
             let checked = check(transaction, index, new, by.organisation, now)?;
-            transaction.execute(
-                "INSERT INTO registration (organisation, site, provider, location, prefixes, count_declared,
-                 allow_non_public, nested, valid_from, valid_to, created)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                params![
-                    by.organisation.0,
-                    checked.registration.site,
-                    checked.provider,
-                    checked.location,
-                    to_json(&checked.registration.prefixes),
-                    new.count_declared,
-                    new.allow_non_public,
-                    new.nested,
-                    checked.registration.valid_from.as_micros(),
-                    checked.registration.valid_to.map(Timestamp::as_micros),
-                    now.as_micros()
-                ],
-            )?;
-            let id = RegistrationId(transaction.last_insert_rowid());
-            let registration = Registration { id, ..checked.registration };
+            let registration = insert(transaction, checked, now)?;
             let change = Change::added("registration add", &registration.site, &registration);
             audit::record(transaction, by, now, &change)?;
-            Ok(registration)
+            Ok((registration.clone(), vec![registration]))
         })
     }
 
@@ -146,28 +127,27 @@ impl Registry {
         }
     }
 
-    /// Adds or changes a registration in one durable transaction, and then in memory: `act` says what it is now. The
+    /// Adds or changes registrations in one durable transaction, and then in memory: `act` says what they are now. The
     /// connection is held throughout, so that what was checked against the index still holds when it is written.
-    fn change_registration(
+    pub(super) fn change_registrations<T>(
         &self,
         operation: &'static str,
         organisation: OrganisationId,
-        act: impl FnOnce(&Transaction<'_>, &RegistrationIndex) -> Result<Registration, Fault>,
-    ) -> Result<Registration, RegistryError> {
+        act: impl FnOnce(&Transaction<'_>, &RegistrationIndex) -> Result<(T, Vec<Registration>), Fault>,
+    ) -> Result<T, RegistryError> {
         let mut connection = self.connection();
         let changed = transact(&mut connection, |transaction| {
             self.indexed(organisation, |index| act(transaction, index))
         });
         self.callers.forget(Concerns::Everyone);
-        match &changed {
-            Ok(changed) => {
-                let mut indices = self.indices.write().unwrap_or_else(PoisonError::into_inner);
-                indices.entry(organisation).or_default().put(changed.clone());
-            }
-            Err(Fault::Sql(_)) => self.index_again(&connection),
-            Err(Fault::Refused(_)) => {}
+        if matches!(changed, Err(Fault::Sql(_))) {
+            self.index_again(&connection);
         }
-        changed.map_err(|fault| fault.during(operation))
+        let (done, changed) = changed.map_err(|fault| fault.during(operation))?;
+        let mut indices = self.indices.write().unwrap_or_else(PoisonError::into_inner);
+        let index = indices.entry(organisation).or_default();
+        changed.into_iter().for_each(|registration| index.put(registration));
+        Ok(done)
     }
 
     /// Reads every registration anew: a commit that failed may have been made all the same.
@@ -195,7 +175,7 @@ impl Registry {
         by: &Operator,
         now: Timestamp,
     ) -> Result<Registration, RegistryError> {
-        self.change_registration("end a registration", by.organisation, |transaction, index| {
+        self.change_registrations("end a registration", by.organisation, |transaction, index| {
             let before = index.registrations().get(id);
             let before = before.ok_or_else(|| Fault::not_found("registration", &id.0))?;
             if let Some(end) = before.valid_to.filter(|end| *end <= at) {
@@ -219,9 +199,38 @@ impl Registry {
             let after = Registration { valid_to: Some(at), ..before.clone() };
             let change = Change::changed("registration end", &after.site, before, &after);
             audit::record(transaction, by, now, &change)?;
-            Ok(after)
+            Ok((after.clone(), vec![after]))
         })
     }
+}
+
+/// Adds a registration that passed every check, and gives it its number.
+pub(super) fn insert(
+    connection: &Connection,
+    checked: Checked,
+    now: Timestamp,
+) -> Result<Registration, Fault> {
+    let Checked { registration, provider, location, allow_non_public, nested } = checked;
+    connection
+        .prepare_cached(
+            "INSERT INTO registration (organisation, site, provider, location, prefixes, count_declared,
+             allow_non_public, nested, valid_from, valid_to, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            registration.organisation.0,
+            registration.site,
+            provider,
+            location,
+            to_json(&registration.prefixes),
+            registration.count_declared,
+            allow_non_public,
+            nested,
+            registration.valid_from.as_micros(),
+            registration.valid_to.map(Timestamp::as_micros),
+            now.as_micros()
+        ])?;
+    Ok(Registration { id: RegistrationId(connection.last_insert_rowid()), ..registration })
 }
 
 /// Every registration of every organisation.
@@ -252,10 +261,13 @@ pub(super) const OF_AGENT: &str =
      JOIN provider p ON p.id = r.provider JOIN location l ON l.id = r.location ORDER BY r.valid_from, r.id";
 
 /// A registration that passed every check, with the numbers of what it names; its own number is still 0.
-struct Checked {
-    registration: Registration,
-    provider: i64,
-    location: i64,
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) registration: Registration,
+    pub(super) provider: i64,
+    pub(super) location: i64,
+    pub(super) allow_non_public: bool,
+    pub(super) nested: bool,
 }
 
 fn check(
@@ -296,12 +308,15 @@ fn check(
             },
             provider: provider.id,
             location: location.id,
+            allow_non_public: new.allow_non_public,
+            nested: new.nested,
         }),
         _ => Err(Fault::invalid("registration", errors)),
     }
 }
 
-fn check_prefixes(new: &NewRegistration, errors: &mut Vec<String>) -> Vec<IpNet> {
+/// The prefixes that were meant; what is wrong with them goes to `errors`.
+pub(super) fn check_prefixes(new: &NewRegistration, errors: &mut Vec<String>) -> Vec<IpNet> {
     if new.prefixes.is_empty() {
         errors.push("a registration needs at least one prefix".to_owned());
     }
@@ -330,7 +345,8 @@ fn check_prefixes(new: &NewRegistration, errors: &mut Vec<String>) -> Vec<IpNet>
     prefixes
 }
 
-fn check_validity(new: &NewRegistration, now: Timestamp, errors: &mut Vec<String>) -> Validity {
+/// When it is to be valid; what is wrong with that goes to `errors`.
+pub(super) fn check_validity(new: &NewRegistration, now: Timestamp, errors: &mut Vec<String>) -> Validity {
     let mut instant = |text: &Option<String>| {
         text.as_deref()
             .and_then(|text| rfc3339::parse(text).map_err(|error| errors.push(error.to_string())).ok())

@@ -7,6 +7,11 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 /// How many values of a kind a row holds, the most frequent ones; bounds an answer.
 const MAX_VALUES: usize = 16;
+/// How many kinds a row holds: those below, then those of the most probes. Agents decide what kinds there are.
+const MAX_KINDS: usize = 24;
+/// The kinds of `peerlight.proto`.
+const KINDS: [&str; 9] =
+    ["address", "proxy", "status", "issuer", FRONT_DOOR, "region", FLAGS[0], FLAGS[1], "error"];
 /// The front door that served.
 const FRONT_DOOR: &str = "front_door";
 /// What agents flag: somebody else answers, or DNS leads far away.
@@ -33,6 +38,14 @@ impl Seen {
         let mut kinds: BTreeMap<String, Vec<Sighting>> = BTreeMap::new();
         for Attribute { kind, value, count } in attributes {
             kinds.entry(kind).or_default().push(Sighting { value, probes: count });
+        }
+        if kinds.len() > MAX_KINDS {
+            let probes =
+                |values: &[Sighting]| values.iter().fold(0_u64, |sum, one| sum.saturating_add(one.probes));
+            let mut ranked: Vec<_> = kinds.into_iter().collect();
+            ranked.sort_by_key(|(kind, values)| Reverse((KINDS.contains(&kind.as_str()), probes(values))));
+            ranked.truncate(MAX_KINDS);
+            kinds = ranked.into_iter().collect();
         }
         for values in kinds.values_mut() {
             values.sort_by(|a, b| (Reverse(a.probes), &a.value).cmp(&(Reverse(b.probes), &b.value)));
@@ -100,5 +113,16 @@ mod tests {
         let seen = Seen::of(many);
         let probes: Vec<_> = seen.values("address").iter().map(|one| one.probes).collect();
         assert_eq!(probes, (984..1_000).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn kinds_that_nobody_knows_do_not_crowd_out_the_others() {
+        let mut many: Vec<_> =
+            (0..1_000_u64).map(|number| attribute(&format!("k{number}"), "x", number + 10)).collect();
+        many.push(attribute("interception", "captive portal", 1));
+        let seen = Seen::of(many);
+        assert_eq!(seen.0.len(), MAX_KINDS);
+        assert_eq!(seen.flags(), ["interception: captive portal"]);
+        assert!(seen.0.contains_key("k999") && !seen.0.contains_key("k0"));
     }
 }

@@ -14,6 +14,7 @@ use axum::{
 };
 use http_body_util::BodyExt as _;
 use proxy_header::{ProxiedAddress, ProxyHeader};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use tokio::{
@@ -173,6 +174,62 @@ async fn a_peer_that_speaks_no_tls_is_turned_away_and_counted() {
     let _reset_or_closed = stream.read_to_end(&mut alert).await;
     assert!(!alert.starts_with(b"HTTP"), "{alert:?}");
     assert_eq!(server.stop().await, one("tls"));
+}
+
+#[tokio::test]
+async fn garbage_ends_its_own_connection_and_nothing_else() {
+    let mut random = StdRng::seed_from_u64(31);
+    for tls in [false, true] {
+        let server = Server::start_with_tls(tls, |service| {
+            service.connections = 2;
+            (service.deadlines.handshake, service.deadlines.head) = (SOON, SOON);
+        })
+        .await;
+        for turn in 0..200 {
+            let mut bytes: Vec<u8> = (0..random.random_range(1..600)).map(|_at| random.random()).collect();
+            // As it comes, as a record of a handshake, as the preface of HTTP/2, as a request.
+            let beginning: &[u8] = match turn % 4 {
+                0 => b"",
+                1 => &[22, 3, 1, 1, 0, 1],
+                2 => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                _ => b"GET / HTTP/1.1\r\nhost:",
+            };
+            bytes.splice(..0, beginning.iter().copied());
+            let mut stream = server.connect().await;
+            let _may_be_cut_off = stream.write_all(&bytes).await;
+            let mut answered = Vec::new();
+            let _reset_or_closed = stream.read_to_end(&mut answered).await;
+            assert!(!answered.starts_with(b"HTTP/1.1 200"), "{bytes:?}");
+        }
+        if tls {
+            let mut stream = server.connect_tls(b"http/1.1").await;
+            stream.write_all(GET).await.unwrap();
+            assert!(answer(&mut stream).await.is_some());
+        } else {
+            assert!(server.ask_after(b"").await.is_some());
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_takes_its_own_connection_at_most() {
+    let server = Server::start(|service| {
+        service.connections = 1;
+        service.router = std::mem::take(&mut service.router).route("/panic", get(panicking));
+    })
+    .await;
+    for _turn in 0..3 {
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET /panic HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        end_of(&mut stream).await;
+    }
+    assert!(server.ask_after(b"").await.is_some(), "the one connection is free again");
+    server.stop().await;
+}
+
+async fn panicking() {
+    panic!("on purpose");
 }
 
 #[tokio::test]

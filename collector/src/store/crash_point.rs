@@ -1,7 +1,7 @@
 //! Named instants at which a test may kill this process: what a power cut does, at the worst moments.
 
 /// Every point, for the test that kills at each.
-pub const CRASH_POINTS: [&str; 18] = [
+pub const CRASH_POINTS: [&str; 17] = [
     "before-ledger",
     "before-batch",
     "after-batch",
@@ -13,7 +13,6 @@ pub const CRASH_POINTS: [&str; 18] = [
     "after-sweep-commit",
     "rollup-written",
     "after-rollup-commit",
-    "after-settling",
     "before-expiry-commit",
     "after-expiry-commit",
     "reattribution-written",

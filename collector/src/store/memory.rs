@@ -15,7 +15,10 @@ use peerlight_proto::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+
+const QUARTER: Duration = Duration::from_mins(15);
 
 /// The reference model.
 #[derive(Debug, Default)]
@@ -227,6 +230,11 @@ impl Store for MemoryStore {
 
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired, StoreError>> {
         async move { Ok(self.kept().expire(now, &retention)) }.boxed()
+    }
+
+    fn newest(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>> {
+        let end = |one: &Stored| slot_of(one.start, QUARTER).plus(QUARTER);
+        async move { Ok(self.kept().measurements.iter().map(end).max()) }.boxed()
     }
 
     fn begin_reattribution(&self, order: Reattribute) -> BoxFuture<'_, Result<i64, StoreError>> {

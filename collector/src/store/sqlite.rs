@@ -15,6 +15,9 @@ mod kept;
 #[cfg(test)]
 mod kill;
 mod log;
+#[cfg(test)]
+mod ordeal;
+mod outage;
 mod plan;
 mod presence;
 mod reader;
@@ -51,10 +54,16 @@ use std::{
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Versions below were never released.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 const SCHEMA: &str = include_str!("sqlite/schema.sql");
 /// Readers that are kept for the next question.
 const IDLE_READERS: usize = 4;
+
+/// See [`crate::fuzzing::block`].
+#[cfg(feature = "fuzzing")]
+pub(crate) fn reread_block(bytes: &[u8]) {
+    block::reread(bytes);
+}
 
 /// The store on SQLite.
 #[derive(Debug)]
@@ -140,6 +149,9 @@ impl SqliteStore {
         for (stripe, batches) in stripes {
             // One stripe that cannot be folded holds up no other; its batches stay in the log, and so do all.
             if let Err(error) = self.fold_stripe(stripe, batches.into()).await {
+                if error.is_everyones() {
+                    return Err(error);
+                }
                 failure = Some(error);
             }
         }
@@ -177,6 +189,7 @@ impl SqliteStore {
                         progressed = true;
                         recomputed += 1;
                     }
+                    Err(error) if error.is_everyones() => return Err(error),
                     // One span that cannot be recomputed holds up no other.
                     Err(error) => failure = Some(error),
                 }
@@ -190,15 +203,16 @@ impl SqliteStore {
     }
 
     async fn recompute_one(&self, stale: rollups::Stale) -> Result<(), StoreError> {
-        for metric in Metric::ALL {
+        let mut metrics: &[Metric] = &Metric::ALL;
+        while !metrics.is_empty() {
             let recompute = move |reader: &mut Reader| {
-                reader.snapshot(|reader| rollups::recompute(reader, stale, metric))
+                reader.snapshot(|reader| rollups::recompute(reader, stale, metrics))
             };
-            if let Some(recomputed) = self.read(recompute).await? {
-                self.write("replace a rollup", move |db| rollups::replace(db, &recomputed)).await?;
-            }
+            let recomputed = self.read(recompute).await?;
+            metrics = recomputed.rest;
+            self.write("replace rollups", move |db| rollups::replace(db, &recomputed)).await?;
         }
-        self.write("settle a rollup", move |db| rollups::settle(db, stale)).await
+        Ok(())
     }
 
     async fn compact_now(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -290,6 +304,10 @@ impl Store for SqliteStore {
         Box::pin(self.expire_all(now, retention))
     }
 
+    fn newest(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>> {
+        Box::pin(self.read(|reader| expiry::newest(&reader.db)))
+    }
+
     fn begin_reattribution(&self, order: Reattribute) -> BoxFuture<'_, Result<i64, StoreError>> {
         Box::pin(self.writer.run(move |db| reattribution::begin(db, &order)))
     }
@@ -321,7 +339,8 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     match owner.try_lock() {
         Ok(()) => {
             owner.set_len(0).map_err(file)?;
-            writeln!(owner, "{}", std::process::id()).map_err(file)?;
+            // A full disk keeps nobody from owning the file; whoever is kept out is then not told by whom.
+            let _told = writeln!(owner, "{}", std::process::id());
             Ok(owner)
         }
         Err(TryLockError::WouldBlock) => {

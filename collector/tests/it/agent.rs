@@ -1,6 +1,6 @@
 //! A small agent that signs, sends and checks the answer's signature; tests spoil its requests on purpose.
 
-use crate::collector::{Collector, NOON};
+use crate::collector::Place;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -18,7 +18,7 @@ use peerlight_proto::{
     time::Timestamp,
 };
 use sha2::{Digest as _, Sha256};
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 pub(crate) struct Agent {
     pub id: AgentId,
@@ -26,6 +26,7 @@ pub(crate) struct Agent {
     authority: String,
     http: reqwest::Client,
     response_key: [u8; 32],
+    now: Timestamp,
 }
 
 /// What is signed, and how; tests change one thing.
@@ -63,8 +64,14 @@ impl Answer {
 
 impl Agent {
     /// An agent that has not enrolled.
-    pub(crate) fn new(collector: &Collector, response_key: &str) -> Self {
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([collector.ca()]).build().unwrap();
+    pub(crate) fn new(collector: &Place, response_key: &str) -> Self {
+        Self::at(collector, response_key, None)
+    }
+
+    /// The same, which connects from this address.
+    fn at(collector: &Place, response_key: &str, address: Option<IpAddr>) -> Self {
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([collector.ca()]);
+        let http = http.local_address(address).build().unwrap();
         let mut key = [0; 32];
         hex::decode_to_slice(response_key, &mut key).unwrap();
         Self {
@@ -73,17 +80,38 @@ impl Agent {
             authority: collector.agents.to_string(),
             http,
             response_key: key,
+            now: collector.now,
         }
     }
 
+    /// The same agent, key and all, which connects from this address.
+    pub(crate) fn also_at(&self, collector: &Place, address: IpAddr) -> Self {
+        let there = Self::at(collector, &hex::encode(self.response_key), Some(address));
+        Self { id: self.id, seed: self.seed, ..there }
+    }
+
     /// An agent that has enrolled for `site`.
-    pub(crate) async fn enrolled(collector: &Collector, site: &str) -> Self {
+    pub(crate) async fn enrolled(collector: &Place, site: &str) -> Self {
         let token = collector.token(site).await;
         let agent = Self::new(collector, &token.response_key);
         let answer = agent.send(&agent.enrolment(&token.secret)).await;
         assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
         assert!(answer.signed);
         agent
+    }
+
+    /// Another agent that has enrolled for `site`, which is registered already.
+    pub(crate) async fn enrolled_beside(collector: &Place, site: &str) -> Self {
+        let token = collector.further_token(site).await;
+        let agent = Self::new(collector, &token.response_key);
+        assert_eq!(agent.send(&agent.enrolment(&token.secret)).await.status, 201);
+        agent
+    }
+
+    /// The same agent, whose collector has been started again elsewhere.
+    pub(crate) fn again_at(&self, collector: &Place) -> Self {
+        let there = Self::at(collector, &hex::encode(self.response_key), None);
+        Self { id: self.id, seed: self.seed, ..there }
     }
 
     /// The same agent, which reaches the collector through a proxy.
@@ -121,7 +149,7 @@ impl Agent {
             content_type,
             body,
             components: REQUEST_COMPONENTS.to_vec(),
-            created: NOON,
+            created: self.now,
             life: Duration::from_mins(5),
             key_id: self.id.to_string(),
             seed: self.seed,

@@ -1,6 +1,7 @@
 //! `/api/v1/batches`: stored once, acknowledged with a signature, and hostile bytes change nothing.
 
 mod hostile;
+mod limits;
 mod watch;
 
 use crate::{
@@ -22,7 +23,7 @@ use peerlight_proto::{
     problem::{Class, Problem},
     series::{Clock, Family, Path, Series, SeriesKey},
     target::Target,
-    time::{Interval, IntervalLength},
+    time::{Interval, IntervalLength, Timestamp},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
@@ -33,6 +34,11 @@ pub(crate) const SITE: &str = "london-1";
 
 /// A batch of one measurement that the collector admits at noon.
 pub(crate) fn batch(agent: AgentId, sequence: u64) -> Batch {
+    batch_of(agent, sequence, NOON)
+}
+
+/// A batch of one measurement that a collector admits at this time.
+pub(crate) fn batch_of(agent: AgentId, sequence: u64, now: Timestamp) -> Batch {
     let target = Target {
         name: "exchange-online".into(),
         service: "Microsoft 365".into(),
@@ -49,10 +55,10 @@ pub(crate) fn batch(agent: AgentId, sequence: u64) -> Batch {
         http_version: None,
         handshake: None,
     };
-    let interval = Interval::containing(NOON.minus(Duration::from_mins(2)), IntervalLength::MINUTE);
+    let interval = Interval::containing(now.minus(Duration::from_mins(2)), IntervalLength::MINUTE);
     Batch {
         number: BatchNumber { agent, session: SessionId::new([2; 16]), sequence },
-        created: NOON,
+        created: now,
         clock_offset_us: None,
         agent_version: "0.1.0".into(),
         part: None,
@@ -69,7 +75,7 @@ pub(crate) fn batch(agent: AgentId, sequence: u64) -> Batch {
     }
 }
 
-fn push(agent: &Agent, body: Vec<u8>) -> Plan {
+pub(crate) fn push(agent: &Agent, body: Vec<u8>) -> Plan {
     agent.plan(Method::POST, BATCHES_PATH, BATCH_MEDIA_TYPE, body)
 }
 
@@ -99,6 +105,24 @@ async fn a_batch_is_acknowledged_and_a_replay_changes_nothing() {
     assert!(acknowledged(&agent, body).await.duplicate);
     let after = collector.store.health().await.unwrap();
     assert_eq!((after.log_batches, after.ledger_entries), (1, 1));
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_batch_from_two_addresses_at_once_is_stored_once_and_acknowledged_to_both() {
+    let collector = Collector::start().await;
+    let here = Agent::enrolled(&collector, SITE).await;
+    let there = here.also_at(&collector, [127, 0, 0, 2].into());
+    for sequence in 0..20 {
+        let body = encode_batch(&batch(here.id, sequence)).unwrap();
+        let acks = tokio::join!(acknowledged(&here, body.clone()), acknowledged(&there, body.clone()));
+        assert_eq!((acks.0.digest, acks.1.digest), (BatchDigest::of(&body), BatchDigest::of(&body)));
+        assert_ne!(acks.0.duplicate, acks.1.duplicate, "one of them came second");
+    }
+    let health = collector.store.health().await.unwrap();
+    assert_eq!((health.log_batches, health.ledger_entries), (20, 20));
+    let report = reported(&collector).await;
+    assert_eq!(report["rows"][0]["scheduled"], 20 * 3, "{report}");
     collector.stop().await;
 }
 

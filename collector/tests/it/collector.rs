@@ -10,7 +10,7 @@ use peerlight_collector::{
 use peerlight_proto::{enrolment::EnrolmentToken, time::Timestamp};
 use reqwest::{Certificate, Client, Method, Response};
 use serde_json::{Value, json};
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -18,14 +18,32 @@ use tokio_util::sync::CancellationToken;
 /// The instant at which tests begin, unless they choose another.
 pub(crate) const NOON: Timestamp = Timestamp::from_secs(1_790_000_000);
 
-pub(crate) struct Collector {
+/// Where a collector is found, and what it shows those who come: whether it runs in this process or in its own.
+pub(crate) struct Place {
     pub(crate) agents: SocketAddr,
     pub(crate) operators: SocketAddr,
+    /// Where its files are, as this process sees them.
+    pub(crate) directory: PathBuf,
+    /// What its clock showed when it began.
+    pub(crate) now: Timestamp,
+}
+
+/// A collector within this process.
+pub(crate) struct Collector {
+    place: Place,
     pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn Store>,
-    directory: TempDir,
+    _directory: TempDir,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
+}
+
+impl Deref for Collector {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
 }
 
 impl Collector {
@@ -52,7 +70,8 @@ impl Collector {
         let shutdown = CancellationToken::new();
         let running = run_over(config, listeners, Arc::clone(&store), clock.clone(), shutdown.clone());
         let task = tokio::spawn(async move { running.await.unwrap() });
-        let collector = Self { agents, operators, clock, store, directory, shutdown, task };
+        let place = Place { agents, operators, directory: directory.path().to_owned(), now: NOON };
+        let collector = Self { place, clock, store, _directory: directory, shutdown, task };
         // The socket accepts from the start, so this waits until somebody answers.
         assert_eq!(collector.anonymous(Method::GET, "/healthz").send().await.unwrap().status(), 200);
         collector
@@ -63,7 +82,9 @@ impl Collector {
         self.shutdown.cancel();
         self.task.await.unwrap();
     }
+}
 
+impl Place {
     /// A request of nobody to the operators' listener.
     pub(crate) fn anonymous(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         plain_client().request(method, format!("http://{}{path}", self.operators))
@@ -75,17 +96,17 @@ impl Collector {
     }
 
     pub(crate) fn operator_token(&self) -> String {
-        std::fs::read_to_string(paths::operator_token(self.directory.path())).unwrap().trim().to_owned()
+        std::fs::read_to_string(paths::operator_token(&self.directory)).unwrap().trim().to_owned()
     }
 
     /// Where everything that agents measured is kept.
     pub(crate) fn store_file(&self) -> PathBuf {
-        paths::store(self.directory.path())
+        paths::store(&self.directory)
     }
 
     /// The CA that agents pin.
     pub(crate) fn ca(&self) -> Certificate {
-        let pem = std::fs::read_to_string(paths::ca(self.directory.path())).unwrap();
+        let pem = std::fs::read_to_string(paths::ca(&self.directory)).unwrap();
         let certificate = &pem[pem.find("-----BEGIN CERTIFICATE-----").unwrap()..];
         Certificate::from_pem(certificate.as_bytes()).unwrap()
     }
@@ -109,6 +130,16 @@ impl Collector {
         )
         .await;
         let issued = add("/api/v1/tokens", json!({"registration": registration["id"]})).await;
+        issued["token"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Makes a token for a site that is registered already.
+    pub(crate) async fn further_token(&self, site: &str) -> EnrolmentToken {
+        let path = format!("/api/v1/registrations?site={site}");
+        let found: Value = self.operator(Method::GET, &path).send().await.unwrap().json().await.unwrap();
+        let body = json!({"registration": found["items"][0]["id"]});
+        let issued = self.operator(Method::POST, "/api/v1/tokens").json(&body).send().await.unwrap();
+        let issued: Value = issued.json().await.unwrap();
         issued["token"].as_str().unwrap().parse().unwrap()
     }
 }

@@ -4,10 +4,14 @@
 
 mod agent;
 mod batches;
+mod clock;
 mod collector;
 mod dashboard;
 mod enrolments;
+mod imports;
+mod faults;
 mod operators;
+mod process;
 mod proxies;
 mod reattributions;
 mod registry;

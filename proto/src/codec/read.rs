@@ -1,7 +1,7 @@
 //! From the messages of the wire to checked types. A fault of the envelope refuses the batch, one of a measurement only
 //! that measurement.
 
-use super::{DecodeError, Decoded};
+use super::{DecodeError, Decoded, protobuf, shapes::Shapes};
 use crate::{
     ack::{Refusal, RefusalCode},
     batch::{Batch, Health, Part},
@@ -15,10 +15,16 @@ use crate::{
     time::{Interval, IntervalLength, Timestamp},
     wire,
 };
+use prost::Message as _;
 use std::net::IpAddr;
 
 /// A batch with its readable measurements; the others are refused by their place.
-pub(super) fn batch_from_wire(message: wire::Batch) -> Result<Decoded, DecodeError> {
+pub(super) fn batch_from_wire(
+    message: wire::Batch,
+    series: &[&[u8]],
+    measurements: &[&[u8]],
+    shapes: &mut Shapes,
+) -> Result<Decoded, DecodeError> {
     let mut decoded = Decoded {
         batch: Batch {
             number: number_from_wire(&message.agent, &message.session, message.sequence)?,
@@ -28,23 +34,26 @@ pub(super) fn batch_from_wire(message: wire::Batch) -> Result<Decoded, DecodeErr
                 .ok_or(DecodeError::Envelope("agent_version"))?,
             part: message.part.map(|part| part_from_wire(&part)).transpose()?,
             health: health_from_wire(&message.health.unwrap_or_default()),
-            series: Vec::with_capacity(message.series.len()),
-            measurements: Vec::with_capacity(message.measurements.len()),
+            series: Vec::with_capacity(series.len()),
+            measurements: Vec::with_capacity(measurements.len()),
         },
-        indices: Vec::with_capacity(message.measurements.len()),
+        indices: Vec::with_capacity(measurements.len()),
         refused: Vec::new(),
     };
     // Where each entry of the wire's dictionary went, or why it could not be read.
-    let dictionary: Vec<Result<u32, RefusalCode>> = message
-        .series
-        .into_iter()
-        .map(|series| {
-            let series = series_from_wire(series)?;
-            decoded.batch.series.push(series);
-            u32::try_from(decoded.batch.series.len() - 1).map_err(|_bounded_above| RefusalCode::Series)
-        })
-        .collect();
-    for (index, measurement) in (0_u32..).zip(message.measurements) {
+    let mut dictionary: Vec<Result<u32, RefusalCode>> = Vec::with_capacity(series.len());
+    for bytes in series {
+        let place = u32::try_from(decoded.batch.series.len()).map_err(|_bounded_above| RefusalCode::Series);
+        dictionary.push(match shapes.read(bytes)? {
+            Ok(series) => {
+                decoded.batch.series.push(series);
+                place
+            }
+            Err(code) => Err(code),
+        });
+    }
+    for (index, bytes) in (0_u32..).zip(measurements) {
+        let measurement = wire::Measurement::decode(*bytes).map_err(protobuf)?;
         match measurement_from_wire(measurement, &dictionary) {
             Ok(measurement) => {
                 decoded.batch.measurements.push(measurement);
@@ -94,7 +103,8 @@ fn health_from_wire(health: &wire::Health) -> Health {
     }
 }
 
-fn series_from_wire(series: wire::Series) -> Result<Series, RefusalCode> {
+/// A series of a dictionary.
+pub(super) fn series_from_wire(series: wire::Series) -> Result<Series, RefusalCode> {
     let short = |value: String| text(value, limits::MAX_TEXT_BYTES).ok_or(RefusalCode::Series);
     let target = series.target.ok_or(RefusalCode::Series)?;
     if target.address.len().max(target.probe.len()) > limits::MAX_TARGET_TEXT_BYTES {
@@ -195,7 +205,7 @@ fn observed_from_wire(observed: &wire::Observed) -> Result<Observed, RefusalCode
 }
 
 /// A text within its limit and without control characters, which have no place in a name.
-fn text(value: String, limit: usize) -> Option<String> {
+pub(super) fn text(value: String, limit: usize) -> Option<String> {
     (value.len() <= limit && !value.chars().any(char::is_control)).then_some(value)
 }
 

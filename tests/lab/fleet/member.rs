@@ -14,7 +14,7 @@ use peerlight_proto::{
     codec::encode_batch,
     id::{AgentId, BatchNumber, SessionId},
     series::Series,
-    time::{Interval, IntervalLength, Timestamp},
+    time::{Interval, Timestamp},
 };
 use std::{
     collections::VecDeque,
@@ -33,14 +33,21 @@ pub(super) struct Member {
     number: u32,
     agent: AgentId,
     session: SessionId,
-    next: u64,
     series: Arc<Vec<Series>>,
     address: IpAddr,
     content: Arc<Content>,
     line: Line,
     backoff: Backoff,
+    /// What it will have measured, in the order of time.
+    made: VecDeque<Bytes>,
     /// What waits, the oldest first.
     waiting: VecDeque<Waiting>,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("number", &self.number).finish_non_exhaustive()
+    }
 }
 
 /// A batch that waits.
@@ -53,42 +60,63 @@ struct Waiting {
 }
 
 impl Member {
-    pub(super) fn new(
-        number: u32,
-        credential: &Credential,
-        prepared: &Prepared,
-        collector: SocketAddr,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(number: u32, credential: &Credential, prepared: &Prepared, collector: SocketAddr) -> Self {
         let site = &prepared.sites[credential.site];
         // 127.1.0.0 and up: beside what others use of the loopback network.
         let source = Ipv4Addr::from_bits((127 << 24) + (1 << 16) + number);
-        Ok(Self {
+        Self {
             number,
             agent: credential.key.agent(),
             session: SessionId::new(rand::random()),
-            next: 0,
             series: Arc::clone(&site.series),
             address: site.address,
             content: Arc::clone(&prepared.content),
             line: Line::new(prepared, Arc::clone(&credential.key), source, collector),
             backoff: Backoff::new(FIRST, CAP),
+            made: VecDeque::new(),
             waiting: VecDeque::new(),
-        })
+        }
+    }
+
+    pub(super) const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Makes the batch of each interval from the oldest on, as the spool of an agent holds it.
+    pub(super) fn make(&mut self, oldest: Timestamp, plan: Plan) {
+        for round in 0..plan.backlog + plan.rounds {
+            let interval = Interval::containing(oldest.plus(plan.interval.as_duration() * round), plan.interval);
+            let batch = Batch {
+                number: self.batch_number(round),
+                created: interval.end().plus(Duration::from_secs(3)),
+                clock_offset_us: Some(0),
+                agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+                part: None,
+                health: Health::default(),
+                series: Vec::clone(&self.series),
+                measurements: self.content.measurements(self.number, round, interval, self.address),
+            };
+            // Encoding memory to memory does not fail.
+            self.made.push_back(encode_batch(&batch).unwrap_or_default().into());
+        }
+    }
+
+    fn batch_number(&self, round: u32) -> BatchNumber {
+        BatchNumber { agent: self.agent, session: self.session, sequence: u64::from(round) }
     }
 
     /// Pushes all that the plan wants, and ends when all of it was acknowledged.
-    pub(super) async fn run(mut self, plan: Plan, first: Timestamp, begin: Instant, tally: Arc<Tally>) {
+    pub(super) async fn run(mut self, plan: Plan, begin: Instant, tally: Arc<Tally>) {
         let length = plan.interval.as_duration();
-        let oldest = first.minus(length * plan.backlog);
         sleep_until(begin).await;
         for round in 0..plan.backlog {
-            self.spool((round, begin), oldest, plan.interval, false);
+            self.spool((round, begin), false);
         }
         let mut open_backlog = plan.backlog > 0;
         for round in 0..plan.rounds {
             let due = begin + length * round;
             sleep_until(due).await;
-            self.spool((plan.backlog + round, due), oldest, plan.interval, true);
+            self.spool((plan.backlog + round, due), true);
             let until = (round + 1 < plan.rounds).then(|| due + length);
             self.deliver(until, &tally).await;
             if std::mem::take(&mut open_backlog) {
@@ -100,24 +128,9 @@ impl Member {
         }
     }
 
-    /// Makes the batch of a round, as the spool of an agent holds it.
-    fn spool(&mut self, (round, due): (u32, Instant), oldest: Timestamp, length: IntervalLength, live: bool) {
-        let interval = Interval::containing(oldest.plus(length.as_duration() * round), length);
-        let number = BatchNumber { agent: self.agent, session: self.session, sequence: self.next };
-        self.next += 1;
-        let batch = Batch {
-            number,
-            created: interval.end().plus(Duration::from_secs(3)),
-            clock_offset_us: Some(0),
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            part: None,
-            health: Health { spooled_batches: self.waiting.len() as u64, ..Health::default() },
-            series: Vec::clone(&self.series),
-            measurements: self.content.measurements(self.number, round, interval, self.address),
-        };
-        // Encoding memory to memory does not fail.
-        let bytes = encode_batch(&batch).unwrap_or_default().into();
-        self.waiting.push_back(Waiting { number, round, bytes, due, live });
+    fn spool(&mut self, (round, due): (u32, Instant), live: bool) {
+        let number = self.batch_number(round);
+        self.waiting.extend(self.made.pop_front().map(|bytes| Waiting { number, round, bytes, due, live }));
     }
 
     /// Hands over what waits, the newest first and then the oldest, until nothing waits or the next batch is due.

@@ -1,5 +1,6 @@
 //! What is admitted, refused and attributed: tables first, then what holds for every batch.
 
+use std::collections::BTreeSet;
 use super::*;
 use crate::store::fixture::{MIDNIGHT, MINUTE, batch, caller, digest, measurement, series};
 use peerlight_proto::{id::BatchNumber, measurement::Observed, metric::Metric};

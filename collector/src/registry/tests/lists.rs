@@ -51,6 +51,16 @@ fn pages_of_agents_are_the_whole_list_in_the_order_of_sites() {
 }
 
 #[test]
+fn agents_that_were_seen_lately_are_counted() {
+    let (fixture, agents) = fleet();
+    for (agent, at) in agents.iter().zip([5, 10, 15]) {
+        fixture.registry.sighting(*agent, Sighting { at: later(at), address: None, batch: None });
+    }
+    let seen = |at| fixture.registry.agents_seen_lately(later(at));
+    assert_eq!([seen(20), seen(605), seen(606), seen(610), seen(616)], [3, 3, 2, 2, 0]);
+}
+
+#[test]
 fn pages_of_tokens_are_the_whole_list_newest_first() {
     let (fixture, _agents) = fleet();
     let registry = &fixture.registry;

@@ -70,7 +70,8 @@ impl<'a> Reader<'a> {
     }
 
     fn names(&self, name: &str) -> BTreeSet<String> {
-        self.values(name).map(|value| value.chars().take(256).collect()).collect()
+        let head = |value: &str| value.chars().take(256).collect::<String>().trim_end().to_owned();
+        self.values(name).map(head).collect()
     }
 
     /// The values of a parameter that may be separated by commas.

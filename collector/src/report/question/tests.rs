@@ -48,6 +48,12 @@ fn a_question_reads_back_what_it_writes() {
 }
 
 #[test]
+fn a_name_that_is_cut_has_no_space_at_its_end() {
+    let question = parse(&format!("site={}+x", "x".repeat(255))).unwrap();
+    assert_eq!(question.sites, BTreeSet::from(["x".repeat(255)]));
+}
+
+#[test]
 fn everything_that_is_wrong_is_said_at_once() {
     let error = parse("last=soon&to=tomorrow&by=city&metric=ping&step=7m&colour=red").unwrap_err();
     insta::assert_snapshot!(error.errors.join("\n"));

@@ -8,11 +8,15 @@
 
 mod cells;
 mod read;
+#[cfg(feature = "fuzzing")]
+mod reread;
 mod stream;
 mod write;
 
 pub(super) use cells::{Cells, View};
 pub(super) use read::{Sink, read};
+#[cfg(feature = "fuzzing")]
+pub(super) use reread::reread;
 pub(super) use write::{Coding, write};
 
 use crate::store::ClockOffsets;

@@ -9,7 +9,7 @@ use crate::{
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use ipnet::IpNet;
 use peerlight_proto::{
-    id::{AgentId, SessionId},
+    id::{AgentId, BatchNumber, SessionId},
     series::{Series, SeriesKey},
     target::Target,
     time::Timestamp,
@@ -25,7 +25,7 @@ const MOST_CACHED: usize = 1 << 18;
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     agents: HashMap<AgentId, u32>,
-    sessions: HashMap<(u32, SessionId), i64>,
+    sessions: HashMap<(u32, SessionId), Session>,
     origins: HashMap<(OrganisationId, Origin), u32>,
     shapes: HashTable<KnownShape>,
     hasher: DefaultHashBuilder,
@@ -43,24 +43,27 @@ impl Numbers {
         Ok(number)
     }
 
-    /// The number of an agent's session, given to it now if it has none.
+    /// An agent's session, which is given a number now if it has none. Its first batch that was received is this one.
     pub(super) fn session(
         &mut self,
         db: &Connection,
         agent: u32,
-        session: SessionId,
-    ) -> rusqlite::Result<i64> {
-        if let Some(&number) = self.sessions.get(&(agent, session)) {
-            return Ok(number);
+        first: BatchNumber,
+        received: Timestamp,
+    ) -> rusqlite::Result<Session> {
+        let identity = (agent, first.session);
+        if let Some(&session) = self.sessions.get(&identity) {
+            return Ok(session);
         }
-        db.prepare_cached("INSERT OR IGNORE INTO session (agent, session) VALUES (?1, ?2)")?
-            .execute(params![agent, session.as_bytes()])?;
-        let number = find_session(db, agent, session)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let since = Session { number: 0, since: received.as_secs() / 60 }.turn(first.sequence.wrapping_neg());
+        db.prepare_cached("INSERT OR IGNORE INTO session (agent, session, since) VALUES (?1, ?2, ?3)")?
+            .execute(params![agent, first.session.as_bytes(), since])?;
+        let session = find_session(db, agent, first.session)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
         if self.sessions.len() >= MOST_CACHED {
             self.sessions.clear();
         }
-        self.sessions.insert((agent, session), number);
-        Ok(number)
+        self.sessions.insert(identity, session);
+        Ok(session)
     }
 
     /// The number of an origin in an organisation, given to it now if it has none.
@@ -112,6 +115,21 @@ impl Numbers {
             hash_of(hasher, known.organisation, &known.shape.target, &known.shape.over("").key)
         });
         Ok(number)
+    }
+}
+
+/// A session as the file has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Session {
+    pub(super) number: i64,
+    /// The minute of its batch 0, had there been one a minute until its first was received.
+    since: i64,
+}
+
+impl Session {
+    /// The turn of its batch of this sequence: distinct for each, and of an agent that makes one a minute its minute.
+    pub(super) const fn turn(self, sequence: u64) -> i64 {
+        self.since.wrapping_add_unsigned(sequence)
     }
 }
 
@@ -253,10 +271,16 @@ pub(super) fn find_agent(db: &Connection, agent: AgentId) -> rusqlite::Result<Op
         .optional()
 }
 
-/// The number of an agent's session, if it has one.
-pub(super) fn find_session(db: &Connection, agent: u32, session: SessionId) -> rusqlite::Result<Option<i64>> {
-    db.prepare_cached("SELECT id FROM session WHERE agent = ?1 AND session = ?2")?
-        .query_row(params![agent, session.as_bytes()], |row| row.get(0))
+/// An agent's session, if it has a number.
+pub(super) fn find_session(
+    db: &Connection,
+    agent: u32,
+    session: SessionId,
+) -> rusqlite::Result<Option<Session>> {
+    db.prepare_cached("SELECT id, since FROM session WHERE agent = ?1 AND session = ?2")?
+        .query_row(params![agent, session.as_bytes()], |row| {
+            Ok(Session { number: row.get(0)?, since: row.get(1)? })
+        })
         .optional()
 }
 

@@ -87,8 +87,8 @@ impl Layer {
             Self::Ledger => {
                 let dropped = db
                     .prepare_cached(
-                        "DELETE FROM ledger WHERE (session, sequence) IN
-                         (SELECT session, sequence FROM ledger WHERE newest_end < ?1 LIMIT ?2)",
+                        "DELETE FROM ledger WHERE (turn, session) IN
+                         (SELECT turn, session FROM ledger WHERE newest_end < ?1 LIMIT ?2)",
                     )?
                     .execute(params![from, ENTRIES])?;
                 add_to_tally(db, "ledger", -i64::try_from(dropped).unwrap_or(i64::MAX))?;
@@ -151,6 +151,14 @@ fn keeps_from(db: &Connection, layer: Layer, now: Timestamp, retention: &Retenti
         .query_row([coarser], |row| row.get(0))?;
     let patient = layer.keeps_from(now.minus(PATIENCE), retention);
     Ok(stale.map_or(from, |stale| from.min(day_of(stale).max(patient))))
+}
+
+/// The end of the newest quarter hour that there is a segment of measurements of.
+pub(super) fn newest(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    db.prepare_cached("SELECT max(start) FROM segment WHERE resolution = ?1")
+        .and_then(|mut statement| statement.query_row([KEPT_MEASURED], |row| row.get::<_, Option<i64>>(0)))
+        .map(|start| start.map(|start| Timestamp::from_secs(start + KEPT_QUARTERS)))
+        .map_err(StoreError::while_doing("find the newest measurement"))
 }
 
 /// Adds what a slice dropped.

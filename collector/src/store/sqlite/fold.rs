@@ -5,25 +5,31 @@
 
 use super::{
     Reader,
-    block::{Cells, Coding, Key, Sink as _, Written, read, write},
+    block::{Cells, Coding, Key, Written, read, write},
     dictionary::Names,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, hour_of, quarter_of},
     log::{add_to_tally, folded, stripe_of},
-    presence::{Noting, Presences},
+    presence::Presences,
 };
 use crate::{
     registry::RegistrationId,
     store::{StoreError, crash_point::crash_point},
 };
-use peerlight_proto::{metric::Metric, time::Timestamp};
+use hashbrown::{HashMap, hash_map::Entry};
+use peerlight_proto::{
+    metric::Metric,
+    time::{Interval, IntervalLength, Timestamp},
+};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-/// How long a batch may stay in the log before it is folded.
+/// How long a batch stays in the log before it is folded.
 const PATIENCE: Duration = Duration::from_mins(3);
+/// A log of fewer batches is read in milliseconds, and waits until a quarter hour is over: what is folded seldom is cheap.
+const SMALL: i64 = 4_096;
 /// How much of the log one slice folds: a few megabytes in memory, milliseconds to write.
 const SLICE_BYTES: usize = 1 << 20;
 /// How many rows one sweep takes out of the log: well under 50 ms.
@@ -60,14 +66,18 @@ struct Segment {
     block: Written,
 }
 
-/// What is to be folded now: nothing, as long as the oldest batch may wait, unless it `must` not.
+/// What is to be folded now: nothing, as long as the oldest batch may wait, unless it `must` not. One that was received
+/// later than now waits no longer: the clock was set back.
 pub(super) fn outstanding(db: &Connection, now: Timestamp, must: bool) -> rusqlite::Result<Outstanding> {
-    let oldest: Option<i64> = db
-        .prepare_cached("SELECT received_us FROM batch ORDER BY id LIMIT 1")?
-        .query_row([], |row| row.get(0))
+    let oldest: Option<(i64, i64)> = db
+        .prepare_cached(
+            "SELECT received_us, (SELECT max(id) FROM batch) - id FROM batch ORDER BY id LIMIT 1",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some(oldest) = oldest else { return Ok(Outstanding::default()) };
-    if !must && Timestamp::from_micros(oldest) > now.minus(PATIENCE) {
+    let Some((oldest, more)) = oldest else { return Ok(Outstanding::default()) };
+    let oldest = Timestamp::from_micros(oldest);
+    if !must && oldest <= now && now < time_to_fold(oldest, more) {
         return Ok(Outstanding::default());
     }
     let folded = folded(db)?;
@@ -82,6 +92,13 @@ pub(super) fn outstanding(db: &Connection, now: Timestamp, must: bool) -> rusqli
         }
     }
     Ok(outstanding)
+}
+
+/// When the log is to be folded whose oldest batch, before so many more, was received then.
+fn time_to_fold(oldest: Timestamp, more: i64) -> Timestamp {
+    let waits_from =
+        if more < SMALL { Interval::containing(oldest, IntervalLength::QUARTER_HOUR).end() } else { oldest };
+    waits_from.plus(PATIENCE)
 }
 
 /// Reads the first of a stripe's batches, as many as make a slice.
@@ -241,21 +258,19 @@ pub(super) fn mark_stale(
     Ok(fresh)
 }
 
-/// Notes the presence that cells tell of.
+/// Notes the presence that cells tell of, which must be in order.
 fn note(
     presences: &mut Presences,
     cells: &Cells,
-    registration: impl FnMut(u32) -> Result<RegistrationId, StoreError>,
+    mut registration: impl FnMut(u32) -> Result<RegistrationId, StoreError>,
 ) -> Result<(), StoreError> {
-    let mut noting = Noting::new(registration);
-    let mut last = None;
-    for (key, cell) in cells.iter() {
-        if last.replace(key) != Some(key) {
-            noting.row(key)?;
-        }
-        noting.cell(&cell);
+    let mut seen = Vec::new();
+    for (key, row) in cells.all().rows() {
+        let first = row.clone().next().map_or(i64::MAX, |cell| cell.start);
+        let last = row.map(|cell| cell.end).fold(i64::MIN, i64::max);
+        seen.push(((key.agent, registration(key.origin)?.0, key.shape), (first, last)));
     }
-    presences.add(noting.finish());
+    presences.add(seen);
     Ok(())
 }
 
@@ -269,8 +284,8 @@ struct Places {
 impl Places {
     fn of(cells: &Cells, names: &mut Names, db: &Connection) -> Result<Self, StoreError> {
         let mut places = Self { metrics: HashMap::new(), first: i64::MAX };
-        for (key, cell) in cells.iter() {
-            places.first = places.first.min(quarter_of(cell.start));
+        for (key, mut row) in cells.all().rows() {
+            places.first = row.next().map_or(places.first, |cell| places.first.min(quarter_of(cell.start)));
             if let Entry::Vacant(entry) = places.metrics.entry(key.shape) {
                 let metric = names.shape(db, key.shape)?.metric;
                 let place = Metric::ALL.iter().position(|there| *there == metric).unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use super::{
     block::{Cell, Cells, Coding, Key, Sink, Written, read, write},
-    dictionary::{Numbers, find_agent, find_session},
+    dictionary::{Numbers, Session, find_agent, find_session},
     kept::{KEPT_LEDGER, KEPT_MEASURED},
 };
 use crate::{
@@ -98,12 +98,16 @@ pub(super) fn put(
     let database = StoreError::while_doing("write a batch");
     let number = admitted.batch.number;
     let agent = scratch.numbers.agent(db, number.agent).map_err(&database)?;
-    let session = scratch.numbers.session(db, agent, number.session).map_err(&database)?;
-    if let Some(outcome) = told_by_ledger(db, scratch, session, admitted)? {
-        return Ok(outcome);
-    }
+    let session = scratch.numbers.session(db, agent, number, admitted.received).map_err(&database)?;
+    let barred = barred(db, scratch, admitted)?;
     crash_point("before-ledger");
-    enter(db, session, admitted).map_err(&database)?;
+    // Most batches are new: to enter one finds that out, too.
+    if barred.is_some() || !enter(db, session, admitted).map_err(&database)? {
+        return Ok(match entry(db, session, number.sequence)? {
+            Some(there) if there != admitted.digest => PutOutcome::NumberReused,
+            there => barred.filter(|_| there.is_none()).unwrap_or(PutOutcome::Duplicate),
+        });
+    }
     crash_point("before-batch");
     if !admitted.measurements.is_empty() {
         collect(db, scratch, agent, admitted)?;
@@ -115,20 +119,14 @@ pub(super) fn put(
     Ok(PutOutcome::Stored)
 }
 
-/// Why a batch is not written: it is there, it is part of one that is there, or nobody can tell any more.
-fn told_by_ledger(
+/// Why a batch that is not in the ledger is not written: it is part of one that is there, or nobody can tell any more.
+fn barred(
     db: &Connection,
     scratch: &mut Scratch,
-    session: i64,
     admitted: &Admitted,
 ) -> Result<Option<PutOutcome>, StoreError> {
-    let number = admitted.batch.number;
-    if let Some(there) = entry(db, session, number.sequence)? {
-        let same = there == admitted.digest;
-        return Ok(Some(if same { PutOutcome::Duplicate } else { PutOutcome::NumberReused }));
-    }
     if let Some(part) = admitted.batch.part {
-        let parent = BatchNumber { session: part.session, sequence: part.sequence, ..number };
+        let parent = BatchNumber { session: part.session, sequence: part.sequence, ..admitted.batch.number };
         if ledgered(db, parent)? == Some(part.digest) {
             return Ok(Some(PutOutcome::Duplicate));
         }
@@ -141,7 +139,7 @@ fn told_by_ledger(
 
 /// What the ledger holds of a number.
 pub(super) fn ledgered(db: &Connection, number: BatchNumber) -> Result<Option<BatchDigest>, StoreError> {
-    let find = || -> rusqlite::Result<Option<i64>> {
+    let find = || -> rusqlite::Result<Option<Session>> {
         match find_agent(db, number.agent)? {
             Some(agent) => find_session(db, agent, number.session),
             None => Ok(None),
@@ -153,11 +151,11 @@ pub(super) fn ledgered(db: &Connection, number: BatchNumber) -> Result<Option<Ba
     }
 }
 
-fn entry(db: &Connection, session: i64, number: u64) -> Result<Option<BatchDigest>, StoreError> {
+fn entry(db: &Connection, session: Session, sequence: u64) -> Result<Option<BatchDigest>, StoreError> {
     let digest: Option<Vec<u8>> = db
-        .prepare_cached("SELECT sha256 FROM ledger WHERE session = ?1 AND sequence = ?2")
+        .prepare_cached("SELECT sha256 FROM ledger WHERE turn = ?1 AND session = ?2")
         .and_then(|mut statement| {
-            statement.query_row([session, sequence(number)], |row| row.get(0)).optional()
+            statement.query_row([session.turn(sequence), session.number], |row| row.get(0)).optional()
         })
         .map_err(StoreError::while_doing("read the ledger"))?;
     digest
@@ -168,23 +166,22 @@ fn entry(db: &Connection, session: i64, number: u64) -> Result<Option<BatchDiges
         .transpose()
 }
 
-/// Sequences are below 2^63: the codec refuses others.
-fn sequence(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn enter(db: &Connection, session: i64, admitted: &Admitted) -> rusqlite::Result<()> {
+/// Enters a batch in the ledger, unless its number is there.
+fn enter(db: &Connection, session: Session, admitted: &Admitted) -> rusqlite::Result<bool> {
     // A batch of which nothing was admitted could still come again: its entry lives as long as one received now.
     let newest_end = admitted.measurements.iter().map(|admitted| admitted.measurement.interval.end()).max();
     let newest_end = newest_end.map_or(admitted.received, |end| end.max(admitted.received));
-    db.prepare_cached("INSERT INTO ledger (session, sequence, sha256, newest_end) VALUES (?1, ?2, ?3, ?4)")?
+    let entered = db
+        .prepare_cached(
+            "INSERT OR IGNORE INTO ledger (turn, session, sha256, newest_end) VALUES (?1, ?2, ?3, ?4)",
+        )?
         .execute(params![
-            session,
-            sequence(admitted.batch.number.sequence),
+            session.turn(admitted.batch.number.sequence),
+            session.number,
             admitted.digest.as_bytes(),
             newest_end.as_secs()
         ])?;
-    Ok(())
+    Ok(entered > 0)
 }
 
 /// Collects what was admitted in the scratch's cells, in order. What else stands in the batch's dictionary was not

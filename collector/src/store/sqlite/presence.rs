@@ -22,7 +22,10 @@ pub(super) struct Presences(Vec<(Seen, Span)>);
 impl Presences {
     /// Adds spans of what is seen now.
     pub(super) fn add(&mut self, spans: impl IntoIterator<Item = (Seen, Span)>) {
+        let known = self.0.len();
         self.0.extend(spans);
+        // Both halves in order: the sort of the whole then is a merge.
+        self.0[known..].sort_by_key(|(seen, _span)| *seen);
         self.0.sort_by_key(|(seen, _span)| *seen);
         self.0.dedup_by(|(seen, span), (kept, sum)| {
             let same = seen == kept;

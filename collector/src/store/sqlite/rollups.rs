@@ -1,5 +1,5 @@
 //! Compaction: the segments of each quarter of a closed hour become one, its quarter hours and days are recomputed. A span at a time, read
-//! and encoded outside the writer, one metric a transaction.
+//! and encoded outside the writer, as many metrics in a transaction as it writes in milliseconds.
 
 use super::{
     block::{Coding, View, Written, read, write},
@@ -17,6 +17,8 @@ use std::time::Duration;
 const SETTLING: Duration = Duration::from_mins(5);
 /// How many cells a block holds: some hundred kilobytes.
 const PART: usize = 1 << 16;
+/// How many bytes of segments one transaction writes, and a metric's more: well under 50 ms.
+const WRITE_BYTES: usize = 2 << 20;
 /// How many spans are looked for at once.
 const TURN: u32 = 64;
 
@@ -36,15 +38,17 @@ impl Stale {
     }
 }
 
-/// What replaces the segments of one metric of a span.
+/// What replaces the segments of some metrics of a span.
 #[derive(Debug)]
 pub(super) struct Recomputed {
     stale: Stale,
-    metric: Metric,
     /// The segments that go.
     gone: Vec<i64>,
-    /// Blocks that come, with their resolution and the start of their span.
-    blocks: Vec<(i64, i64, Written)>,
+    /// Blocks that come, with their resolution, their metric and the start of their span.
+    blocks: Vec<(i64, Metric, i64, Written)>,
+    bytes: usize,
+    /// The metrics that are left to recompute. When none is, the rollups of the span hold all that there is.
+    pub(super) rest: &'static [Metric],
 }
 
 /// The stale spans that can be recomputed now: closed, with nothing finer that is stale or has gone.
@@ -72,79 +76,90 @@ pub(super) fn due(db: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Stale
     rows.collect()
 }
 
-/// Recomputes one metric of a span from what is finer. None if the metric is not there.
+/// Recomputes the first of these metrics of a span from what is finer, as many as make a transaction.
 pub(super) fn recompute(
     reader: &mut Reader,
     stale: Stale,
-    metric: Metric,
-) -> Result<Option<Recomputed>, StoreError> {
-    let of = (stale.organisation, stale.stripe);
-    let end = stale.end();
-    let finer = if stale.resolution == KEPT_DAYS { KEPT_QUARTERS } else { KEPT_MEASURED };
-    let mut recomputed = Recomputed { stale, metric, gone: Vec::new(), blocks: Vec::new() };
-    let Reader { db, cells, spare, .. } = reader;
-    cells.clear();
-    let mut sources = Vec::new();
-    each_of_unit(db, of, (finer, stale.start, end), metric, |id, block| {
-        sources.push(id);
-        read(block, cells)
-    })?;
-    each_of_unit(db, of, (stale.resolution, stale.start, end), metric, |id, _block| {
-        recomputed.gone.push(id);
-        Ok(())
-    })?;
-    if sources.is_empty() && recomputed.gone.is_empty() {
-        return Ok(None);
+    metrics: &'static [Metric],
+) -> Result<Recomputed, StoreError> {
+    let mut recomputed = Recomputed { stale, gone: Vec::new(), blocks: Vec::new(), bytes: 0, rest: metrics };
+    while recomputed.bytes < WRITE_BYTES
+        && let [metric, rest @ ..] = recomputed.rest
+    {
+        recomputed.metric(reader, *metric)?;
+        recomputed.rest = rest;
     }
-    cells.merge(spare);
-    if stale.resolution == KEPT_DAYS {
-        cells.merge_by(day_of, spare);
-        recomputed.add((KEPT_DAYS, stale.start), spare.all())?;
-    } else {
-        recomputed.gone.append(&mut sources);
-        cells.merge_by(quarter_of, spare);
-        recomputed.add((KEPT_QUARTERS, stale.start), spare.all())?;
-        let quarter = |second| u32::try_from((quarter_of(second) - stale.start) / KEPT_QUARTERS).unwrap_or(0);
-        for (part, cells) in cells.parts(|_key, start| quarter(start)) {
-            recomputed.add((KEPT_MEASURED, stale.start + i64::from(part) * KEPT_QUARTERS), cells)?;
-        }
-    }
-    Ok(Some(recomputed))
+    Ok(recomputed)
 }
 
 impl Recomputed {
-    fn add(&mut self, (resolution, start): (i64, i64), cells: View<'_>) -> Result<(), StoreError> {
+    fn metric(&mut self, reader: &mut Reader, metric: Metric) -> Result<(), StoreError> {
+        let Reader { db, cells, spare, .. } = reader;
+        let Stale { resolution, start, organisation, stripe } = self.stale;
+        let (of, end) = ((organisation, stripe), self.stale.end());
+        let finer = if resolution == KEPT_DAYS { KEPT_QUARTERS } else { KEPT_MEASURED };
+        cells.clear();
+        let mut sources = Vec::new();
+        each_of_unit(db, of, (finer, start, end), metric, |id, block| {
+            sources.push(id);
+            read(block, cells)
+        })?;
+        each_of_unit(db, of, (resolution, start, end), metric, |id, _block| {
+            self.gone.push(id);
+            Ok(())
+        })?;
+        if sources.is_empty() {
+            return Ok(());
+        }
+        cells.merge(spare);
+        if resolution == KEPT_DAYS {
+            cells.merge_by(day_of, spare);
+            return self.add((KEPT_DAYS, metric, start), spare.all());
+        }
+        self.gone.append(&mut sources);
+        cells.merge_by(quarter_of, spare);
+        self.add((KEPT_QUARTERS, metric, start), spare.all())?;
+        let quarter = |second| u32::try_from((quarter_of(second) - start) / KEPT_QUARTERS).unwrap_or(0);
+        for (part, cells) in cells.parts(|_key, start| quarter(start)) {
+            self.add((KEPT_MEASURED, metric, start + i64::from(part) * KEPT_QUARTERS), cells)?;
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        (resolution, metric, start): (i64, Metric, i64),
+        cells: View<'_>,
+    ) -> Result<(), StoreError> {
         for piece in cells.pieces(PART) {
-            self.blocks.push((resolution, start, write(piece, Coding::Compressed)?));
+            let block = write(piece, Coding::Compressed)?;
+            self.bytes += block.bytes.len();
+            self.blocks.push((resolution, metric, start, block));
         }
         Ok(())
     }
 }
 
-/// Replaces one metric of a span in one transaction.
+/// Replaces segments of a span in one transaction. With the last of them its rollups hold all that there is.
 pub(super) fn replace(db: &mut Connection, recomputed: &Recomputed) -> rusqlite::Result<()> {
-    let Recomputed { stale, metric, gone, blocks } = recomputed;
+    let Recomputed { stale, gone, blocks, rest, .. } = recomputed;
     let transaction = db.transaction()?;
     for id in gone {
         transaction.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id])?;
     }
-    for (resolution, start, block) in blocks {
+    for (resolution, metric, start, block) in blocks {
         let place = (stale.organisation, *resolution, *metric, *start, stale.stripe);
         insert_segment(&transaction, place, block)?;
+    }
+    if rest.is_empty() {
+        transaction
+            .prepare_cached(
+                "DELETE FROM stale WHERE resolution = ?1 AND start = ?2 AND organisation = ?3 AND stripe = ?4",
+            )?
+            .execute(params![stale.resolution, stale.start, stale.organisation, stale.stripe])?;
     }
     crash_point("rollup-written");
     transaction.commit()?;
     crash_point("after-rollup-commit");
-    Ok(())
-}
-
-/// Says that the rollups of a span hold all that there is.
-pub(super) fn settle(db: &mut Connection, stale: Stale) -> rusqlite::Result<()> {
-    let Stale { resolution, start, organisation, stripe } = stale;
-    db.prepare_cached(
-        "DELETE FROM stale WHERE resolution = ?1 AND start = ?2 AND organisation = ?3 AND stripe = ?4",
-    )?
-    .execute(params![resolution, start, organisation, stripe])?;
-    crash_point("after-settling");
     Ok(())
 }

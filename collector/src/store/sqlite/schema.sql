@@ -1,4 +1,4 @@
--- The store, version 4. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
+-- The store, version 5. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
 
 -- Dictionaries: blocks name what they are about by number. What one organisation calls its targets is nothing to the
 -- others.
@@ -7,6 +7,7 @@ CREATE TABLE session (
     id      INTEGER PRIMARY KEY,
     agent   INTEGER NOT NULL,
     session BLOB NOT NULL,
+    since   INTEGER NOT NULL,          -- the minute of its batch 0, had there been one a minute until its first was received
     UNIQUE (agent, session)
 );
 CREATE TABLE origin (
@@ -30,13 +31,15 @@ CREATE TABLE shape (
 );
 CREATE INDEX shape_by_revision ON shape (revised) WHERE revised > 0;
 
--- Every batch that was ever acknowledged, for as long as it could be sent again. Compaction never touches it.
+-- Every batch that was ever acknowledged, for as long as it could be sent again. Compaction never touches it. Sessions count
+-- their batches, and mostly make one a minute: by `turn`, the session's `since` and the batch's sequence, what a fleet sends
+-- in a minute stands together, and a transaction writes few pages.
 CREATE TABLE ledger (
+    turn       INTEGER NOT NULL,
     session    INTEGER NOT NULL,
-    sequence   INTEGER NOT NULL,
     sha256     BLOB NOT NULL,
     newest_end INTEGER NOT NULL,
-    PRIMARY KEY (session, sequence)
+    PRIMARY KEY (turn, session)
 ) WITHOUT ROWID;
 CREATE INDEX ledger_by_age ON ledger (newest_end);
 

@@ -144,6 +144,24 @@ async fn answers_come_from_rollups_once_they_are_fresh() {
 }
 
 #[tokio::test]
+async fn a_small_log_waits_until_its_quarter_hour_is_over_and_a_large_one_three_minutes() {
+    let Opened { store, directory } = open();
+    let received = MIDNIGHT.plus(MINUTE * 2);
+    store.put(admitted(&caller(1, 1), minute(0, 0), received)).await.unwrap();
+    let log_after = async |minutes: u32| {
+        store.compact(MIDNIGHT.plus(MINUTE * minutes)).await.unwrap();
+        store.health().await.unwrap().log_batches
+    };
+    assert_eq!(log_after(17).await, 1);
+    assert_eq!(log_after(18).await, 0);
+    store.put(admitted(&caller(1, 1), minute(1, 1), received)).await.unwrap();
+    store.put(admitted(&caller(1, 1), minute(2, 2), received)).await.unwrap();
+    assert_eq!(meddle(&directory, "UPDATE batch SET id = 4097 WHERE id = 2"), 1);
+    assert_eq!(log_after(4).await, 2);
+    assert_eq!(log_after(5).await, 0);
+}
+
+#[tokio::test]
 async fn the_segments_of_an_hour_become_one_when_it_is_over() {
     let Opened { store, directory } = open();
     for minutes in 0..5 {
@@ -151,7 +169,7 @@ async fn the_segments_of_an_hour_become_one_when_it_is_over() {
             .put(admitted(&caller(1, 1), minute(minutes, u32::try_from(minutes).unwrap()), MIDNIGHT))
             .await
             .unwrap();
-        store.compact(MIDNIGHT.plus(MINUTE * 10)).await.unwrap();
+        store.fold(MIDNIGHT.plus(MINUTE * 10), true).await.unwrap();
     }
     let segments = || {
         let db = Connection::open(path(&directory)).unwrap();
@@ -244,6 +262,34 @@ async fn a_batch_that_cannot_be_written_fails_alone() {
     assert!(matches!(damaged.unwrap_err(), StoreError::Damaged { what: "ledger", .. }));
     assert_eq!(sound.unwrap(), PutOutcome::Stored);
     assert_eq!(scheduled(&answer(&store).await.unwrap()), 6);
+}
+
+#[tokio::test]
+async fn what_a_fleet_sends_in_a_minute_stands_together_in_the_ledger() {
+    let Opened { store, directory } = open();
+    let put = async |site: u8, sequence: u64, minutes: u32| {
+        let caller = caller(1, site);
+        let number = batch(&caller, sequence, Vec::new()).number;
+        let received = NOW.plus(MINUTE * minutes);
+        store.put(admitted(&caller, Batch { number, ..minute(0, 0) }, received)).await.unwrap()
+    };
+    let last = i64::MAX.unsigned_abs();
+    for (site, first) in [(1, 0), (2, 43_200), (3, last - 1)] {
+        for minutes in [0, 1] {
+            assert_eq!(put(site, first + u64::from(minutes), minutes).await, PutOutcome::Stored);
+        }
+        assert_eq!(put(site, first, 1).await, PutOutcome::Duplicate, "it is found again");
+    }
+    let db = Connection::open(path(&directory)).unwrap();
+    let turns: Vec<(i64, i64)> = db
+        .prepare("SELECT turn, count(*) FROM ledger GROUP BY turn ORDER BY turn")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let now = NOW.as_secs() / 60;
+    assert_eq!(turns, [(now, 3), (now + 1, 3)]);
 }
 
 #[tokio::test]
@@ -355,8 +401,10 @@ async fn verification_finds_what_a_meddler_changed() {
         told.contains("resolution 86400") && told.ends_with("does not hold what it is said to"),
         "{told}"
     );
-    let told =
-        faults("DELETE FROM ledger WHERE sequence = 1", "INSERT INTO ledger VALUES (1, 1, zeroblob(32), 9)");
+    let told = faults(
+        "DELETE FROM ledger WHERE turn = (SELECT max(turn) FROM ledger)",
+        "INSERT INTO ledger SELECT max(turn) + 1, 1, zeroblob(32), 9 FROM ledger",
+    );
     assert_eq!(told, "the ledger holds 3 entries, but 4 were entered");
     let told = faults(
         "INSERT INTO segment SELECT 99, organisation, resolution, metric, start, stripe, 9, cells, probes, block

@@ -1,6 +1,9 @@
 //! The one writer: a thread that groups what waits into one durable transaction.
 
-use super::log::{self, Scratch};
+use super::{
+    log::{self, Scratch},
+    outage::Outage,
+};
 use crate::{
     admission::Admitted,
     store::{PutOutcome, StoreError, crash_point::crash_point},
@@ -89,7 +92,7 @@ impl Drop for Writer {
 }
 
 fn write(mut db: Connection, queue: &Receiver<Job>) {
-    let mut scratch = Scratch::default();
+    let (mut scratch, mut outage) = (Scratch::default(), Outage::default());
     while let Ok(job) = queue.recv() {
         let mut next = Some(job);
         while let Some(job) = next.take() {
@@ -112,7 +115,7 @@ fn write(mut db: Connection, queue: &Receiver<Job>) {
                             Err(_) => break,
                         }
                     }
-                    put_group(&mut db, &mut scratch, group);
+                    put_group(&mut db, &mut scratch, &mut outage, group);
                 }
             }
         }
@@ -134,11 +137,12 @@ impl Waiting {
 }
 
 /// Writes a group, and answers each of its batches.
-fn put_group(db: &mut Connection, scratch: &mut Scratch, mut group: Vec<Waiting>) {
+fn put_group(db: &mut Connection, scratch: &mut Scratch, outage: &mut Outage, mut group: Vec<Waiting>) {
     let outcomes = put_all(db, scratch, &group);
     crash_point("after-commit");
     let error = match outcomes {
         Ok(outcomes) => {
+            outage.works();
             for (waiting, outcome) in group.into_iter().zip(outcomes) {
                 waiting.answer(Ok(outcome));
             }
@@ -148,16 +152,20 @@ fn put_group(db: &mut Connection, scratch: &mut Scratch, mut group: Vec<Waiting>
     };
     // What the transaction gave numbers to is gone with it.
     scratch.forget();
-    if group.len() > 1 {
+    let of_the_disk = error.repeated().is_some();
+    if group.len() > 1 && !of_the_disk {
         // What fails for one batch leaves the rest of the group as it is: each by itself.
         for waiting in group {
-            put_group(db, scratch, vec![waiting]);
+            put_group(db, scratch, outage, vec![waiting]);
         }
-    } else if let Some(waiting) = group.pop() {
-        let batch = waiting.admitted.batch.number;
-        tracing::error!(%error, %batch, "a batch could not be written; its agent will send it again");
-        waiting.answer(Err(error));
+        return;
     }
+    let Some(last) = group.pop() else { return };
+    outage.fails(db, group.len() + 1, last.admitted.batch.number, &error);
+    for waiting in group {
+        waiting.answer(Err(error.repeated().unwrap_or(StoreError::Closed)));
+    }
+    last.answer(Err(error));
 }
 
 /// Writes a group in one transaction: all of it or nothing.

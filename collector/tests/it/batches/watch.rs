@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 /// What batches are kept in, each in the order of its key. The clock stands still, so that upkeep
 /// leaves it alone.
 const TABLES: [&str; 8] = [
-    "SELECT * FROM ledger ORDER BY session, sequence",
+    "SELECT * FROM ledger ORDER BY turn, session",
     "SELECT * FROM batch ORDER BY id",
     "SELECT * FROM segment ORDER BY id",
     "SELECT * FROM shape ORDER BY id",

@@ -2,16 +2,20 @@
 
 use super::{Cell, Key, Sink};
 use crate::store::{ClockOffsets, StoreError, joined};
-use indexmap::IndexSet;
+use hashbrown::DefaultHashBuilder;
+use indexmap::{Equivalent, IndexSet};
 use peerlight_proto::{histogram::BUCKETS, measurement::Counters};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Many cells, in few places in memory: what one of them takes by itself is small, so that they are quick to sort.
+/// Many cells, in few places in memory. Rows are numbered as they come, so that cells are put in order by dealing them out
+/// to their rows: only rows, of which there are few, are compared.
 #[derive(Debug, Default)]
 pub(in super::super) struct Cells {
     items: Vec<Item>,
+    /// The rows by number.
+    rows: IndexSet<Key, DefaultHashBuilder>,
     buckets: Vec<(u16, u64)>,
-    /// Counters, those of consecutive cells once if they are alike.
+    /// Counters: like those of one of the last few cells once.
     counters: Vec<Counters>,
     besides: Vec<Beside>,
     attributes: Vec<(u32, u64)>,
@@ -20,14 +24,14 @@ pub(in super::super) struct Cells {
     /// Where the texts of the block that is being read stand here.
     places: Vec<u32>,
     /// The row that is being read.
-    key: Option<Key>,
+    row: u32,
+    /// Of use for its memory, while cells are dealt out.
+    dealt: Vec<Item>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Item {
-    /// What the cells are distributed by, if they are.
-    part: u32,
-    key: Key,
+    row: u32,
     start: i64,
     /// From the start to the end, in seconds.
     length: u32,
@@ -42,12 +46,25 @@ struct Item {
     beside: u32,
 }
 
+/// How many counters are looked at for like ones.
+const FEW: usize = 4;
+
 /// What few cells have.
 #[derive(Debug, Clone)]
 struct Beside {
     overflow: u64,
     attributes: std::ops::Range<u32>,
     clock_offsets: Option<ClockOffsets>,
+}
+
+/// A kind and a value to look for: hashed as those that are there.
+#[derive(Hash)]
+struct Text<'a>(&'a str, &'a str);
+
+impl Equivalent<(String, String)> for Text<'_> {
+    fn equivalent(&self, (kind, value): &(String, String)) -> bool {
+        (self.0, self.1) == (kind.as_str(), value.as_str())
+    }
 }
 
 /// Places fit 32 bits: what is collected at once is far below.
@@ -70,6 +87,8 @@ impl Cells {
     /// Forgets all, and keeps the memory.
     pub(in super::super) fn clear(&mut self) {
         self.items.clear();
+        self.rows.clear();
+        self.row = 0;
         self.buckets.clear();
         self.counters.clear();
         self.besides.clear();
@@ -89,17 +108,46 @@ impl Cells {
 
     /// The place of an attribute's kind and value.
     pub(in super::super) fn text(&mut self, kind: &str, value: &str) -> u32 {
-        index(self.texts.insert_full((kind.to_owned(), value.to_owned())).0)
+        let place = self.texts.get_index_of(&Text(kind, value));
+        index(place.unwrap_or_else(|| self.texts.insert_full((kind.to_owned(), value.to_owned())).0))
+    }
+
+    /// The number of a row. Mostly it is the one that was asked for before, or the one that came after that.
+    #[inline]
+    fn number(&self, key: Key, before: u32) -> Option<u32> {
+        let is = |row: u32| self.rows.get_index(row as usize) == Some(&key);
+        [before, before + 1].into_iter().find(|row| is(*row))
+    }
+
+    /// Begins or goes on with a row.
+    #[inline]
+    fn enter(&mut self, key: Key) {
+        self.row = match self.number(key, self.row) {
+            Some(row) => row,
+            None => index(self.rows.insert_full(key).0),
+        };
     }
 
     /// Adds a cell whose attributes are counted by places here.
     #[inline]
     pub(in super::super) fn push(&mut self, key: Key, cell: &Cell<'_>) {
+        self.enter(key);
+        self.add(cell);
+    }
+
+    /// Adds a cell to the row that was entered last.
+    #[inline]
+    fn add(&mut self, cell: &Cell<'_>) {
         let buckets = index(self.buckets.len());
         self.buckets.extend_from_slice(cell.buckets);
-        if self.counters.last() != Some(cell.counters) {
-            self.counters.push(*cell.counters);
-        }
+        let alike = self.counters.iter().rev().take(FEW).position(|counters| counters == cell.counters);
+        let counters = match alike {
+            Some(back) => self.counters.len() - 1 - back,
+            None => {
+                self.counters.push(*cell.counters);
+                self.counters.len() - 1
+            }
+        };
         let mut beside = 0;
         if cell.overflow > 0 || cell.clock_offsets.is_some() || !cell.attributes.is_empty() {
             let attributes = index(self.attributes.len());
@@ -112,11 +160,10 @@ impl Cells {
             beside = index(self.besides.len());
         }
         self.items.push(Item {
-            part: 0,
-            key,
+            row: self.row,
             start: cell.start,
             length: u32::try_from(cell.end.saturating_sub(cell.start)).unwrap_or(0),
-            counters: index(self.counters.len()) - 1,
+            counters: index(counters),
             buckets,
             count: index(cell.buckets.len()),
             sum_us: cell.sum_us,
@@ -129,12 +176,17 @@ impl Cells {
 
     /// The cells with their keys, in their order.
     pub(in super::super) fn iter(&self) -> impl Iterator<Item = (Key, Cell<'_>)> {
-        self.items.iter().map(|item| (item.key, self.view(item)))
+        self.items.iter().map(|item| (self.key(item), self.view(item)))
     }
 
     /// All of them, which must be in order to be written.
     pub(in super::super) fn all(&self) -> View<'_> {
         View { cells: self, items: &self.items }
+    }
+
+    #[inline]
+    fn key(&self, item: &Item) -> Key {
+        self.rows[item.row as usize]
     }
 
     #[inline]
@@ -160,10 +212,11 @@ impl Cells {
     /// Gives rows other keys.
     pub(in super::super) fn rename(&mut self, mut rename: impl FnMut(Key, &Cell<'_>) -> Key) {
         let mut items = std::mem::take(&mut self.items);
+        let mut rows = IndexSet::default();
         for item in &mut items {
-            item.key = rename(item.key, &self.view(item));
+            item.row = index(rows.insert_full(rename(self.key(item), &self.view(item))).0);
         }
-        self.items = items;
+        (self.items, self.rows) = (items, rows);
     }
 
     /// Whether both hold the same, in the same order.
@@ -184,27 +237,67 @@ impl Cells {
 
     /// Puts the cells in the order of their rows and starts.
     pub(in super::super) fn sort(&mut self) {
-        let order = |item: &Item| (item.part, item.key, item.start);
-        if !self.items.is_sorted_by_key(order) {
-            // Stable: what comes from a block is in order already, and its runs are made use of.
-            self.items.sort_by_key(order);
+        if self.items.is_sorted_by_key(|item| (self.key(item), item.start)) {
+            return;
+        }
+        let mut rows: Vec<u32> = (0..index(self.rows.len())).collect();
+        rows.sort_unstable_by_key(|row| self.rows[*row as usize]);
+        let mut places = vec![0; rows.len()];
+        for (place, row) in (0..).zip(rows) {
+            places[row as usize] = place;
+        }
+        let places_of: Vec<u32> = self.items.iter().map(|item| places[item.row as usize]).collect();
+        self.deal(&places_of, places.len());
+        for row in self.items.chunk_by_mut(|one, next| one.row == next.row) {
+            // Stable, and mostly so already: batches come in the order in which they were measured.
+            row.sort_by_key(|item| item.start);
         }
     }
 
-    /// Distributes the cells by what `part` says of them, and puts each part in order.
-    pub(in super::super) fn parts(&mut self, part: impl Fn(Key, i64) -> u32) -> Vec<(u32, View<'_>)> {
-        for item in &mut self.items {
-            item.part = part(item.key, item.start);
+    /// Deals the cells out to so many places, each to its own, in the order in which they are. Returns where each place ends.
+    fn deal(&mut self, places_of: &[u32], places: usize) -> Vec<usize> {
+        let mut ends = vec![0; places];
+        for place in places_of {
+            ends[*place as usize] += 1;
         }
-        self.sort();
-        let parts = self.items.chunk_by(|one, next| one.part == next.part);
-        parts.map(|items| (items[0].part, View { cells: self, items })).collect()
+        let mut begin = 0;
+        for end in &mut ends {
+            begin += std::mem::replace(end, begin);
+        }
+        let mut order = vec![0; places_of.len()];
+        for (at, place) in (0_u32..).zip(places_of) {
+            let end = &mut ends[*place as usize];
+            order[*end] = at;
+            *end += 1;
+        }
+        self.dealt.clear();
+        self.dealt.extend(order.into_iter().map(|at| self.items[at as usize]));
+        std::mem::swap(&mut self.items, &mut self.dealt);
+        ends
+    }
+
+    /// Distributes cells that are in order by what `part` says of them: each part is in order, too.
+    pub(in super::super) fn parts(&mut self, part: impl Fn(Key, i64) -> u32) -> Vec<(u32, View<'_>)> {
+        let mut parts_of: Vec<u32> = self.items.iter().map(|item| part(self.key(item), item.start)).collect();
+        let runs = parts_of.chunk_by(|one, next| one == next).map(|run| run[0]);
+        let parts: Vec<u32> = runs.collect::<BTreeSet<_>>().into_iter().collect();
+        parts_of.chunk_by_mut(|one, next| one == next).for_each(|run| {
+            run.fill(index(parts.partition_point(|part| *part < run[0])));
+        });
+        let ends = self.deal(&parts_of, parts.len());
+        let begins = std::iter::once(0).chain(ends.clone());
+        let spans = begins.zip(ends);
+        parts
+            .into_iter()
+            .zip(spans)
+            .map(|(part, (begin, end))| (part, View { cells: self, items: &self.items[begin..end] }))
+            .collect()
     }
 
     /// Puts the cells in order and merges those of one row and start. `spare` is of use only for its memory.
     pub(in super::super) fn merge(&mut self, spare: &mut Self) {
         self.sort();
-        let twice = |pair: &[Item]| (pair[0].key, pair[0].start) == (pair[1].key, pair[1].start);
+        let twice = |pair: &[Item]| (pair[0].row, pair[0].start) == (pair[1].row, pair[1].start);
         if self.items.windows(2).any(twice) {
             self.merge_by(|start| start, spare);
             std::mem::swap(self, spare);
@@ -217,13 +310,13 @@ impl Cells {
         merged.texts.clone_from(&self.texts);
         let mut sum = Sum::default();
         for items in
-            self.items.chunk_by(|one, next| one.key == next.key && slot(one.start) == slot(next.start))
+            self.items.chunk_by(|one, next| one.row == next.row && slot(one.start) == slot(next.start))
         {
             for item in items {
                 sum.add(&self.view(item));
             }
             let start = slot(items[0].start);
-            sum.take(|cell| merged.push(items[0].key, &Cell { start, ..*cell }));
+            sum.take(|cell| merged.push(self.key(&items[0]), &Cell { start, ..*cell }));
         }
     }
 }
@@ -235,9 +328,11 @@ impl<'a> View<'a> {
     }
 
     /// The rows one after another: each with its cells.
-    pub(super) fn rows(self) -> impl Iterator<Item = (Key, impl ExactSizeIterator<Item = Cell<'a>> + Clone)> {
-        let rows = self.items.chunk_by(|one, next| one.key == next.key);
-        rows.map(move |row| (row[0].key, row.iter().map(move |item| self.cells.view(item))))
+    pub(in super::super) fn rows(
+        self,
+    ) -> impl Iterator<Item = (Key, impl ExactSizeIterator<Item = Cell<'a>> + Clone)> {
+        let rows = self.items.chunk_by(|one, next| one.row == next.row);
+        rows.map(move |row| (self.cells.key(&row[0]), row.iter().map(move |item| self.cells.view(item))))
     }
 
     /// How many there are.
@@ -261,8 +356,8 @@ impl<'a> View<'a> {
         let mut pieces = Vec::new();
         let mut rest = self.items;
         while rest.len() > many {
-            let key = rest[many].key;
-            let end = many + rest[many..].iter().take_while(|item| item.key == key).count();
+            let row = rest[many].row;
+            let end = many + rest[many..].iter().take_while(|item| item.row == row).count();
             let (piece, more) = rest.split_at(end);
             pieces.push(View { cells: self.cells, items: piece });
             rest = more;
@@ -381,14 +476,13 @@ impl Sink for Cells {
     }
 
     fn row(&mut self, key: Key) -> Result<bool, StoreError> {
-        self.key = Some(key);
+        self.enter(key);
         Ok(true)
     }
 
     #[inline]
     fn cell(&mut self, cell: &Cell<'_>) {
-        let Some(key) = self.key else { return };
-        self.push(key, cell);
+        self.add(cell);
         if !cell.attributes.is_empty() {
             // The reader has checked that each place is that of a text.
             let first = self.attributes.len() - cell.attributes.len();

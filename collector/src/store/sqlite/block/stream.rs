@@ -45,11 +45,16 @@ impl From<Fault> for StoreError {
 }
 
 /// Appends a number, the small ones in few bytes.
+#[inline]
 pub(super) fn put(bytes: &mut Vec<u8>, number: u64) {
-    encode_varint(number, bytes);
+    match u8::try_from(number) {
+        Ok(byte @ 0..0x80) => bytes.push(byte),
+        _ => encode_varint(number, bytes),
+    }
 }
 
 /// Appends a number that may be negative, the ones near zero in few bytes.
+#[inline]
 pub(super) fn put_signed(bytes: &mut Vec<u8>, number: i64) {
     put(bytes, ((number << 1) ^ (number >> 63)).cast_unsigned());
 }

@@ -45,23 +45,30 @@ struct Writer {
     /// Where each of the cells' texts stands in the block.
     places: Vec<u32>,
     key: Option<Key>,
-    usual: Usual,
+    /// What was usual in the row before: its counters, and how many samples.
+    usual: (Counters, u64),
     above: Above,
     /// The attributes of the cell before, within the row.
     attributes: Vec<(u32, u64)>,
 }
 
 /// What most cells of a row are like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Usual {
-    counters: Counters,
+#[derive(Debug, Clone, Copy)]
+struct Usual<'a> {
+    counters: &'a Counters,
     /// How many samples.
     total: u64,
 }
 
-impl Usual {
-    fn of(cell: &Cell<'_>) -> Self {
-        Self { counters: *cell.counters, total: total(cell) }
+impl<'a> Usual<'a> {
+    fn of(cell: &Cell<'a>) -> Self {
+        Self { counters: cell.counters, total: total(cell) }
+    }
+
+    /// Whether the counters are alike. Those of most cells are the same in memory, too.
+    #[inline]
+    fn counts_as(&self, cell: &Cell<'_>) -> bool {
+        std::ptr::eq(self.counters, cell.counters) || self.counters == cell.counters
     }
 }
 
@@ -98,8 +105,9 @@ impl Writer {
 
     fn row<'a>(&mut self, key: Key, base: i64, cells: impl ExactSizeIterator<Item = Cell<'a>> + Clone) {
         let Some(traits) = Traits::of(cells.clone()) else { return };
+        let usual = traits.usual;
         let mut flags = traits.flags;
-        if traits.usual == self.usual {
+        if (usual.counters, usual.total) == (&self.usual.0, self.usual.1) {
             flags |= row::SAME_USUAL;
         }
         let before = self.key.replace(key).unwrap_or(Key { origin: 0, agent: 0, shape: 0 });
@@ -115,9 +123,9 @@ impl Writer {
             put_signed(stream, traits.distance);
         }
         if flags & row::SAME_USUAL == 0 {
-            write_counters(stream, traits.usual.counters);
-            put(stream, traits.usual.total);
-            self.usual = traits.usual;
+            write_counters(stream, *usual.counters);
+            put(stream, usual.total);
+            self.usual = (*usual.counters, usual.total);
         }
         self.attributes.clear();
         let (mut before, mut bucket) = (traits.first, 0);
@@ -126,7 +134,7 @@ impl Writer {
                 put_signed(self.stream(Column::Starts), cell.start.wrapping_sub(before));
             }
             before = cell.start;
-            self.samples(&cell, &mut bucket);
+            self.samples(&cell, &usual, &mut bucket);
             if flags & (row::ATTRIBUTES | row::OVERFLOW | row::OFFSETS) != 0 {
                 self.beside(&cell, flags);
             }
@@ -135,11 +143,11 @@ impl Writer {
     }
 
     /// Counters, and how the samples fall into buckets.
-    fn samples(&mut self, cell: &Cell<'_>, first_before: &mut u16) {
+    fn samples(&mut self, cell: &Cell<'_>, usual: &Usual<'_>, first_before: &mut u16) {
         let total = total(cell);
-        let usual_counters = *cell.counters == self.usual.counters;
-        let fall = (usual_counters && total == self.usual.total && total <= MOST_IN_HEAD)
-            .then(|| fall(cell.buckets));
+        let usual_counters = usual.counts_as(cell);
+        let fall =
+            (usual_counters && total == usual.total && total <= MOST_IN_HEAD).then(|| fall(cell.buckets));
         if let Some(fall) = fall {
             self.stream(Column::Heads).push(fall);
         } else {
@@ -235,16 +243,16 @@ impl Writer {
     /// Forgets the last block, and keeps the memory.
     fn clear(&mut self) {
         self.streams.iter_mut().for_each(Vec::clear);
-        (self.key, self.usual) = (None, Usual::default());
+        (self.key, self.usual) = (None, Default::default());
         self.above = Above::default();
     }
 }
 
 /// What a row says of its cells.
-struct Traits {
+struct Traits<'a> {
     flags: u8,
     /// What more than half of the cells are like, if any is (Boyer and Moore's vote); else what one of them is like.
-    usual: Usual,
+    usual: Usual<'a>,
     first: i64,
     last: i64,
     /// The distance at which cells follow one another, if it is one.
@@ -254,8 +262,8 @@ struct Traits {
     cells: usize,
 }
 
-impl Traits {
-    fn of<'a>(cells: impl Iterator<Item = Cell<'a>>) -> Option<Self> {
+impl<'a> Traits<'a> {
+    fn of(cells: impl Iterator<Item = Cell<'a>>) -> Option<Self> {
         let mut traits: Option<Self> = None;
         let mut votes = 0_u32;
         for cell in cells {
@@ -279,7 +287,7 @@ impl Traits {
             traits.cells += 1;
             if votes == 0 {
                 (traits.usual, votes) = (like, 1);
-            } else if like == traits.usual {
+            } else if like.total == traits.usual.total && traits.usual.counts_as(&cell) {
                 votes += 1;
             } else {
                 votes -= 1;

@@ -1,0 +1,43 @@
+//! The law of blocks that a fuzz target searches to break: whatever reads can be written, and reads back the same.
+
+use super::{Cell, Cells, Coding, Key, Sink, read, write};
+use crate::store::StoreError;
+
+/// More cells are read, but not collected.
+const MOST_COLLECTED: usize = 1 << 16;
+
+/// Counts cells, and takes none of them in.
+#[derive(Default)]
+struct Count(usize);
+
+impl Sink for Count {
+    fn begin(&mut self, _texts: &[(&str, &str)]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn row(&mut self, _key: Key) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    fn cell(&mut self, _cell: &Cell<'_>) {
+        self.0 += 1;
+    }
+}
+
+/// Reads any bytes; what they hold is put in order and written, and must read back the same.
+#[expect(clippy::expect_used, reason = "a broken law fails by panicking")]
+pub(in super::super) fn reread(bytes: &[u8]) {
+    let mut count = Count::default();
+    if read(bytes, &mut count).is_err() || count.0 > MOST_COLLECTED {
+        return;
+    }
+    let (mut cells, mut spare) = (Cells::default(), Cells::default());
+    read(bytes, &mut cells).expect("what was read reads again");
+    cells.merge(&mut spare);
+    for coding in [Coding::Plain, Coding::Compressed] {
+        let block = write(cells.all(), coding).expect("what was read is written").bytes;
+        spare.clear();
+        read(&block, &mut spare).expect("what was written reads");
+        assert!(cells.is_same_as(&spare), "what was written reads back otherwise");
+    }
+}
