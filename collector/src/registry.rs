@@ -49,9 +49,9 @@ use crate::organisation::OrganisationId;
 use callers::{Callers, Concerns};
 use error::Fault;
 use hashbrown::HashMap;
-use sightings::Sightings;
 use rusqlite::{Connection, Params, Row, Transaction, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
+use sightings::Sightings;
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},

@@ -164,7 +164,8 @@ impl Registry {
         }
         self.read("look an agent up", |connection| {
             let Some(known) = known(connection, agent)?.map(Arc::new) else { return Ok(None) };
-            let missing = || Fault::damaged("agent", &format!("registration {} is missing", known.enrolled.0));
+            let missing =
+                || Fault::damaged("agent", &format!("registration {} is missing", known.enrolled.0));
             let caller = known.at(agent, now).ok_or_else(missing)?;
             self.callers.keep(agent, &known);
             Ok(Some(caller))

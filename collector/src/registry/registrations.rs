@@ -4,7 +4,7 @@ use super::{
     Fault, Operator, Registration, RegistrationId, RegistrationIndex, Registrations, Registry, RegistryError,
     audit::{self, Change},
     callers::Concerns,
-    json, locations, names,
+    index, json, locations, names,
     prefixes::{self, Candidate, Validity},
     providers, row, rows, to_json, transact,
 };
@@ -140,11 +140,31 @@ impl Registry {
             self.indexed(organisation, |index| act(transaction, index))
         });
         self.callers.forget(Concerns::Everyone);
+        if matches!(changed, Err(Fault::Sql(_))) {
+            self.index_again(&connection);
+        }
         let (done, changed) = changed.map_err(|fault| fault.during(operation))?;
         let mut indices = self.indices.write().unwrap_or_else(PoisonError::into_inner);
         let index = indices.entry(organisation).or_default();
         changed.into_iter().for_each(|registration| index.put(registration));
         Ok(done)
+    }
+
+    /// Reads every registration anew: a commit that failed may have been made all the same.
+    fn index_again(&self, connection: &Connection) {
+        match all(connection) {
+            Ok(there) => {
+                let mut indices = self.indices.write().unwrap_or_else(PoisonError::into_inner);
+                *indices = index::by_organisation(there);
+            }
+            Err(fault) => {
+                let error = fault.during("read the registrations again");
+                tracing::error!(
+                    ?error,
+                    "registrations in memory may not be those on the disk; restart the collector"
+                );
+            }
+        }
     }
 
     /// Ends a registration at an instant, or moves an end that lies ahead closer.
@@ -225,21 +245,20 @@ pub(super) fn by_id(connection: &Connection, id: RegistrationId) -> Result<Optio
 
 /// Every registration, in the order of time, of the sites that an agent has ever enrolled for in its organisation.
 pub(super) fn of_agent(connection: &Connection, agent: AgentId) -> Result<Vec<Registration>, Fault> {
-    rows(
-        connection,
-        &format!(
-            "{SELECT} WHERE (r.organisation, r.site) IN (
-                 SELECT one.organisation, one.site FROM agent a JOIN registration one ON one.id = a.registration
-                 WHERE a.id = ?1
-                 UNION SELECT one.organisation, one.site FROM enrolment e JOIN enrolment_token t ON t.id = e.token
-                 JOIN registration one ON one.id = t.registration JOIN agent a ON a.id = e.agent
-                 WHERE e.agent = ?1 AND one.organisation = a.organisation)
-             ORDER BY r.valid_from, r.id"
-        ),
-        params![agent.as_bytes()],
-        read,
-    )
+    rows(connection, OF_AGENT, params![agent.as_bytes()], read)
 }
+
+/// The sites first, then their registrations by the index of sites: a push whose agent is not in memory asks this.
+pub(super) const OF_AGENT: &str =
+    "SELECT r.id, r.organisation, r.site, p.name, l.code, r.prefixes, r.count_declared, \
+     r.valid_from, r.valid_to FROM (
+         SELECT one.organisation, one.site FROM agent a JOIN registration one ON one.id = a.registration
+         WHERE a.id = ?1
+         UNION SELECT one.organisation, one.site FROM enrolment e JOIN enrolment_token t ON t.id = e.token
+         JOIN registration one ON one.id = t.registration JOIN agent a ON a.id = e.agent
+         WHERE e.agent = ?1 AND one.organisation = a.organisation) enrolled
+     CROSS JOIN registration r ON r.organisation = enrolled.organisation AND r.site = enrolled.site
+     JOIN provider p ON p.id = r.provider JOIN location l ON l.id = r.location ORDER BY r.valid_from, r.id";
 
 /// A registration that passed every check, with the numbers of what it names; its own number is still 0.
 #[derive(Debug)]

@@ -108,4 +108,11 @@ fn what_grows_with_the_fleet_is_found_by_an_index() {
         let plan = plan(sql);
         assert!(plan.contains("SEARCH") && !plan.contains("SCAN"), "{sql}: {plan}");
     }
+    // The sites of one agent are a table of their own, of which every row is wanted.
+    let scans: Vec<String> = plan(registrations::OF_AGENT)
+        .lines()
+        .filter(|step| step.contains("SCAN"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(scans, ["SCAN enrolled"]);
 }
