@@ -1,6 +1,7 @@
 //! Acknowledgements: the collector's word that a batch is on its disk and counted once.
 
 use crate::{
+    drops::Signed,
     id::{BatchDigest, BatchNumber},
     time::Timestamp,
 };
@@ -19,6 +20,9 @@ pub struct Ack {
     pub duplicate: bool,
     /// The measurements that were not admitted.
     pub refused: Vec<Refusal>,
+    /// What of the agent's account of what it dropped is on the collector's disk; none where the batch carried nothing of
+    /// it, or the collector is older than that.
+    pub dropped: Option<Signed>,
 }
 
 /// A measurement that was not admitted; the rest of its batch was.
@@ -60,6 +64,22 @@ pub enum RefusalCode {
 }
 
 impl RefusalCode {
+    /// Every code.
+    pub const ALL: [Self; 12] = [
+        Self::Series,
+        Self::UnknownMetric,
+        Self::UnknownWord,
+        Self::Interval,
+        Self::Counters,
+        Self::Histogram,
+        Self::Attributes,
+        Self::Future,
+        Self::TooOld,
+        Self::Repeated,
+        Self::Uplink,
+        Self::Unknown,
+    ];
+
     /// Its name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! Batches: measurements sent together, immutable from their first byte on disk.
 
 use crate::{
+    drops::Account,
     id::{BatchDigest, BatchNumber, SessionId},
     measurement::Measurement,
     series::Series,
@@ -56,7 +57,7 @@ pub struct Part {
 }
 
 /// What waits in the agent's spool, and what it had to give up since its spool was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Health {
     /// Batches waiting now.
     pub spooled_batches: u64,
@@ -70,4 +71,6 @@ pub struct Health {
     pub refused_measurements: u64,
     /// Batches rejected whole by the collector.
     pub rejected_batches: u64,
+    /// What was dropped, when and why, as far as the collector has not signed for it.
+    pub dropped: Option<Account>,
 }

@@ -11,14 +11,14 @@ use crate::{
     batch::Batch,
     id::BatchDigest,
     limits,
-    time::Timestamp,
+    time::{Interval, Timestamp},
     wire,
 };
 use prost::{
     Message as _,
     encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
 };
-use read::{batch_from_wire, number_from_wire};
+use read::{batch_from_wire, number_from_wire, signed_from_wire};
 use std::io::Read as _;
 use write::batch_to_wire;
 
@@ -79,7 +79,18 @@ pub struct Decoded {
     /// The place that each of `batch.measurements` had on the wire.
     pub indices: Vec<u32>,
     /// The measurements that could not be read.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<Unread>,
+}
+
+/// A measurement that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Which, and why not.
+    pub refusal: Refusal,
+    /// When it was measured, if that could be read.
+    pub interval: Option<Interval>,
+    /// The turns of schedules that it accounts for, as far as it says so.
+    pub turns: u64,
 }
 
 /// Writes a batch as it stands on disk and on the wire.
@@ -114,6 +125,9 @@ pub fn encode_ack(ack: &Ack) -> Vec<u8> {
             .iter()
             .map(|refusal| wire::Refusal { index: refusal.index, code: refusal.code.as_str().to_owned() })
             .collect(),
+        dropped: ack
+            .dropped
+            .map(|signed| wire::Signed { account: signed.id.as_bytes().to_vec(), until: signed.until }),
     }
     .encode_to_vec()
 }
@@ -136,6 +150,7 @@ pub fn decode_ack(bytes: &[u8]) -> Result<Ack, DecodeError> {
             .into_iter()
             .map(|refusal| Refusal { index: refusal.index, code: RefusalCode::from_name(&refusal.code) })
             .collect(),
+        dropped: ack.dropped.as_ref().and_then(signed_from_wire),
     })
 }
 
@@ -181,6 +196,15 @@ fn check_version(batch: &[u8]) -> Result<(), DecodeError> {
 /// Counts the repeated messages that prost would allocate for, which can be two hundred times their bytes.
 fn bound_repeated_fields(batch: &[u8]) -> Result<(), DecodeError> {
     bound_field(batch, 7, limits::MAX_SERIES, "series", |_series| Ok(()))?;
+    let mut entries = 0;
+    each_field(batch, 10, |health| {
+        each_field(health, 7, |dropped| {
+            each_field(dropped, 3, |_entry| {
+                entries += 1;
+                within(entries, limits::MAX_DROP_ENTRIES, "entries of what was dropped")
+            })
+        })
+    })?;
     bound_field(batch, 8, limits::MAX_MEASUREMENTS, "measurements", |measurement| {
         bound_field(measurement, 10, limits::MAX_ATTRIBUTES, "attributes of a measurement", |_attribute| {
             Ok(())
@@ -196,9 +220,26 @@ fn bound_field(
     what: &'static str,
     mut visit: impl FnMut(&[u8]) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
+    let mut seen = 0;
+    each_field(message, field, |inner| {
+        seen += 1;
+        within(seen, limit, what)?;
+        visit(inner)
+    })
+}
+
+const fn within(seen: usize, limit: usize, what: &'static str) -> Result<(), DecodeError> {
+    if seen > limit { Err(DecodeError::TooMany { what, limit }) } else { Ok(()) }
+}
+
+/// Visits each occurrence of the length-delimited `field` at the top level of `message`.
+fn each_field(
+    message: &[u8],
+    field: u32,
+    mut visit: impl FnMut(&[u8]) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
     let protobuf = |error: prost::DecodeError| DecodeError::Protobuf(error.to_string());
     let mut rest = message;
-    let mut seen = 0;
     while !rest.is_empty() {
         let (tag, wire_type) = decode_key(&mut rest).map_err(protobuf)?;
         if tag != field || wire_type != WireType::LengthDelimited {
@@ -211,10 +252,6 @@ fn bound_field(
             .and_then(|length| rest.split_at_checked(length))
             .ok_or_else(|| DecodeError::Protobuf("a field runs past the end".into()))?;
         rest = after;
-        seen += 1;
-        if seen > limit {
-            return Err(DecodeError::TooMany { what, limit });
-        }
         visit(inner)?;
     }
     Ok(())

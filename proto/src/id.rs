@@ -96,6 +96,10 @@ identity! {
     SeriesId, 16
 }
 identity! {
+    /// An agent's account of what it dropped: random, see [`crate::drops::Account`].
+    AccountId, 16
+}
+identity! {
     /// The SHA-256 of a batch's bytes as they stand on disk and on the wire.
     BatchDigest, 32
 }

@@ -7,7 +7,7 @@
 //! - **what was seen**: [`histogram`] (the distribution of times in an interval), [`measurement`] (it, with its
 //!   counters, over one [`time::Interval`]);
 //! - **how it travels**: [`batch`] (measurements sent together) through [`codec`] (protobuf in zstd) under [`limits`],
-//!   answered by an [`ack`] or a [`problem`];
+//!   answered by an [`ack`] or a [`problem`]; and what did not travel, [`drops`];
 //! - **who speaks**: [`id`], [`enrolment`], [`assignment`] within [`ceilings`], [`whoami`], and the names on the wire in [`http`];
 //! - **how people read it**: [`duration`].
 //!
@@ -18,6 +18,7 @@ pub mod assignment;
 pub mod batch;
 pub mod ceilings;
 pub mod codec;
+pub mod drops;
 pub mod duration;
 pub mod enrolment;
 pub mod histogram;

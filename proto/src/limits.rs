@@ -23,6 +23,10 @@ pub const MAX_SERIES: usize = 4_096;
 pub const MAX_MEASUREMENTS: usize = 16_384;
 /// The most attributes of a measurement.
 pub const MAX_ATTRIBUTES: usize = 32;
+/// The most entries of an agent's account of what it dropped that one batch carries.
+pub const MAX_DROP_ENTRIES: usize = 64;
+/// The most that one of them counts: sums over a fleet stay far from overflow.
+pub const MAX_DROPPED: u64 = 1 << 40;
 /// The longest name, service, uplink, attribute or similar text, in bytes.
 pub const MAX_TEXT_BYTES: usize = 256;
 /// The longest target address and probe, in bytes.

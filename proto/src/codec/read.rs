@@ -1,12 +1,13 @@
 //! From the messages of the wire to checked types. A fault of the envelope refuses the batch, one of a measurement only
 //! that measurement.
 
-use super::{DecodeError, Decoded};
+use super::{DecodeError, Decoded, Unread};
 use crate::{
     ack::{Refusal, RefusalCode},
     batch::{Batch, Health, Part},
+    drops::{Account, DropEntry, DropReason, Signed, hour_of},
     histogram::Histogram,
-    id::{AgentId, BatchDigest, BatchNumber, SessionId},
+    id::{AccountId, AgentId, BatchDigest, BatchNumber, SessionId},
     limits,
     measurement::{Attribute, Counters, Measurement, Observed},
     metric::Metric,
@@ -27,7 +28,7 @@ pub(super) fn batch_from_wire(message: wire::Batch) -> Result<Decoded, DecodeErr
             agent_version: text(message.agent_version, limits::MAX_TEXT_BYTES)
                 .ok_or(DecodeError::Envelope("agent_version"))?,
             part: message.part.map(|part| part_from_wire(&part)).transpose()?,
-            health: health_from_wire(&message.health.unwrap_or_default()),
+            health: health_from_wire(message.health.unwrap_or_default()),
             series: Vec::with_capacity(message.series.len()),
             measurements: Vec::with_capacity(message.measurements.len()),
         },
@@ -45,12 +46,18 @@ pub(super) fn batch_from_wire(message: wire::Batch) -> Result<Decoded, DecodeErr
         })
         .collect();
     for (index, measurement) in (0_u32..).zip(message.measurements) {
+        let interval = interval_from_wire(&measurement);
+        let turns = measurement.counters.as_ref().map_or(0, |counters| counters.scheduled);
         match measurement_from_wire(measurement, &dictionary) {
             Ok(measurement) => {
                 decoded.batch.measurements.push(measurement);
                 decoded.indices.push(index);
             }
-            Err(code) => decoded.refused.push(Refusal { index, code }),
+            Err(code) => decoded.refused.push(Unread {
+                refusal: Refusal { index, code },
+                interval,
+                turns: if turns <= limits::MAX_SCHEDULED { turns } else { 0 },
+            }),
         }
     }
     Ok(decoded)
@@ -83,7 +90,7 @@ fn part_from_wire(part: &wire::Part) -> Result<Part, DecodeError> {
     Ok(Part { session, sequence: part.sequence, digest, index: part.index, count: part.count })
 }
 
-fn health_from_wire(health: &wire::Health) -> Health {
+fn health_from_wire(health: wire::Health) -> Health {
     Health {
         spooled_batches: health.spooled_batches,
         spooled_bytes: health.spooled_bytes,
@@ -91,7 +98,44 @@ fn health_from_wire(health: &wire::Health) -> Health {
         corrupt_batches: health.corrupt_batches,
         refused_measurements: health.refused_measurements,
         rejected_batches: health.rejected_batches,
+        // What is malformed here costs no measurement: it is not signed for, and the agent tells again.
+        dropped: health.dropped.and_then(account_from_wire),
     }
+}
+
+fn account_from_wire(account: wire::Dropped) -> Option<Account> {
+    Some(Account {
+        id: AccountId::try_from(account.account.as_slice()).ok()?,
+        until: Some(account.until).filter(|until| i64::try_from(*until).is_ok())?,
+        entries: account.entries.into_iter().map(drop_entry_from_wire).collect::<Option<_>>()?,
+    })
+}
+
+fn drop_entry_from_wire(entry: wire::DropEntry) -> Option<DropEntry> {
+    let count = |count: u64| Some(count).filter(|count| *count <= limits::MAX_DROPPED);
+    let instant = |seconds: i64| {
+        let instant = Timestamp::from_secs(seconds);
+        (instant.as_secs() == seconds).then_some(instant)
+    };
+    let (hour, first, last) = (instant(entry.hour)?, instant(entry.first_start)?, instant(entry.last_end)?);
+    if hour != hour_of(hour) || first > last {
+        return None;
+    }
+    Some(DropEntry {
+        hour,
+        uplink: text(entry.uplink, limits::MAX_TEXT_BYTES)?,
+        reason: DropReason::from_name(&entry.reason),
+        measurements: count(entry.measurements)?,
+        turns: count(entry.turns)?,
+        unread_batches: count(entry.unread_batches)?,
+        first,
+        last,
+    })
+}
+
+/// The collector's word on an account; none where it cannot be read, so that the agent tells again.
+pub(super) fn signed_from_wire(signed: &wire::Signed) -> Option<Signed> {
+    Some(Signed { id: AccountId::try_from(signed.account.as_slice()).ok()?, until: signed.until })
 }
 
 fn series_from_wire(series: wire::Series) -> Result<Series, RefusalCode> {
@@ -134,9 +178,7 @@ fn measurement_from_wire(
         .ok()
         .and_then(|index| dictionary.get(index).copied())
         .unwrap_or(Err(RefusalCode::Series))?;
-    let length = IntervalLength::from_secs(measurement.interval_seconds)
-        .map_err(|_unaligned| RefusalCode::Interval)?;
-    let interval = Interval::starting(measurement.interval_start, length).ok_or(RefusalCode::Interval)?;
+    let interval = interval_from_wire(&measurement).ok_or(RefusalCode::Interval)?;
     let counters = counters_from_wire(&measurement.counters.unwrap_or_default());
     let histogram = Histogram::decode(
         &measurement.histogram,
@@ -164,6 +206,13 @@ fn measurement_from_wire(
         .ok_or(RefusalCode::Attributes)?;
     let observed = measurement.observed.map(|observed| observed_from_wire(&observed)).transpose()?;
     Ok(Measurement { series, interval, counters, histogram, attributes, observed })
+}
+
+fn interval_from_wire(measurement: &wire::Measurement) -> Option<Interval> {
+    Interval::starting(
+        measurement.interval_start,
+        IntervalLength::from_secs(measurement.interval_seconds).ok()?,
+    )
 }
 
 fn counters_from_wire(counters: &wire::Counters) -> Counters {

@@ -3,8 +3,9 @@
 use super::*;
 use crate::{
     batch::{Health, Part},
+    drops::{Account, DropEntry, DropReason, Signed},
     histogram::Histogram,
-    id::{AgentId, BatchNumber, SessionId},
+    id::{AccountId, AgentId, BatchNumber, SessionId},
     measurement::{Attribute, Counters, Measurement, Observed},
     metric::Metric,
     problem::Class,
@@ -57,6 +58,29 @@ fn example() -> Batch {
     }
 }
 
+/// What an agent dropped.
+fn account() -> Account {
+    let hour = Timestamp::from_secs(1_760_000_400);
+    let entry = DropEntry {
+        hour,
+        uplink: "london-1".into(),
+        reason: DropReason::SpoolFull,
+        measurements: 12,
+        turns: 72,
+        unread_batches: 0,
+        first: hour,
+        last: Timestamp::from_secs(1_760_001_000),
+    };
+    let unread = DropEntry {
+        reason: DropReason::Corrupt,
+        measurements: 0,
+        turns: 0,
+        unread_batches: 1,
+        ..entry.clone()
+    };
+    Account { id: AccountId::new([8; 16]), until: 2, entries: vec![entry, unread] }
+}
+
 fn frame(message: &wire::Batch) -> Vec<u8> {
     zstd::bulk::compress(&message.encode_to_vec(), ZSTD_LEVEL).unwrap()
 }
@@ -66,6 +90,57 @@ fn a_batch_reads_back_as_it_was_written() {
     let batch = example();
     let decoded = decode_batch(&encode_batch(&batch).unwrap()).unwrap();
     assert_eq!(decoded, Decoded { batch, indices: vec![0], refused: vec![] });
+}
+
+#[test]
+fn what_an_agent_dropped_reads_back_as_it_was_written() {
+    let health = Health { dropped: Some(account()), ..Health::default() };
+    let batch = Batch { health, ..example() };
+    assert_eq!(decode_batch(&encode_batch(&batch).unwrap()).unwrap().batch, batch);
+}
+
+#[test]
+fn a_malformed_account_of_drops_costs_no_measurement_and_is_not_signed_for() {
+    let spoilt = |spoil: fn(&mut wire::Dropped)| {
+        let mut message = batch_to_wire(&Batch {
+            health: Health { dropped: Some(account()), ..Health::default() },
+            ..example()
+        });
+        spoil(message.health.as_mut().unwrap().dropped.as_mut().unwrap());
+        let batch = decode_batch(&frame(&message)).unwrap().batch;
+        assert_eq!((batch.measurements.len(), batch.health.spooled_batches), (1, 0));
+        batch.health.dropped
+    };
+    assert_eq!(spoilt(|_| ()), Some(account()));
+    assert_eq!(spoilt(|dropped| dropped.account.truncate(15)), None);
+    assert_eq!(spoilt(|dropped| dropped.until = u64::MAX), None);
+    assert_eq!(spoilt(|dropped| dropped.entries[0].hour += 1), None);
+    assert_eq!(spoilt(|dropped| dropped.entries[0].hour = i64::MIN), None);
+    assert_eq!(spoilt(|dropped| dropped.entries[0].last_end = i64::MAX), None);
+    assert_eq!(spoilt(|dropped| dropped.entries[0].first_start += 86_400), None);
+    assert_eq!(spoilt(|dropped| dropped.entries[0].measurements = u64::MAX), None);
+    assert_eq!(spoilt(|dropped| dropped.entries[0].turns = limits::MAX_DROPPED + 1), None);
+    assert_eq!(spoilt(|dropped| dropped.entries[0].unread_batches = u64::MAX), None);
+    assert_eq!(spoilt(|dropped| dropped.entries[0].uplink = "a\nb".into()), None);
+    let newer = spoilt(|dropped| dropped.entries[0].reason = "eaten".into());
+    assert_eq!(newer.unwrap().entries[0].reason, DropReason::Other);
+}
+
+#[test]
+fn entries_of_drops_are_counted_before_anything_is_decoded_however_they_are_spread() {
+    let one = Account { entries: account().entries[..1].to_vec(), ..account() };
+    let with = |entries: usize| {
+        let many = Account { entries: vec![one.entries[0].clone(); entries], ..one.clone() };
+        let health = Health { dropped: Some(many), ..Health::default() };
+        batch_to_wire(&Batch { health, ..example() }).encode_to_vec()
+    };
+    let decoded = |bytes: &[u8]| decode_batch(&zstd::bulk::compress(bytes, ZSTD_LEVEL).unwrap());
+    assert!(decoded(&with(limits::MAX_DROP_ENTRIES)).is_ok());
+    let what = "entries of what was dropped";
+    let too_many = DecodeError::TooMany { what, limit: limits::MAX_DROP_ENTRIES };
+    assert_eq!(decoded(&with(limits::MAX_DROP_ENTRIES + 1)), Err(too_many.clone()));
+    // Protobuf joins what stands in two messages of one field.
+    assert_eq!(decoded(&[with(40), with(40)].concat()), Err(too_many));
 }
 
 #[test]
@@ -81,6 +156,7 @@ fn an_acknowledgement_reads_back_as_it_was_written() {
         collector_time: Timestamp::from_secs(5),
         duplicate: true,
         refused: vec![Refusal { index: 3, code: RefusalCode::Future }],
+        dropped: Some(Signed { id: AccountId::new([8; 16]), until: 65 }),
     };
     assert_eq!(decode_ack(&encode_ack(&ack)), Ok(ack));
 }
@@ -96,7 +172,7 @@ fn a_bad_measurement_is_refused_alone_and_by_its_place() {
         message.measurements.insert(0, measurement);
         let decoded = decode_batch(&frame(&message)).unwrap();
         assert_eq!((decoded.indices, decoded.batch.measurements.len()), (vec![1], 1));
-        decoded.refused[0].code
+        decoded.refused[0].refusal.code
     };
     assert_eq!(spoil(|measurement, _| measurement.series = 9), RefusalCode::Series);
     assert_eq!(spoil(|_, series| series.metric = "icmp.future".into()), RefusalCode::UnknownMetric);
@@ -178,9 +254,9 @@ const BATCH: &[Level] = &[
     Level(7, &[Level(2, &[])]),
     Level(8, &[Level(4, &[]), Level(10, &[]), Level(11, &[])]),
     Level(9, &[]),
-    Level(10, &[]),
+    Level(10, &[Level(7, &[Level(3, &[])])]),
 ];
-const ACK: &[Level] = &[Level(7, &[])];
+const ACK: &[Level] = &[Level(7, &[]), Level(8, &[])];
 
 /// The message with a field of each wire type at each level that no version knows yet.
 fn with_unknown_fields(message: &[u8], levels: &[Level]) -> Vec<u8> {
@@ -216,7 +292,8 @@ fn fields_of_a_newer_agent_are_ignored_at_every_level() {
         index: 1,
         count: 2,
     };
-    let batch = Batch { part: Some(parent), ..example() };
+    let health = Health { dropped: Some(account()), ..Health::default() };
+    let batch = Batch { part: Some(parent), health, ..example() };
     let bytes = with_unknown_fields(&batch_to_wire(&batch).encode_to_vec(), BATCH);
     insta::assert_snapshot!(hex::encode(&bytes));
     let decoded = decode_batch(&zstd::bulk::compress(&bytes, ZSTD_LEVEL).unwrap()).unwrap();
@@ -231,6 +308,7 @@ fn fields_of_a_newer_collector_are_ignored_at_every_level() {
         collector_time: Timestamp::from_secs(5),
         duplicate: false,
         refused: vec![Refusal { index: 3, code: RefusalCode::Future }],
+        dropped: Some(Signed { id: AccountId::new([8; 16]), until: 65 }),
     };
     let bytes = with_unknown_fields(&encode_ack(&ack), ACK);
     insta::assert_snapshot!(hex::encode(&bytes));

@@ -2,6 +2,7 @@
 
 use crate::{
     batch::Batch,
+    drops::Account,
     limits,
     measurement::Measurement,
     series::{Family, Handshake, HttpVersion, Series},
@@ -34,8 +35,30 @@ pub(super) fn batch_to_wire(batch: &Batch) -> wire::Batch {
             corrupt_batches: batch.health.corrupt_batches,
             refused_measurements: batch.health.refused_measurements,
             rejected_batches: batch.health.rejected_batches,
+            dropped: batch.health.dropped.as_ref().map(account_to_wire),
         }),
         agent_version: batch.agent_version.clone(),
+    }
+}
+
+fn account_to_wire(account: &Account) -> wire::Dropped {
+    wire::Dropped {
+        account: account.id.as_bytes().to_vec(),
+        until: account.until,
+        entries: account
+            .entries
+            .iter()
+            .map(|entry| wire::DropEntry {
+                hour: entry.hour.as_secs(),
+                uplink: entry.uplink.clone(),
+                reason: entry.reason.as_str().to_owned(),
+                measurements: entry.measurements,
+                turns: entry.turns,
+                unread_batches: entry.unread_batches,
+                first_start: entry.first.as_secs(),
+                last_end: entry.last.as_secs(),
+            })
+            .collect(),
     }
 }
 
