@@ -13,8 +13,10 @@ use crate::{
 };
 use http::{HeaderValue, header};
 use peerlight_proto::{
+    drops::DropReason,
     http::{BATCH_MEDIA_TYPE, BATCHES_PATH},
     id::SessionId,
+    problem::ProblemType,
 };
 use std::time::Duration;
 use verdict::Verdict;
@@ -174,16 +176,19 @@ impl Push {
                 if let Some(refusal) = ack.refused.first() {
                     tracing::warn!(%number, refused = ack.refused.len(), first = %refusal.code, "measurements were refused");
                 }
-                self.spool.acknowledge(waiting.key, ack.refused.len() as u64, self.link.clock.wall()).await?;
+                let (refused, now) = (ack.refused.len() as u64, self.link.clock.wall());
+                self.spool.acknowledge(waiting.key, refused, ack.dropped, now).await?;
                 self.backoff.succeeded();
                 self.board.update(|status| {
                     status.push = PushState::Delivering;
                     status.last_ack_us = Some(window.answered.as_micros());
                 });
             }
-            Verdict::Drop(reason) => {
+            Verdict::Drop { kind, reason } => {
                 tracing::error!(%number, reason, "the collector rejected a batch for good; it is deleted");
-                self.spool.reject(waiting.key).await?;
+                let too_old = kind == ProblemType::TooOld;
+                let why = if too_old { DropReason::RejectedTooOld } else { DropReason::Rejected };
+                self.spool.reject(waiting.key, why).await?;
                 self.backoff.succeeded();
             }
             Verdict::Split(reason) => {

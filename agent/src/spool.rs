@@ -4,10 +4,12 @@
 //! goes only on the collector's signed word, or, oldest first and counted, when a bound is reached. Acknowledged batches
 //! are kept for a day, so that `resend` can restore what a collector lost. One process owns a spool.
 
+mod account;
 mod directory;
 mod given_up;
 pub mod handle;
 mod key;
+mod letting_go;
 pub mod pack;
 pub mod record;
 mod resend;
@@ -16,12 +18,14 @@ mod split;
 pub use key::Key;
 pub use resend::RESEND_REQUEST;
 
-use directory::Directory;
+use directory::{Apart, Directory};
+use given_up::{GivenUp, GivenUpCounts};
 use key::file_name;
 use pack::Draft;
 use peerlight_proto::{
     batch::{Batch, Health},
     codec::encode_batch,
+    drops::{DropEntry, DropReason, Signed},
     id::{AgentId, BatchDigest, BatchNumber, SessionId},
     limits,
     time::Timestamp,
@@ -121,6 +125,8 @@ pub struct Counts {
     pub too_large: u64,
     /// Measurements that the collector refused out of acknowledged batches.
     pub refused_measurements: u64,
+    /// Measurements in what was dropped, set aside or rejected, or that the disk did not take, as far as that is known.
+    pub lost_measurements: u64,
 }
 
 /// The batches that wait on disk. Its operations block on the disk: async code uses [`handle::SharedSpool`].
@@ -130,7 +136,16 @@ pub struct Spool {
     settings: SpoolSettings,
     agent: AgentId,
     waiting: BTreeMap<Key, u64>,
-    counts: Counts,
+    /// Bytes of what waits.
+    bytes: u64,
+    /// Batches that were acknowledged since it was opened.
+    acknowledged: u64,
+    /// As it stands on disk.
+    given_up: GivenUp,
+    /// The batch that is being pushed: whether the collector has it is not known, so no bound drops it now.
+    in_flight: Option<Key>,
+    /// What the disk did not take, until it takes the count of it.
+    unwritten: Vec<DropEntry>,
     session: Option<SessionId>,
     next_sequence: u64,
     /// The newest interval that was acknowledged as the newest.
@@ -143,11 +158,15 @@ impl Spool {
         let directory = Directory::open(directory)?;
         split::recover(&directory)?;
         let mut spool = Self {
-            counts: given_up::read(&directory)?,
+            given_up: given_up::read(&directory)?,
             directory,
             settings,
             agent,
             waiting: BTreeMap::new(),
+            bytes: 0,
+            acknowledged: 0,
+            in_flight: None,
+            unwritten: Vec::new(),
             session: None,
             next_sequence: 0,
             freshest_acknowledged: None,
@@ -164,7 +183,8 @@ impl Spool {
         }
     }
 
-    /// Writes a batch. It is durable when this returns, and what was written never changes.
+    /// Writes a batch. It is durable when this returns, and what was written never changes. What the disk does not take is
+    /// lost, and counted.
     pub fn append(
         &mut self,
         draft: Draft,
@@ -172,21 +192,37 @@ impl Spool {
         offset_us: Option<i64>,
     ) -> Result<Vec<Key>, SpoolError> {
         let mut drafts = vec![draft];
-        let mut keys = Vec::new();
+        let (mut keys, mut failure) = (Vec::new(), None);
         while let Some(draft) = drafts.pop() {
             let batch = self.batch(draft, created, offset_us);
-            let bytes = encode_batch(&batch).map_err(SpoolError::Encode)?;
-            if bytes.len() > limits::MAX_BODY_BYTES && batch.measurements.len() > 1 {
-                let draft = Draft { series: batch.series, measurements: batch.measurements };
-                drafts.extend(draft.halves());
-                continue;
+            match encode_batch(&batch).map_err(SpoolError::Encode) {
+                Ok(bytes) if bytes.len() > limits::MAX_BODY_BYTES && batch.measurements.len() > 1 => {
+                    drafts.extend(Draft::of(batch).halves());
+                }
+                Ok(bytes) => {
+                    self.next_sequence += 1;
+                    match self.write(&batch, &bytes) {
+                        Ok(key) => keys.push(key),
+                        Err(error) => failure = Some(self.lose(Draft::of(batch), error)),
+                    }
+                }
+                Err(error) => failure = Some(self.lose(Draft::of(batch), error)),
             }
-            self.next_sequence += 1;
-            let key = self.write(&batch, &bytes)?;
-            keys.push(key);
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if !self.unwritten.is_empty() {
+            self.give_up(|_counts| Vec::new(), Vec::new())?;
         }
         self.keep_within_bytes()?;
         Ok(keys)
+    }
+
+    /// Counts what could not be written, in memory for now: its disk just failed.
+    fn lose(&mut self, draft: Draft, error: SpoolError) -> SpoolError {
+        self.unwritten.extend(account::content(&draft, DropReason::Unwritable));
+        error
     }
 
     /// The batch to push next: the newest interval as long as it is news, then the backlog, oldest first.
@@ -198,43 +234,72 @@ impl Spool {
         self.waiting.first_key_value().map(|(oldest, _)| *oldest)
     }
 
+    /// Says that this batch is being pushed, and no other.
+    pub(crate) const fn pushes(&mut self, key: Key) {
+        self.in_flight = Some(key);
+    }
+
     /// Reads a waiting batch. None if it was torn or corrupt: then it is set aside and counted.
     pub fn read(&mut self, key: Key) -> Result<Option<Waiting>, SpoolError> {
-        let Some(file) = self.directory.read(key)? else {
-            self.forget(key);
-            self.give_up(|counts| counts.corrupt += 1)?;
-            return Ok(None);
-        };
-        match Record::parse(&file) {
-            Ok(record) if record.key() == key && record.number.agent == self.agent => Ok(Some(Waiting {
+        let file = self.directory.read(key)?;
+        match file.as_deref().map_or(Err(RecordError::Torn), |file| self.parse(key, file)) {
+            Ok(record) => Ok(Some(Waiting {
                 key,
                 number: record.number,
                 digest: record.digest,
                 bytes: record.bytes.to_vec(),
             })),
-            Ok(_misnamed) => self.set_aside(key, RecordError::Misnamed).map(|()| None),
-            Err(error) => self.set_aside(key, error).map(|()| None),
+            Err(error) => {
+                let file = self.directory.batch(key);
+                tracing::warn!(file = %file.display(), %error, "a spooled batch is damaged and was set aside");
+                self.let_go(&[key], DropReason::Corrupt, Some(Apart::Corrupt), |counts| counts.corrupt += 1)?;
+                Ok(None)
+            }
         }
     }
 
-    /// The collector signed for the batch: it waits no longer, but is kept for a day.
-    pub fn acknowledge(&mut self, key: Key, refused: u64, now: Timestamp) -> Result<(), SpoolError> {
+    /// The record of the batch with this key, if the file holds it.
+    fn parse<'a>(&self, key: Key, file: &'a [u8]) -> Result<Record<'a>, RecordError> {
+        let record = Record::parse(file)?;
+        let named = record.key() == key && record.number.agent == self.agent;
+        if named { Ok(record) } else { Err(RecordError::Misnamed) }
+    }
+
+    /// The collector signed for the batch, and maybe for a part of the account of what was dropped: the batch waits no longer,
+    /// but is kept for a day.
+    pub fn acknowledge(
+        &mut self,
+        key: Key,
+        refused: u64,
+        dropped: Option<Signed>,
+        now: Timestamp,
+    ) -> Result<(), SpoolError> {
+        if let Some(signed) = dropped {
+            // Written with the next loss; until then a restart makes the agent tell again, which changes nothing.
+            self.given_up.account.sign(signed);
+        }
         if self.waiting.last_key_value().is_some_and(|(newest, _)| *newest == key) {
             self.freshest_acknowledged = self.freshest_acknowledged.max(Some(key.newest_end));
         }
         if refused > 0 {
-            self.give_up(|counts| counts.refused_measurements += refused)?;
+            // The collector counted them by itself when it stored the batch.
+            self.give_up(
+                |counts| {
+                    counts.refused_measurements += refused;
+                    Vec::new()
+                },
+                Vec::new(),
+            )?;
         }
         resend::keep(&self.directory, key, now)?;
         self.forget(key);
-        self.counts.acknowledged += 1;
+        self.acknowledged += 1;
         Ok(())
     }
 
     /// The collector's signed word is that the batch can never be stored: it is deleted and counted.
-    pub fn reject(&mut self, key: Key) -> Result<(), SpoolError> {
-        self.give_up(|counts| counts.rejected += 1)?;
-        self.delete(key)
+    pub fn reject(&mut self, key: Key, reason: DropReason) -> Result<(), SpoolError> {
+        self.let_go(&[key], reason, None, |counts| counts.rejected += 1)
     }
 
     /// Replaces a batch by two smaller ones, each saying which part of it it is. False if it has one measurement.
@@ -244,17 +309,15 @@ impl Spool {
 
     /// The collector wants the batch in parts, but it cannot be divided: it waits no longer, is kept apart and counted.
     pub fn set_too_large_aside(&mut self, key: Key) -> Result<(), SpoolError> {
-        self.give_up(|counts| counts.too_large += 1)?;
-        self.directory.set_aside(key, directory::Apart::TooLarge)?;
-        self.forget(key);
-        Ok(())
+        self.let_go(&[key], DropReason::TooLarge, Some(Apart::TooLarge), |counts| counts.too_large += 1)
     }
 
     /// Drops what is older than the bound at `now`, oldest first, and counts it.
     pub fn expire(&mut self, now: Timestamp) -> Result<(), SpoolError> {
         let horizon = now.minus(self.settings.max_age);
-        let old = self.waiting.keys().copied().take_while(|key| key.newest_end < horizon).collect();
-        self.drop_oldest(old)
+        let old = self.waiting.keys().copied().take_while(|key| key.newest_end < horizon);
+        let old: Vec<Key> = old.filter(|key| Some(*key) != self.in_flight).collect();
+        self.drop_oldest(&old, DropReason::SpoolAge)
     }
 
     /// Makes the batches that were acknowledged since `since` wait again; says how many.
@@ -276,7 +339,19 @@ impl Spool {
 
     /// What it holds and gave up.
     pub fn counts(&self) -> Counts {
-        self.counts
+        let GivenUpCounts { dropped, corrupt, rejected, too_large, refused_measurements, lost_measurements } =
+            self.given_up.counts;
+        Counts {
+            batches: self.waiting.len() as u64,
+            bytes: self.bytes,
+            dropped,
+            corrupt,
+            acknowledged: self.acknowledged,
+            rejected,
+            too_large,
+            refused_measurements,
+            lost_measurements,
+        }
     }
 
     /// The keys of what waits, oldest first.
@@ -285,6 +360,7 @@ impl Spool {
     }
 
     fn batch(&self, draft: Draft, created: Timestamp, offset_us: Option<i64>) -> Batch {
+        let counts = self.counts();
         Batch {
             number: BatchNumber {
                 agent: self.agent,
@@ -296,12 +372,13 @@ impl Spool {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             part: None,
             health: Health {
-                spooled_batches: self.counts.batches,
-                spooled_bytes: self.counts.bytes,
-                dropped_batches: self.counts.dropped,
-                corrupt_batches: self.counts.corrupt,
-                refused_measurements: self.counts.refused_measurements,
-                rejected_batches: self.counts.rejected,
+                spooled_batches: counts.batches,
+                spooled_bytes: counts.bytes,
+                dropped_batches: counts.dropped,
+                corrupt_batches: counts.corrupt,
+                refused_measurements: counts.refused_measurements,
+                rejected_batches: counts.rejected,
+                dropped: self.given_up.account.part(),
             },
             series: draft.series,
             measurements: draft.measurements,
@@ -317,48 +394,31 @@ impl Spool {
     }
 
     fn keep_within_bytes(&mut self) -> Result<(), SpoolError> {
-        let mut excess = self.counts.bytes.saturating_sub(self.settings.max_bytes);
+        let mut excess = self.bytes.saturating_sub(self.settings.max_bytes);
         let mut old = Vec::new();
         for (&key, &bytes) in &self.waiting {
             if excess == 0 {
                 break;
             }
+            if Some(key) == self.in_flight {
+                continue;
+            }
             excess = excess.saturating_sub(bytes);
             old.push(key);
         }
-        self.drop_oldest(old)
+        self.drop_oldest(&old, DropReason::SpoolFull)
     }
 
-    fn drop_oldest(&mut self, old: Vec<Key>) -> Result<(), SpoolError> {
-        if !old.is_empty() {
-            self.give_up(|counts| counts.dropped += old.len() as u64)?;
+    fn drop_oldest(&mut self, old: &[Key], reason: DropReason) -> Result<(), SpoolError> {
+        if old.is_empty() {
+            return Ok(());
         }
-        old.into_iter().try_for_each(|key| self.delete(key))
-    }
-
-    /// Counts durably what is about to be given up: a crash in between counts too much, never too little.
-    fn give_up(&mut self, count: impl FnOnce(&mut Counts)) -> Result<(), SpoolError> {
-        count(&mut self.counts);
-        given_up::write(&self.directory, &self.counts)
-    }
-
-    fn delete(&mut self, key: Key) -> Result<(), SpoolError> {
-        self.directory.remove(key)?;
-        self.forget(key);
-        Ok(())
-    }
-
-    fn set_aside(&mut self, key: Key, why: RecordError) -> Result<(), SpoolError> {
-        let file = self.directory.batch(key);
-        tracing::warn!(file = %file.display(), error = %why, "a spooled batch is damaged and was set aside");
-        self.give_up(|counts| counts.corrupt += 1)?;
-        self.directory.set_aside(key, directory::Apart::Corrupt)?;
-        self.forget(key);
-        Ok(())
+        self.let_go(old, reason, None, |counts| counts.dropped += old.len() as u64)
     }
 
     /// Takes in what is in the directory and was not known yet.
     fn scan(&mut self) -> Result<(), SpoolError> {
+        self.finish()?;
         for (key, bytes) in self.directory.batches()? {
             if !self.waiting.contains_key(&key) {
                 self.remember(key, bytes);
@@ -369,14 +429,15 @@ impl Spool {
 
     fn remember(&mut self, key: Key, bytes: u64) {
         self.waiting.insert(key, bytes);
-        self.counts.batches += 1;
-        self.counts.bytes += bytes;
+        self.bytes += bytes;
     }
 
     fn forget(&mut self, key: Key) {
+        if self.in_flight == Some(key) {
+            self.in_flight = None;
+        }
         if let Some(bytes) = self.waiting.remove(&key) {
-            self.counts.batches -= 1;
-            self.counts.bytes -= bytes;
+            self.bytes -= bytes;
         }
     }
 }

@@ -278,8 +278,9 @@ impl Status {
             (
                 "given up",
                 format!(
-                    "{} dropped, {} corrupt, {} rejected by the collector, {} too large for it and set aside",
-                    spool.dropped, spool.corrupt, spool.rejected, spool.too_large
+                    "{} dropped, {} corrupt, {} rejected by the collector, {} too large for it and set aside; \
+                     {} measurements in all",
+                    spool.dropped, spool.corrupt, spool.rejected, spool.too_large, spool.lost_measurements
                 ),
             ),
             ("refused measurements", spool.refused_measurements.to_string()),

@@ -17,7 +17,12 @@ pub enum Verdict {
     /// The collector has it on disk: it waits no longer.
     Acknowledged(Ack),
     /// The collector's signed word is that it can never be stored: delete and count.
-    Drop(String),
+    Drop {
+        /// What is wrong with it.
+        kind: ProblemType,
+        /// The same in words.
+        reason: String,
+    },
     /// The collector's signed word is to send it in parts.
     Split(String),
     /// Keep it and send it again, no sooner than asked.
@@ -78,7 +83,7 @@ fn judge_problem(answer: &Answer) -> Verdict {
         return Verdict::ClockSkew(Timestamp::from_micros(micros));
     }
     match kind.class() {
-        Class::Drop => Verdict::Drop(problem.to_string()),
+        Class::Drop => Verdict::Drop { kind, reason: problem.to_string() },
         Class::Split => Verdict::Split(problem.to_string()),
         Class::Retry => retry(problem.to_string()),
         Class::Stop => Verdict::Stop(problem.to_string()),
@@ -128,7 +133,7 @@ mod tests {
     fn name(verdict: &Verdict) -> &'static str {
         match verdict {
             Verdict::Acknowledged(_) => "acknowledged",
-            Verdict::Drop(_) => "drop",
+            Verdict::Drop { .. } => "drop",
             Verdict::Split(_) => "split",
             Verdict::Retry { after, .. } => {
                 assert_eq!(*after, Some(Duration::from_secs(7)), "Retry-After is honoured");
@@ -149,6 +154,7 @@ mod tests {
                 collector_time: Timestamp::default(),
                 duplicate: false,
                 refused: vec![],
+                dropped: None,
             })
         };
         let (good, html) = (ack(NUMBER, digest), "<html>Welcome to the hotel</html>");

@@ -2,10 +2,12 @@
 
 use super::{
     SpoolError, disk,
+    given_up::Going,
     key::{Key, file_name, parse_file_name},
     record::Record,
 };
 use crate::durable;
+use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, TryLockError},
     io,
@@ -19,7 +21,8 @@ const LOCK: &str = "lock";
 const MAX_APART_BYTES: u64 = 16 << 20;
 
 /// Why a batch was set aside: each kind has its own directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Apart {
     /// It is torn or corrupt.
     Corrupt,
@@ -128,21 +131,29 @@ impl Directory {
         }
     }
 
-    /// Removes a batch durably.
-    pub(super) fn remove(&self, key: Key) -> Result<(), SpoolError> {
-        let path = self.batch(key);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk("remove", &path)(error)),
-            Ok(()) | Err(_) => self.sync(),
+    /// Removes files, or puts them where they do no harm; durably, once all are gone. Those that are gone already are no
+    /// fault.
+    pub(super) fn let_go(&self, going: &[Going]) -> Result<(), SpoolError> {
+        for Going { name, apart } in going {
+            let from = self.file(name);
+            let gone = match apart {
+                None => fs::remove_file(&from),
+                Some(apart) => fs::rename(&from, self.file(apart.directory()).join(name)),
+            };
+            match gone {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(disk("remove", &from)(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
-    }
-
-    /// Puts a batch where it does no harm.
-    pub(super) fn set_aside(&self, key: Key, apart: Apart) -> Result<(), SpoolError> {
-        let (from, directory) = (self.batch(key), self.file(apart.directory()));
-        fs::rename(&from, directory.join(file_name(key))).map_err(disk("set aside", &from))?;
         self.sync()?;
-        bound(&directory, MAX_APART_BYTES)
+        for apart in [Apart::Corrupt, Apart::TooLarge] {
+            if going.iter().any(|going| going.apart == Some(apart)) {
+                bound(&self.file(apart.directory()), MAX_APART_BYTES)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes renames and removals durable.

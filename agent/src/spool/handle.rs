@@ -1,7 +1,11 @@
 //! The spool for async code: a cheap handle whose operations run where blocking on the disk is allowed.
 
 use super::{Counts, Key, RESEND_REQUEST, Spool, SpoolError, Waiting, pack::Draft};
-use peerlight_proto::{id::SessionId, time::Timestamp};
+use peerlight_proto::{
+    drops::{DropReason, Signed},
+    id::SessionId,
+    time::Timestamp,
+};
 use std::{
     fs,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -36,7 +40,9 @@ impl SharedSpool {
     ) -> Result<(), SpoolError> {
         self.run(move |spool| {
             spool.begin_session(session);
-            drafts.into_iter().try_for_each(|draft| spool.append(draft, created, offset_us).map(drop))
+            // One that the disk does not take costs no other.
+            let appended = drafts.into_iter().map(|draft| spool.append(draft, created, offset_us).map(drop));
+            appended.fold(Ok(()), Result::and)
         })
         .await?;
         self.grown.notify_one();
@@ -48,6 +54,7 @@ impl SharedSpool {
         self.run(|spool| {
             while let Some(key) = spool.next() {
                 if let Some(waiting) = spool.read(key)? {
+                    spool.pushes(key);
                     return Ok(Some(waiting));
                 }
             }
@@ -57,13 +64,19 @@ impl SharedSpool {
     }
 
     /// See [`Spool::acknowledge`].
-    pub async fn acknowledge(&self, key: Key, refused: u64, now: Timestamp) -> Result<(), SpoolError> {
-        self.run(move |spool| spool.acknowledge(key, refused, now)).await
+    pub async fn acknowledge(
+        &self,
+        key: Key,
+        refused: u64,
+        dropped: Option<Signed>,
+        now: Timestamp,
+    ) -> Result<(), SpoolError> {
+        self.run(move |spool| spool.acknowledge(key, refused, dropped, now)).await
     }
 
     /// See [`Spool::reject`].
-    pub async fn reject(&self, key: Key) -> Result<(), SpoolError> {
-        self.run(move |spool| spool.reject(key)).await
+    pub async fn reject(&self, key: Key, reason: DropReason) -> Result<(), SpoolError> {
+        self.run(move |spool| spool.reject(key, reason)).await
     }
 
     /// See [`Spool::set_too_large_aside`].

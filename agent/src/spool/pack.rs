@@ -2,6 +2,7 @@
 
 use crate::aggregate::{ClosedInterval, Row};
 use peerlight_proto::{
+    batch::Batch,
     limits::{MAX_INFLATED_BYTES, MAX_MEASUREMENTS, MAX_SERIES},
     measurement::Measurement,
     series::Series,
@@ -52,6 +53,11 @@ pub fn pack(closed: ClosedInterval) -> Vec<Draft> {
 }
 
 impl Draft {
+    /// The draft of a batch.
+    pub fn of(batch: Batch) -> Self {
+        Self { series: batch.series, measurements: batch.measurements }
+    }
+
     /// The same measurements in two drafts, each with the part of the dictionary that it uses.
     pub fn halves(self) -> [Self; 2] {
         let middle = self.measurements.len() / 2;

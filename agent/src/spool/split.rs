@@ -24,11 +24,12 @@ pub(super) fn split(spool: &mut Spool, waiting: &Waiting, created: Timestamp) ->
     if decoded.batch.measurements.len() < 2 {
         return Ok(false);
     }
-    let draft = Draft { series: decoded.batch.series, measurements: decoded.batch.measurements };
+    let offset_us = decoded.batch.clock_offset_us;
+    let draft = Draft::of(decoded.batch);
     let mut parts: Vec<(Key, u64)> = Vec::new();
     let parent = file_name(waiting.key);
     for (index, half) in (0..).zip(draft.halves()) {
-        let mut batch = spool.batch(half, created, decoded.batch.clock_offset_us);
+        let mut batch = spool.batch(half, created, offset_us);
         batch.part = Some(Part {
             session: waiting.number.session,
             sequence: waiting.number.sequence,

@@ -27,6 +27,7 @@ use peerlight_proto::{
     assignment::Assignment,
     batch::Batch,
     codec::{decode_batch, encode_ack},
+    drops::Account,
     enrolment::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken, SiteAssertion},
     http::{
         ACK_MEDIA_TYPE, ASSIGNMENT_PATH, BATCHES_PATH, ENROLMENTS_PATH, PROBLEM_MEDIA_TYPE,
@@ -331,6 +332,7 @@ impl Server {
             collector_time: self.clock.wall(),
             duplicate: false,
             refused: vec![],
+            dropped: batch.health.dropped.as_ref().map(Account::signed),
         };
         if matches!(mood, Mood::Accept | Mood::AtMost(_)) {
             self.seen.send_modify(|seen| seen.stored.push(batch));
