@@ -4,7 +4,9 @@ mod admit;
 mod attribution;
 mod caller;
 mod choose;
+mod dropped;
 
 pub use admit::{AdmitError, Admitted, AdmittedMeasurement, admit};
 pub use attribution::Attribution;
 pub use caller::Caller;
+pub use dropped::{AdmittedAccount, Loss};

@@ -12,6 +12,7 @@ use peerlight_proto::{
     ack::{Ack, Refusal},
     batch::Batch,
     codec::{self, DecodeError, Decoded},
+    drops::Signed,
     id::{AgentId, BatchDigest, BatchNumber},
 };
 use std::net::IpAddr;
@@ -60,13 +61,15 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
     let number = decoded.batch.number;
     if parent_is_stored(app, caller.agent, &decoded.batch).await? {
         app.metrics.batch(BatchOutcome::Duplicate);
-        return Ok(acknowledge(app, number, digest, true, Vec::new()));
+        // What the part carries beside its measurements was not kept: it is not signed for.
+        return Ok(acknowledge(app, number, digest, true, Vec::new(), None));
     }
 
     let sighting = Sighting { at: app.clock.now(), address, batch: Some(BatchSighting::of(&decoded.batch)) };
     let agent = caller.agent;
     let admitted = admitted(app, decoded, digest, &caller)?;
     let (measurements, refused) = (admitted.measurements.len(), admitted.refused.clone());
+    let dropped = admitted.dropped.as_ref().map(|account| account.signed);
 
     let duplicate = match put(app, admitted).await? {
         PutOutcome::Stored => false,
@@ -84,7 +87,7 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
         }
     }
     app.seen(agent, sighting).await;
-    Ok(acknowledge(app, number, digest, duplicate, refused))
+    Ok(acknowledge(app, number, digest, duplicate, refused, dropped))
 }
 
 fn admitted(
@@ -117,6 +120,7 @@ fn acknowledge(
     digest: BatchDigest,
     duplicate: bool,
     refused: Vec<Refusal>,
+    dropped: Option<Signed>,
 ) -> Ack {
-    Ack { number, digest, collector_time: app.clock.now(), duplicate, refused }
+    Ack { number, digest, collector_time: app.clock.now(), duplicate, refused, dropped }
 }

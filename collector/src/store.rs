@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod crash_point;
+pub mod dropped;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod given_away;
@@ -15,13 +16,16 @@ mod reattribution;
 mod shape;
 mod sqlite;
 mod totals;
+pub mod watch;
 
+pub use dropped::Dropped;
 pub use reattribution::{Moved, Reattribute, Reattribution};
 pub use shape::Shape;
 pub(crate) use sqlite::lock;
 pub use sqlite::{SqliteStore, Verification};
 pub use totals::{ClockOffsets, Totals};
 pub(crate) use totals::{joined, merge_attributes};
+pub use watch::Watch;
 
 use crate::{
     admission::{Admitted, Attribution},
@@ -63,6 +67,15 @@ pub trait Store: Send + Sync {
     /// When each agent's targets were first and last measured: what coverage is counted against.
     fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>>;
 
+    /// What is missing of an organisation's measurements between two instants: what agents dropped, what was refused and what
+    /// was set aside, by hour. Kept as long as days are.
+    fn dropped(
+        &self,
+        organisation: OrganisationId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<Dropped>, StoreError>>;
+
     /// Folds the log into segments when its time has come, and recomputes the rollups whose finer rows changed and that are
     /// closed at `now`. No answer changes by it. Returns how many spans were recomputed.
     fn compact(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;
@@ -84,6 +97,9 @@ pub trait Store: Send + Sync {
 
     /// What its bytes are spent on. Takes longer the more there is.
     fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>>;
+
+    /// How its work goes.
+    fn watch(&self) -> &Watch;
 
     /// How much there is.
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>>;
@@ -226,6 +242,14 @@ pub struct Health {
     pub bytes: u64,
     /// The start of the oldest measurement that is kept as it came, or of the hour that it lies in.
     pub oldest: Option<Timestamp>,
+    /// When the oldest batch of the log was received.
+    pub oldest_in_log: Option<Timestamp>,
+    /// The start of the newest measurement, or of the quarter hour that it lies in.
+    pub newest: Option<Timestamp>,
+    /// Measurements that are known to have been dropped by agents or refused, ever since and by reason (see [`Dropped`]).
+    pub dropped: BTreeMap<String, u64>,
+    /// Bytes of what was written and is not in the file yet.
+    pub wal_bytes: u64,
 }
 
 /// What a store's bytes are spent on.

@@ -3,7 +3,8 @@
 use super::{
     attribution::Attribution,
     caller::Caller,
-    choose::{Unregistered, choose, prefix_of},
+    choose::{Occasion, Unregistered, choose, prefix_of},
+    dropped::{self, AdmittedAccount, Loss, Losses},
 };
 use crate::{
     organisation::OrganisationId,
@@ -39,6 +40,10 @@ pub struct Admitted {
     pub(crate) batch: Batch,
     pub(crate) measurements: Vec<AdmittedMeasurement>,
     pub(crate) refused: Vec<Refusal>,
+    /// The same by whose they are and when they were measured.
+    pub(crate) lost: Vec<Loss>,
+    /// What the agent says that it dropped.
+    pub(crate) dropped: Option<AdmittedAccount>,
     /// Private, so that only this module makes one.
     _seal: Seal,
 }
@@ -60,6 +65,11 @@ impl Admitted {
     /// How many measurements may be stored.
     pub fn admitted(&self) -> usize {
         self.measurements.len()
+    }
+
+    /// The end of the newest interval that may be stored.
+    pub(crate) fn newest_end(&self) -> Option<Timestamp> {
+        self.measurements.iter().map(|one| one.measurement.interval.end()).max()
     }
 
     /// The measurements that were refused, in the order of the batch.
@@ -122,7 +132,7 @@ pub fn admit(
     horizon: Duration,
     now: Timestamp,
 ) -> Result<Admitted, AdmitError> {
-    let Decoded { mut batch, indices, mut refused } = decoded;
+    let Decoded { mut batch, indices, refused: unread } = decoded;
     if batch.number.agent != caller.agent {
         return Err(AdmitError::WrongAgent { named: batch.number.agent, signed: caller.agent });
     }
@@ -131,6 +141,9 @@ pub fn admit(
         return Err(AdmitError::TooOld(oldest_end));
     }
     let series: Vec<SeriesId> = batch.series.iter().map(|series| series.key.id()).collect();
+    let span = batch.oldest_start().zip(batch.newest_end());
+    let mut losses = Losses::new(caller, span, (oldest_end, now));
+    let mut refused: Vec<Refusal> = unread.iter().map(|unread| losses.unread(unread)).collect();
     let mut seen = BTreeSet::new();
     let mut measurements = Vec::with_capacity(batch.measurements.len());
     for (index, measurement) in indices.into_iter().zip(std::mem::take(&mut batch.measurements)) {
@@ -140,7 +153,7 @@ pub fn admit(
         let checked = match key {
             None => Err(RefusalCode::Series),
             Some((key, id)) => check_interval(measurement.interval, oldest_end, now).and_then(|()| {
-                let chosen = choose(caller, &key.uplink, &measurement, now);
+                let chosen = choose(caller, &key.uplink, Occasion::from(&measurement), now);
                 if chosen != Err(Unregistered::Foreign) && !seen.insert((id, measurement.interval)) {
                     return Err(RefusalCode::Repeated);
                 }
@@ -150,7 +163,12 @@ pub fn admit(
         match checked {
             Ok(Ok(registration)) => measurements.push(attribute(measurement, registration)),
             Ok(Err(Unregistered::Foreign | Unregistered::Retired)) => {
-                refused.push(Refusal { index, code: RefusalCode::Uplink });
+                refused.push(losses.refused(
+                    index,
+                    RefusalCode::Uplink,
+                    key.map(|(key, _)| key),
+                    &measurement,
+                ));
             }
             Ok(Err(Unregistered::NotCovered)) => {
                 let uplink = key.map(|(key, _)| &key.uplink).filter(|site| caller.measures_beside(site));
@@ -159,13 +177,14 @@ pub fn admit(
                     at: measurement.interval.start(),
                 });
             }
-            Err(code) => refused.push(Refusal { index, code }),
+            Err(code) => refused.push(losses.refused(index, code, key.map(|(key, _)| key), &measurement)),
         }
     }
-    if span(&measurements) > limits::MAX_BATCH_SPAN {
+    if span_of(&measurements) > limits::MAX_BATCH_SPAN {
         return Err(AdmitError::TooLong);
     }
     refused.sort_by_key(|refusal| refusal.index);
+    let dropped = batch.health.dropped.take().map(|account| dropped::admit(account, caller, now));
     Ok(Admitted {
         organisation: caller.registration.organisation,
         digest,
@@ -173,6 +192,8 @@ pub fn admit(
         batch,
         measurements,
         refused,
+        lost: losses.finish(),
+        dropped,
         _seal: Seal,
     })
 }
@@ -190,7 +211,7 @@ fn check_interval(interval: Interval, oldest_end: Timestamp, now: Timestamp) -> 
 /// Verified if the public address that was observed lies in a prefix of the registration, the longest one; declared if
 /// none was observed; else off-prefix, by the address's own network (rules, §7).
 fn attribute(measurement: Measurement, registration: &Registration) -> AdmittedMeasurement {
-    let registered = prefix_of(registration, &measurement);
+    let registered = prefix_of(registration, measurement.observed.map(|observed| observed.address));
     let (attribution, prefix) = match (measurement.observed, registered) {
         (None, _) => (Attribution::Declared, None),
         (Some(_), Some(prefix)) => (Attribution::Verified, Some(prefix)),
@@ -206,7 +227,7 @@ fn network_of(address: IpAddr) -> IpNet {
     IpNet::new_assert(address, length).trunc()
 }
 
-fn span(measurements: &[AdmittedMeasurement]) -> Duration {
+fn span_of(measurements: &[AdmittedMeasurement]) -> Duration {
     let starts = measurements.iter().map(|one| one.measurement.interval.start()).min();
     let ends = measurements.iter().map(|one| one.measurement.interval.end()).max();
     starts.zip(ends).map_or(Duration::ZERO, |(start, end)| end.since(start))

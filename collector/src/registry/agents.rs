@@ -128,8 +128,8 @@ pub struct AgentHealth {
     pub rejected_batches: u64,
 }
 
-impl From<Health> for AgentHealth {
-    fn from(health: Health) -> Self {
+impl From<&Health> for AgentHealth {
+    fn from(health: &Health) -> Self {
         Self {
             spooled_batches: health.spooled_batches,
             spooled_bytes: health.spooled_bytes,

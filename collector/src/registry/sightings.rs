@@ -60,7 +60,7 @@ impl BatchSighting {
             created: batch.created,
             clock_offset_us: batch.clock_offset_us,
             version: batch.agent_version.clone(),
-            health: batch.health.into(),
+            health: (&batch.health).into(),
         }
     }
 }

@@ -2,15 +2,21 @@
 //! model in [`super::memory`].
 
 use super::{
-    ClockOffsets, PutOutcome, Query, Store,
+    ClockOffsets, Dropped, PutOutcome, Query, Store,
     fixture::{
         DAY, Each, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, digest, each, everything,
         measurement, part_of, reattribute, scheduled, series,
     },
     memory::MemoryStore,
 };
-use crate::{admission::Caller, organisation::OrganisationId};
-use peerlight_proto::{batch::Batch, id::BatchNumber, metric::Metric, time::Timestamp};
+use crate::{admission::Caller, organisation::OrganisationId, registry::RegistrationId};
+use peerlight_proto::{
+    batch::{Batch, Health},
+    drops::{Account, DropEntry, DropReason},
+    id::{AccountId, BatchNumber},
+    metric::Metric,
+    time::Timestamp,
+};
 use std::{collections::BTreeSet, time::Duration};
 
 mod script;
@@ -32,6 +38,7 @@ async fn suite<S: Store>(mut open: impl FnMut() -> S) {
     a_batch_that_nobody_can_tell_from_a_replay_is_refused(&open()).await;
     what_is_reattributed_counts_for_the_other_registration_alone(&open()).await;
     what_is_given_away_is_expected_of_the_other_registration_alone(&open()).await;
+    what_was_dropped_is_kept_once_whatever_comes_again_or_late(&open()).await;
 }
 
 /// Two minutes of both series, `minutes` after midnight.
@@ -337,6 +344,51 @@ async fn what_is_given_away_is_expected_of_the_other_registration_alone(store: &
         }
     }
     assert_eq!((present(1).await, present(2).await), (BTreeSet::from([whole]), BTreeSet::new()));
+}
+
+async fn what_was_dropped_is_kept_once_whatever_comes_again_or_late(store: &dyn Store) {
+    let caller = caller(1, 1);
+    let now = MIDNIGHT.plus(MINUTE * 10);
+    // The second measurement repeats the first, and so is refused.
+    let twice = |sequence| {
+        let one = measurement(0, MIDNIGHT, 60, &[20_000]);
+        batch(&caller, sequence, vec![one.clone(), one])
+    };
+    let telling = |sequence, id: u8, measurements| {
+        let entry = DropEntry {
+            hour: MIDNIGHT,
+            uplink: "london-1".into(),
+            reason: DropReason::SpoolFull,
+            measurements,
+            turns: measurements * 6,
+            unread_batches: 0,
+            first: MIDNIGHT,
+            last: MIDNIGHT.plus(MINUTE),
+        };
+        let account = Account { id: AccountId::new([id; 16]), until: measurements, entries: vec![entry] };
+        let health = Health { dropped: Some(account), ..Health::default() };
+        Batch { health, ..batch(&caller, sequence, vec![measurement(0, MIDNIGHT, 60, &[20_000])]) }
+    };
+    let missing = async || {
+        let found = store.dropped(OrganisationId(1), MIDNIGHT, now).await.unwrap();
+        let row = |one: Dropped| (one.registration, one.by_agent, one.reason, one.measurements, one.turns);
+        found.into_iter().map(row).collect::<Vec<_>>()
+    };
+    let site = Some(RegistrationId(1));
+    let full = |measurements| (site, true, "spool_full".to_owned(), measurements, measurements * 6);
+    let repeated = (site, false, "refused_repeated".to_owned(), 1, 2);
+    for outcome in [PutOutcome::Stored, PutOutcome::Duplicate] {
+        assert_eq!(put(store, &caller, &twice(0), now).await, outcome);
+        assert_eq!(missing().await, [repeated.clone()]);
+    }
+    // Totals of one account: the greatest holds, in whatever order they come.
+    for (sequence, told, kept) in [(1, 5, 5), (2, 3, 5), (3, 9, 9), (1, 5, 9)] {
+        put(store, &caller, &telling(sequence, 1, told), now).await;
+        assert_eq!(missing().await, [repeated.clone(), full(kept)]);
+    }
+    let elsewhere = store.dropped(OrganisationId(2), MIDNIGHT, now).await.unwrap();
+    let later = store.dropped(OrganisationId(1), MIDNIGHT.plus(MINUTE), now).await.unwrap();
+    assert_eq!((elsewhere, later), (vec![], vec![]));
 }
 
 mod backends {

@@ -2,14 +2,14 @@
 //! The model that the conformance suite compares backends with; it forgets all when it is dropped.
 
 use super::{
-    Agents, ClockOffsets, DESCRIBED_FOR, Expired, Grouping, Health, LEDGER_MARGIN, Origin, Presence,
+    Agents, ClockOffsets, DESCRIBED_FOR, Dropped, Expired, Grouping, Health, LEDGER_MARGIN, Origin, Presence,
     PutOutcome, Query, Reattribute, Reattribution, Retention, Row, Shape, Store, StoreError, Totals, Usage,
-    given_away::given_away, slot_of,
+    dropped::refused, given_away::given_away, slot_of, watch::Watch,
 };
 use crate::{admission::Admitted, organisation::OrganisationId, registry::RegistrationId};
 use futures::future::{BoxFuture, FutureExt as _};
 use peerlight_proto::{
-    id::{AgentId, BatchDigest, BatchNumber, SeriesId},
+    id::{AccountId, AgentId, BatchDigest, BatchNumber, SeriesId},
     time::{Interval, IntervalLength, Timestamp},
 };
 use std::{
@@ -19,7 +19,7 @@ use std::{
 
 /// The reference model.
 #[derive(Debug, Default)]
-pub(super) struct MemoryStore(Mutex<Kept>);
+pub(super) struct MemoryStore(Mutex<Kept>, Watch);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -30,9 +30,13 @@ struct Kept {
     shapes: BTreeMap<(OrganisationId, SeriesId), (Arc<Shape>, Timestamp)>,
     presence: BTreeMap<(OrganisationId, AgentId, RegistrationId, SeriesId), (Timestamp, Timestamp)>,
     reattributed: Vec<Reattribute>,
+    /// By agent, account (none for the collector's own), hour, uplink and reason.
+    dropped: BTreeMap<DroppedKey, (OrganisationId, Dropped)>,
     /// Nothing that began before is taken any more.
     complete_from: Option<Timestamp>,
 }
+
+type DroppedKey = (AgentId, Option<AccountId>, Timestamp, String, String);
 
 /// A measurement. Retention does to it what it does to an answer: its start becomes that of a coarser span.
 #[derive(Debug, Clone)]
@@ -52,8 +56,66 @@ impl MemoryStore {
 }
 
 impl Kept {
+    fn keep_account(&mut self, admitted: &Admitted) {
+        let Some(account) = &admitted.dropped else { return };
+        for (registration, entry) in &account.entries {
+            let (agent, reason) = (admitted.batch.number.agent, entry.reason.to_string());
+            let key = (agent, Some(account.signed.id), entry.hour, entry.uplink.clone(), reason.clone());
+            let told = Dropped {
+                registration: Some(*registration),
+                agent: None,
+                hour: entry.hour,
+                by_agent: true,
+                reason,
+                measurements: entry.measurements,
+                turns: entry.turns,
+                unread_batches: entry.unread_batches,
+                first: entry.first,
+                last: entry.last,
+            };
+            let (_, known) = self.dropped.entry(key).or_insert((admitted.organisation, told.clone()));
+            known.measurements = known.measurements.max(told.measurements);
+            known.turns = known.turns.max(told.turns);
+            known.unread_batches = known.unread_batches.max(told.unread_batches);
+            (known.first, known.last) = (known.first.min(told.first), known.last.max(told.last));
+        }
+    }
+
+    fn keep_refused(&mut self, admitted: &Admitted) {
+        for loss in &admitted.lost {
+            let (agent, reason) = (admitted.batch.number.agent, refused(loss.code));
+            let key = (agent, None, loss.hour, loss.uplink.clone(), reason.clone());
+            let none = Dropped {
+                registration: Some(loss.registration),
+                agent: None,
+                hour: loss.hour,
+                by_agent: false,
+                reason,
+                measurements: 0,
+                turns: 0,
+                unread_batches: 0,
+                first: loss.first,
+                last: loss.last,
+            };
+            let (_, known) = self.dropped.entry(key).or_insert((admitted.organisation, none));
+            known.measurements += loss.measurements;
+            known.turns += loss.turns;
+            (known.first, known.last) = (known.first.min(loss.first), known.last.max(loss.last));
+        }
+    }
+
+    /// Rows are added up over agents; tests have one for each.
+    fn dropped(&self, organisation: OrganisationId, from: Timestamp, to: Timestamp) -> Vec<Dropped> {
+        let within = |one: &Dropped| one.last > from && one.first < to;
+        let found = self.dropped.values().filter(|(of, one)| *of == organisation && within(one));
+        let mut found: Vec<_> = found.map(|(_, one)| one.clone()).collect();
+        found.sort_by_key(|one| (one.registration, one.by_agent, one.reason.clone(), one.hour));
+        found
+    }
+
     fn put(&mut self, admitted: &Admitted) -> PutOutcome {
         let number = admitted.batch.number;
+        self.keep_account(admitted);
         if let Some((digest, _end)) = self.ledger.get(&number) {
             return if *digest == admitted.digest { PutOutcome::Duplicate } else { PutOutcome::NumberReused };
         }
@@ -71,6 +133,7 @@ impl Kept {
         let end =
             intervals().map(Interval::end).chain([admitted.received]).max().unwrap_or(admitted.received);
         self.ledger.insert(number, (admitted.digest, end));
+        self.keep_refused(admitted);
         for one in &admitted.measurements {
             let series = &admitted.batch.series[one.measurement.series as usize];
             let shape = Shape::of(series);
@@ -229,6 +292,15 @@ impl Store for MemoryStore {
         async move { Ok(self.kept().expire(now, &retention)) }.boxed()
     }
 
+    fn dropped(
+        &self,
+        organisation: OrganisationId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<Dropped>, StoreError>> {
+        async move { Ok(self.kept().dropped(organisation, from, to)) }.boxed()
+    }
+
     fn begin_reattribution(&self, order: Reattribute) -> BoxFuture<'_, Result<i64, StoreError>> {
         async move {
             self.kept().reattribute(&order);
@@ -247,6 +319,10 @@ impl Store for MemoryStore {
 
     fn usage(&self) -> BoxFuture<'_, Result<Usage, StoreError>> {
         async move { Ok(Usage::default()) }.boxed()
+    }
+
+    fn watch(&self) -> &Watch {
+        &self.1
     }
 
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {

@@ -9,6 +9,7 @@
 mod answer;
 mod block;
 mod dictionary;
+mod dropped;
 mod expiry;
 mod fold;
 mod kept;
@@ -30,8 +31,8 @@ pub use verify::Verification;
 
 use self::{expiry::Layer, fold::Outstanding, reader::Reader, writer::Writer};
 use super::{
-    Expired, Grouping, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention, Row,
-    Store, StoreError, Usage,
+    Dropped, Expired, Grouping, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention,
+    Row, Store, StoreError, Usage, Watch,
 };
 use crate::{admission::Admitted, organisation::OrganisationId};
 use futures::future::BoxFuture;
@@ -42,16 +43,17 @@ use peerlight_proto::{
 };
 use rusqlite::Connection;
 use std::{
-    fs::{File, TryLockError},
+    fs::{self, File, TryLockError},
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::time::Instant;
 
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Versions below were never released.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 const SCHEMA: &str = include_str!("sqlite/schema.sql");
 /// Readers that are kept for the next question.
 const IDLE_READERS: usize = 4;
@@ -61,6 +63,7 @@ const IDLE_READERS: usize = 4;
 pub struct SqliteStore {
     path: PathBuf,
     writer: Writer,
+    watch: Arc<Watch>,
     readers: Arc<Mutex<Vec<Reader>>>,
     /// Held by whoever folds, compacts, drops or re-attributes: one at a time, so that only puts come between.
     upkeep: tokio::sync::Mutex<()>,
@@ -77,11 +80,13 @@ impl SqliteStore {
         let owner = lock(path)?;
         let mut db = connect(path)?;
         migrate(&mut db, path)?;
-        let writer =
-            Writer::start(db).map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+        let watch = Arc::<Watch>::default();
+        let writer = Writer::start(db, Arc::clone(&watch))
+            .map_err(|source| StoreError::File { path: path.to_owned(), source })?;
         Ok(Self {
             path: path.to_owned(),
             writer,
+            watch,
             readers: Arc::default(),
             upkeep: tokio::sync::Mutex::default(),
             _owner: owner,
@@ -203,9 +208,12 @@ impl SqliteStore {
 
     async fn compact_now(&self, now: Timestamp) -> Result<u64, StoreError> {
         let _alone = self.upkeep.lock().await;
+        let begun = Instant::now();
         let folded = self.fold(now, false).await;
         let recomputed = self.recompute(now).await;
-        folded.and(recomputed)
+        let done = folded.and(recomputed);
+        self.watch.kept_up(now, begun.elapsed(), &done);
+        done
     }
 
     async fn reattribute_all(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -257,6 +265,8 @@ impl SqliteStore {
                 }
             }
         }
+        let before = Layer::Days.keeps_from(now, &retention);
+        while self.write("forget what was dropped", move |db| dropped::expire(db, before)).await? {}
         let mut after = Some((i64::MIN, 0));
         while let Some(last) = after {
             after = self.writer.run(move |db| expiry::forget_presence(db, now, &retention, last)).await?;
@@ -280,6 +290,15 @@ impl Store for SqliteStore {
 
     fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>> {
         Box::pin(self.read(move |reader| reader.snapshot(|reader| reader.presence(organisation))))
+    }
+
+    fn dropped(
+        &self,
+        organisation: OrganisationId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> BoxFuture<'_, Result<Vec<Dropped>, StoreError>> {
+        Box::pin(self.read(move |reader| reader.dropped(organisation, (from, to))))
     }
 
     fn compact(&self, now: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -306,8 +325,19 @@ impl Store for SqliteStore {
         Box::pin(self.read(|reader| reader.snapshot(usage::usage)))
     }
 
+    fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>> {
-        Box::pin(self.read(|reader| reader.health().map_err(StoreError::while_doing("count what there is"))))
+        let mut wal = self.path.clone().into_os_string();
+        wal.push("-wal");
+        Box::pin(self.read(move |reader| {
+            let health = reader.health().map_err(StoreError::while_doing("count what there is"))?;
+            // Without one, all is in the file.
+            let wal_bytes = fs::metadata(&wal).map_or(0, |wal| wal.len());
+            Ok(Health { wal_bytes, ..health })
+        }))
     }
 }
 

@@ -34,7 +34,7 @@ impl Layer {
     pub(super) const ALL: [Self; 4] = [Self::Measured, Self::QuarterHours, Self::Days, Self::Ledger];
 
     /// The first second that the retention keeps: whole UTC days go, so that no day is half there.
-    fn keeps_from(self, now: Timestamp, retention: &Retention) -> i64 {
+    pub(super) fn keeps_from(self, now: Timestamp, retention: &Retention) -> i64 {
         let age = match self {
             Self::Measured => retention.minute,
             Self::QuarterHours => retention.quarter_hour,

@@ -7,6 +7,7 @@ use super::{
     Reader,
     block::{Cells, Coding, Key, Sink as _, Written, read, write},
     dictionary::Names,
+    dropped,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, hour_of, quarter_of},
     log::{add_to_tally, folded, stripe_of},
     presence::{Noting, Presences},
@@ -168,6 +169,7 @@ pub(super) fn write_slice(db: &mut Connection, slice: &Slice) -> rusqlite::Resul
             .prepare_cached("SELECT probes FROM batch WHERE id = ?1")?
             .query_row([batch], |row| row.get(0))?;
         add_to_tally(&transaction, "damaged", probes)?;
+        dropped::note_damaged(&transaction, *batch)?;
     }
     transaction
         .prepare_cached(

@@ -3,6 +3,7 @@
 use super::{
     block::{Cell, Cells, Coding, Key, Sink, Written, read, write},
     dictionary::{Numbers, find_agent, find_session},
+    dropped,
     kept::{KEPT_LEDGER, KEPT_MEASURED},
 };
 use crate::{
@@ -99,11 +100,13 @@ pub(super) fn put(
     let number = admitted.batch.number;
     let agent = scratch.numbers.agent(db, number.agent).map_err(&database)?;
     let session = scratch.numbers.session(db, agent, number.session).map_err(&database)?;
+    dropped::keep_account(db, agent, admitted).map_err(&database)?;
     if let Some(outcome) = told_by_ledger(db, scratch, session, admitted)? {
         return Ok(outcome);
     }
     crash_point("before-ledger");
     enter(db, session, admitted).map_err(&database)?;
+    dropped::keep_refused(db, agent, admitted).map_err(&database)?;
     crash_point("before-batch");
     if !admitted.measurements.is_empty() {
         collect(db, scratch, agent, admitted)?;

@@ -4,6 +4,7 @@ use super::{
     answer::Answer,
     block::{Cells, Sink, read},
     dictionary::Names,
+    dropped,
     kept::{KEPT_MEASURED, Kept, ceil_secs, span_of},
     log,
     plan::{Piece, State, plan},
@@ -13,10 +14,10 @@ use super::{
 use crate::{
     organisation::OrganisationId,
     registry::RegistrationId,
-    store::{Grouping, Health, Presence, Query, Row, StoreError, given_away::given_away},
+    store::{Dropped, Grouping, Health, Presence, Query, Row, StoreError, given_away::given_away},
 };
 use peerlight_proto::{metric::Metric, time::Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A reading connection with what it knows of the dictionaries.
@@ -131,6 +132,15 @@ impl Reader {
             .collect()
     }
 
+    /// What is missing between two instants.
+    pub(super) fn dropped(
+        &mut self,
+        organisation: OrganisationId,
+        span: (Timestamp, Timestamp),
+    ) -> Result<Vec<Dropped>, StoreError> {
+        dropped::between(&self.db, &mut self.names, organisation, span)
+    }
+
     /// How much there is.
     pub(super) fn health(&self) -> rusqlite::Result<Health> {
         let count = |sql: &str| -> rusqlite::Result<u64> {
@@ -141,6 +151,13 @@ impl Reader {
             oldest("SELECT min(start) FROM segment WHERE resolution = 0")?,
             oldest("SELECT min(oldest_start) FROM batch")?,
         ];
+        let newest_or_oldest = |sql: &str| -> rusqlite::Result<Option<i64>> {
+            self.db.query_row(sql, [], |row| row.get(0)).optional().map(Option::flatten)
+        };
+        let newest = [
+            newest_or_oldest("SELECT max(start) FROM segment WHERE resolution = 0")?,
+            newest_or_oldest("SELECT max(newest_start) FROM batch")?,
+        ];
         Ok(Health {
             log_batches: count("SELECT count(*) FROM batch")?,
             ledger_entries: count("SELECT coalesce(sum(count), 0) FROM tally WHERE what = 'ledger'")?,
@@ -148,6 +165,11 @@ impl Reader {
             damaged_batches: count("SELECT count(*) FROM damaged")?,
             bytes: count("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?,
             oldest: oldest.into_iter().flatten().min().map(Timestamp::from_secs),
+            oldest_in_log: newest_or_oldest("SELECT received_us FROM batch ORDER BY id LIMIT 1")?
+                .map(Timestamp::from_micros),
+            newest: newest.into_iter().flatten().max().map(Timestamp::from_secs),
+            dropped: dropped::totals(&self.db)?,
+            wal_bytes: 0,
         })
     }
 }

@@ -8,6 +8,7 @@ use super::{
     Reader,
     block::{Cells, Coding, Key, Written, read, write},
     dictionary::{number_of_origin, origins_of},
+    dropped,
     fold::mark_stale,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, Kept, ceil_secs, day_of, hour_of, span_of},
     presence::{Presences, stripes_of},
@@ -336,6 +337,7 @@ pub(super) fn finish(db: &mut Connection, work: &Work, now: Timestamp) -> Result
         presences.add(given);
         presences.replace(&transaction, order.organisation.0, stripe).map_err(&database)?;
     }
+    dropped::reattribute(&transaction, order).map_err(&database)?;
     transaction
         .prepare_cached("UPDATE reattribution SET finished_us = ?2 WHERE id = ?1")
         .and_then(|mut statement| statement.execute(params![id, now.as_micros()]))

@@ -1,4 +1,4 @@
--- The store, version 4. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
+-- The store, version 5. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
 
 -- Dictionaries: blocks name what they are about by number. What one organisation calls its targets is nothing to the
 -- others.
@@ -123,7 +123,28 @@ CREATE TABLE damaged (
     block        BLOB NOT NULL
 );
 
+-- What is missing from the measurements of a UTC hour, and why: the totals of agents' accounts, by their accounts' names, and
+-- what the collector itself refused or set aside, under an empty one.
+CREATE TABLE dropped (
+    id             INTEGER PRIMARY KEY,
+    organisation   INTEGER NOT NULL,
+    agent          INTEGER NOT NULL,
+    hour           INTEGER NOT NULL,
+    account        BLOB NOT NULL,
+    uplink         TEXT NOT NULL,
+    reason         TEXT NOT NULL,
+    registration   INTEGER,              -- chosen when it was first heard of; NULL where that was lost, too
+    measurements   INTEGER NOT NULL,     -- as far as their number is known
+    turns          INTEGER NOT NULL,
+    unread_batches INTEGER NOT NULL,     -- batches of which nobody knows how many measurements they held
+    first          INTEGER NOT NULL,     -- the start of the earliest interval, the end of the latest
+    last           INTEGER NOT NULL,
+    UNIQUE (agent, hour, account, uplink, reason)
+);
+CREATE INDEX dropped_by_time ON dropped (organisation, last);
+CREATE INDEX dropped_by_age ON dropped (last);
+
 -- What is counted as it changes rather than when somebody asks: the ledger's entries (ledger), the turns of schedules that
 -- were ever stored (stored), those that expired (expired) or were set aside (damaged), and when the newest batch was
--- received, in microseconds (received).
+-- received, in microseconds (received); and measurements that are known to have been dropped, by reason (dropped:REASON).
 CREATE TABLE tally (what TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;

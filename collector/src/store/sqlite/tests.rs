@@ -1,13 +1,16 @@
 //! What is SQLite's own: the file outlives the process, one process owns it, and damage stays where it is.
 
 use super::*;
-use crate::store::{
-    Moved,
-    fixture::{
-        DAY, Each, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, each, everything, measurement,
-        reattribute, scheduled,
+use crate::{
+    registry::RegistrationId,
+    store::{
+        Moved,
+        fixture::{
+            DAY, Each, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, each, everything, measurement,
+            reattribute, scheduled,
+        },
+        sqlite::expiry::Layer,
     },
-    sqlite::expiry::Layer,
 };
 use futures::future::join_all;
 use peerlight_proto::batch::Batch;
@@ -191,7 +194,34 @@ async fn a_damaged_batch_is_told_and_set_aside_when_the_log_is_folded() {
     store.fold(NOW, true).await.unwrap();
     let health = store.health().await.unwrap();
     assert_eq!((health.log_batches, health.damaged_batches), (0, 1));
+    let missing = store.dropped(OrganisationId(1), MIDNIGHT, NOW.plus(DAY)).await.unwrap();
+    let rows: Vec<_> =
+        missing.iter().map(|one| (one.reason.as_str(), one.unread_batches, one.turns)).collect();
+    assert_eq!(rows, [("damaged", 1, 3)]);
+    assert_eq!((missing[0].agent, missing[0].registration), (Some(caller(1, 1).agent), None));
     assert_eq!(scheduled(&answer(&store).await.unwrap()), 3, "the other one");
+}
+
+#[tokio::test]
+async fn what_was_dropped_goes_where_the_rest_goes_and_when_days_do() {
+    let Opened { store, directory: _directory } = open();
+    let caller = caller(1, 1);
+    let twice = Batch { measurements: vec![minute(0, 0).measurements.remove(0); 2], ..minute(0, 0) };
+    store.put(admitted(&caller, twice, NOW)).await.unwrap();
+    let of = async || {
+        let missing = store.dropped(OrganisationId(1), MIDNIGHT, NOW.plus(DAY)).await.unwrap();
+        missing.iter().map(|one| (one.registration, one.measurements)).collect::<Vec<_>>()
+    };
+    assert_eq!(of().await, [(Some(RegistrationId(1)), 1)]);
+    store.begin_reattribution(reattribute(1, 2, Some(MIDNIGHT), MIDNIGHT.plus(DAY))).await.unwrap();
+    store.reattribute(NOW).await.unwrap();
+    assert_eq!(of().await, [(Some(RegistrationId(2)), 1)]);
+    assert_eq!(store.health().await.unwrap().dropped, [("refused_repeated".to_owned(), 1)].into());
+    store.expire(NOW.plus(DAY * 8), RETENTION).await.unwrap();
+    assert_eq!(of().await.len(), 1, "the day is kept");
+    store.expire(NOW.plus(DAY * 10), RETENTION).await.unwrap();
+    assert_eq!(of().await, []);
+    assert_eq!(store.health().await.unwrap().dropped, [("refused_repeated".to_owned(), 1)].into());
 }
 
 #[tokio::test]

@@ -3,15 +3,18 @@
 use super::log::{self, Scratch};
 use crate::{
     admission::Admitted,
-    store::{PutOutcome, StoreError, crash_point::crash_point},
+    store::{PutOutcome, StoreError, Watch, crash_point::crash_point},
 };
 use peerlight_proto::time::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread::JoinHandle,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 /// The most batches that one transaction holds: at a batch's few kilobytes, well under 50 ms of writing.
 const MAX_GROUP: usize = 256;
@@ -34,10 +37,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread on the connection that alone writes.
-    pub(super) fn start(db: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(db: Connection, watch: Arc<Watch>) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE);
-        let thread =
-            std::thread::Builder::new().name("store-writer".into()).spawn(move || write(db, &queue))?;
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || write(db, &queue, &watch))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -88,7 +92,7 @@ impl Drop for Writer {
     }
 }
 
-fn write(mut db: Connection, queue: &Receiver<Job>) {
+fn write(mut db: Connection, queue: &Receiver<Job>, watch: &Watch) {
     let mut scratch = Scratch::default();
     while let Ok(job) = queue.recv() {
         let mut next = Some(job);
@@ -112,7 +116,7 @@ fn write(mut db: Connection, queue: &Receiver<Job>) {
                             Err(_) => break,
                         }
                     }
-                    put_group(&mut db, &mut scratch, group);
+                    put_group(&mut db, &mut scratch, group, watch);
                 }
             }
         }
@@ -134,11 +138,13 @@ impl Waiting {
 }
 
 /// Writes a group, and answers each of its batches.
-fn put_group(db: &mut Connection, scratch: &mut Scratch, mut group: Vec<Waiting>) {
+fn put_group(db: &mut Connection, scratch: &mut Scratch, mut group: Vec<Waiting>, watch: &Watch) {
+    let begun = Instant::now();
     let outcomes = put_all(db, scratch, &group);
     crash_point("after-commit");
     let error = match outcomes {
         Ok(outcomes) => {
+            watch.committed(begun.elapsed(), group.iter().filter_map(|one| one.admitted.newest_end()).max());
             for (waiting, outcome) in group.into_iter().zip(outcomes) {
                 waiting.answer(Ok(outcome));
             }
@@ -151,10 +157,11 @@ fn put_group(db: &mut Connection, scratch: &mut Scratch, mut group: Vec<Waiting>
     if group.len() > 1 {
         // What fails for one batch leaves the rest of the group as it is: each by itself.
         for waiting in group {
-            put_group(db, scratch, vec![waiting]);
+            put_group(db, scratch, vec![waiting], watch);
         }
     } else if let Some(waiting) = group.pop() {
         let batch = waiting.admitted.batch.number;
+        watch.failed(waiting.admitted.received, &error);
         tracing::error!(%error, %batch, "a batch could not be written; its agent will send it again");
         waiting.answer(Err(error));
     }
