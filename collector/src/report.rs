@@ -5,6 +5,7 @@
 //! samples are too few: such a value is null.
 
 mod coverage;
+mod dropped;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod group;
@@ -19,6 +20,7 @@ mod seen;
 mod tally;
 
 pub use coverage::ON_ITS_WAY;
+pub use dropped::Missing;
 pub use group::{Group, Groups};
 pub use interval::{Bounds, LatencyBounds};
 pub use latency::{Jitter, Latency};
@@ -30,7 +32,7 @@ pub use seen::{Seen, Sighting};
 use crate::{
     registry::{AgentEntry, RegistrationId},
     rfc3339,
-    store::{Presence, Row},
+    store::{Dropped, Presence, Row},
 };
 use group::{GroupKey, Share};
 use hashbrown::HashMap;
@@ -52,6 +54,8 @@ pub struct Evidence<'a> {
     pub agents: &'a [AgentEntry],
     /// When they measured what.
     pub presence: &'a [Presence],
+    /// What is missing between the question's ends.
+    pub dropped: &'a [Dropped],
 }
 
 /// The answer to a question.
@@ -79,6 +83,10 @@ pub struct Report {
     pub intervals: String,
     /// One row for each group and metric, and slot where a step was asked for.
     pub rows: Vec<ReportRow>,
+    /// What agents or the collector had to drop of the sites that were asked for, of every target and metric. Coverage shows the
+    /// same as a gap. Hours at the ends of the span count whole.
+    #[serde(default)]
+    pub dropped: Vec<Missing>,
 }
 
 /// What was asked, as understood.
@@ -232,6 +240,7 @@ pub fn answer(groups: &Groups, evidence: &Evidence<'_>, now: Timestamp) -> Repor
                 }
             })
             .collect(),
+        dropped: dropped::missing(groups, evidence.dropped, evidence.agents),
     }
 }
 

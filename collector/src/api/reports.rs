@@ -152,10 +152,12 @@ pub(crate) async fn latency_given(
     }
     let query = question.query(&snapshot.registrations);
     let groups = Arc::new(Groups::new(question, Arc::clone(&snapshot.registrations), &presence));
+    let dropped = store.dropped(query.organisation, query.from, query.to).await?;
     let rows = store.scan(query, Arc::<Groups>::clone(&groups)).await?;
     // Months of rows take a while to add up; the runtime's threads have sockets to serve.
     Ok(tokio::task::spawn_blocking(move || {
-        let evidence = Evidence { rows: &rows, agents: &snapshot.agents, presence: &presence };
+        let evidence =
+            Evidence { rows: &rows, agents: &snapshot.agents, presence: &presence, dropped: &dropped };
         answer(&groups, &evidence, now)
     })
     .await?)

@@ -6,7 +6,7 @@ use super::{
     table::{PERCENTILES, Table, table},
     view::{GROUPINGS, SPANS, address, filters, widened},
 };
-use crate::report::{Dimension, ON_ITS_WAY, Question, Report};
+use crate::report::{Dimension, Missing, ON_ITS_WAY, Question, Report};
 use crate::rfc3339;
 use askama::Template;
 use peerlight_proto::{duration, metric::Metric, time::Timestamp};
@@ -87,6 +87,7 @@ struct Figures {
     more_charts: bool,
     step: String,
     intervals: String,
+    missing: Vec<String>,
     csv: String,
     json: String,
     wider: Option<String>,
@@ -184,6 +185,7 @@ fn figures(question: &Question, answer: &Answer) -> Figures {
         charts,
         step: duration::text(*step),
         intervals: report.intervals.clone(),
+        missing: report.dropped.iter().map(Missing::sentence).collect(),
         csv: api("csv"),
         json: api("json"),
         wider: month

@@ -154,6 +154,7 @@ pub(crate) fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestam
         })
     });
     let rows: Vec<_> = grouped.collect();
-    let evidence = super::Evidence { rows: &rows, agents: evidence.agents, presence: evidence.presence };
+    let Evidence { agents, presence, .. } = *evidence;
+    let evidence = super::Evidence { rows: &rows, agents, presence, dropped: &[] };
     super::answer(&groups, &evidence, now)
 }

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 /// What stands where a value is null.
 const NONE: &str = "-";
-/// How many notes tell who served.
+/// How many notes tell who served, or what is missing.
 const MAX_SEEN: usize = 12;
 
 /// The report as a table of at most `width` columns, with a line above that says what it is about and notes below.
@@ -34,6 +34,7 @@ fn render_columns(report: &Report, columns: &[Column], width: Option<u16>) -> St
     text.push_str("\n\n");
     if report.rows.is_empty() {
         text.push_str("Nothing was measured in that span. Is an agent enrolled and running? See `peerlight-collector agent list`.\n");
+        text.push_str(missing(report).trim_start());
         return text;
     }
     let mut table = Table::new();
@@ -119,7 +120,7 @@ fn name(row: &ReportRow, dimension: Dimension) -> String {
 
 /// Below the table: what was not counted, and how to read it.
 fn notes(report: &Report) -> String {
-    let mut notes = String::new();
+    let mut notes = missing(report);
     let sum = |of: fn(&ReportRow) -> u64| report.rows.iter().map(of).fold(0_u64, u64::saturating_add);
     let (off, declared) = (sum(|row| row.off_prefix), sum(|row| row.declared_uncounted));
     if off > 0 {
@@ -164,6 +165,17 @@ fn notes(report: &Report) -> String {
         );
     }
     let _ = writeln!(notes, "\nIn brackets: {}.", report.intervals);
+    notes
+}
+
+/// What was dropped: gaps of coverage of which it is known why they are there.
+fn missing(report: &Report) -> String {
+    let shown = report.dropped.iter().take(MAX_SEEN);
+    let mut notes: String = shown.map(|missing| format!("\nMissing: {}.", missing.sentence())).collect();
+    let more = report.dropped.len().saturating_sub(MAX_SEEN);
+    if more > 0 {
+        let _ = write!(notes, "\nand {more} more of this kind: `dropped` in --format json");
+    }
     notes
 }
 
