@@ -11,6 +11,7 @@ use crate::{
     registry::{self, Registry, RegistryError, Sighting},
     signature::{ResponseSigner, SignatureError},
     store::Store,
+    vitals::DiskVitals,
 };
 use peerlight_proto::{id::AgentId, time::Timestamp};
 use std::{ops::Deref, sync::Arc};
@@ -39,6 +40,8 @@ pub struct Parts {
     pub rates: Rates,
     /// Who is signed in.
     pub sessions: Sessions,
+    /// What was foreseen of the disk, and when.
+    pub(crate) forecast: tokio::sync::Mutex<Option<(Timestamp, DiskVitals)>>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -72,7 +75,8 @@ impl App {
                 response_key: identity.response_key(),
             },
             signer: ResponseSigner::new(identity.response_seed())?,
-            metrics: Metrics::default(),
+            metrics: Metrics::of(store.watch()),
+            forecast: tokio::sync::Mutex::default(),
             sessions: Sessions::default(),
             config,
             registry,

@@ -34,6 +34,7 @@ pub mod server;
 pub mod signature;
 pub mod storage;
 pub mod store;
+pub mod vitals;
 
 pub use server::Listeners;
 
@@ -143,6 +144,9 @@ pub async fn run_over(
     tracing::info!(agents = %agents_at, %url, operators = %operators_at, ca_sha256 = identity.ca_sha256(), "the collector runs");
 
     let app = App::new(config, registry, store, clock, (&identity, url))?;
+    for listener in ["agents", "operators"] {
+        app.metrics.connection_faults().limit(listener, connections);
+    }
     let for_agents = Service {
         name: "agents",
         tls: Some(Arc::clone(&certificate).acceptor()?),

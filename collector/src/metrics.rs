@@ -1,5 +1,6 @@
 //! The collector observed: what Prometheus scrapes from `/metrics`.
 
+use crate::{store::Watch, vitals::Vitals};
 use peerlight_proto::ack::RefusalCode;
 use prometheus_client::{
     encoding::text::encode,
@@ -13,10 +14,13 @@ use prometheus_client::{
     registry::Registry,
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,12 +34,25 @@ pub struct Metrics {
     admitted: Counter,
     refused: Family<Label, Counter>,
     problems: Family<Label, Counter>,
+    problem_names: Mutex<BTreeSet<&'static str>>,
     put_seconds: Histogram,
     puts_waiting: Gauge,
     ledger_entries: Gauge,
     stale_rollups: Gauge,
     store_bytes: Gauge,
     agents_seen: Gauge,
+    agents_silent: Gauge,
+    commit_seconds: Histogram,
+    newest_interval_age: Gauge<f64, AtomicU64>,
+    oldest_log_batch_age: Gauge<f64, AtomicU64>,
+    dropped: Family<[(&'static str, String); 1], Counter>,
+    wal_bytes: Gauge,
+    disk_free_bytes: Gauge<f64, AtomicU64>,
+    disk_full_in: Gauge<f64, AtomicU64>,
+    compaction_time: Gauge<f64, AtomicU64>,
+    compaction_seconds: Gauge<f64, AtomicU64>,
+    compaction_failing: Gauge,
+    writer_failing: Gauge,
     connection_faults: ConnectionFaults,
 }
 
@@ -56,27 +73,22 @@ pub enum BatchOutcome {
     Rejected,
 }
 
-/// What is read when somebody asks, rather than counted as it happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Levels {
-    /// Entries of the ledger.
-    pub ledger_entries: u64,
-    /// Spans whose rollup waits.
-    pub stale_rollups: u64,
-    /// Bytes of the store on disk.
-    pub store_bytes: u64,
-    /// Agents heard of lately.
-    pub agents_seen: u64,
-}
-
 impl Default for Metrics {
     fn default() -> Self {
+        Self::of(&Watch::default())
+    }
+}
+
+impl Metrics {
+    /// Counters that show how a store's work goes, too.
+    pub fn of(store: &Watch) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("peerlight_collector"),
             batches: Family::default(),
             admitted: Counter::default(),
             refused: Family::default(),
             problems: Family::default(),
+            problem_names: Mutex::default(),
             // 1 ms to 8 s: a commit waits for the disk and up to 100 ms for company.
             put_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
             puts_waiting: Gauge::default(),
@@ -84,14 +96,25 @@ impl Default for Metrics {
             stale_rollups: Gauge::default(),
             store_bytes: Gauge::default(),
             agents_seen: Gauge::default(),
+            agents_silent: Gauge::default(),
+            commit_seconds: store.commit_seconds(),
+            newest_interval_age: Gauge::default(),
+            oldest_log_batch_age: Gauge::default(),
+            dropped: Family::default(),
+            wal_bytes: Gauge::default(),
+            disk_free_bytes: Gauge::default(),
+            disk_full_in: Gauge::default(),
+            compaction_time: Gauge::default(),
+            compaction_seconds: Gauge::default(),
+            compaction_failing: Gauge::default(),
+            writer_failing: Gauge::default(),
             connection_faults: ConnectionFaults::default(),
         };
         metrics.register();
+        metrics.register_vitals();
         metrics
     }
-}
 
-impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register("batches", "Batches that agents pushed, by outcome", self.batches.clone());
@@ -111,6 +134,84 @@ impl Metrics {
         );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", build);
+    }
+
+    fn register_vitals(&mut self) {
+        let registry = &mut self.registry;
+        let connections = &self.connection_faults;
+        registry.register("connections_open", "Connections held now, by listener", connections.open.clone());
+        registry.register(
+            "connections_limit",
+            "Connections held at most, by listener",
+            connections.limit.clone(),
+        );
+        registry.register("agents_silent", "Agents that are enrolled and silent", self.agents_silent.clone());
+        registry.register(
+            "commit_seconds",
+            "Time that a transaction took to make batches durable",
+            self.commit_seconds.clone(),
+        );
+        registry.register(
+            "newest_interval_age_seconds",
+            "Time since the newest interval that was stored ended; NaN before the first",
+            self.newest_interval_age.clone(),
+        );
+        registry.register(
+            "oldest_log_batch_age_seconds",
+            "Time since the oldest batch came that is not in segments yet; 0 without one",
+            self.oldest_log_batch_age.clone(),
+        );
+        registry.register(
+            "dropped_measurements",
+            "Measurements that agents say they dropped, or that were refused, by reason",
+            self.dropped.clone(),
+        );
+        registry.register(
+            "wal_bytes",
+            "Bytes of the store that are not in its file yet",
+            self.wal_bytes.clone(),
+        );
+        registry.register(
+            "disk_free_bytes",
+            "Bytes that are free on the store's disk; NaN where it does not say",
+            self.disk_free_bytes.clone(),
+        );
+        registry.register(
+            "disk_full_in_seconds",
+            "Time until the disk is full, as the newest day fills it; +Inf if the retention is full before",
+            self.disk_full_in.clone(),
+        );
+        registry.register(
+            "compaction_timestamp_seconds",
+            "When the log was last folded and rollups were made; 0 before the first time",
+            self.compaction_time.clone(),
+        );
+        registry.register(
+            "compaction_duration_seconds",
+            "How long that took",
+            self.compaction_seconds.clone(),
+        );
+        registry.register("compaction_failing", "1 if it failed", self.compaction_failing.clone());
+        registry.register("writer_failing", "1 while batches cannot be written", self.writer_failing.clone());
+    }
+
+    /// How many batches wait to be durable.
+    pub fn waiting(&self) -> u64 {
+        u64::try_from(self.puts_waiting.get()).unwrap_or(0)
+    }
+
+    /// How many requests were answered with a problem, and how many measurements were refused, since the start, by reason.
+    pub fn rejections(&self) -> BTreeMap<String, u64> {
+        let problems = self.problem_names.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let count = |family: &Family<Label, Counter>, label: Label| family.get_or_create(&label).get();
+        let problems =
+            problems.into_iter().map(|name| (name.to_owned(), count(&self.problems, [("type", name)])));
+        let refused = RefusalCode::ALL.into_iter().filter_map(|code| {
+            let label = [("code", code.as_str())];
+            let count = self.refused.get(&label).map(|counter| counter.get())?;
+            Some((format!("refused {code}"), count))
+        });
+        problems.chain(refused).collect()
     }
 
     /// What counts the connections that end badly.
@@ -141,6 +242,7 @@ impl Metrics {
     /// Counts a problem.
     pub fn problem(&self, name: &'static str) {
         let kind = name.rsplit(':').next().unwrap_or(name);
+        self.problem_names.lock().unwrap_or_else(PoisonError::into_inner).insert(kind);
         self.problems.get_or_create(&[("type", kind)]).inc();
     }
 
@@ -155,13 +257,9 @@ impl Metrics {
         self.put_seconds.observe(took.as_secs_f64());
     }
 
-    /// Everything in Prometheus's text format.
-    pub fn render(&self, levels: Levels) -> String {
-        let gauge = |level: u64| i64::try_from(level).unwrap_or(i64::MAX);
-        self.ledger_entries.set(gauge(levels.ledger_entries));
-        self.stale_rollups.set(gauge(levels.stale_rollups));
-        self.store_bytes.set(gauge(levels.store_bytes));
-        self.agents_seen.set(gauge(levels.agents_seen));
+    /// Everything in Prometheus's text format, as of now.
+    pub fn render(&self, vitals: &Vitals) -> String {
+        self.set(vitals);
         let mut text = String::new();
         // Writing to a string does not fail.
         if encode(&mut text, &self.registry).is_err() {
@@ -169,6 +267,40 @@ impl Metrics {
         }
         text
     }
+
+    fn set(&self, vitals: &Vitals) {
+        let gauge = |level: u64| i64::try_from(level).unwrap_or(i64::MAX);
+        let store = &vitals.store;
+        self.ledger_entries.set(gauge(store.ledger_entries));
+        self.stale_rollups.set(gauge(store.stale_rollups));
+        self.store_bytes.set(gauge(store.bytes));
+        self.wal_bytes.set(gauge(store.wal_bytes));
+        self.agents_seen.set(gauge(vitals.agents.seen_lately));
+        self.agents_silent.set(gauge(vitals.agents.silent));
+        self.newest_interval_age.set(vitals.newest_interval_age_s.map_or(f64::NAN, seconds));
+        self.oldest_log_batch_age.set(vitals.log_age_s.map_or(0.0, seconds));
+        self.disk_free_bytes.set(vitals.disk.free_bytes.map_or(f64::NAN, seconds));
+        self.disk_full_in
+            .set(vitals.disk.full_in_days.map_or(f64::INFINITY, |days| seconds(days) * 86_400.0));
+        if let Some(compaction) = &vitals.compaction {
+            self.compaction_time.set(seconds(u64::try_from(compaction.at.as_secs()).unwrap_or(0)));
+            self.compaction_seconds.set(compaction.took_ms / 1_000.0);
+            self.compaction_failing.set(i64::from(compaction.error.is_some()));
+        }
+        self.writer_failing.set(i64::from(vitals.writer_failing.is_some()));
+        for (reason, count) in &vitals.dropped {
+            // The store has counted them ever since; this process only shows it.
+            self.dropped
+                .get_or_create(&[("reason", reason.clone())])
+                .inner()
+                .store(*count, Ordering::Relaxed);
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+const fn seconds(count: u64) -> f64 {
+    count as f64
 }
 
 /// Why a connection ended badly.
@@ -201,14 +333,46 @@ impl ConnectionFault {
 /// How many peers are remembered, so that each is told of once for each reason.
 const MAX_TOLD: usize = 1_024;
 
-/// Counts connections that ended badly; clones share their counts.
+/// Counts connections, and those that ended badly; clones share their counts.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionFaults {
     counters: Family<[(&'static str, &'static str); 2], Counter>,
     told: Arc<Mutex<BTreeSet<(IpAddr, ConnectionFault)>>>,
+    open: Family<Label, Gauge>,
+    limit: Family<Label, Gauge>,
+}
+
+/// A connection that is held, until it is dropped.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl ConnectionFaults {
+    /// Says how many connections a listener holds at most.
+    pub fn limit(&self, listener: &'static str, connections: u32) {
+        self.limit.get_or_create(&[("listener", listener)]).set(connections.into());
+    }
+
+    /// Counts a connection as open.
+    pub fn opened(&self, listener: &'static str) -> OpenConnection {
+        let open = self.open.get_or_create(&[("listener", listener)]).clone();
+        open.inc();
+        OpenConnection(open)
+    }
+
+    /// How many connections a listener holds, and may hold.
+    pub fn level(&self, listener: &'static str) -> (u64, u64) {
+        let of = |family: &Family<Label, Gauge>| {
+            u64::try_from(family.get_or_create(&[("listener", listener)]).get()).unwrap_or(0)
+        };
+        (of(&self.open), of(&self.limit))
+    }
+
     /// Counts one, and says whether it is the first of this peer for this reason. Beyond a bound every further peer is
     /// one of many.
     pub fn count(&self, listener: &'static str, fault: ConnectionFault, peer: IpAddr) -> bool {
@@ -235,7 +399,9 @@ mod tests {
         let firsts = [ConnectionFault::Tls, ConnectionFault::Tls, ConnectionFault::ProxyHeader]
             .map(|fault| metrics.connection_faults().count("agents", fault, peer));
         assert_eq!(firsts, [true, false, true]);
-        let text = metrics.render(Levels { agents_seen: 6, ..Levels::default() });
+        let mut vitals = Vitals::default();
+        vitals.agents.seen_lately = 6;
+        let text = metrics.render(&vitals);
         for line in [
             r#"peerlight_collector_batches_total{outcome="stored"} 1"#,
             "peerlight_collector_measurements_admitted_total 3",

@@ -102,6 +102,7 @@ pub async fn serve(listener: tokio::net::TcpListener, service: Service, shutdown
         let (service, shutdown) = (Arc::clone(&service), shutdown.clone());
         open.spawn(async move {
             let _permit = permit;
+            let _open = service.faults.opened(service.name);
             connection::attend(&service, stream, peer, &shutdown).await;
         });
     }

@@ -1,16 +1,37 @@
-//! `/api/v1/status`: whether the collector works and what it holds.
+//! `/api/v1/status`: whether the collector works, what is wrong with it, and what it holds.
 
 use super::error::ApiError;
-use crate::{app::App, registry::Operator, rfc3339};
+use crate::{
+    app::App,
+    organisation::OrganisationId,
+    paths,
+    registry::{AgentEntry, Operator},
+    rfc3339,
+    storage::storage,
+    store::{Health, watch::Seen},
+    vitals::{
+        AgentVitals, CommitTimes, Compaction, Concern, Connections, DiskVitals, StoreVitals, Vitals,
+        WriterFailing, concerns,
+    },
+};
 use axum::{Extension, Json, extract::State};
 use peerlight_proto::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How recently an agent must have been heard of to count as seen.
+const LATELY: Duration = Duration::from_mins(10);
+/// How long a forecast of the disk holds: making one reads a day of measurements.
+const FORECAST_HOLDS: Duration = Duration::from_mins(10);
+const DAY: u64 = 86_400;
 
 /// The collector at a glance.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Status {
+    /// What is wrong, the gravest first; nothing when all is well.
+    pub concerns: Vec<Concern>,
     /// The running build.
-    pub version: &'static str,
+    pub version: String,
     /// The collector's clock.
     #[serde(with = "rfc3339")]
     #[schema(value_type = String)]
@@ -19,31 +40,11 @@ pub struct Status {
     pub agent_url: String,
     /// SHA-256 of the CA that agents pin.
     pub ca_sha256: String,
-    /// What the store holds.
-    pub store: StoreStatus,
     /// Registrations that hold now.
     pub registrations: usize,
-    /// Agents that are enrolled and not revoked.
-    pub agents: usize,
-}
-
-/// What the store holds.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct StoreStatus {
-    /// Batches that wait in the log to be folded into segments.
-    pub log_batches: u64,
-    /// Entries of the ledger.
-    pub ledger_entries: u64,
-    /// Spans whose rollups wait.
-    pub stale_rollups: u64,
-    /// Batches that were set aside because the file was damaged; no report counts them.
-    pub damaged_batches: u64,
-    /// Bytes on disk.
-    pub bytes: u64,
-    /// The start of the oldest measurement that is kept as it came.
-    #[serde(with = "rfc3339::option")]
-    #[schema(value_type = Option<String>)]
-    pub oldest: Option<Timestamp>,
+    /// The collector at work.
+    #[serde(flatten)]
+    pub vitals: Vitals,
 }
 
 /// Shows the collector at a glance.
@@ -52,29 +53,103 @@ pub async fn show(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
 ) -> Result<Json<Status>, ApiError> {
-    let health = app.store.health().await?;
     let organisation = operator.organisation;
-    let (registrations, agents) = app
-        .ask(move |registry, now| {
-            Ok((registry.registrations(organisation)?, registry.agents(organisation, now)?))
-        })
-        .await?;
+    let vitals = vitals(&app, organisation).await?;
+    let registrations = app.ask(move |registry, _now| registry.registrations(organisation)).await?;
     let now = app.clock.now();
     let holds = |from: Timestamp, to: Option<Timestamp>| from <= now && to.is_none_or(|to| now < to);
     Ok(Json(Status {
-        version: env!("CARGO_PKG_VERSION"),
+        concerns: concerns(&vitals),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         time: now,
         agent_url: app.identity.agent_url.clone(),
         ca_sha256: app.identity.ca_sha256.clone(),
-        store: StoreStatus {
-            log_batches: health.log_batches,
-            ledger_entries: health.ledger_entries,
-            stale_rollups: health.stale_rollups,
-            damaged_batches: health.damaged_batches,
-            bytes: health.bytes,
-            oldest: health.oldest,
-        },
         registrations: registrations.iter().filter(|entry| holds(entry.valid_from, entry.valid_to)).count(),
-        agents: agents.iter().filter(|agent| agent.revoked.is_none()).count(),
+        vitals,
     }))
+}
+
+/// The collector at work, now.
+pub(super) async fn vitals(app: &App, organisation: OrganisationId) -> Result<Vitals, ApiError> {
+    let health = app.store.health().await?;
+    let agents = app.ask(move |registry, now| registry.agents(organisation, now)).await?;
+    let disk = disk(app, organisation).await?;
+    let (now, Seen { commits, newest_end, failing, upkeep }) = (app.clock.now(), app.store.watch().seen());
+    let age = |instant: Timestamp| now.since(instant).as_secs();
+    let newest = newest_end.or(health.newest);
+    Ok(Vitals {
+        writer_failing: failing.map(|failing| WriterFailing { since: failing.since, error: failing.error }),
+        queue_depth: app.metrics.waiting(),
+        commits: CommitTimes {
+            count: commits.count,
+            p50_ms: millis(commits.p50),
+            p99_ms: millis(commits.p99),
+            max_ms: millis(commits.max),
+        },
+        newest_interval: newest,
+        newest_interval_age_s: newest.map(age),
+        log_age_s: health.oldest_in_log.map(age),
+        compaction: upkeep.map(|upkeep| Compaction {
+            at: upkeep.at,
+            took_ms: millis(upkeep.took),
+            error: upkeep.error,
+        }),
+        disk,
+        connections: ["agents", "operators"]
+            .map(|listener| {
+                let (open, limit) = app.metrics.connection_faults().level(listener);
+                Connections { listener: listener.to_owned(), open, limit }
+            })
+            .into(),
+        agents: agents_of(&agents, now),
+        rejections: app.metrics.rejections(),
+        dropped: health.dropped.clone(),
+        store: store_of(&health),
+    })
+}
+
+fn store_of(health: &Health) -> StoreVitals {
+    StoreVitals {
+        log_batches: health.log_batches,
+        ledger_entries: health.ledger_entries,
+        stale_rollups: health.stale_rollups,
+        damaged_batches: health.damaged_batches,
+        bytes: health.bytes,
+        wal_bytes: health.wal_bytes,
+        oldest: health.oldest,
+    }
+}
+
+fn agents_of(agents: &[AgentEntry], now: Timestamp) -> AgentVitals {
+    let enrolled = agents.iter().filter(|agent| agent.revoked.is_none());
+    let seen = enrolled.clone().filter(|agent| agent.last_seen.is_some_and(|seen| now.since(seen) <= LATELY));
+    let (enrolled, seen_lately) = (enrolled.count() as u64, seen.count() as u64);
+    AgentVitals { enrolled, seen_lately, silent: enrolled - seen_lately }
+}
+
+/// What is left of the disk. The forecast is made anew every ten minutes.
+async fn disk(app: &App, organisation: OrganisationId) -> Result<DiskVitals, ApiError> {
+    let now = app.clock.now();
+    let mut forecast = app.forecast.lock().await;
+    let path = paths::store(&app.config.store.directory);
+    let free_bytes = fs4::available_space(path).ok();
+    if let Some((_, known)) = forecast.filter(|(made, _)| now.since(*made) < FORECAST_HOLDS) {
+        return Ok(DiskVitals { free_bytes, ..known });
+    }
+    let usage = app.store.usage().await?;
+    let registrations = app.ask(move |registry, _now| registry.registrations(organisation)).await?;
+    let storage = storage(&usage, &app.config.retention.into(), &registrations, free_bytes);
+    let dropped_at = storage.resolutions.first().and_then(|measured| measured.dropped_at);
+    let made = DiskVitals {
+        free_bytes,
+        full_in_days: storage.forecast.days_until_disk_is_full,
+        retention_reached_in_days: dropped_at.map(|at| at.since(now).as_secs() / DAY),
+    };
+    *forecast = Some((now, made));
+    Ok(made)
+}
+
+/// To a thousandth.
+fn millis(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -120,10 +120,6 @@ fn collector() -> Router {
             get(list(&operator)).post(|| async { (StatusCode::CREATED, Json(secret)) }),
         )
         .route("/api/v1/audit", get(list(&change)))
-        .route(
-            "/api/v1/status",
-            get(json!({ "version": "0.1.0", "store": { "batches": 7, "oldest": null } })),
-        )
 }
 
 #[tokio::test]
@@ -143,7 +139,6 @@ async fn lists_are_tables() {
         "operator list",
         "operator create ana --role reader",
         "audit",
-        "status",
     ] {
         shown.push_str(&run(address, arguments).await.unwrap());
         shown.push('\n');
