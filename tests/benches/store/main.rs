@@ -223,7 +223,7 @@ impl Bench<'_> {
             let grouped = cpu()?;
             let rows = self.store.scan(query, Arc::<Groups>::clone(&groups)).await?;
             let scanned = cpu()?;
-            let evidence = Evidence { rows: &rows, agents: &[], presence: &presence };
+            let evidence = Evidence { rows: &rows, agents: &[], presence: &presence, dropped: &[] };
             let report = answer(&groups, &evidence, question.to);
             scans.push(scanned - grouped);
             reports.push(cpu()? - begun);
