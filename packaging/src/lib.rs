@@ -6,12 +6,17 @@ pub const AGENT_SAMPLE: &str = include_str!("../config/agent.toml");
 pub const UPLINKS_SAMPLE: &str = include_str!("../config/agent-uplinks.toml");
 /// The sample configuration of the collector.
 pub const COLLECTOR_SAMPLE: &str = include_str!("../config/collector.toml");
+/// Alerts on a collector, for Prometheus.
+pub const ALERTS: &str = include_str!("../prometheus/alerts.yml");
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use peerlight_agent::config::Config as AgentConfig;
-    use peerlight_collector::config::Config as CollectorConfig;
+    use peerlight_collector::{
+        config::Config as CollectorConfig, metrics::Metrics, store::Watch, vitals::Vitals,
+    };
+    use std::collections::BTreeSet;
 
     /// The sample with every commented line that is TOML put in.
     fn in_full(sample: &str) -> String {
@@ -47,5 +52,27 @@ mod tests {
         // The certificate is only named in the sample.
         let lines: Vec<&str> = full.lines().filter(|line| !line.starts_with("tls")).collect();
         assert_eq!(CollectorConfig::parse(&lines.join("\n")).unwrap(), sample);
+    }
+
+    /// What looks like the name of one of the collector's metrics.
+    fn names(text: &str) -> BTreeSet<&str> {
+        text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .filter(|name| name.starts_with("peerlight_collector_"))
+            .collect()
+    }
+
+    #[test]
+    fn every_alert_is_on_a_metric_that_the_collector_has() {
+        let metrics = Metrics::of(&Watch::default());
+        metrics.problem("urn:peerlight:problem:clock-skew");
+        metrics.connection_faults().limit("agents", 1);
+        let _open = metrics.connection_faults().opened("agents");
+        let vitals = Vitals { dropped: [("spool_full".to_owned(), 1)].into(), ..Vitals::default() };
+        let text = metrics.render(&vitals);
+        let (known, used) = (names(&text), names(ALERTS));
+        let unknown: Vec<_> = used.difference(&known).collect();
+        assert!(unknown.is_empty() && used.len() > 10, "{unknown:?} of {used:?}");
+        assert_eq!(ALERTS.matches("- alert: ").count(), ALERTS.matches("expr: ").count());
+        assert_eq!(ALERTS.matches("- alert: ").count(), ALERTS.matches("summary: ").count());
     }
 }
