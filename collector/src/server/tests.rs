@@ -2,11 +2,7 @@
 //! itself: the end of a connection, or an answer.
 
 use super::*;
-use crate::{
-    client_address::Peer,
-    identity::Identity,
-    metrics::{Levels, Metrics},
-};
+use crate::{client_address::Peer, identity::Identity, metrics::Metrics, vitals::Vitals};
 use axum::{
     Extension,
     body::Bytes,
@@ -118,7 +114,7 @@ impl Server {
     async fn stop(self) -> String {
         self.stop.cancel();
         self.task.await.unwrap();
-        let text = self.metrics.render(Levels::default());
+        let text = self.metrics.render(&Vitals::default());
         let faults =
             text.lines().filter_map(|line| line.strip_prefix("peerlight_collector_connection_faults_total"));
         faults.collect::<Vec<_>>().join("\n")

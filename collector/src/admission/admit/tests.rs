@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use super::*;
 use crate::store::fixture::{MIDNIGHT, MINUTE, batch, caller, digest, measurement, series};
-use peerlight_proto::{id::BatchNumber, measurement::Observed, metric::Metric};
+use peerlight_proto::{codec::Unread, id::BatchNumber, measurement::Observed, metric::Metric};
 use proptest::prelude::*;
 
 const HORIZON: Duration = limits::ACCEPTANCE_HORIZON;
@@ -144,13 +144,31 @@ fn refusals_of_decoding_and_of_admission_stand_in_the_order_of_the_batch() {
     let caller = caller(1, 1);
     // Places 0 and 2 could not be read; 1 is ahead of its time; 3 is well.
     let batch = batch(&caller, 0, vec![ahead(MINUTE * 20), ago(MINUTE)]);
-    let unreadable = [2, 0].map(|index| Refusal { index, code: RefusalCode::Histogram });
+    let unreadable = [2, 0].map(|index| Unread {
+        refusal: Refusal { index, code: RefusalCode::Histogram },
+        interval: None,
+        turns: 7,
+    });
     let decoded = Decoded { batch, indices: vec![1, 3], refused: unreadable.into() };
     let admitted = admit_at_now(&caller, decoded).unwrap();
     let refused: Vec<(u32, RefusalCode)> =
         admitted.refused().iter().map(|refusal| (refusal.index, refusal.code)).collect();
     assert_eq!(refused, [(0, RefusalCode::Histogram), (1, RefusalCode::Future), (2, RefusalCode::Histogram)]);
     assert_eq!(admitted.admitted(), 1);
+    // What does not say when it was measured is of the batch's span; what is ahead of its time is of now.
+    let lost: Vec<_> = admitted
+        .lost
+        .iter()
+        .map(|loss| (loss.code, loss.measurements, loss.turns, NOW.since(loss.first), loss.registration))
+        .collect();
+    let site = caller.registration.id;
+    assert_eq!(
+        lost,
+        [
+            (RefusalCode::Histogram, 2, 14, MINUTE, site),
+            (RefusalCode::Future, 1, 2, Duration::from_secs(1), site)
+        ]
+    );
 }
 
 #[test]

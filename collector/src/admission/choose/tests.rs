@@ -38,7 +38,7 @@ fn minute(minutes_ago: u32, observed: u8) -> Measurement {
 }
 
 fn chosen(caller: &Caller, uplink: &str, minutes_ago: u32) -> Result<i64, Unregistered> {
-    choose(caller, uplink, &minute(minutes_ago, 0), NOW).map(|one| one.id.0)
+    choose(caller, uplink, Occasion::from(&minute(minutes_ago, 0)), NOW).map(|one| one.id.0)
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn of_two_that_share_an_interval_the_observed_address_tells() {
     old.valid_to = Some(new.valid_from);
     let caller = caller(new, vec![old]);
     for (observed, id) in [(0, 1), (1, 1), (2, 2), (9, 1)] {
-        let one = choose(&caller, "london-1", &minute(10, observed), NOW).unwrap();
+        let one = choose(&caller, "london-1", Occasion::from(&minute(10, observed)), NOW).unwrap();
         assert_eq!(one.id.0, id, "observed from 192.0.{observed}.9");
     }
 }

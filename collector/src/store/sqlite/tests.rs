@@ -1,13 +1,16 @@
 //! What is SQLite's own: the file outlives the process, one process owns it, and damage stays where it is.
 
 use super::*;
-use crate::store::{
-    Moved,
-    fixture::{
-        DAY, Each, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, each, everything, measurement,
-        reattribute, scheduled,
+use crate::{
+    registry::RegistrationId,
+    store::{
+        Moved,
+        fixture::{
+            DAY, Each, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, each, everything, measurement,
+            reattribute, scheduled,
+        },
+        sqlite::expiry::Layer,
     },
-    sqlite::expiry::Layer,
 };
 use futures::future::join_all;
 use peerlight_proto::batch::Batch;
