@@ -165,7 +165,7 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
 mod tests {
     use super::*;
     use crate::{
-        clock::Clock, config::Config, identity::Identity, metrics::Levels, registry::Registry,
+        clock::Clock, config::Config, identity::Identity, registry::Registry,
         store::SqliteStore,
     };
     use axum::body::{Body, Bytes};
@@ -204,7 +204,7 @@ mod tests {
         let (app, router) = routed(directory.path());
         assert_eq!(status(&router, "/panic", Body::empty()).await, 500);
         assert_eq!(status(&router, "/body", Body::from("abc")).await, 200);
-        let counted = app.metrics.render(Levels::default());
+        let counted = app.metrics.render(&crate::vitals::Vitals::default());
         assert!(counted.contains(r#"peerlight_collector_problems_total{type="internal"} 1"#), "{counted}");
     }
 

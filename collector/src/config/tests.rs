@@ -36,6 +36,7 @@ fn every_key_is_read() {
         attributes_per_day = 7
         attempts_per_minute = 3
         connections = 4
+        pushes = 8
         "#,
     )
     .unwrap();
@@ -49,6 +50,7 @@ fn every_key_is_read() {
             requests_per_minute: 1,
             burst: 2,
             attempts_per_minute: 3,
+            pushes: 8,
             connections: 4,
             sessions_per_day: 5,
             series_per_day: 6,

@@ -15,6 +15,7 @@ const LIMITS: Limits = Limits {
     requests_per_minute: 1,
     burst: 1,
     attempts_per_minute: 1,
+    pushes: 1,
     connections: 1,
 };
 

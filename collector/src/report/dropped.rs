@@ -174,7 +174,7 @@ mod tests {
 
     fn sentences(question: Question, dropped: &[Dropped]) -> Vec<String> {
         let registrations = vec![registration(1, "Aurora", "GB-LND"), registration(2, "Borealis", "DE-BE")];
-        let groups = Groups::new(question, Arc::new(registrations), &[]);
+        let groups = Groups::new(question, registrations.into_iter().collect(), &[]);
         let agents = [agent_entry(AgentId::new([7; 16]))];
         missing(&groups, dropped, &agents).iter().map(Missing::sentence).collect()
     }
