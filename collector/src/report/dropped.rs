@@ -152,7 +152,6 @@ mod tests {
         },
     };
     use peerlight_proto::id::AgentId;
-    use std::sync::Arc;
 
     const NINE: i64 = 1_790_000_000 / 86_400 * 86_400 + 9 * 3_600;
 
