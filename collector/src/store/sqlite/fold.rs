@@ -30,7 +30,7 @@ use std::{
 /// How long a batch stays in the log before it is folded.
 const PATIENCE: Duration = Duration::from_mins(3);
 /// A log of fewer batches is read in milliseconds, and waits until a quarter hour is over: what is folded seldom is cheap.
-const SMALL: i64 = 4_096;
+const SMALL: i64 = 1_024;
 /// How much of the log one slice folds: a few megabytes in memory, milliseconds to write.
 const SLICE_BYTES: usize = 1 << 20;
 /// How many rows one sweep takes out of the log: well under 50 ms.

@@ -159,7 +159,7 @@ async fn a_small_log_waits_until_its_quarter_hour_is_over_and_a_large_one_three_
     assert_eq!(log_after(18).await, 0);
     store.put(admitted(&caller(1, 1), minute(1, 1), received)).await.unwrap();
     store.put(admitted(&caller(1, 1), minute(2, 2), received)).await.unwrap();
-    assert_eq!(meddle(&directory, "UPDATE batch SET id = 4097 WHERE id = 2"), 1);
+    assert_eq!(meddle(&directory, "UPDATE batch SET id = 1025 WHERE id = 2"), 1);
     assert_eq!(log_after(4).await, 2);
     assert_eq!(log_after(5).await, 0);
 }
