@@ -9,6 +9,7 @@
 mod cells;
 mod read;
 mod stream;
+mod sum;
 mod write;
 
 pub(super) use cells::{Cells, View};
