@@ -11,6 +11,7 @@ mod read;
 #[cfg(feature = "fuzzing")]
 mod reread;
 mod stream;
+mod sum;
 mod write;
 
 pub(super) use cells::{Cells, View};
