@@ -8,6 +8,7 @@ pub mod enrolments;
 pub mod error;
 pub mod extract;
 pub mod health;
+pub mod keys;
 pub mod list;
 pub mod locations;
 pub mod metrics;

@@ -19,6 +19,7 @@ pub mod dashboard;
 pub mod first_run;
 pub mod identity;
 pub mod ingest;
+pub mod key_life;
 pub mod logging;
 pub mod metrics;
 pub mod organisation;

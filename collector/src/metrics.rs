@@ -37,6 +37,7 @@ pub struct Metrics {
     store_bytes: Gauge,
     agents_seen: Gauge,
     connection_faults: ConnectionFaults,
+    unknown_tokens: UnknownTokens,
 }
 
 impl fmt::Debug for Metrics {
@@ -85,6 +86,7 @@ impl Default for Metrics {
             store_bytes: Gauge::default(),
             agents_seen: Gauge::default(),
             connection_faults: ConnectionFaults::default(),
+            unknown_tokens: UnknownTokens::default(),
         };
         metrics.register();
         metrics
@@ -109,8 +111,21 @@ impl Metrics {
             "Connections that ended badly, by listener and reason",
             self.connection_faults.counters.clone(),
         );
+        registry.register(
+            "unknown_tokens",
+            "Enrolments with a token that this collector never made",
+            self.unknown_tokens.counter.clone(),
+        );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", build);
+    }
+
+    /// Counts an enrolment with an unknown token, and says whether it is the first from this address; beyond a bound every
+    /// further address is one of many.
+    pub fn unknown_token(&self, address: IpAddr) -> bool {
+        self.unknown_tokens.counter.inc();
+        let mut told = self.unknown_tokens.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < MAX_TOLD && told.insert(address)
     }
 
     /// What counts the connections that end badly.
@@ -198,6 +213,13 @@ impl ConnectionFault {
     }
 }
 
+/// Counts guesses; nothing of what was guessed is kept.
+#[derive(Debug, Default)]
+struct UnknownTokens {
+    counter: Counter,
+    told: Mutex<BTreeSet<IpAddr>>,
+}
+
 /// How many peers are remembered, so that each is told of once for each reason.
 const MAX_TOLD: usize = 1_024;
 
@@ -235,6 +257,7 @@ mod tests {
         let firsts = [ConnectionFault::Tls, ConnectionFault::Tls, ConnectionFault::ProxyHeader]
             .map(|fault| metrics.connection_faults().count("agents", fault, peer));
         assert_eq!(firsts, [true, false, true]);
+        assert_eq!([metrics.unknown_token(peer), metrics.unknown_token(peer)], [true, false]);
         let text = metrics.render(Levels { agents_seen: 6, ..Levels::default() });
         for line in [
             r#"peerlight_collector_batches_total{outcome="stored"} 1"#,
@@ -242,6 +265,7 @@ mod tests {
             r#"peerlight_collector_measurements_refused_total{code="future"} 1"#,
             r#"peerlight_collector_problems_total{type="too-old"} 1"#,
             r#"peerlight_collector_connection_faults_total{listener="agents",reason="tls"} 2"#,
+            "peerlight_collector_unknown_tokens_total 2",
             "peerlight_collector_put_seconds_count 1",
             "peerlight_collector_puts_waiting 0",
             "peerlight_collector_agents_seen 6",

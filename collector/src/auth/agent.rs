@@ -4,7 +4,8 @@ use crate::{
     admission::Caller,
     api::error::ApiError,
     app::App,
-    registry::EnrolledAgent,
+    auth::keys,
+    registry::{EnrolledAgent, Signer},
     signature::{RequestSignature, SignatureError},
 };
 use axum::{
@@ -31,11 +32,11 @@ pub struct SignedDigest(pub BatchDigest);
 /// Lets a request of an enrolled agent through, with its [`Caller`] and the body's [`SignedDigest`].
 pub async fn require_agent(State(app): State<App>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let (signature, agent) = match identify(&app, &parts).await {
+    let (signature, agent, signer) = match identify(&app, &parts).await {
         Ok(identified) => identified,
         Err(error) => return error.into_response(),
     };
-    let response = match admit_request(&app, parts, body, &signature, agent).await {
+    let response = match admit_request(&app, (parts, body), &signature, (agent, signer)).await {
         Ok(request) => next.run(request).await,
         Err(error) => error.into_response(),
     };
@@ -43,7 +44,7 @@ pub async fn require_agent(State(app): State<App>, request: Request, next: Next)
 }
 
 /// Which enrolled agent signed the head.
-async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, EnrolledAgent), ApiError> {
+async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, EnrolledAgent, Signer), ApiError> {
     let signature = RequestSignature::read(parts).map_err(|error| unauthenticated(&error))?;
     let unknown = || {
         ApiError::agent(
@@ -54,17 +55,16 @@ async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, Enrolle
     let id: AgentId = signature.key_id().parse().map_err(|_reason| unknown())?;
     let agent =
         app.ask_for_agent(move |registry, now| registry.caller(id, now)).await?.ok_or_else(unknown)?;
-    signature.verify(&agent.public_key).map_err(|error| unauthenticated(&error))?;
-    Ok((signature, agent))
+    let signer = agent.signer(|key| signature.verify(key)).map_err(|error| unauthenticated(&error))?;
+    Ok((signature, agent, signer))
 }
 
 /// Whether the agent may ask now, and whether the body is the one that it signed.
 async fn admit_request(
     app: &App,
-    mut parts: Parts,
-    body: Body,
+    (mut parts, body): (Parts, Body),
     signature: &RequestSignature,
-    agent: EnrolledAgent,
+    (agent, signer): (EnrolledAgent, Signer),
 ) -> Result<Request, ApiError> {
     if agent.revoked {
         return Err(ApiError::agent(
@@ -76,10 +76,12 @@ async fn admit_request(
     app.rates.agent(agent.agent).map_err(|wait| {
         ApiError::agent(ProblemType::RateLimited, "this agent asks too often").retry_after(wait)
     })?;
+    keys::admit(app, agent.agent, signer, parts.uri.path()).await?;
     let limit = if parts.uri.path() == BATCHES_PATH { MAX_BODY_BYTES } else { MAX_SMALL_BODY_BYTES };
     let body = read_body(body, limit).await?;
     let digest = signature.covers(&body).map_err(|error| unauthenticated(&error))?;
     parts.extensions.insert(SignedDigest(BatchDigest::new(digest)));
+    parts.extensions.insert(signer.key);
     parts.extensions.insert(Caller {
         agent: agent.agent,
         registration: agent.registration,

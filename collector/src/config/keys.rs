@@ -4,12 +4,13 @@
 const SIMILAR: f64 = 0.75;
 
 /// Every section and its keys.
-const SECTIONS: [(&str, &[&str]); 5] = [
+const SECTIONS: [(&str, &[&str]); 6] = [
     ("agents", &["listen", "url", "names", "trusted_proxies", "proxy_protocol"]),
     ("operators", &["listen", "hosts", "tls"]),
     ("store", &["directory"]),
     ("retention", &["minute", "quarter_hour", "day", "acceptance_horizon"]),
     ("limits", &["requests_per_minute", "burst", "attempts_per_minute", "connections"]),
+    ("keys", &["lifetime", "grace"]),
 ];
 
 /// The keys of `[operators.tls]`.

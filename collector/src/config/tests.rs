@@ -33,6 +33,9 @@ fn every_key_is_read() {
         burst = 2
         attempts_per_minute = 3
         connections = 4
+        [keys]
+        lifetime = "45d"
+        grace = "0s"
         "#,
     )
     .unwrap();
@@ -41,6 +44,7 @@ fn every_key_is_read() {
     assert_eq!(config.operators.tls.unwrap().key, PathBuf::from("/etc/key.pem"));
     assert_eq!(config.retention.acceptance_horizon, Duration::from_hours(7 * 24));
     assert_eq!(config.limits.connections, 4);
+    assert_eq!((config.keys.lifetime, config.keys.grace), (Duration::from_hours(45 * 24), Duration::ZERO));
 }
 
 #[test]
@@ -58,6 +62,9 @@ fn every_fault_is_reported_at_once() {
         [retention]
         minute = "10d"
         day = "5 lightyears"
+        [keys]
+        lifetime = "1h"
+        grace = "200y"
         [limits]
         burst = 0
         connections = "many"

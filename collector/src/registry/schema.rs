@@ -4,8 +4,12 @@ use super::RegistryError;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One step per released shape of the tables; `user_version` counts the steps that a file has taken.
-const STEPS: [&str; 3] =
-    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// Brings the tables up to date; refuses a file that a newer collector wrote.
 pub(super) fn upgrade(connection: &mut Connection) -> Result<(), RegistryError> {

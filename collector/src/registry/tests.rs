@@ -101,4 +101,5 @@ fn request(secret: &str, agent: u8, key: u8) -> EnrolmentRequest {
 
 mod agents;
 mod entries;
+mod keys;
 mod uplinks;

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by panicking")]
 
 mod agent;
+mod audit;
 mod batches;
 mod collector;
 mod dashboard;
 mod enrolments;
+mod keys;
 mod operators;
 mod proxies;
 mod reattributions;
