@@ -87,6 +87,9 @@ pub struct EnrolArgs {
     /// The file with the token; - is standard input
     #[arg(long, value_name = "PATH|-")]
     pub token_file: Option<PathBuf>,
+    /// Bring a new key, in the place of one that is lost or has expired; the token must be for this very agent
+    #[arg(long)]
+    pub new_key: bool,
     /// Which uplink of the configuration to enrol, if it has any; each needs a token of its own site
     #[arg(long, value_name = "NAME")]
     pub uplink: Option<String>,

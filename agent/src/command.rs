@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError, Description, describe},
     credential,
-    enrol::{Applicant, enrol_beside},
+    enrol::{Applicant, enrol_beside, enrol_with_new_key},
     format::Format,
     oneshot,
     paths::{DEFAULT_CONFIG, StateDir},
@@ -114,7 +114,12 @@ async fn enrol_agent(config: &Config, args: &EnrolArgs) -> anyhow::Result<()> {
         anyhow::ensure!(same, "--collector says {argument}, but the configuration says {configured}");
     }
     let asked = args.collector.as_deref().or(configured);
-    let enrolment = enrol_beside(&applicant, &config.uplink_names(), &token, asked).await?;
+    let uplinks = config.uplink_names();
+    let enrolment = if args.new_key {
+        enrol_with_new_key(&applicant, &uplinks, &token, asked).await?
+    } else {
+        enrol_beside(&applicant, &uplinks, &token, asked).await?
+    };
     let site = &enrolment.site;
     say(&format!(
         "Agent {} is enrolled at {}: it measures for {} of {} in {}.",

@@ -1,8 +1,10 @@
 //! What makes this agent itself: its identity and its key, made at the first start, and what enrolment yielded.
 
-use crate::{durable, exchange::parse_address, paths::StateDir, signature::AgentKey, uplink::is_same_site};
+pub mod keyring;
+
+use crate::{durable, exchange::parse_address, paths::StateDir, uplink::is_same_site};
+use keyring::Keyring;
 use peerlight_proto::{enrolment::SiteAssertion, id::AgentId};
-use ring::{rand::SystemRandom, signature::Ed25519KeyPair};
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
@@ -39,23 +41,16 @@ pub enum CredentialError {
 }
 
 /// Reads this agent's identity and key; makes them at the first start.
-pub fn load_or_create(state: &StateDir) -> Result<AgentKey, CredentialError> {
+pub fn load_or_create(state: &StateDir) -> Result<Keyring, CredentialError> {
     durable::create_private_directory(state.path()).map_err(disk("create", state.path()))?;
     let identity =
         read_or_create(&state.agent_id(), || Ok(AgentId::new(rand::random()).to_string().into_bytes()))?;
     let agent = String::from_utf8_lossy(&identity).trim().parse().map_err(|_malformed| {
         CredentialError::Damaged { path: state.agent_id(), what: "not an agent's identity" }
     })?;
-    let key = read_or_create(&state.agent_key(), || {
-        Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
-            .map(|document| document.as_ref().to_vec())
-            .map_err(|_unspecified| CredentialError::Randomness)
-    })?;
-    let pair = Ed25519KeyPair::from_pkcs8(&key).map_err(|_rejected| CredentialError::Damaged {
-        path: state.agent_key(),
-        what: "not an ed25519 key",
-    })?;
-    Ok(AgentKey::new(agent, pair))
+    let key = read_or_create(&state.agent_key(), keyring::generate)?;
+    let signing = keyring::parse(agent, state.agent_key(), &key)?;
+    Ok(Keyring::open(agent, state.clone(), signing))
 }
 
 /// What enrolment yielded: where the collector is and how to recognise it, and what we measure for.

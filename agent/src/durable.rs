@@ -40,6 +40,12 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(directory)
 }
 
+/// Renames `from` to `path`, in the place of what is there. After a crash at any point `path` is the old file or the new one.
+pub fn take_place(from: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(from, path)?;
+    sync_directory(directory_of(path))
+}
+
 /// Removes what killed processes left half-written in `directory` so long ago. Whoever writes there now must be faster.
 pub fn remove_unfinished(directory: &Path, age: Duration) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {

@@ -2,12 +2,13 @@
 
 use crate::{
     clock::Clock,
-    credential::{CredentialError, Enrolment},
+    credential::{CredentialError, Enrolment, keyring::Keyring},
     exchange::{Answer, Exchange, ExchangeError, Question, Source, parse_address},
     offset::Offset,
     paths::StateDir,
     proxy::Proxies,
-    signature::{AgentKey, ResponseKey, SignatureError},
+    rotation::plan::Slot,
+    signature::{ResponseKey, SignatureError},
     trust::{self, CollectorTrust, TrustError},
     uplink::is_same_site,
 };
@@ -15,7 +16,6 @@ use peerlight_proto::{
     enrolment::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken, SiteAssertion},
     http::{ENROLMENTS_PATH, PROBLEM_MEDIA_TYPE},
     problem::{Problem, ProblemType},
-    time::Timestamp,
 };
 use std::sync::Arc;
 use url::Url;
@@ -76,6 +76,11 @@ pub enum EnrolError {
     /// The collector refused.
     #[error("the collector refused the enrolment: {0}")]
     Refused(String),
+    /// The new key is known already, and not as this agent's to come.
+    #[error(
+        "the collector refused the new key, which is given up: {0}; enrol again, and another one is made"
+    )]
+    KeyRefused(String),
     /// Somebody else answered.
     #[error(
         "status {status} is not the collector's answer ({reason}); is a proxy or a captive portal in the way?"
@@ -89,12 +94,12 @@ pub enum EnrolError {
 }
 
 /// What an enrolment needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Applicant {
     /// Where to keep what it yields.
     pub state: StateDir,
     /// The agent's key.
-    pub key: Arc<AgentKey>,
+    pub key: Arc<Keyring>,
     /// Whose certificate the collector's is.
     pub trust: CollectorTrust,
     /// Which proxy may stand in between.
@@ -139,11 +144,13 @@ pub async fn enrol_beside(
         }
         CollectorTrust::Platform => (trust::platform()?, None),
     };
-    let identity = (Arc::clone(&applicant.key), ResponseKey::from_hex(&token.response_key)?);
+    // The request names the key that signs it, so no other may be tried in its place.
+    let key = Arc::new(Keyring::of(applicant.key.signing()));
+    let identity = (Arc::clone(&key), ResponseKey::from_hex(&token.response_key)?);
     let time = (applicant.clock.clone(), Offset::default());
     let exchange =
         Exchange::new(address.as_str(), tls, (Source::System, &applicant.proxies), identity, time)?;
-    let response = apply(applicant, uplinks, token, &exchange).await?;
+    let response = apply(applicant, uplinks, token, (&exchange, &key)).await?;
     if let Some(site) = applicant.site.as_ref().filter(|_| !uplinks.is_empty())
         && !is_same_site(&site.name, &response.site.name)
     {
@@ -158,6 +165,30 @@ pub async fn enrol_beside(
     };
     enrolment.save(&applicant.state)?;
     Ok(enrolment)
+}
+
+/// The same with the key that is to follow, of a token that brings this agent a new key. Doing it again after a lost answer,
+/// or a crash, brings the same key; a key that the collector refuses is given up.
+pub async fn enrol_with_new_key(
+    applicant: &Applicant,
+    uplinks: &[String],
+    token: &EnrolmentToken,
+    asked: Option<&str>,
+) -> Result<Enrolment, EnrolError> {
+    let next = Arc::new(Keyring::of(applicant.key.begin_next()?));
+    let bringing = Applicant { key: next, ..applicant.clone() };
+    match enrol_beside(&bringing, uplinks, token, asked).await {
+        Ok(enrolment) => {
+            applicant.key.take_up(Slot::Next)?;
+            Ok(enrolment)
+        }
+        Err(error) => {
+            if matches!(error, EnrolError::KeyRefused(_)) {
+                applicant.key.give_up_next()?;
+            }
+            Err(error)
+        }
+    }
 }
 
 /// The other uplinks' registrations, as far as they are enrolled.
@@ -184,11 +215,11 @@ async fn apply(
     applicant: &Applicant,
     uplinks: &[String],
     token: &EnrolmentToken,
-    exchange: &Exchange,
+    (exchange, key): (&Exchange, &Keyring),
 ) -> Result<EnrolmentResponse, EnrolError> {
     let request = EnrolmentRequest {
         agent: applicant.key.agent(),
-        public_key: hex::encode(applicant.key.public_key()),
+        public_key: hex::encode(key.public_key()),
         secret: token.secret.clone(),
         site: applicant.site.clone(),
         uplinks: uplinks.to_vec(),
@@ -198,7 +229,7 @@ async fn apply(
     let body = serde_json::to_vec(&request).map_err(EnrolError::Request)?;
     let question = Question::post(ENROLMENTS_PATH, "application/json", body.into());
     let answer = exchange.ask(&question).await?;
-    let Some(collector) = skew_of(&answer) else { return read(&answer, applicant) };
+    let Some(collector) = answer.skewed_by() else { return read(&answer, applicant) };
     exchange.learn_time(collector, answer.window);
     read(&exchange.ask(&question).await?, applicant)
 }
@@ -209,7 +240,12 @@ fn read(answer: &Answer, applicant: &Applicant) -> Result<EnrolmentResponse, Enr
     if answer.media_type() == PROBLEM_MEDIA_TYPE
         && let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body)
     {
-        return Err(EnrolError::Refused(problem.to_string()));
+        let is_refused_key = ProblemType::from_uri(&problem.kind) == Some(ProblemType::KeyRefused);
+        return Err(if is_refused_key && answer.signed.is_ok() {
+            EnrolError::KeyRefused(problem.to_string())
+        } else {
+            EnrolError::Refused(problem.to_string())
+        });
     }
     if let Err(error) = &answer.signed {
         return Err(not_the_collector(error.to_string()));
@@ -221,15 +257,6 @@ fn read(answer: &Answer, applicant: &Applicant) -> Result<EnrolmentResponse, Enr
     } else {
         Err(not_the_collector("it enrolled another agent".to_owned()))
     }
-}
-
-/// The collector's time, if it refused ours.
-fn skew_of(answer: &Answer) -> Option<Timestamp> {
-    answer.signed.as_ref().ok()?;
-    let problem: Problem = serde_json::from_slice(&answer.body).ok()?;
-    let micros = problem.collector_time_us?;
-    (ProblemType::from_uri(&problem.kind) == Some(ProblemType::ClockSkew))
-        .then(|| Timestamp::from_micros(micros))
 }
 
 /// The machine's name, for people; empty where it cannot be read.

@@ -3,6 +3,7 @@
 use crate::{
     causes::with_causes,
     clock::Clock,
+    credential::{CredentialError, keyring::Keyring},
     offset::{Offset, Window},
     probe::Departure,
     proxy::Proxies,
@@ -10,7 +11,12 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, header};
-use peerlight_proto::{limits, time::Timestamp};
+use peerlight_proto::{
+    keys::fingerprint,
+    limits,
+    problem::{Problem, ProblemType},
+    time::Timestamp,
+};
 use std::{sync::Arc, time::Duration};
 use url::Url;
 
@@ -40,6 +46,9 @@ pub enum ExchangeError {
     /// No connection, no TLS, or no whole answer.
     #[error("no answer from the collector: {}", with_causes(.0))]
     Transport(#[source] reqwest::Error),
+    /// Another key cannot be read.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
     /// The answer is too large to be the collector's.
     #[error("the answer is over {0} bytes")]
     TooLarge(usize),
@@ -100,6 +109,20 @@ impl Answer {
         value.unwrap_or("").split(';').next().unwrap_or("").trim()
     }
 
+    /// The collector's time, if it refused ours.
+    pub fn skewed_by(&self) -> Option<Timestamp> {
+        self.signed.as_ref().ok()?;
+        let problem: Problem = serde_json::from_slice(&self.body).ok()?;
+        let micros = problem.collector_time_us?;
+        (ProblemType::from_uri(&problem.kind) == Some(ProblemType::ClockSkew))
+            .then(|| Timestamp::from_micros(micros))
+    }
+
+    /// Whether this is how a collector answers that knows the key no more: it signs what it says to whom it knows.
+    fn knows_no_such_key(&self) -> bool {
+        self.status == 401 && self.signed.is_err()
+    }
+
     /// How long the answer asks to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         let value = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
@@ -112,7 +135,7 @@ impl Answer {
 pub struct Exchange {
     client: reqwest::Client,
     base: Url,
-    key: Arc<AgentKey>,
+    key: Arc<Keyring>,
     response_key: ResponseKey,
     clock: Clock,
     offset: Offset,
@@ -135,7 +158,7 @@ impl Exchange {
         base: &str,
         tls: rustls::ClientConfig,
         (source, proxies): (Source, &Proxies),
-        (key, response_key): (Arc<AgentKey>, ResponseKey),
+        (key, response_key): (Arc<Keyring>, ResponseKey),
         (clock, offset): (Clock, Offset),
     ) -> Result<Self, ExchangeError> {
         let base = parse_address(base)?;
@@ -158,9 +181,33 @@ impl Exchange {
         Ok(Self { client, base, key, response_key, clock, offset })
     }
 
-    /// Asks; what came back is checked but not judged.
+    /// Asks; what came back is checked but not judged. If the collector knows the key no more that signs, the agent's others
+    /// are tried: one that it believes signs from then on.
     pub async fn ask(&self, question: &Question) -> Result<Answer, ExchangeError> {
-        let request = self.signed(question).await?;
+        let key = self.key.signing();
+        let answer = self.ask_by(&key, question).await?;
+        let mut tried = vec![key.public_key()];
+        while answer.knows_no_such_key()
+            && let Some((slot, other)) = self.key.another(&tried)?
+        {
+            let answer = self.ask_by(&other, question).await?;
+            if answer.signed.is_ok() {
+                self.key.take_up(slot)?;
+                tracing::info!(
+                    key = fingerprint(&other.public_key()),
+                    "the collector knows this agent by another key, which signs from now on"
+                );
+            }
+            if !answer.knows_no_such_key() {
+                return Ok(answer);
+            }
+            tried.push(other.public_key());
+        }
+        Ok(answer)
+    }
+
+    async fn ask_by(&self, key: &AgentKey, question: &Question) -> Result<Answer, ExchangeError> {
+        let request = self.signed(key, question).await?;
         let asked = self.clock.wall();
         let outgoing = self.to_reqwest(&request, question);
         let mut incoming = outgoing.send().await.map_err(ExchangeError::Transport)?;
@@ -192,7 +239,7 @@ impl Exchange {
         self.offset.measured(collector, window);
     }
 
-    async fn signed(&self, question: &Question) -> Result<Request<Body>, ExchangeError> {
+    async fn signed(&self, key: &AgentKey, question: &Question) -> Result<Request<Body>, ExchangeError> {
         let mut url = self.base.clone();
         url.set_path(question.path);
         let mut request = Request::builder()
@@ -202,7 +249,7 @@ impl Exchange {
             .header("content-digest", content_digest(&question.body))
             .body(Body::default())?;
         request.headers_mut().extend(question.headers.clone());
-        self.key.sign(&mut request, self.offset.correct(self.clock.wall())).await?;
+        key.sign(&mut request, self.offset.correct(self.clock.wall())).await?;
         Ok(request)
     }
 

@@ -33,6 +33,7 @@ pub mod pipeline;
 pub mod probe;
 pub mod proxy;
 pub mod push;
+pub mod rotation;
 pub mod sample;
 pub mod schedule;
 pub mod selftest;

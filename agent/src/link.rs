@@ -2,12 +2,12 @@
 
 use crate::{
     clock::Clock,
-    credential::{CredentialError, Enrolment},
+    credential::{CredentialError, Enrolment, keyring::Keyring},
     exchange::{Exchange, ExchangeError, Source},
     offset::Offset,
     paths::StateDir,
     proxy::Proxies,
-    signature::{AgentKey, ResponseKey, SignatureError},
+    signature::{ResponseKey, SignatureError},
     trust::{self, CollectorTrust, TrustError},
 };
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub struct Link {
     /// Which proxy may stand in between.
     pub proxies: Proxies,
     /// Who asks.
-    pub key: Arc<AgentKey>,
+    pub key: Arc<Keyring>,
     /// The clocks.
     pub clock: Clock,
     /// The measured difference to the collector's clock.

@@ -32,6 +32,16 @@ impl StateDir {
         self.0.join("agent.key")
     }
 
+    /// The private key that is to follow it, until the collector knows it.
+    pub fn next_key(&self) -> PathBuf {
+        self.0.join("agent.key.next")
+    }
+
+    /// The private key before it.
+    pub fn previous_key(&self) -> PathBuf {
+        self.0.join("agent.key.previous")
+    }
+
     /// What enrolment yielded.
     pub fn enrolment(&self) -> PathBuf {
         self.0.join("enrolment.json")

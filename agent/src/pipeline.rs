@@ -8,6 +8,7 @@ use crate::{
     captures::Captures,
     clock::Clock,
     config::Config,
+    credential::keyring::Keyring,
     link::Link,
     observe::{Observations, Observer},
     offset::Offset,
@@ -15,8 +16,8 @@ use crate::{
     probe::Probe,
     proxy::Proxies,
     push::{Patience, Push},
+    rotation::{self, Rotation},
     sample::Stray,
-    signature::AgentKey,
     spool::{handle::SharedSpool, pack::pack},
     status::{self, Board},
     targets::{ScheduledTarget, Selector},
@@ -44,7 +45,7 @@ pub struct Parts {
     /// Targets to measure when there are no others.
     pub builtin: Vec<ScheduledTarget>,
     /// The agent's identity.
-    pub key: Arc<AgentKey>,
+    pub key: Arc<Keyring>,
     /// Where batches wait.
     pub spool: SharedSpool,
     /// The clocks.
@@ -88,6 +89,7 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
     let observations: Vec<_> = ways.iter().map(|_way| Observations::default()).collect();
     let mut background = JoinSet::new();
     background.spawn(Push::new(spool.clone(), link.clone(), board.clone(), patience).run());
+    background.spawn(Rotation::new(link.clone(), board.clone(), rotation::Patience::default()).run());
     background.spawn(assignment::follow(link.clone(), assigned, Cadence::default()));
     background.spawn(report_status(config.state.clone(), board.clone(), spool.clone(), link.clone()));
     background.spawn(tidy(spool.clone(), link.clone()));

@@ -83,8 +83,17 @@ impl AgentKey {
     }
 
     /// The public half.
-    pub fn public_key(&self) -> &[u8] {
-        self.pair.public_key().as_ref()
+    pub fn public_key(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(self.pair.public_key().as_ref());
+        bytes
+    }
+
+    /// The ed25519 signature over `statement`, which proves that this agent holds the key.
+    pub fn prove(&self, statement: &[u8]) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        bytes.copy_from_slice(self.pair.sign(statement).as_ref());
+        bytes
     }
 
     /// Signs a request whose content type and digest are set, as of `now`.

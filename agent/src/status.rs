@@ -41,6 +41,10 @@ pub struct Status {
     pub not_enrolled_for: Vec<String>,
     /// How pushing goes.
     pub push: PushState,
+    /// The key that signs, as the collector knows it.
+    pub key: Option<KeyState>,
+    /// Why the key could not be looked after, if it could not.
+    pub key_problem: Option<String>,
     /// When the last batch was acknowledged.
     pub last_ack_us: Option<i64>,
     /// Collector time minus this machine's, in microseconds.
@@ -90,6 +94,32 @@ impl From<Enrolment> for Enrolled {
             location: enrolment.site.location,
             others: enrolment.others,
         }
+    }
+}
+
+/// The agent's key. Instants are microseconds since 1970 on the collector's clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyState {
+    /// How its public half begins: what the collector's `agent show` shows.
+    pub key: String,
+    /// When its life began.
+    pub since_us: i64,
+    /// When it expires.
+    pub expires_us: i64,
+    /// When the agent replaces it.
+    pub due_us: i64,
+}
+
+impl KeyState {
+    fn line(&self, now: Timestamp) -> String {
+        let days = |span: Duration| duration::text(Duration::from_secs(span.as_secs() / 3_600 * 3_600));
+        let [since, expires, due] = [self.since_us, self.expires_us, self.due_us].map(Timestamp::from_micros);
+        let expiry = if now < expires {
+            format!("expires in {}, is replaced in {}", days(expires.since(now)), days(due.since(now)))
+        } else {
+            format!("EXPIRED {} ago", days(now.since(expires)))
+        };
+        format!("{}, {} old, {expiry}", self.key, days(now.since(since)))
     }
 }
 
@@ -298,6 +328,8 @@ impl Status {
         }));
         lines.extend(measuring.noise.map(|noise| ("noise", noise.to_string())));
         lines.extend(measuring.losses().map(|losses| ("not measured", losses)));
+        lines.extend(self.key.as_ref().map(|key| ("key", key.line(now))));
+        lines.extend(self.key_problem.as_ref().map(|problem| ("key problem", problem.clone())));
         if let Some((offset, uncertainty)) = self.clock_offset_us.zip(self.clock_uncertainty_us) {
             let text = format!("{} ms, give or take {} ms", millis(offset), millis(uncertainty));
             lines.push(("clock offset", text));
@@ -385,6 +417,21 @@ mod tests {
             ..Status::default()
         };
         insta::assert_snapshot!(status.table(Timestamp::from_secs(60)));
+    }
+
+    #[test]
+    fn the_key_is_shown_with_its_age_and_what_becomes_of_it() {
+        let hours = |hours: i64| hours * 3_600_000_000;
+        let key = KeyState {
+            key: "0011223344556677".to_owned(),
+            since_us: 0,
+            expires_us: hours(90 * 24),
+            due_us: hours(61 * 24),
+        };
+        let line = |hour| key.line(Timestamp::from_micros(hours(hour) + 59_000_000));
+        assert_eq!(line(24 * 24), "0011223344556677, 24d old, expires in 65d23h, is replaced in 36d23h");
+        assert_eq!(line(62 * 24), "0011223344556677, 62d old, expires in 27d23h, is replaced in 0s");
+        assert_eq!(line(91 * 24), "0011223344556677, 91d old, EXPIRED 1d ago");
     }
 
     #[test]

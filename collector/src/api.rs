@@ -9,6 +9,7 @@ pub mod error;
 pub mod extract;
 pub mod health;
 pub mod imports;
+pub mod keys;
 pub mod list;
 pub mod locations;
 pub mod metrics;

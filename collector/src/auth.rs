@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod browser;
+pub(crate) mod keys;
 pub mod operator;
 mod sessions;
 

@@ -4,7 +4,7 @@ mod check;
 mod duration;
 mod keys;
 
-use crate::paths;
+use crate::{key_life::KeyLife, paths};
 use ipnet::IpNet;
 use peerlight_proto::limits;
 use serde::Deserialize;
@@ -38,6 +38,10 @@ pub const DEFAULT_SESSIONS_PER_DAY: u32 = 1_000;
 pub const DEFAULT_SERIES_PER_DAY: u32 = 20_000;
 /// Values of attributes that one agent may tell of in a day.
 pub const DEFAULT_ATTRIBUTES_PER_DAY: u32 = 10_000;
+/// How long an agent's key lives.
+pub const DEFAULT_KEY_LIFETIME: Duration = Duration::from_hours(90 * 24);
+/// How long a key that has expired may still be followed by a new one.
+pub const DEFAULT_KEY_GRACE: Duration = Duration::from_hours(30 * 24);
 /// Connections that each listener holds open at once.
 pub const DEFAULT_CONNECTIONS: u32 = 16_384;
 
@@ -55,6 +59,8 @@ pub struct Config {
     pub retention: Retention,
     /// How much one caller may ask.
     pub limits: Limits,
+    /// How long agents' keys live.
+    pub keys: Keys,
 }
 
 /// `[agents]`: the listener that agents talk to.
@@ -151,6 +157,18 @@ pub struct Limits {
     pub connections: u32,
 }
 
+/// `[keys]`: how long agents' keys live. Agents replace theirs at about two thirds of its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Keys {
+    /// From when a key is made known until it expires.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub lifetime: Duration,
+    /// How long an agent may still replace a key that has expired; it may do nothing else with it.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub grace: Duration,
+}
+
 impl Default for Agents {
     fn default() -> Self {
         Self {
@@ -198,6 +216,18 @@ impl Default for Limits {
             pushes: DEFAULT_PUSHES,
             connections: DEFAULT_CONNECTIONS,
         }
+    }
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { lifetime: DEFAULT_KEY_LIFETIME, grace: DEFAULT_KEY_GRACE }
+    }
+}
+
+impl From<Keys> for KeyLife {
+    fn from(keys: Keys) -> Self {
+        Self { lifetime: keys.lifetime, grace: keys.grace }
     }
 }
 
@@ -254,6 +284,7 @@ impl Config {
             store: section(&table, "store", &mut errors),
             retention: section(&table, "retention", &mut errors),
             limits: section(&table, "limits", &mut errors),
+            keys: section(&table, "keys", &mut errors),
         };
         errors.extend(config.faults());
         if errors.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(errors)) }

@@ -24,6 +24,7 @@ pub mod fuzzing;
 pub mod identity;
 pub mod ingest;
 mod lasting;
+pub mod key_life;
 pub mod logging;
 pub mod metrics;
 pub mod organisation;

@@ -56,6 +56,7 @@ pub struct Metrics {
     writer_failing: Gauge,
     connection_faults: ConnectionFaults,
     costs: Costs,
+    unknown_tokens: UnknownTokens,
 }
 
 impl fmt::Debug for Metrics {
@@ -113,6 +114,7 @@ impl Metrics {
             writer_failing: Gauge::default(),
             connection_faults: ConnectionFaults::default(),
             costs: Costs::default(),
+            unknown_tokens: UnknownTokens::default(),
         };
         metrics.register();
         metrics.register_vitals();
@@ -145,6 +147,11 @@ impl Metrics {
             "push_cpu_seconds",
             "CPU time that pushes took, by stage (store and sockets apart)",
             self.costs.metric(),
+        );
+        registry.register(
+            "unknown_tokens",
+            "Enrolments with a token that this collector never made",
+            self.unknown_tokens.counter.clone(),
         );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", build);
@@ -231,6 +238,14 @@ impl Metrics {
             Some((format!("refused {code}"), count))
         });
         problems.chain(refused).collect()
+    }
+
+    /// Counts an enrolment with an unknown token, and says whether it is the first from this address; beyond a bound every
+    /// further address is one of many.
+    pub fn unknown_token(&self, address: IpAddr) -> bool {
+        self.unknown_tokens.counter.inc();
+        let mut told = self.unknown_tokens.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < MAX_TOLD && told.insert(address)
     }
 
     /// What counts the connections that end badly.
@@ -354,6 +369,13 @@ impl ConnectionFault {
     }
 }
 
+/// Counts guesses; nothing of what was guessed is kept.
+#[derive(Debug, Default)]
+struct UnknownTokens {
+    counter: Counter,
+    told: Mutex<BTreeSet<IpAddr>>,
+}
+
 /// How many peers are remembered, so that each is told of once for each reason.
 const MAX_TOLD: usize = 1_024;
 
@@ -423,6 +445,7 @@ mod tests {
         let firsts = [ConnectionFault::Tls, ConnectionFault::Tls, ConnectionFault::ProxyHeader]
             .map(|fault| metrics.connection_faults().count("agents", fault, peer));
         assert_eq!(firsts, [true, false, true]);
+        assert_eq!([metrics.unknown_token(peer), metrics.unknown_token(peer)], [true, false]);
         let mut vitals = Vitals::default();
         vitals.agents.seen_lately = 6;
         let text = metrics.render(&vitals);
@@ -432,6 +455,7 @@ mod tests {
             r#"peerlight_collector_measurements_refused_total{code="future"} 1"#,
             r#"peerlight_collector_problems_total{type="too-old"} 1"#,
             r#"peerlight_collector_connection_faults_total{listener="agents",reason="tls"} 2"#,
+            "peerlight_collector_unknown_tokens_total 2",
             "peerlight_collector_put_seconds_count 1",
             "peerlight_collector_puts_waiting 0",
             "peerlight_collector_agents_seen 6",

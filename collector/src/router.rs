@@ -4,7 +4,7 @@ use crate::{
     api::{
         agents, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
-        health, imports, locations, metrics, openapi, operators, providers, reattributions, registrations,
+        health, imports, keys, locations, metrics, openapi, operators, providers, reattributions, registrations,
         reports, sign_in, status, storage, targets, tokens, whoami,
     },
     app::App,
@@ -76,6 +76,7 @@ fn signed_routes() -> OpenApiRouter<App> {
         .routes(routes!(batches::create))
         .routes(routes!(assignment::show))
         .routes(routes!(whoami::show))
+        .routes(routes!(keys::show, keys::rotate))
 }
 
 /// What operators may ask.
@@ -102,6 +103,7 @@ fn registry_routes() -> OpenApiRouter<App> {
         .routes(routes!(reattributions::list, reattributions::add))
         .routes(routes!(agents::list))
         .routes(routes!(agents::show, agents::revoke))
+        .routes(routes!(agents::create_token))
         .routes(routes!(targets::list, targets::add))
         .routes(routes!(targets::remove))
         .routes(routes!(tokens::list, tokens::create))

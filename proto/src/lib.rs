@@ -8,7 +8,7 @@
 //!   counters, over one [`time::Interval`]);
 //! - **how it travels**: [`batch`] (measurements sent together) through [`codec`] (protobuf in zstd) under [`limits`],
 //!   answered by an [`ack`] or a [`problem`]; and what did not travel, [`drops`];
-//! - **who speaks**: [`id`], [`enrolment`], [`assignment`] within [`ceilings`], [`whoami`], and the names on the wire in [`http`];
+//! - **who speaks**: [`id`], [`enrolment`], [`keys`], [`assignment`] within [`ceilings`], [`whoami`], and the names on the wire in [`http`];
 //! - **how people read it**: [`duration`].
 //!
 //! `peerlight.proto` beside this crate is the same contract for any other language.
@@ -24,6 +24,7 @@ pub mod enrolment;
 pub mod histogram;
 pub mod http;
 pub mod id;
+pub mod keys;
 pub mod limits;
 pub mod measurement;
 pub mod metric;

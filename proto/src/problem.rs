@@ -52,11 +52,15 @@ pub enum ProblemType {
     SiteMismatch,
     /// The agent's identity is enrolled with another key.
     AgentExists,
+    /// The agent's key is older than the collector lets keys become.
+    KeyExpired,
+    /// The key that was to follow is, or once was, another's or this agent's own.
+    KeyRefused,
 }
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::UnsupportedVersion,
         Self::WrongAgent,
@@ -73,6 +77,8 @@ impl ProblemType {
         Self::TokenRefused,
         Self::SiteMismatch,
         Self::AgentExists,
+        Self::KeyExpired,
+        Self::KeyRefused,
     ];
 
     /// The stable URI that stands in a problem's `type`.
@@ -94,6 +100,8 @@ impl ProblemType {
             Self::TokenRefused => "urn:peerlight:problem:token-refused",
             Self::SiteMismatch => "urn:peerlight:problem:site-mismatch",
             Self::AgentExists => "urn:peerlight:problem:agent-exists",
+            Self::KeyExpired => "urn:peerlight:problem:key-expired",
+            Self::KeyRefused => "urn:peerlight:problem:key-refused",
         }
     }
 
@@ -110,7 +118,9 @@ impl ProblemType {
             | Self::RegistrationEnded
             | Self::TokenRefused
             | Self::SiteMismatch
-            | Self::AgentExists => Class::Stop,
+            | Self::AgentExists
+            | Self::KeyExpired
+            | Self::KeyRefused => Class::Stop,
         }
     }
 

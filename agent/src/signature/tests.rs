@@ -68,7 +68,7 @@ async fn a_request_bears_exactly_what_the_contract_says_and_never_the_same_nonce
     assert!(lifetime <= peerlight_proto::limits::MAX_SIGNATURE_AGE);
     assert_eq!((params.tag.as_deref(), params.alg.as_deref()), (Some(REQUEST_TAG), Some("ed25519")));
     assert_eq!(params.keyid, Some(AgentId::new([7; 16]).to_string()));
-    let public = PublicKey::from_bytes(&AlgorithmName::Ed25519, agent_key().public_key()).unwrap();
+    let public = PublicKey::from_bytes(&AlgorithmName::Ed25519, &agent_key().public_key()).unwrap();
     first.verify_message_signature(&public, None).await.unwrap();
     let nonce = |request: &Request<Body>| {
         request.get_signature_params().unwrap().values().next().unwrap().nonce.clone()

@@ -3,9 +3,13 @@
 use super::error::ApiError;
 use crate::{
     app::App,
-    auth::agent::{check_time, read_body, unauthenticated},
+    auth::{
+        agent::{check_time, read_body, unauthenticated},
+        keys::enrol_again,
+    },
     client_address::ClientAddress,
-    registry::Registration,
+    key_life::{KeyLife, KeyStage},
+    registry::{EnrolError, EnrolledAgent, Registration},
     signature::RequestSignature,
 };
 use axum::{
@@ -86,11 +90,30 @@ async fn enrol(
             "this very request was made before; sign a new one",
         ));
     }
-    let registration =
-        app.blocking(move |registry, now| registry.enrol(&enrolment, address.nearest(), now)).await??;
+    refuse_ended_key(app, &enrolment).await?;
+    let enrolled =
+        app.blocking(move |registry, now| registry.enrol(&enrolment, address.nearest(), now)).await?;
+    if matches!(enrolled, Err(EnrolError::UnknownToken)) && app.metrics.unknown_token(address.nearest()) {
+        tracing::warn!(%agent, address = %address.nearest(), "an agent came with a token that this collector never made");
+    }
+    let registration = enrolled?;
     tracing::info!(%agent, site = registration.site, "an agent enrolled");
     let collector_time_us = app.clock.now().as_micros();
     Ok(EnrolmentResponse { agent, site: assertion(registration), collector_time_us })
+}
+
+/// An agent whose key is good for nothing any more brings a new one: enrolled with the old one it could not push.
+async fn refuse_ended_key(app: &App, enrolment: &EnrolmentRequest) -> Result<(), ApiError> {
+    let agent = enrolment.agent;
+    let known = app.ask_for_agent(move |registry, now| registry.caller(agent, now)).await?;
+    let life = KeyLife::from(app.config.keys);
+    let comes_with_it = |known: &EnrolledAgent| hex::encode(known.public_key) == enrolment.public_key;
+    match known.filter(comes_with_it).map(|known| known.key_since) {
+        Some(since) if life.stage(since, app.clock.now()) == KeyStage::Ended => {
+            Err(enrol_again(&life, since))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn assertion(registration: Registration) -> SiteAssertion {

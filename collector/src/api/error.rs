@@ -1,7 +1,7 @@
 //! From a domain's error to a problem document (RFC 9457): the only place that knows status codes.
 
 use crate::{
-    registry::{EnrolError, RegistryError},
+    registry::{EnrolError, RegistryError, RotationError},
     store::StoreError,
 };
 use axum::response::{IntoResponse, Response};
@@ -270,6 +270,8 @@ const fn agent_words(kind: ProblemType) -> (StatusCode, &'static str) {
         ProblemType::TokenRefused => (StatusCode::FORBIDDEN, "The enrolment token is refused"),
         ProblemType::SiteMismatch => (StatusCode::CONFLICT, "The agent's site contradicts the registration"),
         ProblemType::AgentExists => (StatusCode::CONFLICT, "The agent is enrolled with another key"),
+        ProblemType::KeyExpired => (StatusCode::FORBIDDEN, "The agent's key has expired"),
+        ProblemType::KeyRefused => (StatusCode::CONFLICT, "The new key is not a new one"),
     }
 }
 
@@ -314,13 +316,26 @@ impl From<EnrolError> for ApiError {
         let detail = error.to_string();
         match error {
             EnrolError::MalformedKey => Self::agent(ProblemType::Malformed, detail),
-            EnrolError::TokenRefused { .. } => Self::agent(ProblemType::TokenRefused, detail),
+            EnrolError::UnknownToken | EnrolError::TokenRefused { .. } => {
+                Self::agent(ProblemType::TokenRefused, detail)
+            }
             EnrolError::SiteMismatch { mismatches } => {
                 Self::agent(ProblemType::SiteMismatch, "correct the agent's [site] or the registration")
                     .with_errors(mismatches)
             }
+            EnrolError::KeyKnown => Self::agent(ProblemType::KeyRefused, detail),
             EnrolError::AgentExists { .. } => Self::agent(ProblemType::AgentExists, detail),
             EnrolError::Registry(error) => unavailable("the registry failed", &error),
+        }
+    }
+}
+
+impl From<RotationError> for ApiError {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::Replaced => Self::agent(ProblemType::Unauthenticated, error.to_string()),
+            RotationError::Known => Self::agent(ProblemType::KeyRefused, error.to_string()),
+            RotationError::Registry(error) => unavailable("the registry failed", &error),
         }
     }
 }

@@ -4,8 +4,9 @@ use crate::{
     admission::Caller,
     api::error::ApiError,
     app::App,
+    auth::keys,
     cost::Stage,
-    registry::EnrolledAgent,
+    registry::{EnrolledAgent, Signer},
     signature::{RequestSignature, SignatureError},
 };
 use axum::{
@@ -34,7 +35,7 @@ pub struct SignedDigest(pub BatchDigest);
 /// Lets a request of an enrolled agent through, with its [`Caller`] and the body's [`SignedDigest`].
 pub async fn require_agent(State(app): State<App>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let (signature, agent) = match identify(&app, &parts).await {
+    let (signature, agent, signer) = match identify(&app, &parts).await {
         Ok(identified) => identified,
         Err(error) => return error.into_response(),
     };
@@ -42,7 +43,7 @@ pub async fn require_agent(State(app): State<App>, request: Request, next: Next)
     let turn = pushes(&parts).then(|| app.turns.begin(agent.agent, Instant::now())).transpose();
     let response = match turn {
         Err(wait) => crowded(wait).into_response(),
-        Ok(_turn) => match admit_request(&app, parts, body, &signature, agent).await {
+        Ok(_turn) => match admit_request(&app, (parts, body), &signature, (agent, signer)).await {
             Ok(request) => next.run(request).await,
             Err(error) => error.into_response(),
         },
@@ -52,7 +53,7 @@ pub async fn require_agent(State(app): State<App>, request: Request, next: Next)
 }
 
 /// Which enrolled agent signed the head.
-async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, EnrolledAgent), ApiError> {
+async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, EnrolledAgent, Signer), ApiError> {
     let signature = app
         .metrics
         .costs()
@@ -72,9 +73,10 @@ async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, Enrolle
         Some(agent) => agent,
         None => app.ask_for_agent(move |registry, now| registry.caller(id, now)).await?.ok_or_else(unknown)?,
     };
-    let verified = app.metrics.costs().spend(Stage::Signature, || signature.verify(&agent.public_key));
-    verified.map_err(|error| unauthenticated(&error))?;
-    Ok((signature, agent))
+    let costs = app.metrics.costs();
+    let signer = costs.spend(Stage::Signature, || agent.signer(|key| signature.verify(key)));
+    let signer = signer.map_err(|error| unauthenticated(&error))?;
+    Ok((signature, agent, signer))
 }
 
 fn pushes(parts: &Parts) -> bool {
@@ -90,10 +92,9 @@ fn crowded(wait: Duration) -> ApiError {
 /// Whether the agent may ask now, and whether the body is the one that it signed.
 async fn admit_request(
     app: &App,
-    mut parts: Parts,
-    body: Body,
+    (mut parts, body): (Parts, Body),
     signature: &RequestSignature,
-    agent: EnrolledAgent,
+    (agent, signer): (EnrolledAgent, Signer),
 ) -> Result<Request, ApiError> {
     if agent.revoked {
         return Err(ApiError::agent(
@@ -105,11 +106,13 @@ async fn admit_request(
     app.rates.agent(agent.agent).map_err(|wait| {
         ApiError::agent(ProblemType::RateLimited, "this agent asks too often").retry_after(wait)
     })?;
+    keys::admit(app, agent.agent, signer, parts.uri.path()).await?;
     let limit = if pushes(&parts) { MAX_BODY_BYTES } else { MAX_SMALL_BODY_BYTES };
     let body = read_body(body, limit).await?;
     let digest = app.metrics.costs().spend(Stage::Signature, || signature.covers(&body));
     let digest = digest.map_err(|error| unauthenticated(&error))?;
     parts.extensions.insert(SignedDigest(BatchDigest::new(digest)));
+    parts.extensions.insert(signer.key);
     parts.extensions.insert(Caller {
         agent: agent.agent,
         registration: agent.registration,

@@ -1,15 +1,17 @@
-//! `agent list|show|revoke`.
+//! `agent list|show|token|revoke`.
 
 use super::{
     AgentCommand, Format, HistoryOptions, Output,
     output::{listed, or_dash},
+    token,
 };
 use crate::{
     client::Client,
-    registry::{AgentEntry, AgentSite},
+    registry::{AgentEntry, AgentSite, NewKeyToken},
     rfc3339,
 };
 use anyhow::bail;
+use peerlight_proto::time::Timestamp;
 
 const PATH: &str = "/api/v1/agents";
 
@@ -23,6 +25,12 @@ pub(super) async fn run(
         AgentCommand::Show { agent, options } => {
             let agent = find(&agent, client).await?;
             if options.format == Format::Json { output.json(&agent) } else { show(&agent, output) }
+        }
+        AgentCommand::Token { agent, life, format } => {
+            let agent = find(&agent, client).await?.agent;
+            let new = NewKeyToken { life_s: Some(life.as_secs()) };
+            let issued = client.post(&format!("{PATH}/{agent}/tokens"), &new).await?;
+            token::show(&issued, format, output)
         }
         AgentCommand::Revoke { agent, options } => {
             let found = find(&agent, client).await?;
@@ -70,14 +78,32 @@ async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>)
             or_dash(entry.address),
             entry.version.clone(),
             or_dash(entry.health.map(|health| health.spooled_batches)),
+            or_dash(entry.key_expires.map(day)),
             state(entry),
         ]
     });
     output.table(
-        &["agent", "site", "provider", "location", "last seen", "address", "version", "spooled", "state"],
+        &[
+            "agent",
+            "site",
+            "provider",
+            "location",
+            "last seen",
+            "address",
+            "version",
+            "spooled",
+            "key expires",
+            "state",
+        ],
         rows,
         "no agents yet; `peerlight-collector token create SITE` lets one enrol",
     )
+}
+
+/// The day of an instant, in UTC.
+fn day(at: Timestamp) -> String {
+    let text = rfc3339::seconds(at);
+    text.split_once('T').map_or(text.clone(), |(day, _time)| day.to_owned())
 }
 
 /// Every site that it measures.
@@ -101,6 +127,14 @@ fn state(entry: &AgentEntry) -> String {
     if entry.state.is_empty() { "ok".to_owned() } else { entry.state.join(", ") }
 }
 
+/// How its key is told from another, and how old it is.
+fn key(entry: &AgentEntry) -> String {
+    let instant = |at: Option<Timestamp>| or_dash(at.map(rfc3339::seconds));
+    let (since, expires) = (instant(entry.key_since), instant(entry.key_expires));
+    let next = entry.next_key.as_ref().map(|next| format!("; {next} follows")).unwrap_or_default();
+    format!("{} since {since}, expires {expires}{next}", entry.key)
+}
+
 fn show(entry: &AgentEntry, output: &mut Output<'_>) -> anyhow::Result<()> {
     let offset = entry.clock_offset_us.map(|offset| format!("{offset} µs (collector minus agent)"));
     let mut facts = vec![
@@ -112,6 +146,7 @@ fn show(entry: &AgentEntry, output: &mut Output<'_>) -> anyhow::Result<()> {
         ("host", entry.host.clone()),
         ("version", entry.version.clone()),
         ("enrolled", format!("{} from {}", rfc3339::seconds(entry.enrolled), entry.enrolled_from)),
+        ("key", key(entry)),
         ("last seen", or_dash(entry.last_seen.map(rfc3339::seconds))),
         ("address", or_dash(entry.address)),
         ("session", or_dash(entry.session)),

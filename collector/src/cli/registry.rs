@@ -213,6 +213,20 @@ pub enum AgentCommand {
         #[command(flatten)]
         options: ListOptions,
     },
+    /// Create a token with which this agent enrols again and brings a new key, and print it. It is shown this once.
+    ///
+    /// For an agent that has lost its key, or was off for so long that it has expired: `peerlight-agent enrol --new-key`
+    /// takes it. The agent stays what it is, with all that it has measured.
+    Token {
+        /// Its identity, or as much of its beginning as is unique, or its site.
+        agent: String,
+        /// How long the token holds.
+        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = humantime::parse_duration)]
+        life: Duration,
+        /// How it is printed: the token alone on standard output, or a JSON document.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Refuse an agent's requests from now on.
     Revoke {
         /// Its identity, or as much of its beginning as is unique, or its site.

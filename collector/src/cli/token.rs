@@ -28,15 +28,22 @@ async fn create(args: TokenArgs, client: &Client, output: &mut Output<'_>) -> an
     let registration = registration::find(&args.registration, client).await?;
     let new =
         NewToken { registration: registration.id, uses: Some(args.uses), life_s: Some(args.life.as_secs()) };
-    let issued: IssuedToken = client.post(PATH, &new).await?;
-    if args.format == Format::Json {
-        return output.json(&issued);
+    show(&client.post(PATH, &new).await?, args.format, output)
+}
+
+/// Shows a token, this once.
+pub(super) fn show(issued: &IssuedToken, format: Format, output: &mut Output<'_>) -> anyhow::Result<()> {
+    if format == Format::Json {
+        return output.json(issued);
     }
     // The token alone, so that it can be piped into a file.
     output.line(&issued.token)?;
     let entry = &issued.entry;
-    let agents =
-        if entry.max_uses == 1 { "one agent".to_owned() } else { format!("{} agents", entry.max_uses) };
+    let agents = match (entry.agent, entry.max_uses) {
+        (Some(agent), _) => format!("agent {agent} alone, with a new key,"),
+        (None, 1) => "one agent".to_owned(),
+        (None, uses) => format!("{uses} agents"),
+    };
     output.note(&format!(
         "token {} enrols {agents} of {} until {}; it is shown this once",
         entry.id,

@@ -1,11 +1,16 @@
 //! The rules between settings, each a sentence that says what to change.
 
-use super::{Agents, Config, Limits, Operators, Retention};
+use super::{Agents, Config, Keys, Limits, Operators, Retention};
 use peerlight_proto::duration;
 use std::time::Duration;
 
 /// What the minute retention must exceed the acceptance horizon by, so that what arrives late is still rolled up.
 const ROLL_UP_MARGIN: Duration = Duration::from_hours(48);
+
+/// Agents look every few hours whether their key is due; a shorter life could end in between.
+const SHORTEST_KEY_LIFETIME: Duration = Duration::from_hours(24);
+/// Longer spans than a hundred years are slips of the pen.
+const LONGEST_KEY_SPAN: Duration = Duration::from_hours(100 * 8_766);
 
 /// Every rule that the configuration breaks.
 pub(super) fn faults(config: &Config) -> Vec<String> {
@@ -14,6 +19,7 @@ pub(super) fn faults(config: &Config) -> Vec<String> {
     operators(&config.operators, &mut faults);
     retention(&config.retention, &mut faults);
     limits(&config.limits, &mut faults);
+    keys(&config.keys, &mut faults);
     if config.store.directory.as_os_str().is_empty() {
         faults.push("[store] directory is empty; name the directory to keep everything in".into());
     }
@@ -87,5 +93,18 @@ fn limits(limits: &Limits, faults: &mut Vec<String>) {
         if value == 0 {
             faults.push(format!("[limits] {name} must be above zero"));
         }
+    }
+}
+
+fn keys(keys: &Keys, faults: &mut Vec<String>) {
+    if !(SHORTEST_KEY_LIFETIME..=LONGEST_KEY_SPAN).contains(&keys.lifetime) {
+        faults.push(format!(
+            "[keys] lifetime {} must be from {} to 100 years",
+            duration::text(keys.lifetime),
+            duration::text(SHORTEST_KEY_LIFETIME)
+        ));
+    }
+    if keys.grace > LONGEST_KEY_SPAN {
+        faults.push("[keys] grace must be at most 100 years".into());
     }
 }

@@ -4,7 +4,7 @@
 const SIMILAR: f64 = 0.75;
 
 /// Every section and its keys.
-const SECTIONS: [(&str, &[&str]); 5] = [
+const SECTIONS: [(&str, &[&str]); 6] = [
     ("agents", &["listen", "url", "names", "trusted_proxies", "proxy_protocol"]),
     ("operators", &["listen", "hosts", "tls"]),
     ("store", &["directory"]),
@@ -18,9 +18,11 @@ const SECTIONS: [(&str, &[&str]); 5] = [
             "series_per_day",
             "attributes_per_day",
             "attempts_per_minute",
+            "pushes",
             "connections",
         ],
     ),
+    ("keys", &["lifetime", "grace"]),
 ];
 
 /// The keys of `[operators.tls]`.

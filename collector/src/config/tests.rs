@@ -37,6 +37,9 @@ fn every_key_is_read() {
         attempts_per_minute = 3
         connections = 4
         pushes = 8
+        [keys]
+        lifetime = "45d"
+        grace = "0s"
         "#,
     )
     .unwrap();
@@ -57,6 +60,7 @@ fn every_key_is_read() {
             attributes_per_day: 7
         }
     );
+    assert_eq!((config.keys.lifetime, config.keys.grace), (Duration::from_hours(45 * 24), Duration::ZERO));
 }
 
 #[test]
@@ -74,6 +78,9 @@ fn every_fault_is_reported_at_once() {
         [retention]
         minute = "10d"
         day = "5 lightyears"
+        [keys]
+        lifetime = "1h"
+        grace = "200y"
         [limits]
         burst = 0
         connections = "many"

@@ -1,7 +1,10 @@
 //! What an operator should know first of an agent. Pure.
 
 use super::AgentEntry;
-use crate::rfc3339;
+use crate::{
+    key_life::{KeyLife, KeyStage},
+    rfc3339,
+};
 use peerlight_proto::time::Timestamp;
 use std::time::Duration;
 
@@ -52,4 +55,18 @@ pub(super) fn concerns(entry: &AgentEntry, pushed: Option<Pushed>, now: Timestam
         concerns.push(format!("clock off by {} s", offset / 1_000_000));
     }
     concerns
+}
+
+/// What is not well with a key whose life began at `since`.
+pub(super) fn key_concern(since: Timestamp, life: &KeyLife, now: Timestamp) -> Option<String> {
+    match life.stage(since, now) {
+        KeyStage::Valid if life.is_overdue(since, now) => {
+            Some(format!("key expires {}", rfc3339::seconds(life.expires(since))))
+        }
+        KeyStage::Valid => None,
+        KeyStage::Expired => Some(format!("KEY EXPIRED {}", rfc3339::seconds(life.expires(since)))),
+        KeyStage::Ended => {
+            Some(format!("KEY EXPIRED {}: enrol again", rfc3339::seconds(life.expires(since))))
+        }
+    }
 }

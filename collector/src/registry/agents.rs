@@ -1,16 +1,17 @@
 //! Agents: who has enrolled, for which registration, and how each was last seen.
 
 use super::{
-    Fault, Operator, Registration, RegistrationId, Registry, RegistryError,
+    AgentKey, Fault, Operator, Registration, RegistrationId, Registry, RegistryError,
     agent_state::{self, Pushed},
     audit::{self, Change},
     callers::Known,
-    json, registrations, row,
+    json, keys, registrations, row,
 };
-use crate::{organisation::OrganisationId, rfc3339};
+use crate::{key_life::KeyLife, organisation::OrganisationId, rfc3339};
 use peerlight_proto::{
     batch::Health,
     id::{AgentId, SessionId},
+    keys::fingerprint,
     time::Timestamp,
 };
 use rusqlite::{Connection, Row, params};
@@ -24,6 +25,10 @@ pub struct EnrolledAgent {
     pub agent: AgentId,
     /// Its ed25519 public key.
     pub public_key: [u8; 32],
+    /// When that key's life began.
+    pub key_since: Timestamp,
+    /// The key that is to follow it.
+    pub next_key: Option<AgentKey>,
     /// Its site's registration now: the valid one, else the last that ended.
     pub registration: Registration,
     /// Every other registration that its measurements may count for: of its site, and of the sites that it enrolled for
@@ -89,9 +94,37 @@ pub struct AgentEntry {
     #[serde(with = "rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked: Option<Timestamp>,
+    /// How its key is told from another: how its public half begins.
+    #[serde(default)]
+    pub key: String,
+    /// When the life of its key began.
+    #[serde(default, with = "rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub key_since: Option<Timestamp>,
+    /// When its key expires.
+    #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub key_expires: Option<Timestamp>,
+    /// The key that follows with its first request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_key: Option<String>,
     /// What an operator should look into, the gravest first; nothing when all is well.
     #[serde(default)]
     pub state: Vec<String>,
+}
+
+impl AgentEntry {
+    /// Says when the key expires, and whether that needs an operator.
+    #[must_use]
+    pub fn judged_by(mut self, life: &KeyLife, now: Timestamp) -> Self {
+        self.key_expires = self.key_since.map(|since| life.expires(since));
+        if self.revoked.is_none()
+            && let Some(since) = self.key_since
+        {
+            self.state.extend(agent_state::key_concern(since, life, now));
+        }
+        self
+    }
 }
 
 /// A site that an agent measures beside another, over an uplink of its own.
@@ -146,7 +179,7 @@ impl From<&Health> for AgentHealth {
 pub(super) const SELECT: &str = "SELECT a.id, r.id, r.site, p.name, l.code, a.host, a.version, a.enrolled, \
                       a.enrolled_from, a.last_seen, a.address, a.clock_offset_us, a.session, a.health, \
                       a.cloned_since, a.revoked, CASE WHEN r.valid_to <= ?1 THEN r.valid_to END, \
-                      a.last_push, a.interval_ms, a.uplinks";
+                      a.last_push, a.interval_ms, a.uplinks, a.public_key, a.key_since, a.next_key";
 
 /// Agents `a`, each with its site's registration `r` at the instant `?1` (the valid one, else the last that ended), the
 /// provider `p` and the location `l`. A site has one registration at a time, so the last that has begun is the one.
@@ -217,7 +250,8 @@ fn known(connection: &Connection, agent: AgentId) -> Result<Option<Known>, Fault
     let registrations = registrations::of_agent(connection, agent)?;
     row(
         connection,
-        "SELECT public_key, registration, revoked IS NOT NULL, uplinks FROM agent WHERE id = ?1",
+        "SELECT public_key, registration, revoked IS NOT NULL, uplinks, key_since, next_key, next_key_since
+         FROM agent WHERE id = ?1",
         params![agent.as_bytes()],
         |row| {
             Ok(Known {
@@ -225,26 +259,37 @@ fn known(connection: &Connection, agent: AgentId) -> Result<Option<Known>, Fault
                 enrolled: RegistrationId(row.get(1)?),
                 revoked: row.get(2)?,
                 uplinks: json("agent's uplinks", &row.get::<_, String>(3)?)?,
+                key_since: Timestamp::from_micros(row.get(4)?),
+                next_key: keys::read_next(row.get(5)?, row.get(6)?),
                 registrations,
             })
         },
     )
 }
 
-/// One agent as lists show it.
+/// One agent as lists show it; it must be there.
 pub(super) fn entry(
     connection: &Connection,
     organisation: OrganisationId,
     agent: AgentId,
     now: Timestamp,
 ) -> Result<AgentEntry, Fault> {
+    find(connection, organisation, agent, now)?.ok_or_else(|| Fault::not_found("agent", &agent))
+}
+
+/// One agent as lists show it, if it has enrolled.
+pub(super) fn find(
+    connection: &Connection,
+    organisation: OrganisationId,
+    agent: AgentId,
+    now: Timestamp,
+) -> Result<Option<AgentEntry>, Fault> {
     row(
         connection,
         &format!("{SELECT} {WITH_REGISTRATION} WHERE a.organisation = ?2 AND a.id = ?3"),
         params![now.as_micros(), organisation.0, agent.as_bytes()],
         |row| read(connection, row, now),
-    )?
-    .ok_or_else(|| Fault::not_found("agent", &agent))
+    )
 }
 
 /// The registrations, now, of the sites that an agent measures side by side.
@@ -305,6 +350,10 @@ pub(super) fn read(connection: &Connection, row: &Row<'_>, now: Timestamp) -> Re
         cloned_since: instant(14)?,
         revoked: instant(15)?,
         registration_ended: instant(16)?,
+        key: fingerprint(&row.get(20)?),
+        key_since: instant(21)?,
+        key_expires: None,
+        next_key: row.get::<_, Option<_>>(22)?.as_ref().map(fingerprint),
         state: Vec::new(),
     };
     Ok(AgentEntry { state: agent_state::concerns(&entry, pushed, now), ..entry })

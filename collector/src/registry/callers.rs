@@ -4,7 +4,7 @@
 //! alone changes nothing here. Whoever changes the tables holds the connection while this is told, as do readers that fill
 //! it: an agent that was revoked is refused from its next request on.
 
-use super::{EnrolledAgent, Registration, RegistrationId};
+use super::{AgentKey, EnrolledAgent, Registration, RegistrationId};
 use hashbrown::HashMap;
 use peerlight_proto::{id::AgentId, time::Timestamp};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,8 @@ const MOST_KEPT: usize = 1 << 18;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) public_key: [u8; 32],
+    pub(super) key_since: Timestamp,
+    pub(super) next_key: Option<AgentKey>,
     pub(super) revoked: bool,
     pub(super) uplinks: Vec<String>,
     /// The registration that it enrolled for.
@@ -34,6 +36,8 @@ impl Known {
         Some(EnrolledAgent {
             agent,
             public_key: self.public_key,
+            key_since: self.key_since,
+            next_key: self.next_key,
             registration: present.clone(),
             others: self.registrations.iter().filter(|one| one.id != present.id).cloned().collect(),
             uplinks: self.uplinks.clone(),

@@ -1,10 +1,11 @@
 //! Enrolment: a token's secret and an agent's key become an agent of a registration.
 
 use super::{
-    Fault, Operator, Registration, RegistrationId, Registry, RegistryError, Role, agents,
+    AgentKey, Fault, Operator, Registration, RegistrationId, Registry, RegistryError, Role, agents,
     audit::{self, Change},
     callers::Concerns,
-    hash_secret, names, prefixes, providers, registrations, row, to_json,
+    hash_secret, keys, names, prefixes, providers, registrations, row, to_json,
+    token_use::{self, Attempt, Outcome},
 };
 use crate::{organisation::OrganisationId, rfc3339};
 use ipnet::IpNet;
@@ -24,7 +25,12 @@ pub enum EnrolError {
     /// The request's key is no key.
     #[error("the public key is not 32 bytes in hexadecimal")]
     MalformedKey,
-    /// The token is wrong, used up, expired or revoked.
+    /// The token is nobody's.
+    #[error(
+        "the enrolment token is not one of this collector; ask its operator for a new one (`peerlight-collector token create`)"
+    )]
+    UnknownToken,
+    /// The token is used up, expired, revoked or another agent's.
     #[error(
         "the enrolment token {reason}; ask the collector's operator for a new one (`peerlight-collector token create`)"
     )]
@@ -40,12 +46,16 @@ pub enum EnrolError {
     },
     /// The agent's identity is enrolled with another key, or its key by another agent.
     #[error(
-        "agent {agent} is enrolled with another key; delete the agent's state directory to make a new identity"
+        "agent {agent} is enrolled with another key; enrol it with a token of its own (`peerlight-collector agent token`), \
+         or delete its state directory to make a new identity"
     )]
     AgentExists {
         /// The agent.
         agent: AgentId,
     },
+    /// The key is, or once was, another agent's, or was this agent's and has been replaced.
+    #[error("this key is, or once was, an agent's; make a new one (`peerlight-agent enrol --new-key`)")]
+    KeyKnown,
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -53,7 +63,8 @@ pub enum EnrolError {
 
 impl Registry {
     /// Enrols an agent. The same token and key get the same answer again, so that a lost answer burns nothing; an agent
-    /// that is enrolled already moves to the registration of a new token.
+    /// that is enrolled already moves to the registration of a new token. Every use of a known token is audited, refused
+    /// ones too.
     pub fn enrol(
         &self,
         request: &EnrolmentRequest,
@@ -63,13 +74,22 @@ impl Registry {
         let mut key = [0; 32];
         hex::decode_to_slice(&request.public_key, &mut key)
             .map_err(|_not_hexadecimal| EnrolError::MalformedKey)?;
-        let whom = Concerns::Agent(request.agent);
-        self.change_of(whom, "enrol an agent", |transaction| {
-            match enrol(transaction, request, key, source, now) {
+        let newcomer = Newcomer { request, key, source };
+        self.change_of(Concerns::Agent(request.agent), "enrol an agent", |transaction| {
+            let Some(token) = find_token(transaction, &request.secret)? else {
+                return Ok(Err(EnrolError::UnknownToken));
+            };
+            let registration = registrations::by_id(transaction, token.registration)?
+                .ok_or_else(|| Fault::damaged("enrolment token", "its registration is missing"))?;
+            let outcome = match enrol(transaction, &token, &registration, &newcomer, now) {
                 // What was written so far must go, so this one is the transaction's failure, not its answer.
-                Err(EnrolError::Registry(error)) => Err(Fault::Refused(error)),
-                answer => Ok(answer),
-            }
+                Err(EnrolError::Registry(error)) => return Err(Fault::Refused(error)),
+                outcome => outcome,
+            };
+            let (organisation, agent) = (token.organisation, request.agent);
+            let attempt = Attempt { token: token.id, organisation, agent, source };
+            token_use::record(transaction, attempt, &registration.site, &outcome, now)?;
+            Ok(outcome.map(|_enrolled| registration))
         })?
     }
 }
@@ -84,6 +104,15 @@ struct Token {
     uses: u32,
     expires: Timestamp,
     revoked: bool,
+    /// The one agent that may use it, and bring a new key.
+    agent: Option<AgentId>,
+}
+
+/// Who enrols.
+struct Newcomer<'a> {
+    request: &'a EnrolmentRequest,
+    key: [u8; 32],
+    source: IpAddr,
 }
 
 impl From<Fault> for EnrolError {
@@ -94,25 +123,29 @@ impl From<Fault> for EnrolError {
 
 fn enrol(
     connection: &Connection,
-    request: &EnrolmentRequest,
-    key: [u8; 32],
-    source: IpAddr,
+    token: &Token,
+    registration: &Registration,
+    newcomer: &Newcomer<'_>,
     now: Timestamp,
-) -> Result<Registration, EnrolError> {
-    let token = find_token(connection, &request.secret)?;
-    let registration = registrations::by_id(connection, token.registration)?
-        .ok_or_else(|| Fault::damaged("enrolment token", "its registration is missing"))?;
+) -> Result<Outcome, EnrolError> {
+    let request = newcomer.request;
+    if token.revoked {
+        return Err(refused("was revoked".to_owned()));
+    }
     if registration.valid_to.is_some_and(|end| end <= now) {
         return Err(refused(format!("is for `{}`, whose registration has ended", registration.site)));
     }
+    if let Some(only) = token.agent.filter(|only| *only != request.agent) {
+        return Err(refused(format!("is for agent {only} alone")));
+    }
     if let Some(site) = &request.site {
-        let mismatches = mismatches(connection, site, &registration)?;
+        let mismatches = mismatches(connection, site, registration)?;
         if !mismatches.is_empty() {
             return Err(EnrolError::SiteMismatch { mismatches });
         }
     }
-    if already(connection, &token, request, key)? {
-        return Ok(registration);
+    if already(connection, token, request, newcomer.key)? {
+        return Ok(Outcome::Again);
     }
     if token.expires <= now {
         return Err(refused(format!("expired at {}", rfc3339::text(token.expires))));
@@ -120,20 +153,26 @@ fn enrol(
     if token.uses >= token.max_uses {
         return Err(refused("is used up".to_owned()));
     }
-    refuse_other_key(connection, request.agent, key)?;
-    keep(connection, &token, &Newcomer { request, key, source }, now)?;
-    Ok(registration)
+    let before = agents::find(connection, token.organisation, request.agent, now)?;
+    admit_key(connection, token, newcomer, now)?;
+    keep(connection, token, newcomer, now)?;
+    let after = agents::entry(connection, token.organisation, request.agent, now)?;
+    let by = Operator { organisation: token.organisation, name: "agent".to_owned(), role: Role::Reader };
+    let change =
+        Change { before: before.as_ref().map(to_json), ..Change::added("agent enrol", &after.site, &after) };
+    audit::record(connection, &by, now, &change)?;
+    Ok(Outcome::Enrolled)
 }
 
 fn refused(reason: String) -> EnrolError {
     EnrolError::TokenRefused { reason }
 }
 
-fn find_token(connection: &Connection, secret: &str) -> Result<Token, EnrolError> {
+fn find_token(connection: &Connection, secret: &str) -> Result<Option<Token>, Fault> {
     let hash = hash_secret(secret);
     let found = row(
         connection,
-        "SELECT id, organisation, registration, hash, max_uses, uses, expires, revoked IS NOT NULL
+        "SELECT id, organisation, registration, hash, max_uses, uses, expires, revoked IS NOT NULL, agent
          FROM enrolment_token WHERE hash = ?1",
         params![hash],
         |row| {
@@ -146,14 +185,12 @@ fn find_token(connection: &Connection, secret: &str) -> Result<Token, EnrolError
                 uses: row.get(5)?,
                 expires: Timestamp::from_micros(row.get(6)?),
                 revoked: row.get(7)?,
+                agent: row.get::<_, Option<[u8; 16]>>(8)?.map(AgentId::new),
             })
         },
     )?;
     // The index has found it by its hash, of which timing tells nothing; this makes the verdict itself constant.
-    let token = found
-        .filter(|token| bool::from(token.hash.ct_eq(&hash)))
-        .ok_or_else(|| refused("is not one of this collector".to_owned()))?;
-    if token.revoked { Err(refused("was revoked".to_owned())) } else { Ok(token) }
+    Ok(found.filter(|token| bool::from(token.hash.ct_eq(&hash))))
 }
 
 /// Whether this token has enrolled this agent with this key, and it still measures for that registration, or for its site
@@ -167,7 +204,7 @@ fn already(
     let found = row(
         connection,
         "SELECT 1 FROM enrolment e JOIN agent a ON a.id = e.agent WHERE e.token = ?1 AND e.public_key = ?2
-         AND e.agent = ?3 AND a.revoked IS NULL AND (a.registration = ?4 OR ?5 AND EXISTS (
+         AND e.agent = ?3 AND a.public_key = ?2 AND a.revoked IS NULL AND (a.registration = ?4 OR ?5 AND EXISTS (
              SELECT 1 FROM registration r JOIN json_each(a.uplinks) uplink ON uplink.value = r.site WHERE r.id = ?4))",
         params![
             token.id,
@@ -181,20 +218,32 @@ fn already(
     Ok(found.is_some())
 }
 
-/// An agent of the identity `?1` or the key `?2`, but not of both: each half by its own index.
-pub(super) const OTHER_KEY: &str = "SELECT 1 FROM agent WHERE id = ?1 AND public_key <> ?2 UNION ALL
-     SELECT 1 FROM agent WHERE public_key = ?2 AND id <> ?1";
-
-fn refuse_other_key(connection: &Connection, agent: AgentId, key: [u8; 32]) -> Result<(), EnrolError> {
-    let contradicts = row(connection, OTHER_KEY, params![agent.as_bytes(), key], |_row| Ok(()))?;
-    if contradicts.is_some() { Err(EnrolError::AgentExists { agent }) } else { Ok(()) }
-}
-
-/// Who enrols.
-struct Newcomer<'a> {
-    request: &'a EnrolmentRequest,
-    key: [u8; 32],
-    source: IpAddr,
+/// An identity keeps its key and a key its identity, unless the token is this agent's own: then a new key takes the place
+/// of the one that was lost or has expired. A key that was replaced never comes back.
+fn admit_key(
+    connection: &Connection,
+    token: &Token,
+    newcomer: &Newcomer<'_>,
+    now: Timestamp,
+) -> Result<(), EnrolError> {
+    let (agent, key) = (newcomer.request.agent, newcomer.key);
+    let own = keys::of(connection, agent)?;
+    if own.as_ref().is_some_and(|own| own.used == key) {
+        return Ok(());
+    }
+    let is_to_follow = own.as_ref().and_then(|own| own.next).is_some_and(|next| next.public_key == key);
+    if !is_to_follow && keys::is_known(connection, &key)? {
+        return Err(EnrolError::KeyKnown);
+    }
+    match own {
+        None => Ok(()),
+        Some(own) if token.agent == Some(agent) => {
+            let new = AgentKey { public_key: key, since: now };
+            keys::replace(connection, agent, &own.used, new, now)?;
+            Ok(())
+        }
+        Some(_other_key) => Err(EnrolError::AgentExists { agent }),
+    }
 }
 
 fn keep(
@@ -205,8 +254,8 @@ fn keep(
 ) -> Result<(), Fault> {
     let agent = newcomer.request.agent;
     connection.execute(
-        "INSERT INTO agent (id, organisation, registration, public_key, host, version, enrolled, enrolled_from)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        "INSERT INTO agent (id, organisation, registration, public_key, key_since, host, version, enrolled, enrolled_from)
+         VALUES (?1, ?2, ?3, ?4, ?7, ?5, ?6, ?7, ?8)
          ON CONFLICT (id) DO UPDATE SET organisation = excluded.organisation, registration = excluded.registration,
          host = excluded.host, version = excluded.version, enrolled = excluded.enrolled,
          enrolled_from = excluded.enrolled_from, revoked = NULL, cloned_since = NULL",
@@ -230,9 +279,7 @@ fn keep(
         "UPDATE agent SET uplinks = ?2 WHERE id = ?1",
         params![agent.as_bytes(), to_json(&uplinks(connection, newcomer.request)?)],
     )?;
-    let entry = agents::entry(connection, token.organisation, agent, now)?;
-    let by = Operator { organisation: token.organisation, name: "agent".to_owned(), role: Role::Reader };
-    audit::record(connection, &by, now, &Change::added("agent enrol", &entry.site, &entry))
+    Ok(())
 }
 
 /// The sites that the agent measures side by side, as far as it has enrolled for them.

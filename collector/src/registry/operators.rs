@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{organisation::OrganisationId, rfc3339};
 use peerlight_proto::time::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use subtle::ConstantTimeEq as _;
@@ -140,10 +140,17 @@ impl Registry {
         }
         let token = format!("{PREFIX}{}", new_secret());
         let entry = self.change("create an operator token", |transaction| {
-            transaction.execute(
-                "UPDATE operator_token SET revoked = ?3 WHERE organisation = ?1 AND name = ?2 AND revoked IS NULL",
-                params![by.organisation.0, name, now.as_micros()],
+            let same_name = row(
+                transaction,
+                &format!(
+                    "SELECT {COLUMNS} FROM operator_token WHERE organisation = ?1 AND name = ?2 AND revoked IS NULL"
+                ),
+                params![by.organisation.0, name],
+                read_token,
             )?;
+            if let Some(replaced) = same_name {
+                revoke(transaction, &replaced, by, now)?;
+            }
             transaction.execute(
                 "INSERT INTO operator_token (organisation, name, role, hash, created) VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![by.organisation.0, name, role.word(), hash_secret(&token), now.as_micros()],
@@ -198,19 +205,25 @@ impl Registry {
                 read_token,
             )?
             .ok_or_else(|| Fault::not_found("operator token", &id))?;
-            if before.revoked.is_some() {
-                return Ok(before);
-            }
-            transaction.execute(
-                "UPDATE operator_token SET revoked = ?2 WHERE id = ?1",
-                params![id, now.as_micros()],
-            )?;
-            let after = OperatorToken { revoked: Some(now), ..before.clone() };
-            let change = Change::changed("operator revoke", &after.name, &before, &after);
-            audit::record(transaction, by, now, &change)?;
-            Ok(after)
+            if before.revoked.is_some() { Ok(before) } else { revoke(transaction, &before, by, now) }
         })
     }
+}
+
+/// Revokes a token that holds, and writes it down.
+fn revoke(
+    connection: &Connection,
+    before: &OperatorToken,
+    by: &Operator,
+    now: Timestamp,
+) -> Result<OperatorToken, Fault> {
+    connection.execute(
+        "UPDATE operator_token SET revoked = ?2 WHERE id = ?1",
+        params![before.id, now.as_micros()],
+    )?;
+    let after = OperatorToken { revoked: Some(now), ..before.clone() };
+    audit::record(connection, by, now, &Change::changed("operator revoke", &after.name, before, &after))?;
+    Ok(after)
 }
 
 fn read_token(row: &Row<'_>) -> Result<OperatorToken, Fault> {

@@ -103,4 +103,5 @@ fn request(secret: &str, agent: u8, key: u8) -> EnrolmentRequest {
 mod agents;
 mod entries;
 mod lists;
+mod keys;
 mod uplinks;

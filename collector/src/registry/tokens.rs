@@ -1,14 +1,14 @@
 //! Enrolment tokens: the right of one machine to join one registration, made by an operator and shown once.
 
 use super::{
-    Fault, Operator, RegistrationId, Registry, RegistryError,
+    Fault, Operator, Registration, RegistrationId, Registry, RegistryError, agents,
     audit::{self, Change},
     callers::Concerns,
     count, hash_secret, new_secret, registrations, row, rows,
 };
 use crate::{organisation::OrganisationId, rfc3339};
-use peerlight_proto::{duration, enrolment::EnrolmentToken, time::Timestamp};
-use rusqlite::{Row, params};
+use peerlight_proto::{duration, enrolment::EnrolmentToken, id::AgentId, time::Timestamp};
+use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
@@ -45,6 +45,15 @@ pub struct NewToken {
     pub life_s: Option<u64>,
 }
 
+/// A token to make with which an enrolled agent brings a new key, in the place of one that it lost or that has expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKeyToken {
+    /// How long it holds, in seconds; 7 days unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life_s: Option<u64>,
+}
+
 /// A token just made. Its text is shown this once.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct IssuedToken {
@@ -72,6 +81,10 @@ pub struct TokenEntry {
     pub registration: RegistrationId,
     /// The registration's site.
     pub site: String,
+    /// The one agent that may use it, and bring a new key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<AgentId>,
     /// How many agents may use it.
     pub max_uses: u32,
     /// How many have.
@@ -111,7 +124,7 @@ pub struct TokenQuery {
 }
 
 const SELECT: &str = "SELECT t.id, t.registration, r.site, t.max_uses, t.uses, t.expires, t.created, t.created_by, \
-                      t.revoked FROM enrolment_token t JOIN registration r ON r.id = t.registration";
+                      t.revoked, t.agent FROM enrolment_token t JOIN registration r ON r.id = t.registration";
 
 impl Registry {
     /// Makes a token for a registration. Only its hash is kept.
@@ -128,13 +141,11 @@ impl Registry {
             let registration = registrations::by_id(transaction, new.registration)?
                 .filter(|registration| registration.organisation == by.organisation)
                 .ok_or_else(|| Fault::not_found("registration", &new.registration.0))?;
-            if registration.valid_to.is_some_and(|end| end <= now) {
-                return Err(Fault::conflict(format!("the registration of `{}` has ended", registration.site)));
-            }
-            let mut entry = TokenEntry {
+            let entry = TokenEntry {
                 id: 0,
                 registration: registration.id,
-                site: registration.site,
+                site: registration.site.clone(),
+                agent: None,
                 max_uses,
                 uses: 0,
                 expires: now.plus(life),
@@ -142,30 +153,42 @@ impl Registry {
                 created_by: by.name.clone(),
                 revoked: None,
             };
-            transaction.execute(
-                "INSERT INTO enrolment_token (organisation, registration, hash, max_uses, expires, created, created_by)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![
-                    by.organisation.0,
-                    entry.registration.0,
-                    hash_secret(&secret),
-                    max_uses,
-                    entry.expires.as_micros(),
-                    now.as_micros(),
-                    entry.created_by
-                ],
-            )?;
-            entry.id = transaction.last_insert_rowid();
-            audit::record(transaction, by, now, &Change::added("token create", &entry.site, &entry))?;
-            Ok(entry)
+            keep(transaction, ("token create", entry), &registration, &secret, by)
         })?;
-        let token = EnrolmentToken {
-            collector: identity.agent_url.clone(),
-            ca_sha256: identity.ca_sha256.clone(),
-            response_key: identity.response_key.clone(),
-            secret,
-        };
-        Ok(IssuedToken { token: token.to_text(), entry })
+        Ok(issue(secret, identity, entry))
+    }
+
+    /// Makes a token with which one enrolled agent brings a new key. Only its hash is kept.
+    pub fn create_key_token(
+        &self,
+        agent: AgentId,
+        new: NewKeyToken,
+        identity: &Identity,
+        by: &Operator,
+        now: Timestamp,
+    ) -> Result<IssuedToken, RegistryError> {
+        let life = check_life(new.life_s)
+            .map_err(|fault| RegistryError::Invalid { what: "enrolment token", errors: vec![fault] })?;
+        let secret = new_secret();
+        let entry = self.change("create an enrolment token", |transaction| {
+            let agent = agents::entry(transaction, by.organisation, agent, now)?;
+            let registration = registrations::by_id(transaction, agent.registration)?
+                .ok_or_else(|| Fault::damaged("agent", "its registration is missing"))?;
+            let entry = TokenEntry {
+                id: 0,
+                registration: registration.id,
+                site: registration.site.clone(),
+                agent: Some(agent.agent),
+                max_uses: 1,
+                uses: 0,
+                expires: now.plus(life),
+                created: now,
+                created_by: by.name.clone(),
+                revoked: None,
+            };
+            keep(transaction, ("agent token", entry), &registration, &secret, by)
+        })?;
+        Ok(issue(secret, identity, entry))
     }
 
     /// The tokens that are asked for, newest first.
@@ -239,24 +262,72 @@ const fn which(all: bool) -> &'static str {
     }
 }
 
+/// Keeps a token's hash, and writes down who made it.
+fn keep(
+    connection: &Connection,
+    (what, mut entry): (&'static str, TokenEntry),
+    registration: &Registration,
+    secret: &str,
+    by: &Operator,
+) -> Result<TokenEntry, Fault> {
+    let now = entry.created;
+    if registration.valid_to.is_some_and(|end| end <= now) {
+        return Err(Fault::conflict(format!("the registration of `{}` has ended", registration.site)));
+    }
+    connection.execute(
+        "INSERT INTO enrolment_token (organisation, registration, hash, agent, max_uses, expires, created, created_by)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            by.organisation.0,
+            entry.registration.0,
+            hash_secret(secret),
+            entry.agent.as_ref().map(AgentId::as_bytes),
+            entry.max_uses,
+            entry.expires.as_micros(),
+            now.as_micros(),
+            entry.created_by
+        ],
+    )?;
+    entry.id = connection.last_insert_rowid();
+    audit::record(connection, by, now, &Change::added(what, &entry.site, &entry))?;
+    Ok(entry)
+}
+
+/// The token as its agent is given it.
+fn issue(secret: String, identity: &Identity, entry: TokenEntry) -> IssuedToken {
+    let token = EnrolmentToken {
+        collector: identity.agent_url.clone(),
+        ca_sha256: identity.ca_sha256.clone(),
+        response_key: identity.response_key.clone(),
+        secret,
+    };
+    IssuedToken { token: token.to_text(), entry }
+}
+
 fn check(new: &NewToken) -> Result<(u32, Duration), RegistryError> {
     let mut errors = Vec::new();
     let uses = new.uses.unwrap_or(1);
     if !(1..=MAX_USES).contains(&uses) {
         errors.push(format!("{uses} uses: a token has from 1 to {MAX_USES}"));
     }
-    let life = new.life_s.map_or(DEFAULT_LIFE, Duration::from_secs);
-    if life.is_zero() || life > MAX_LIFE {
-        errors.push(format!(
-            "a life of {}: a token holds for at most {}",
-            duration::text(life),
-            duration::text(MAX_LIFE)
-        ));
-    }
+    let life = check_life(new.life_s).unwrap_or_else(|fault| {
+        errors.push(fault);
+        DEFAULT_LIFE
+    });
     if errors.is_empty() {
         Ok((uses, life))
     } else {
         Err(RegistryError::Invalid { what: "enrolment token", errors })
+    }
+}
+
+fn check_life(life_s: Option<u64>) -> Result<Duration, String> {
+    let life = life_s.map_or(DEFAULT_LIFE, Duration::from_secs);
+    if life.is_zero() || life > MAX_LIFE {
+        let (life, most) = (duration::text(life), duration::text(MAX_LIFE));
+        Err(format!("a life of {life}: a token holds for at most {most}"))
+    } else {
+        Ok(life)
     }
 }
 
@@ -265,6 +336,7 @@ fn read(row: &Row<'_>) -> Result<TokenEntry, Fault> {
         id: row.get(0)?,
         registration: RegistrationId(row.get(1)?),
         site: row.get(2)?,
+        agent: row.get::<_, Option<[u8; 16]>>(9)?.map(AgentId::new),
         max_uses: row.get(3)?,
         uses: row.get(4)?,
         expires: Timestamp::from_micros(row.get(5)?),

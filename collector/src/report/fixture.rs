@@ -91,6 +91,10 @@ pub(crate) fn agent_entry(agent: AgentId) -> AgentEntry {
         health: None,
         cloned_since: None,
         revoked: None,
+        key: String::new(),
+        key_since: None,
+        key_expires: None,
+        next_key: None,
     }
 }
 

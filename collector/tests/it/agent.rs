@@ -119,6 +119,18 @@ impl Agent {
         Self { authority: proxy.to_string(), ..self }
     }
 
+    /// The same agent with another key.
+    pub(crate) fn with_key(&self, seed: [u8; 32]) -> Self {
+        let (authority, http) = (self.authority.clone(), self.http.clone());
+        Self { id: self.id, seed, authority, http, response_key: self.response_key }
+    }
+
+    /// What its key signs to prove that the agent holds it.
+    pub(crate) fn prove(&self, statement: &[u8]) -> Vec<u8> {
+        let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&self.seed).unwrap();
+        pair.sign(statement).as_ref().to_vec()
+    }
+
     pub(crate) fn public_key(&self) -> [u8; 32] {
         use ring::signature::KeyPair as _;
         let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&self.seed).unwrap();

@@ -3,14 +3,16 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by panicking")]
 
 mod agent;
+mod audit;
 mod batches;
 mod clock;
 mod collector;
 mod dashboard;
 mod dropped;
 mod enrolments;
-mod imports;
 mod faults;
+mod imports;
+mod keys;
 mod operators;
 mod process;
 mod proxies;

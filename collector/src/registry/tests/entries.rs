@@ -17,10 +17,9 @@ fn a_file_of_a_newer_collector_is_refused() {
     let fixture = Fixture::new();
     let path = fixture.directory.path().join("registry.sqlite");
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert_eq!(
-        Registry::open(&path).unwrap_err().to_string(),
-        "the registry has schema 99, this collector knows up to 6; install the newer collector"
-    );
+    let refused = Registry::open(&path).unwrap_err().to_string();
+    assert!(refused.starts_with("the registry has schema 99, this collector knows up to "), "{refused}");
+    assert!(refused.ends_with("; install the newer collector"), "{refused}");
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn what_grows_with_the_fleet_is_found_by_an_index() {
         steps.join("\n")
     };
     let page = format!("{SELECT} {}", agent_list::BY_SITE);
-    for sql in [enrolment::OTHER_KEY, reattribution::WRITTEN_DOWN, &page] {
+    for sql in [reattribution::WRITTEN_DOWN, &page] {
         let plan = plan(sql);
         assert!(plan.contains("SEARCH") && !plan.contains("SCAN"), "{sql}: {plan}");
     }
