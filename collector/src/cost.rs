@@ -96,12 +96,18 @@ mod tests {
     fn waiting_costs_nothing_and_work_costs_its_own_stage() {
         let costs = Costs::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(costs.spend_on(Stage::Tls, async {
-            // Another thread works meanwhile.
-            tokio::task::spawn_blocking(|| (0..20_000_000_u64).fold(1, |sum: u64, n| sum.rotate_left(3) ^ n)).await
-        })).unwrap();
+        runtime
+            .block_on(costs.spend_on(Stage::Tls, async {
+                // Another thread works meanwhile.
+                tokio::task::spawn_blocking(|| {
+                    (0..20_000_000_u64).fold(1, |sum: u64, n| sum.rotate_left(3) ^ n)
+                })
+                .await
+            }))
+            .unwrap();
         let before = costs.sums[Stage::Decode as usize].get();
-        let sum = costs.spend(Stage::Decode, || (0..5_000_000_u64).fold(1, |sum: u64, n| sum.rotate_left(3) ^ n));
+        let sum =
+            costs.spend(Stage::Decode, || (0..5_000_000_u64).fold(1, |sum: u64, n| sum.rotate_left(3) ^ n));
         let worked = costs.sums[Stage::Decode as usize].get() - before;
         assert!(sum != 0 && worked > 0.0, "{worked}");
         assert!(costs.sums[Stage::Tls as usize].get() < worked, "{costs:?}");

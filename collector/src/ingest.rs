@@ -129,8 +129,7 @@ fn admitted(
     caller: &Caller,
 ) -> Result<Admitted, IngestError> {
     let (horizon, costs) = (app.config.retention.acceptance_horizon, app.metrics.costs());
-    let admitted =
-        costs.spend(Stage::Admit, || admit(decoded, digest, caller, horizon, app.clock.now()));
+    let admitted = costs.spend(Stage::Admit, || admit(decoded, digest, caller, horizon, app.clock.now()));
     // A refusal makes the agent delete, which a clock that is wrong for a moment must not.
     let by_age = |refusal: &Refusal| matches!(refusal.code, RefusalCode::Future | RefusalCode::TooOld);
     let refuses = match &admitted {

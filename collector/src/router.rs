@@ -4,8 +4,8 @@ use crate::{
     api::{
         agents, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
-        health, imports, keys, locations, metrics, openapi, operators, providers, reattributions, registrations,
-        reports, sign_in, status, storage, targets, tokens, whoami,
+        health, imports, keys, locations, metrics, openapi, operators, providers, reattributions,
+        registrations, reports, sign_in, status, storage, targets, tokens, whoami,
     },
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
@@ -166,10 +166,7 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::Clock, config::Config, identity::Identity, registry::Registry,
-        store::SqliteStore,
-    };
+    use crate::{clock::Clock, config::Config, identity::Identity, registry::Registry, store::SqliteStore};
     use axum::body::{Body, Bytes};
     use std::{net::Ipv4Addr, sync::Arc};
     use tower::ServiceExt as _;

@@ -13,9 +13,7 @@ use http_body_util::{BodyExt as _, Empty};
 use httpsig::prelude::HttpSigResult;
 use httpsig_hyper::{
     MessageSignatureReq as _, MessageSignatureRes as _,
-    prelude::{
-        AlgorithmName, HttpSignatureParams, SigningKey, message_component::HttpMessageComponentId,
-    },
+    prelude::{AlgorithmName, HttpSignatureParams, SigningKey, message_component::HttpMessageComponentId},
 };
 use peerlight_proto::{
     http::{REQUEST_COMPONENTS, REQUEST_TAG, RESPONSE_COMPONENTS, RESPONSE_TAG},
@@ -88,7 +86,9 @@ impl RequestSignature {
         let malformed = |error: httpsig_hyper::HyperSigError| SignatureError::Malformed(error.to_string());
         let mut signatures = request.extract_signatures().map_err(malformed)?.into_values();
         let (Some((base, made)), None) = (signatures.next(), signatures.next()) else {
-            return Err(SignatureError::Malformed("there must be exactly one, of components that are there".into()));
+            return Err(SignatureError::Malformed(
+                "there must be exactly one, of components that are there".into(),
+            ));
         };
         let checked = check_parameters(made.signature_params())?;
         let signature = STANDARD

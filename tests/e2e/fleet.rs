@@ -15,7 +15,8 @@ async fn pushed(agents: u32, plan: Plan) -> (fleet::Counts, (u64, u64)) {
     let machine = Machine::start(program, directory.path()).await.unwrap();
     let tally = Arc::new(Tally::default());
     fleet::ready(&prepared, machine.agents, plan).await.unwrap().run(&tally).await.unwrap();
-    let query = [("last", "1d".to_owned()), ("by", "provider".to_owned()), ("metric", ASKED.name().to_owned())];
+    let query =
+        [("last", "1d".to_owned()), ("by", "provider".to_owned()), ("metric", ASKED.name().to_owned())];
     let report: serde_json::Value = machine.operator.get("/api/v1/reports/latency", &query).await.unwrap();
     let sum = |name: &str| {
         report["rows"].as_array().unwrap().iter().map(|row| row[name].as_u64().unwrap()).sum::<u64>()

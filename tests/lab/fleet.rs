@@ -71,7 +71,8 @@ fn estimate(prepared: &Prepared, collector: SocketAddr, plan: Plan, now: Timesta
     const SAMPLE: u32 = 100;
     let begun = Instant::now();
     for (number, credential) in (0..SAMPLE).zip(prepared.credentials.iter().cycle()) {
-        Member::new(number, credential, prepared, collector).make(now, Plan { rounds: 1, backlog: 0, ..plan });
+        Member::new(number, credential, prepared, collector)
+            .make(now, Plan { rounds: 1, backlog: 0, ..plan });
     }
     begun.elapsed() / SAMPLE * (plan.rounds + plan.backlog)
 }

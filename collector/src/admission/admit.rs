@@ -11,6 +11,7 @@ use crate::{
     registry::{Registration, RegistrationId},
     rfc3339,
 };
+use hashbrown::{HashMap, HashSet};
 use ipnet::IpNet;
 use peerlight_proto::{
     ack::{Refusal, RefusalCode},
@@ -23,7 +24,6 @@ use peerlight_proto::{
     series::Series,
     time::{Interval, Timestamp},
 };
-use hashbrown::{HashMap, HashSet};
 use std::{net::IpAddr, time::Duration};
 
 /// The longest IPv4 prefix that networks take from each other.

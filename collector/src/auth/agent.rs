@@ -71,7 +71,9 @@ async fn identify(app: &App, parts: &Parts) -> Result<(RequestSignature, Enrolle
     }
     let agent = match app.registry.known_caller(id, app.clock.now()) {
         Some(agent) => agent,
-        None => app.ask_for_agent(move |registry, now| registry.caller(id, now)).await?.ok_or_else(unknown)?,
+        None => {
+            app.ask_for_agent(move |registry, now| registry.caller(id, now)).await?.ok_or_else(unknown)?
+        }
     };
     let costs = app.metrics.costs();
     let signer = costs.spend(Stage::Signature, || agent.signer(|key| signature.verify(key)));

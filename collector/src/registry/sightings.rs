@@ -4,12 +4,12 @@ mod overlap;
 
 use self::overlap::Measured;
 use super::{AgentHealth, Fault, Registry, RegistryError, row, rows, to_json};
+use hashbrown::HashMap;
 use peerlight_proto::{
     batch::Batch,
     id::{AgentId, SessionId},
     time::Timestamp,
 };
-use hashbrown::HashMap;
 use rusqlite::{Connection, params};
 use std::{
     net::IpAddr,
@@ -93,9 +93,10 @@ struct Seen {
 impl Sightings {
     /// Who was seen when, as the file has it.
     pub(super) fn of(connection: &Connection) -> Result<Self, Fault> {
-        let seen = rows(connection, "SELECT id, last_seen FROM agent WHERE last_seen IS NOT NULL", [], |row| {
-            Ok((AgentId::new(row.get(0)?), Timestamp::from_micros(row.get(1)?)))
-        })?;
+        let seen =
+            rows(connection, "SELECT id, last_seen FROM agent WHERE last_seen IS NOT NULL", [], |row| {
+                Ok((AgentId::new(row.get(0)?), Timestamp::from_micros(row.get(1)?)))
+            })?;
         let lately = seen.into_iter().collect();
         Ok(Self(Arc::new(Mutex::new(Seen { unnoted: HashMap::new(), lately }))))
     }
@@ -143,7 +144,10 @@ impl Unnoted {
         let at = self.pushed.map_or(sighting.at, |pushed| pushed.at.max(sighting.at));
         self.pushed = Some(Pushed { at, interval: batch.interval });
         if let Some(measured) = overlap::live(&batch, sighting.at) {
-            self.measured(Session { session: batch.session, measured, interval: batch.interval }, sighting.at);
+            self.measured(
+                Session { session: batch.session, measured, interval: batch.interval },
+                sighting.at,
+            );
         }
         if self.newest.as_ref().is_none_or(|newest| newest.made() <= batch.made()) {
             self.clock_offset_us = batch.clock_offset_us.or(self.clock_offset_us);
@@ -202,7 +206,8 @@ impl Registry {
 
     /// Notes every sighting that waits, some agents at a time. A power cut may lose them; the next requests tell again.
     pub fn note_sightings(&self) -> Result<(), RegistryError> {
-        let waiting: Vec<(AgentId, Unnoted)> = std::mem::take(&mut self.sightings.seen().unnoted).into_iter().collect();
+        let waiting: Vec<(AgentId, Unnoted)> =
+            std::mem::take(&mut self.sightings.seen().unnoted).into_iter().collect();
         for some in waiting.chunks(AT_ONCE) {
             self.jot("note which agents were seen", |transaction| {
                 some.iter().try_for_each(|(agent, unnoted)| note(transaction, *agent, unnoted))

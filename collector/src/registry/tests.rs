@@ -102,6 +102,6 @@ fn request(secret: &str, agent: u8, key: u8) -> EnrolmentRequest {
 
 mod agents;
 mod entries;
-mod lists;
 mod keys;
+mod lists;
 mod uplinks;

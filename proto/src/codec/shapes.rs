@@ -91,7 +91,9 @@ mod tests {
     fn an_uplink_that_comes_twice_is_the_last_one_however_often_it_was_read() {
         let mut shapes = Shapes::default();
         let mut twice = message("one", "a");
-        twice.extend_from_slice(&wire::Series { uplink: "two".to_owned(), ..wire::Series::default() }.encode_to_vec());
+        twice.extend_from_slice(
+            &wire::Series { uplink: "two".to_owned(), ..wire::Series::default() }.encode_to_vec(),
+        );
         for _time in 0..3 {
             assert_eq!(shapes.read(&twice).unwrap().unwrap().key.uplink, "two");
             assert_eq!(shapes.read(&message("one", "a")).unwrap().unwrap().key.uplink, "one");

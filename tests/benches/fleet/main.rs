@@ -4,14 +4,17 @@
 //! `cargo bench --bench fleet -- --agents 1000,10000,100000 --minutes 10`, and for a flood after an outage
 //! `cargo bench --bench fleet -- --agents 10000 --backlog 60 --spread 5s`
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its table, and its progress beside it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its table, and its progress beside it"
+)]
 #![expect(clippy::cast_precision_loss, reason = "counts and bytes stay far below 2^53")]
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
 use peerlight_lab::fleet::{
-    self, Content, Machine, Plan, Prepared, Spent, Tally,
-    collector::own_cpu_seconds,
+    self, Content, Machine, Plan, Prepared, Spent, Tally, collector::own_cpu_seconds,
 };
 use peerlight_proto::time::IntervalLength;
 use ring::{
@@ -170,14 +173,20 @@ impl Reference {
     fn take() -> Self {
         let random = SystemRandom::new();
         let (message, pair) = ([7; 256], Ed25519KeyPair::from_seed_unchecked(&[7; 32]));
-        let Ok(pair) = pair else { return Self { agreement: Duration::ZERO, signing: Duration::ZERO, verifying: Duration::ZERO } };
+        let Ok(pair) = pair else {
+            return Self { agreement: Duration::ZERO, signing: Duration::ZERO, verifying: Duration::ZERO };
+        };
         let signature = pair.sign(&message);
         let public = UnparsedPublicKey::new(&ED25519, pair.public_key().as_ref());
         Self {
             agreement: once(|| {
                 let ours = EphemeralPrivateKey::generate(&X25519, &random)?;
                 let theirs = ours.compute_public_key()?;
-                agree_ephemeral(ours, &agreement::UnparsedPublicKey::new(&X25519, theirs.as_ref()), |_secret| ())
+                agree_ephemeral(
+                    ours,
+                    &agreement::UnparsedPublicKey::new(&X25519, theirs.as_ref()),
+                    |_secret| (),
+                )
             }),
             signing: once(|| {
                 std::hint::black_box(pair.sign(&message));
@@ -245,7 +254,9 @@ fn print(from: &Mark, to: &Mark, gauge: &Gauge, tally: &Tally) {
     println!("    {:<22}  {:>12.1} us", "store (its writer)", micros(writer));
     println!("    {:<22}  {:>12.1} us", "HTTP, sockets, folding", micros(rest - writer));
     println!("  the fleet's own           {:>12.0} us   {:.0} % of a core", micros(own), own / wall * 100.0);
-    for (what, times) in [("acknowledgement", counts.times()), ("backlog, since it waits", counts.backlog_times())] {
+    for (what, times) in
+        [("acknowledgement", counts.times()), ("backlog, since it waits", counts.backlog_times())]
+    {
         if times.max_ms > 0.0 {
             println!(
                 "  {what:<24}  p50 {:.1}  p99 {:.1}  p99.9 {:.1}  max {:.1} ms",
@@ -264,7 +275,11 @@ fn print(from: &Mark, to: &Mark, gauge: &Gauge, tally: &Tally) {
         let at = |share: f64| done[((done.len() - 1) as f64 * share) as usize];
         println!(
             "  backlogs were done after  {:.0} s (first), {:.0} s (5 %), {:.0} s (half), {:.0} s (95 %), {:.0} s (last)",
-            at(0.0), at(0.05), at(0.5), at(0.95), at(1.0)
+            at(0.0),
+            at(0.05),
+            at(0.5),
+            at(0.95),
+            at(1.0)
         );
     }
     println!("  put off {:?}, failed {:?}", counts.put_off, counts.failures);
@@ -284,7 +299,11 @@ async fn check(machine: &Machine, tally: &Tally, ran: Duration) -> anyhow::Resul
     let rows = report["rows"].as_array().context("a report without rows")?;
     let sum = |name: &str| rows.iter().filter_map(|row| row[name].as_u64()).sum::<u64>();
     let reported = (sum("scheduled"), sum("answered"));
-    ensure!(reported == counts.asked, "the report has {reported:?} probes, but {:?} were acknowledged", counts.asked);
+    ensure!(
+        reported == counts.asked,
+        "the report has {reported:?} probes, but {:?} were acknowledged",
+        counts.asked
+    );
     ensure!(counts.refused_measurements == 0, "{} measurements were refused", counts.refused_measurements);
     println!(
         "  the report has every one of {} acknowledged batches once ({} probes, {} sent again); it took {:.0} ms",
@@ -303,7 +322,10 @@ async fn watch(tally: Arc<Tally>) {
     loop {
         tick.tick().await;
         let counts = tally.counts();
-        eprintln!("… {} acknowledged, put off {:?}, failed {:?}", counts.acknowledged, counts.put_off, counts.failures);
+        eprintln!(
+            "… {} acknowledged, put off {:?}, failed {:?}",
+            counts.acknowledged, counts.put_off, counts.failures
+        );
     }
 }
 

@@ -47,8 +47,9 @@ impl Machine {
     /// Starts `program DIRECTORY`, which takes its listeners as standard input and output, over a prepared directory.
     pub async fn start(program: &Path, directory: &Path) -> anyhow::Result<Self> {
         let (agents, operators) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
-        let inherit =
-            |listener: &TcpListener| -> std::io::Result<Stdio> { Ok(OwnedFd::from(listener.try_clone()?).into()) };
+        let inherit = |listener: &TcpListener| -> std::io::Result<Stdio> {
+            Ok(OwnedFd::from(listener.try_clone()?).into())
+        };
         let process = Command::new(program)
             .arg(directory)
             .stdin(inherit(&agents)?)
@@ -61,8 +62,11 @@ impl Machine {
                 _ => Look::NotYet(String::new()),
             }
         });
-        let endpoint =
-            Endpoint { url: format!("http://{}/", operators.local_addr()?).parse()?, token: token.await?, ca_pem: None };
+        let endpoint = Endpoint {
+            url: format!("http://{}/", operators.local_addr()?).parse()?,
+            token: token.await?,
+            ca_pem: None,
+        };
         Ok(Self {
             process,
             agents: agents.local_addr()?,
@@ -74,7 +78,8 @@ impl Machine {
     /// What it has spent so far.
     pub async fn spent(&self) -> anyhow::Result<Spent> {
         let pid = self.process.id();
-        let mut spent = Spent { cpu_s: cpu_seconds(Path::new(&format!("/proc/{pid}/stat")))?, ..Spent::default() };
+        let mut spent =
+            Spent { cpu_s: cpu_seconds(Path::new(&format!("/proc/{pid}/stat")))?, ..Spent::default() };
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
             let task = task?.path();
             // A thread may have ended meanwhile.
@@ -83,7 +88,9 @@ impl Machine {
             }
         }
         for line in self.metrics().await?.lines() {
-            let Some(rest) = line.strip_prefix("peerlight_collector_push_cpu_seconds_total{stage=\"") else { continue };
+            let Some(rest) = line.strip_prefix("peerlight_collector_push_cpu_seconds_total{stage=\"") else {
+                continue;
+            };
             if let Some((stage, seconds)) = rest.split_once("\"} ") {
                 spent.stages.insert(stage.to_owned(), seconds.parse()?);
             }
@@ -100,7 +107,10 @@ impl Machine {
     pub fn memory(&self) -> anyhow::Result<(u64, u64)> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let of = |name: &str| -> anyhow::Result<u64> {
-            let line = status.lines().find(|line| line.starts_with(name)).context("no memory in the process's status")?;
+            let line = status
+                .lines()
+                .find(|line| line.starts_with(name))
+                .context("no memory in the process's status")?;
             let kilobytes: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
             Ok(kilobytes << 10)
         };
@@ -111,7 +121,9 @@ impl Machine {
     pub fn sockets(&self) -> anyhow::Result<usize> {
         let open = fs::read_dir(format!("/proc/{}/fd", self.process.id()))?;
         let is_socket = |fd: std::io::Result<fs::DirEntry>| {
-            fd.ok().and_then(|fd| fs::read_link(fd.path()).ok()).is_some_and(|to| to.to_string_lossy().starts_with("socket:"))
+            fd.ok()
+                .and_then(|fd| fs::read_link(fd.path()).ok())
+                .is_some_and(|to| to.to_string_lossy().starts_with("socket:"))
         };
         Ok(open.filter_map(|fd| is_socket(fd).then_some(())).count())
     }

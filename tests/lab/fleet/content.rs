@@ -70,7 +70,8 @@ impl Content {
     pub const HISTOGRAMS: u64 = (TARGETS * METRICS.len()) as u64;
 
     fn place(&self, agent: u32, round: u32) -> usize {
-        let mixed = u64::from(agent).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(round).wrapping_mul(0xd1b5_4a32_d192_ed03);
+        let mixed = u64::from(agent).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ u64::from(round).wrapping_mul(0xd1b5_4a32_d192_ed03);
         usize::try_from((mixed >> 32) % self.supply.len() as u64).unwrap_or(0)
     }
 }
@@ -115,7 +116,8 @@ fn interval(random: &mut StdRng) -> Vec<(Counters, Histogram)> {
             }
         }
         let answered = histogram.count();
-        let counters = Counters { scheduled: PROBES, answered, lost: PROBES - answered, ..Counters::default() };
+        let counters =
+            Counters { scheduled: PROBES, answered, lost: PROBES - answered, ..Counters::default() };
         measured.push((counters, histogram));
     }
     measured

@@ -97,7 +97,12 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(prepared: &Prepared, key: Arc<AgentKey>, source: Ipv4Addr, collector: SocketAddr) -> Self {
+    pub(super) fn new(
+        prepared: &Prepared,
+        key: Arc<AgentKey>,
+        source: Ipv4Addr,
+        collector: SocketAddr,
+    ) -> Self {
         let mut tls = prepared.tls.clone();
         tls.resumption = Resumption::store(Arc::new(Ticket::default()));
         Self {
@@ -135,8 +140,9 @@ impl Line {
             tokio::spawn(connection);
             Ok::<_, LineError>((sender, resumed))
         };
-        let (sender, resumed) =
-            tokio::time::timeout(PATIENCE, connect).await.map_err(|_elapsed| LineError::TooSlow(PATIENCE))??;
+        let (sender, resumed) = tokio::time::timeout(PATIENCE, connect)
+            .await
+            .map_err(|_elapsed| LineError::TooSlow(PATIENCE))??;
         self.open = Some(sender);
         Ok(Some(resumed))
     }

@@ -60,7 +60,12 @@ struct Waiting {
 }
 
 impl Member {
-    pub(super) fn new(number: u32, credential: &Credential, prepared: &Prepared, collector: SocketAddr) -> Self {
+    pub(super) fn new(
+        number: u32,
+        credential: &Credential,
+        prepared: &Prepared,
+        collector: SocketAddr,
+    ) -> Self {
         let site = &prepared.sites[credential.site];
         // 127.1.0.0 and up: beside what others use of the loopback network.
         let source = Ipv4Addr::from_bits((127 << 24) + (1 << 16) + number);
@@ -85,7 +90,8 @@ impl Member {
     /// Makes the batch of each interval from the oldest on, as the spool of an agent holds it.
     pub(super) fn make(&mut self, oldest: Timestamp, plan: Plan) {
         for round in 0..plan.backlog + plan.rounds {
-            let interval = Interval::containing(oldest.plus(plan.interval.as_duration() * round), plan.interval);
+            let interval =
+                Interval::containing(oldest.plus(plan.interval.as_duration() * round), plan.interval);
             let batch = Batch {
                 number: self.batch_number(round),
                 created: interval.end().plus(Duration::from_secs(3)),
@@ -139,7 +145,12 @@ impl Member {
         while let Some(waiting) = if newest { self.waiting.pop_back() } else { self.waiting.pop_front() } {
             let wait = match self.hand_over(&waiting, tally).await {
                 Ok(Said::Acknowledged { duplicate, refused }) => {
-                    tally.acknowledged(&self.content, (self.number, waiting.round), waiting.live, waiting.due.elapsed());
+                    tally.acknowledged(
+                        &self.content,
+                        (self.number, waiting.round),
+                        waiting.live,
+                        waiting.due.elapsed(),
+                    );
                     tally.change(|counts| {
                         counts.duplicates += u64::from(duplicate);
                         counts.refused_measurements += refused;
@@ -161,7 +172,11 @@ impl Member {
                     None
                 }
             };
-            if newest { self.waiting.push_back(waiting) } else { self.waiting.push_front(waiting) }
+            if newest {
+                self.waiting.push_back(waiting)
+            } else {
+                self.waiting.push_front(waiting)
+            }
             let wait = self.backoff.failed(rand::random(), wait);
             if wait > LINGER {
                 self.line.close();

@@ -2,7 +2,10 @@
 
 use super::content::{self, Content};
 use anyhow::Context as _;
-use peerlight_agent::{signature::{AgentKey, ResponseKey}, trust::under_ca};
+use peerlight_agent::{
+    signature::{AgentKey, ResponseKey},
+    trust::under_ca,
+};
 use peerlight_collector::{
     identity::Identity,
     paths,
@@ -25,9 +28,9 @@ use std::{
 const PROVIDERS: u32 = 12;
 /// Its locations.
 const LOCATIONS: [&str; 30] = [
-    "US-AL", "US-AK", "US-AZ", "US-AR", "US-CA", "US-CO", "US-CT", "US-DE", "US-FL", "US-GA", "US-HI", "US-ID", "US-IL",
-    "US-IN", "US-IA", "US-KS", "US-KY", "US-LA", "US-ME", "US-MD", "US-MA", "US-MI", "US-MN", "US-MS", "US-MO", "US-MT",
-    "US-NE", "US-NV", "US-NH", "US-NJ",
+    "US-AL", "US-AK", "US-AZ", "US-AR", "US-CA", "US-CO", "US-CT", "US-DE", "US-FL", "US-GA", "US-HI",
+    "US-ID", "US-IL", "US-IN", "US-IA", "US-KS", "US-KY", "US-LA", "US-ME", "US-MD", "US-MA", "US-MI",
+    "US-MN", "US-MS", "US-MO", "US-MT", "US-NE", "US-NV", "US-NH", "US-NJ",
 ];
 /// Each site has so many addresses.
 const SITE_BITS: u32 = 6;

@@ -67,7 +67,13 @@ impl Tally {
         });
     }
 
-    pub(super) fn acknowledged(&self, content: &Content, (agent, round): (u32, u32), live: bool, took: Duration) {
+    pub(super) fn acknowledged(
+        &self,
+        content: &Content,
+        (agent, round): (u32, u32),
+        live: bool,
+        took: Duration,
+    ) {
         let asked = content.asked(agent, round);
         self.change(|counts| {
             counts.acknowledged += 1;

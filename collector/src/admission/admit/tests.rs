@@ -1,10 +1,10 @@
 //! What is admitted, refused and attributed: tables first, then what holds for every batch.
 
-use std::collections::BTreeSet;
 use super::*;
 use crate::store::fixture::{MIDNIGHT, MINUTE, batch, caller, digest, measurement, series};
 use peerlight_proto::{codec::Unread, id::BatchNumber, measurement::Observed, metric::Metric};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 const HORIZON: Duration = limits::ACCEPTANCE_HORIZON;
 /// The collector's clock.

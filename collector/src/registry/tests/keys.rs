@@ -56,7 +56,11 @@ fn the_same_key_follows_once_and_another_takes_its_place() {
 #[test]
 fn remarks_about_a_token_are_bounded() {
     let fixture = enrolled();
-    let used_up = fixture.registry.tokens(ORGANISATION, &TokenQuery { all: true, ..TokenQuery::default() }, NOW).unwrap()[0].id;
+    let used_up = fixture
+        .registry
+        .tokens(ORGANISATION, &TokenQuery { all: true, ..TokenQuery::default() }, NOW)
+        .unwrap()[0]
+        .id;
     let path = fixture.directory.path().join("registry.sqlite");
     let london = fixture.registry.registrations(ORGANISATION).iter().next().unwrap().id;
     let secret = fixture.secret(london, None);
