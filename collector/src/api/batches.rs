@@ -28,7 +28,7 @@ const CODING: &str = "zstd";
 /// When an agent may come back after the disk refused its batch.
 const DISK_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// When it may come back after the clock jumped.
-const CLOCK_RETRY_AFTER: Duration = Duration::from_mins(1);
+pub(crate) const CLOCK_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Takes a batch in. The acknowledgement says that it is on disk and counted once.
 #[utoipa::path(post, path = "/api/v1/batches", tag = "agents",

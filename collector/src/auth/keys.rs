@@ -1,7 +1,7 @@
 //! Agents' keys: what a key is still good for, and that a new one is used from its first request on.
 
 use crate::{
-    api::error::ApiError,
+    api::{batches::CLOCK_RETRY_AFTER, error::ApiError},
     app::App,
     key_life::{KeyLife, KeyStage},
     registry::Signer,
@@ -14,6 +14,11 @@ pub(super) async fn admit(app: &App, agent: AgentId, signer: Signer, path: &str)
     let (life, now) = (KeyLife::from(app.config.keys), app.clock.now());
     match life.stage(signer.key.since, now) {
         KeyStage::Valid => {}
+        // By a clock that jumped, every key of a fleet may seem to have expired: no agent is told to stop for that.
+        KeyStage::Expired | KeyStage::Ended if app.clock.jumped().is_some() => {
+            return Err(ApiError::agent(ProblemType::Unavailable, "the collector's clock jumped; come again")
+                .retry_after(CLOCK_RETRY_AFTER));
+        }
         KeyStage::Expired if path == KEYS_PATH => {}
         KeyStage::Expired => {
             let until = rfc3339::seconds(life.ends(signer.key.since));

@@ -122,7 +122,7 @@ impl Agent {
     /// The same agent with another key.
     pub(crate) fn with_key(&self, seed: [u8; 32]) -> Self {
         let (authority, http) = (self.authority.clone(), self.http.clone());
-        Self { id: self.id, seed, authority, http, response_key: self.response_key }
+        Self { id: self.id, seed, authority, http, response_key: self.response_key, now: self.now }
     }
 
     /// What its key signs to prove that the agent holds it.

@@ -66,6 +66,11 @@ fn changes() -> Vec<Change> {
             &[("registration add", After)],
         ),
         post(
+            "/api/v1/registrations/import",
+            json!("site,provider,location,prefixes,allow_non_public\nleeds-2,Example Telecom,GB-LND,192.0.2.0/24,true\n"),
+            &[("registration import", After)],
+        ),
+        post(
             "/api/v1/reattributions",
             json!({"from": 1, "to": 2, "since": "2026-02-01", "until": "2026-02-02", "reason": "a test"}),
             &[("registration reattribute", Both)],
@@ -145,7 +150,11 @@ async fn every_change_of_an_operator_says_who_what_before_and_after_and_holds_no
         walked.insert((change.method.to_string(), change.template.to_owned()));
         let path = change.path.replace("{agent}", &agent.id.to_string());
         let request = collector.anonymous(change.method.clone(), &path).bearer_auth(&ana);
-        let request = if change.body.is_null() { request } else { request.json(&change.body) };
+        let request = match &change.body {
+            Value::Null => request,
+            Value::String(file) => request.header("content-type", "text/csv").body(file.clone()),
+            body => request.json(body),
+        };
         let answer = request.send().await.unwrap();
         let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
         assert!(status.is_success(), "{} {path}: {body}", change.method);

@@ -1,7 +1,7 @@
 //! How true the times are that Peerlight and its peers report: the same known path, the same run, each probe compared with
 //! what its own packets took on the wire by the kernel's stamps. Needs root, for network namespaces and TUN:
 //!
-//! `cargo bench --bench accuracy`
+//! `cargo bench --profile dist --bench accuracy`
 //!
 //! Peers that are not installed are left out by name (Debian: `fping iputils-ping prometheus-blackbox-exporter curl`).
 

@@ -105,7 +105,7 @@ pub(super) fn note_damaged(db: &Connection, batch: i64) -> rusqlite::Result<()> 
         "INSERT INTO dropped (organisation, agent, hour, account, uplink, reason, registration,
                               measurements, turns, unread_batches, first, last)
          SELECT organisation, agent, oldest_start - oldest_start % 3600, ?2, '', ?3, NULL,
-                0, probes, 1, oldest_start, max(oldest_start, newest_start)
+                0, probes, 1, oldest_start, max(oldest_start, newest_start) + 1
          FROM batch WHERE id = ?1
          ON CONFLICT DO UPDATE SET
             turns = turns + excluded.turns, unread_batches = unread_batches + 1,
