@@ -67,7 +67,7 @@ fn changes() -> Vec<Change> {
         ),
         post(
             "/api/v1/registrations/import",
-            json!("site,provider,location,prefixes,allow_non_public\nleeds-2,Example Telecom,GB-LND,192.0.2.0/24,true\n"),
+            json!("site,provider,location,prefixes,allow_non_public\nleeds-2,Example Telecom,GB-LND,203.0.113.0/24,true\n"),
             &[("registration import", After)],
         ),
         post(
