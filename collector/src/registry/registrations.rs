@@ -47,7 +47,8 @@ pub struct NewRegistration {
 impl Registration {
     /// Whether this is the site's, without regard to case.
     pub fn is_site(&self, site: &str) -> bool {
-        names::fold(&self.site) == names::fold(site)
+        // Agents name it as it is spelt, once for each measurement; folding is for people.
+        self.site == site || names::fold(&self.site) == names::fold(site)
     }
 }
 
