@@ -203,10 +203,10 @@ impl Spool {
                     self.next_sequence += 1;
                     match self.write(&batch, &bytes) {
                         Ok(key) => keys.push(key),
-                        Err(error) => failure = Some(self.lose(Draft::of(batch), error)),
+                        Err(error) => failure = Some(self.lose(&Draft::of(batch), error)),
                     }
                 }
-                Err(error) => failure = Some(self.lose(Draft::of(batch), error)),
+                Err(error) => failure = Some(self.lose(&Draft::of(batch), error)),
             }
         }
         if let Some(error) = failure {
@@ -220,8 +220,8 @@ impl Spool {
     }
 
     /// Counts what could not be written, in memory for now: its disk just failed.
-    fn lose(&mut self, draft: Draft, error: SpoolError) -> SpoolError {
-        self.unwritten.extend(account::content(&draft, DropReason::Unwritable));
+    fn lose(&mut self, draft: &Draft, error: SpoolError) -> SpoolError {
+        self.unwritten.extend(account::content(draft, DropReason::Unwritable));
         error
     }
 

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_key_is_valid_then_expired_then_good_for_nothing() {
-        let life = KeyLife { lifetime: Duration::from_secs(60), grace: Duration::from_secs(10) };
+        let life = KeyLife { lifetime: Duration::from_mins(1), grace: Duration::from_secs(10) };
         let at = |seconds: i64| Timestamp::from_secs(1_000 + seconds);
         let stage = |seconds| (life.stage(at(0), at(seconds)), life.is_overdue(at(0), at(seconds)));
         // A clock that was set back makes no key older.

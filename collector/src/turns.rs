@@ -183,12 +183,12 @@ mod tests {
     /// than all of them together.
     #[test]
     fn a_flood_is_absorbed_fairly_with_live_batches_first() {
-        const AGENTS: usize = 400;
+        const AGENTS: u32 = 400;
         const BACKLOG: u32 = 20;
         const MINUTE: u64 = 60_000;
         let (turns, begin) = (turns(32), Instant::now());
         let mut random = StdRng::seed_from_u64(5);
-        let mut backlog = [BACKLOG; AGENTS];
+        let mut backlog = [BACKLOG; AGENTS as usize];
         let mut live_due: Vec<u64> = (0..AGENTS).map(|_| random.random_range(0..MINUTE)).collect();
         let mut next_try: Vec<u64> = (0..AGENTS).map(|_| random.random_range(0..1_000)).collect();
         let mut open: Vec<(u64, Turn<'_>)> = Vec::new();
@@ -196,7 +196,7 @@ mod tests {
         for ms in (0..).step_by(10) {
             // Eight pushes end each 100 ms: 80 a second, a fourth of what could come.
             open.retain(|(end, _turn)| *end > ms);
-            for number in 0..AGENTS {
+            for number in 0..AGENTS as usize {
                 let live = live_due[number] <= ms;
                 if next_try[number] > ms || (backlog[number] == 0 && !live) {
                     continue;
@@ -220,7 +220,7 @@ mod tests {
                 assert!(open.len() <= 32);
             }
             let left: u32 = backlog.iter().sum();
-            if halfway.is_none() && left <= AGENTS as u32 * BACKLOG / 2 {
+            if halfway.is_none() && left <= AGENTS * BACKLOG / 2 {
                 halfway = Some(backlog);
             }
             if left == 0 {
@@ -231,7 +231,7 @@ mod tests {
         let halfway = halfway.unwrap();
         let mut done: Vec<u32> = halfway.iter().map(|left| BACKLOG - left).collect();
         done.sort_unstable();
-        assert!(done[AGENTS / 20] * 3 >= done[AGENTS * 19 / 20], "5 % and 95 %: {done:?}");
+        assert!(done[AGENTS as usize / 20] * 3 >= done[AGENTS as usize * 19 / 20], "5 % and 95 %: {done:?}");
         assert!(latest_live <= MINUTE, "a live batch waited for {latest_live} ms");
     }
 }

@@ -264,6 +264,7 @@ impl<'a> Fields<'a> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` calls")]
 fn protobuf(error: prost::DecodeError) -> DecodeError {
     DecodeError::Protobuf(error.to_string())
 }

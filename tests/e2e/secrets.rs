@@ -37,7 +37,7 @@ async fn live(
 ) -> Vec<Secret> {
     let mut secrets = collector.keys();
     let operator = collector.operator_token();
-    secrets.push(Secret::token("operator token", &operator).kept_in(collector.operator_token_file()));
+    secrets.push(Secret::token("operator token", &operator).kept_in(Some(collector.operator_token_file())));
 
     // Operators: one more, a session, and those who only try.
     let ana =

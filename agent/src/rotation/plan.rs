@@ -121,7 +121,7 @@ mod tests {
     fn a_fleet_does_not_march_in_step() {
         let life = life(90);
         let days: std::collections::BTreeMap<u64, u32> =
-            (0_u32..3_000).fold(Default::default(), |mut days, one| {
+            (0_u32..3_000).fold(std::collections::BTreeMap::default(), |mut days, one| {
                 let mut id = [0; 16];
                 id[..4].copy_from_slice(&one.to_le_bytes());
                 *days.entry(due(AgentId::new(id), life).since(life.since).as_secs() / 86_400).or_default() +=

@@ -32,7 +32,9 @@ impl Spool {
             },
             going,
         )?;
-        keys.iter().for_each(|key| self.forget(*key));
+        for key in keys {
+            self.forget(*key);
+        }
         self.finish()
     }
 

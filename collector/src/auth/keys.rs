@@ -16,8 +16,11 @@ pub(super) async fn admit(app: &App, agent: AgentId, signer: Signer, path: &str)
         KeyStage::Valid => {}
         // By a clock that jumped, every key of a fleet may seem to have expired: no agent is told to stop for that.
         KeyStage::Expired | KeyStage::Ended if app.clock.jumped().is_some() => {
-            return Err(ApiError::agent(ProblemType::Unavailable, "the collector's clock jumped; come again")
-                .retry_after(CLOCK_RETRY_AFTER));
+            return Err(ApiError::agent(
+                ProblemType::Unavailable,
+                "the collector's clock jumped; come again",
+            )
+            .retry_after(CLOCK_RETRY_AFTER));
         }
         KeyStage::Expired if path == KEYS_PATH => {}
         KeyStage::Expired => {

@@ -33,8 +33,8 @@ impl Decoders {
     pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, DecodeError> {
         let idle = || self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let mut decoder = idle().pop().unwrap_or_default();
-        let decoded = decoder.decode(bytes);
+        let read = decoder.decode(bytes);
         idle().push(decoder);
-        decoded
+        read
     }
 }

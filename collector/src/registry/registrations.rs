@@ -147,7 +147,9 @@ impl Registry {
         let (done, changed) = changed.map_err(|fault| fault.during(operation))?;
         let mut indices = self.indices.write().unwrap_or_else(PoisonError::into_inner);
         let index = indices.entry(organisation).or_default();
-        changed.into_iter().for_each(|registration| index.put(registration));
+        for registration in changed {
+            index.put(registration);
+        }
         Ok(done)
     }
 

@@ -131,7 +131,7 @@ struct Pushed {
 
 #[derive(Debug, Clone, Copy)]
 struct Session {
-    session: SessionId,
+    id: SessionId,
     measured: Measured,
     interval: Duration,
 }
@@ -144,10 +144,7 @@ impl Unnoted {
         let at = self.pushed.map_or(sighting.at, |pushed| pushed.at.max(sighting.at));
         self.pushed = Some(Pushed { at, interval: batch.interval });
         if let Some(measured) = overlap::live(&batch, sighting.at) {
-            self.measured(
-                Session { session: batch.session, measured, interval: batch.interval },
-                sighting.at,
-            );
+            self.measured(Session { id: batch.session, measured, interval: batch.interval }, sighting.at);
         }
         if self.newest.as_ref().is_none_or(|newest| newest.made() <= batch.made()) {
             self.clock_offset_us = batch.clock_offset_us.or(self.clock_offset_us);
@@ -156,23 +153,20 @@ impl Unnoted {
     }
 
     fn measured(&mut self, live: Session, at: Timestamp) {
-        let known = self.sessions.iter_mut().find(|known| known.session == live.session);
-        let measured = match known {
-            Some(known) => {
-                *known = Session { measured: known.measured.widened(live.measured), ..live };
-                known.measured
-            }
-            None => {
-                self.sessions.push(live);
-                live.measured
-            }
+        let known = self.sessions.iter_mut().find(|known| known.id == live.id);
+        let measured = if let Some(known) = known {
+            *known = Session { measured: known.measured.widened(live.measured), ..live };
+            known.measured
+        } else {
+            self.sessions.push(live);
+            live.measured
         };
         if self.sessions.len() > MAX_SESSIONS as usize
             && let Some(oldest) = (0..self.sessions.len()).min_by_key(|one| self.sessions[*one].measured.last)
         {
             self.sessions.swap_remove(oldest);
         }
-        let others = self.sessions.iter().filter(|other| other.session != live.session);
+        let others = self.sessions.iter().filter(|other| other.id != live.id);
         if others.into_iter().any(|other| measured.overlaps(other.measured, live.interval)) {
             self.cloned.get_or_insert(at);
         }
@@ -277,7 +271,7 @@ fn note_batch(
 fn note_session(
     connection: &Connection,
     agent: AgentId,
-    Session { session, measured, interval }: &Session,
+    Session { id: session, measured, interval }: &Session,
 ) -> Result<bool, Fault> {
     let known = row(
         connection,

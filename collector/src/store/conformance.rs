@@ -379,7 +379,7 @@ async fn what_was_dropped_is_kept_once_whatever_comes_again_or_late(store: &dyn 
     let repeated = (site, false, "refused_repeated".to_owned(), 1, 2);
     for outcome in [PutOutcome::Stored, PutOutcome::Duplicate] {
         assert_eq!(put(store, &caller, &twice(0), now).await, outcome);
-        assert_eq!(missing().await, [repeated.clone()]);
+        assert_eq!(missing().await, std::slice::from_ref(&repeated));
     }
     // Totals of one account: the greatest holds, in whatever order they come.
     for (sequence, told, kept) in [(1, 5, 5), (2, 3, 5), (3, 9, 9), (1, 5, 9)] {

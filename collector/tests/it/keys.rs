@@ -178,9 +178,8 @@ async fn an_expired_key_may_only_be_replaced_and_after_the_grace_not_even_that()
         shown(&collector, &agent).await["state"]
             .as_array()
             .unwrap()
-            .iter()
-            .map(|one| one.as_str().unwrap().to_owned())
             .last()
+            .map(|one| one.as_str().unwrap().to_owned())
     };
     collector.clock.set(NOON.plus(76 * DAY));
     assert_eq!(state().await.unwrap(), "key expires 2026-12-20T14:13:20Z");

@@ -272,14 +272,14 @@ fn print(from: &Mark, to: &Mark, gauge: &Gauge, tally: &Tally) {
     if !counts.backlogs.is_empty() {
         let mut done: Vec<_> = counts.backlogs.iter().map(Duration::as_secs_f64).collect();
         done.sort_by(f64::total_cmp);
-        let at = |share: f64| done[((done.len() - 1) as f64 * share) as usize];
+        let at = |permille: usize| done[(done.len() - 1) * permille / 1_000];
         println!(
             "  backlogs were done after  {:.0} s (first), {:.0} s (5 %), {:.0} s (half), {:.0} s (95 %), {:.0} s (last)",
-            at(0.0),
-            at(0.05),
-            at(0.5),
-            at(0.95),
-            at(1.0)
+            at(0),
+            at(50),
+            at(500),
+            at(950),
+            at(1_000)
         );
     }
     println!("  put off {:?}, failed {:?}", counts.put_off, counts.failures);

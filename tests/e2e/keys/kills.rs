@@ -47,7 +47,7 @@ struct Road {
 }
 
 impl Road {
-    async fn open(listener: std::net::TcpListener, to: SocketAddr) -> Self {
+    fn open(listener: std::net::TcpListener, to: SocketAddr) -> Self {
         let road = Self { last: Arc::default(), over: watch::Sender::new(false) };
         listener.set_nonblocking(true).unwrap();
         let (listener, opened) = (TcpListener::from_std(listener).unwrap(), road.clone());
@@ -135,7 +135,7 @@ async fn an_agent_that_is_killed_at_every_message_never_loses_its_way_back() {
     let (entrance, collector) = (bind(), bind());
     let url = format!("https://{}", entrance.local_addr().unwrap());
     let mut scene = Scene::start_behind(Clock::system(), Some((collector, url)), ALWAYS_DUE).await;
-    let road = Road::open(entrance, scene.agents_at()).await;
+    let road = Road::open(entrance, scene.agents_at());
     let agent = Agent::enrolled(&scene, AgentClock::system()).await;
     let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target_at = target.local_addr().unwrap();

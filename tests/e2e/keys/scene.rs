@@ -94,7 +94,7 @@ impl Scene {
         };
         let mut config = Config::default();
         config.agents.url = self.url.as_ref().map(|url| url.parse().unwrap());
-        config.store.directory = self.directory.path().to_owned();
+        self.directory.path().clone_into(&mut config.store.directory);
         config.keys = keys;
         (config.limits.requests_per_minute, config.limits.burst) = (1_000_000, 1_000_000);
         config.limits.attempts_per_minute = 1_000_000;

@@ -120,8 +120,8 @@ impl CollectorMachine {
         self.home.path().join("collector")
     }
 
-    pub(crate) fn operator_token_file(&self) -> Option<PathBuf> {
-        Some(paths::operator_token(&self.directory()))
+    pub(crate) fn operator_token_file(&self) -> PathBuf {
+        paths::operator_token(&self.directory())
     }
 
     pub(crate) fn operator_token(&self) -> String {

@@ -173,9 +173,9 @@ impl Member {
                 }
             };
             if newest {
-                self.waiting.push_back(waiting)
+                self.waiting.push_back(waiting);
             } else {
-                self.waiting.push_front(waiting)
+                self.waiting.push_front(waiting);
             }
             let wait = self.backoff.failed(rand::random(), wait);
             if wait > LINGER {

@@ -170,8 +170,10 @@ fn notes(report: &Report) -> String {
 
 /// What was dropped: gaps of coverage of which it is known why they are there.
 fn missing(report: &Report) -> String {
-    let shown = report.dropped.iter().take(MAX_SEEN);
-    let mut notes: String = shown.map(|missing| format!("\nMissing: {}.", missing.sentence())).collect();
+    let mut notes = String::new();
+    for missing in report.dropped.iter().take(MAX_SEEN) {
+        let _ = write!(notes, "\nMissing: {}.", missing.sentence());
+    }
     let more = report.dropped.len().saturating_sub(MAX_SEEN);
     if more > 0 {
         let _ = write!(notes, "\nand {more} more of this kind: `dropped` in --format json");
