@@ -50,7 +50,7 @@ const INTERVALS: &str =
 pub struct Evidence<'a> {
     /// What the store found for [`Question::query`], by these groups.
     pub rows: &'a [Row],
-    /// The organisation's agents, at least those that were revoked.
+    /// The organisation's agents that were revoked.
     pub agents: &'a [AgentEntry],
     /// When they measured what.
     pub presence: &'a [Presence],
@@ -240,7 +240,7 @@ pub fn answer(groups: &Groups, evidence: &Evidence<'_>, now: Timestamp) -> Repor
                 }
             })
             .collect(),
-        dropped: dropped::missing(groups, evidence.dropped, evidence.agents),
+        dropped: dropped::missing(groups, evidence.dropped, evidence.presence),
     }
 }
 

@@ -56,7 +56,7 @@ impl Registry {
         query: &AgentQuery,
         now: Timestamp,
     ) -> Result<Vec<AgentEntry>, RegistryError> {
-        self.note_sightings()?;
+        self.noted();
         let limit = query.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
         // No site is empty, so every agent stands behind this.
         let (site, agent) = match &query.after {

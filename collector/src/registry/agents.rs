@@ -217,7 +217,7 @@ impl Registry {
         agent: AgentId,
         now: Timestamp,
     ) -> Result<AgentEntry, RegistryError> {
-        self.note_sightings()?;
+        self.noted();
         self.read("show an agent", |connection| entry(connection, organisation, agent, now))
     }
 

@@ -198,6 +198,13 @@ impl Registry {
         seen.lately.len() as u64
     }
 
+    /// The same before agents are listed. On a full disk they are listed all the same, as the file has them.
+    pub(super) fn noted(&self) {
+        if let Err(error) = self.note_sightings() {
+            tracing::debug!(%error, "agents are listed as they were last noted");
+        }
+    }
+
     /// Notes every sighting that waits, some agents at a time. A power cut may lose them; the next requests tell again.
     pub fn note_sightings(&self) -> Result<(), RegistryError> {
         let waiting: Vec<(AgentId, Unnoted)> =

@@ -4,11 +4,11 @@
 
 use super::Groups;
 use crate::{
-    registry::{AgentEntry, RegistrationId},
+    registry::RegistrationId,
     rfc3339,
-    store::{Dropped, dropped::DAMAGED},
+    store::{Dropped, Presence, dropped::DAMAGED},
 };
-use peerlight_proto::{drops::DropReason, time::Timestamp};
+use peerlight_proto::{drops::DropReason, id::AgentId, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt::Write as _, time::Duration};
 
@@ -45,13 +45,20 @@ pub struct Missing {
     pub unread_batches: u64,
 }
 
-/// What is missing from the groups' question, of the sites that it asks for.
-pub(super) fn missing(groups: &Groups, dropped: &[Dropped], agents: &[AgentEntry]) -> Vec<Missing> {
-    let of_agent: HashMap<_, RegistrationId> =
-        agents.iter().map(|entry| (entry.agent, entry.registration)).collect();
+/// What is missing from the groups' question, of the sites that it asks for. Where it is not known for which registration
+/// something was measured, it is missing of the one that its agent measured for last.
+pub(super) fn missing(groups: &Groups, dropped: &[Dropped], presence: &[Presence]) -> Vec<Missing> {
+    let mut of_agent: HashMap<AgentId, (Timestamp, RegistrationId)> = HashMap::new();
+    if dropped.iter().any(|one| one.registration.is_none()) {
+        for present in presence {
+            let latest = of_agent.entry(present.agent).or_insert((present.last, present.registration));
+            *latest = (*latest).max((present.last, present.registration));
+        }
+    }
     let mut all: Vec<Missing> = Vec::new();
     for one in dropped {
-        let registration = one.registration.or_else(|| of_agent.get(&one.agent?).copied());
+        let registration =
+            one.registration.or_else(|| of_agent.get(&one.agent?).map(|(_last, registration)| *registration));
         let entry = registration.and_then(|registration| groups.registration(registration));
         let Some(entry) = entry.filter(|entry| groups.question().wants(entry)) else { continue };
         all.push(Missing {
@@ -148,10 +155,10 @@ mod tests {
         organisation::OrganisationId,
         report::{
             Question,
-            fixture::{agent_entry, registration},
+            fixture::{presence, registration, series},
         },
     };
-    use peerlight_proto::id::AgentId;
+    use peerlight_proto::metric::Metric;
 
     const NINE: i64 = 1_790_000_000 / 86_400 * 86_400 + 9 * 3_600;
 
@@ -174,8 +181,14 @@ mod tests {
     fn sentences(question: Question, dropped: &[Dropped]) -> Vec<String> {
         let registrations = vec![registration(1, "Aurora", "GB-LND"), registration(2, "Borealis", "DE-BE")];
         let groups = Groups::new(question, registrations.into_iter().collect(), &[]);
-        let agents = [agent_entry(AgentId::new([7; 16]))];
-        missing(&groups, dropped, &agents).iter().map(Missing::sentence).collect()
+        // The last registration that the agent measured for is the first one.
+        let measured = |registration, last| Presence {
+            agent: AgentId::new([7; 16]),
+            registration: RegistrationId(registration),
+            ..presence(&series(Metric::IcmpRtt, "door"), NINE, last)
+        };
+        let present = [measured(1, NINE + 7_200), measured(2, NINE + 3_600)];
+        missing(&groups, dropped, &present).iter().map(Missing::sentence).collect()
     }
 
     fn question() -> Question {
