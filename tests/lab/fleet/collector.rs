@@ -11,7 +11,7 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener},
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -29,7 +29,6 @@ pub struct Machine {
     pub agents: SocketAddr,
     /// What asks it.
     pub operator: Client,
-    directory: PathBuf,
 }
 
 /// What a process has spent so far.
@@ -67,12 +66,7 @@ impl Machine {
             token: token.await?,
             ca_pem: None,
         };
-        Ok(Self {
-            process,
-            agents: agents.local_addr()?,
-            operator: Client::new(endpoint)?,
-            directory: directory.to_owned(),
-        })
+        Ok(Self { process, agents: agents.local_addr()?, operator: Client::new(endpoint)? })
     }
 
     /// What it has spent so far.
@@ -120,17 +114,9 @@ impl Machine {
     /// How many sockets it holds open.
     pub fn sockets(&self) -> anyhow::Result<usize> {
         let open = fs::read_dir(format!("/proc/{}/fd", self.process.id()))?;
-        let is_socket = |fd: std::io::Result<fs::DirEntry>| {
-            fd.ok()
-                .and_then(|fd| fs::read_link(fd.path()).ok())
-                .is_some_and(|to| to.to_string_lossy().starts_with("socket:"))
-        };
-        Ok(open.filter_map(|fd| is_socket(fd).then_some(())).count())
-    }
-
-    /// Its directory.
-    pub fn directory(&self) -> &Path {
-        &self.directory
+        // One may be closed meanwhile.
+        let to = open.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+        Ok(to.filter(|to| to.to_string_lossy().starts_with("socket:")).count())
     }
 }
 
