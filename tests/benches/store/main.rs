@@ -145,7 +145,7 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<Fi
     };
     let path = directory.path().join("store.sqlite");
     let store = SqliteStore::open(&path)?;
-    let mut fleet = Fleet::new(arguments.agents(workload));
+    let mut fleet = Fleet::new(arguments.agents(workload))?;
     let per_minute = fleet.per_minute();
     println!(
         "\n{workload:?}: {} agents, {} minutes, {} million histograms; load average {}",

@@ -57,7 +57,7 @@ fn beside_clickhouse(
     own: &Figures,
     mut engine: ClickHouse,
 ) -> anyhow::Result<()> {
-    let mut fleet = Fleet::new(arguments.agents(workload));
+    let mut fleet = Fleet::new(arguments.agents(workload))?;
     let (mut truth, mut asked) = (Truth::new(), None);
     for minute in 0..workload.minutes() {
         let mut failed = None;
@@ -107,7 +107,7 @@ async fn beside_victoria_metrics(
     let all = arguments.agents(workload);
     // A tenth of the agents: it spends a hundred times as much on each histogram.
     let agents = (all / 10).max(1);
-    let mut fleet = Fleet::new(arguments.agents(workload));
+    let mut fleet = Fleet::new(arguments.agents(workload))?;
     let (mut truth, mut asked) = (Truth::new(), None);
     for minute in 0..workload.minutes() {
         fleet.minute(minute, &mut Truth::new(), |one| {

@@ -8,15 +8,15 @@ use peerlight_collector::{
     organisation::OrganisationId,
     registry::{Registration, RegistrationId},
 };
+pub(crate) use peerlight_lab::fleet::ASKED;
+use peerlight_lab::fleet::{METRICS, TARGETS, series};
 use peerlight_proto::{
     batch::{Batch, Health},
     codec::Decoded,
     histogram::Histogram,
     id::{AgentId, BatchDigest, BatchNumber, SessionId},
     measurement::{Counters, Measurement, Observed},
-    metric::Metric,
-    series::{Clock, Family, Path, Series, SeriesKey},
-    target::Target,
+    series::Series,
     time::{Interval, IntervalLength, Timestamp},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -24,12 +24,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// The first instant that is measured: a UTC midnight.
 pub(crate) const BEGIN: Timestamp = Timestamp::from_secs(20_773 * 86_400);
-/// The metrics of every target.
-pub(crate) const METRICS: [Metric; 5] =
-    [Metric::TcpConnect, Metric::HttpsTcp, Metric::HttpsTls, Metric::HttpsTtfb, Metric::HttpsTotal];
-/// The metric that reports are asked for.
-pub(crate) const ASKED: Metric = Metric::HttpsTtfb;
-const TARGETS: usize = 10;
 const PROVIDERS: u64 = 12;
 const LOCATIONS: u64 = 30;
 const SAMPLES: u64 = 6;
@@ -81,10 +75,11 @@ pub(crate) type Truth = BTreeMap<(String, String, String), (u64, Histogram)>;
 
 impl Fleet {
     /// So many agents, each at a site of its own; the same for the same number.
-    pub(crate) fn new(agents: u32) -> Self {
+    pub(crate) fn new(agents: u32) -> anyhow::Result<Self> {
         let mut random = StdRng::seed_from_u64(u64::from(agents));
-        let sites = (0..agents).map(|number| Site::new(number, &mut random)).collect();
-        Self { sites, random }
+        let sites =
+            (0..agents).map(|number| Site::new(number, &mut random)).collect::<anyhow::Result<_>>()?;
+        Ok(Self { sites, random })
     }
 
     pub(crate) fn registrations(&self) -> Vec<Registration> {
@@ -142,7 +137,7 @@ impl Fleet {
 }
 
 impl Site {
-    fn new(number: u32, random: &mut StdRng) -> Self {
+    fn new(number: u32, random: &mut StdRng) -> anyhow::Result<Self> {
         // The square of a uniform number: the first providers serve more.
         let skewed = random.random::<f64>().powi(2);
         #[expect(
@@ -164,17 +159,15 @@ impl Site {
         };
         let mut id = [0; 16];
         id[..4].copy_from_slice(&number.to_be_bytes());
-        let (mut series, mut nature) = (Vec::new(), Vec::new());
-        for target in 0..TARGETS {
-            let (base, loss) = (log_normal(random), random.random_range(0.001..0.02));
-            for metric in METRICS {
-                series.push(series_of(&registration.site, target, metric));
-                nature.push((base, loss));
-            }
-        }
+        // All metrics of a target are of one path.
+        let nature = (0..TARGETS)
+            .map(|_target| (log_normal(random), random.random_range(0.001..0.02)))
+            .flat_map(|path| [path; METRICS.len()])
+            .collect();
+        let series = series(&registration.site)?;
         let caller =
             Caller { agent: AgentId::new(id), registration, others: Vec::new(), uplinks: Vec::new() };
-        Self { caller, series, nature, next: 0 }
+        Ok(Self { caller, series, nature, next: 0 })
     }
 
     fn admit(&mut self, measurements: Vec<Measurement>, now: Timestamp) -> anyhow::Result<Admitted> {
@@ -199,26 +192,6 @@ impl Site {
         let decoded = Decoded { batch, indices, refused: Vec::new() };
         admit(decoded, digest, &self.caller, HORIZON, now).context("the workload was not admitted")
     }
-}
-
-fn series_of(site: &str, target: usize, metric: Metric) -> Series {
-    let target = Target {
-        name: format!("target-{target}"),
-        service: "Microsoft 365".to_owned(),
-        address: format!("target-{target}.example.com").parse().unwrap_or_else(|_| unreachable!()),
-        probe: "https".parse().unwrap_or_else(|_| unreachable!()),
-    };
-    let key = SeriesKey {
-        uplink: site.to_owned(),
-        target: target.id(),
-        metric,
-        family: Family::V4,
-        path: Path::Direct,
-        clock: Clock::Kernel,
-        http_version: None,
-        handshake: None,
-    };
-    Series { key, target, probe_interval_ms: 10_000 }
 }
 
 /// A round trip between 5 and 150 ms, in microseconds: the median is 27 ms.

@@ -13,11 +13,12 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::net::IpAddr;
 
 /// The metrics of every target.
-const METRICS: [Metric; 5] =
+pub const METRICS: [Metric; 5] =
     [Metric::TcpConnect, Metric::HttpsTcp, Metric::HttpsTls, Metric::HttpsTtfb, Metric::HttpsTotal];
 /// The metric that reports are asked for.
 pub const ASKED: Metric = Metric::HttpsTtfb;
-const TARGETS: usize = 10;
+/// How many targets an agent has.
+pub const TARGETS: usize = 10;
 const PROBES: u64 = 6;
 /// How many different intervals there are: few enough to be made in a second.
 const SUPPLY: usize = 512;
@@ -77,7 +78,7 @@ impl Content {
 }
 
 /// The dictionary of every agent of a site.
-pub(super) fn series(site: &str) -> anyhow::Result<Vec<Series>> {
+pub fn series(site: &str) -> anyhow::Result<Vec<Series>> {
     let mut all = Vec::new();
     for number in 0..TARGETS {
         let target = Target {
