@@ -111,15 +111,14 @@ pub async fn ingest(app: &App, push: Push) -> Result<Ack, IngestError> {
 
 /// Small bodies are decoded where they are: that takes less than handing them to another thread would.
 async fn decode(app: &App, body: Bytes) -> Result<Decoded, IngestError> {
-    let costs = app.metrics.costs().clone();
-    let small = codec::declared_size(&body).is_some_and(|size| size <= SMALL);
-    let decoders = app.decoders.clone();
-    let decode = move || costs.spend(Stage::Decode, || decoders.decode(&body));
-    if small {
-        return Ok(decode()?);
+    let decode =
+        |app: &App, body: &Bytes| app.metrics.costs().spend(Stage::Decode, || app.decoders.decode(body));
+    if codec::declared_size(&body).is_some_and(|size| size <= SMALL) {
+        return Ok(decode(app, &body)?);
     }
     let _few = app.decoders.large().await;
-    Ok(tokio::task::spawn_blocking(decode).await??)
+    let app = app.clone();
+    Ok(tokio::task::spawn_blocking(move || decode(&app, &body)).await??)
 }
 
 fn admitted(

@@ -256,7 +256,7 @@ impl<'a> Fields<'a> {
             }
             into.push(take_message(&mut left)?);
         }
-        bound_drops(batch)?;
+        bound_drops(&fields.rest)?;
         for measurement in &fields.measurements {
             bound_field(measurement, 10, limits::MAX_ATTRIBUTES, "attributes of a measurement")?;
         }
@@ -281,9 +281,9 @@ fn take_message<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
 }
 
 /// Counts the entries of what was dropped before prost allocates for them.
-fn bound_drops(batch: &[u8]) -> Result<(), DecodeError> {
+fn bound_drops(rest: &[u8]) -> Result<(), DecodeError> {
     let mut entries = 0;
-    each_field(batch, 10, |health| {
+    each_field(rest, 10, |health| {
         each_field(health, 7, |dropped| {
             each_field(dropped, 3, |_entry| {
                 entries += 1;
