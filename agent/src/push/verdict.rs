@@ -48,7 +48,9 @@ pub fn judge(answer: &Answer, number: BatchNumber, digest: BatchDigest) -> Verdi
             Verdict::Stop(format!("the collector does not accept this agent (status {status})"))
         }
         // An unsigned problem is not the collector's word: a middlebox must not make us delete or change anything.
-        status => retry(format!("status {status}, which is not an answer of a collector")),
+        status => {
+            retry(format!("status {status}, unsigned: a collector that is too busy to sign, or none at all"))
+        }
     }
 }
 
