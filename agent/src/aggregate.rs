@@ -24,6 +24,7 @@ use series::{OpenInterval, Slot};
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -51,7 +52,7 @@ pub struct Surroundings {
 #[derive(Debug, Clone, Default)]
 pub struct Outside {
     /// The name of its site; empty while it is not known.
-    pub uplink: String,
+    pub uplink: Arc<str>,
     /// The public address of each family and when it was observed, in the session's time.
     pub observed: BTreeMap<Family, (IpAddr, Timestamp)>,
 }

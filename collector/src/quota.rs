@@ -178,7 +178,7 @@ impl Quotas {
         let refused = &mut admitted.refused;
         admitted.measurements.retain_mut(|one| {
             let at = one.measurement.series as usize;
-            let uplink = batch.series.get(at).map_or("", |series| series.key.uplink.as_str());
+            let uplink = batch.series.get(at).map_or("", |series| &*series.key.uplink);
             let admit = series.get(at).copied().unwrap_or(false)
                 && origins
                     .admit(one, uplink, |origin| window.series.admit(self.short(origin), self.most.series));

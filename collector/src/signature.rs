@@ -22,7 +22,7 @@ use peerlight_proto::{
 };
 use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use sha2::{Digest as _, Sha256};
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::LazyLock};
 use subtle::ConstantTimeEq as _;
 
 /// The `keyid` of the collector's own signature.
@@ -187,7 +187,7 @@ struct Checked {
 }
 
 fn check_parameters(params: &HttpSignatureParams) -> Result<Checked, SignatureError> {
-    if params.covered_components != components(&REQUEST_COMPONENTS)? {
+    if params.covered_components != *COVERED_OF_REQUESTS {
         return Err(SignatureError::Components);
     }
     let instant = |seconds: Option<u64>| seconds.and_then(|seconds| i64::try_from(seconds).ok());
@@ -228,12 +228,14 @@ fn check_parameters(params: &HttpSignatureParams) -> Result<Checked, SignatureEr
     })
 }
 
-fn components<const N: usize>(names: &[&str; N]) -> Result<Vec<HttpMessageComponentId>, SignatureError> {
-    names
-        .iter()
-        .map(|name| HttpMessageComponentId::try_from(*name))
-        .collect::<Result<_, _>>()
-        .map_err(|error| SignatureError::Malformed(error.to_string()))
+static COVERED_OF_REQUESTS: LazyLock<Vec<HttpMessageComponentId>> =
+    LazyLock::new(|| components(&REQUEST_COMPONENTS));
+static COVERED_OF_RESPONSES: LazyLock<Vec<HttpMessageComponentId>> =
+    LazyLock::new(|| components(&RESPONSE_COMPONENTS));
+
+/// The components of the contract, as the library has them: a test reads each of its names.
+fn components(names: &[&str]) -> Vec<HttpMessageComponentId> {
+    names.iter().filter_map(|name| HttpMessageComponentId::try_from(*name).ok()).collect()
 }
 
 /// Signs answers to agents.
@@ -301,7 +303,7 @@ impl ResponseSigner {
 
         let mut bound_to = Request::new(Empty::<Bytes>::new());
         bound_to.headers_mut().insert(SIGNATURE, request.clone());
-        let mut params = HttpSignatureParams::try_new(&components(&RESPONSE_COMPONENTS)?)?;
+        let mut params = HttpSignatureParams::try_new(&COVERED_OF_RESPONSES)?;
         params
             .set_created(u64::try_from(now.as_secs())?)
             .set_alg(&AlgorithmName::Ed25519)
@@ -321,5 +323,16 @@ impl ResponseSigner {
             }
         }
         Ok(Response::from_parts(parts, body.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_reads_every_name_of_the_contract() {
+        assert_eq!(COVERED_OF_REQUESTS.len(), REQUEST_COMPONENTS.len());
+        assert_eq!(COVERED_OF_RESPONSES.len(), RESPONSE_COMPONENTS.len());
     }
 }

@@ -151,7 +151,7 @@ pub struct Origin {
     /// The registration chosen at admission.
     pub registration: RegistrationId,
     /// The agent's name of the uplink.
-    pub uplink: String,
+    pub uplink: Arc<str>,
     /// How sure it is.
     pub attribution: Attribution,
     /// The registered prefix that the observed address lies in; off-prefix, the /24 or /48 of that address.

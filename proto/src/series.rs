@@ -6,7 +6,7 @@ use crate::{
     target::Target,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Defines a small closed set of words that stand on the wire by name.
 macro_rules! words {
@@ -109,7 +109,7 @@ impl Family {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeriesKey {
     /// The site's uplink, by the name of its registration.
-    pub uplink: String,
+    pub uplink: Arc<str>,
     /// What is measured where.
     pub target: TargetId,
     /// Which time of it.
@@ -151,7 +151,7 @@ pub struct Series {
     /// The key; `key.target` is `target.id()`.
     pub key: SeriesKey,
     /// The target itself.
-    pub target: Target,
+    pub target: Arc<Target>,
     /// The schedule's own interval between two probes, in milliseconds: what coverage is counted against.
     pub probe_interval_ms: u32,
 }

@@ -104,7 +104,7 @@ impl Agent {
             attributes: Vec::new(),
             observed: Some(Observed { address: [192, 0, self.network, 10].into(), age_seconds: 1 }),
         };
-        let series = vec![Series { key, target, probe_interval_ms: 1_000 }];
+        let series = vec![Series { key, target: target.into(), probe_interval_ms: 1_000 }];
         let draft = Draft { series, measurements: vec![measurement] };
         let created = Clock::system().wall();
         self.spool.append(SessionId::new([self.network; 16]), vec![draft], created, None).await.unwrap();

@@ -59,7 +59,8 @@ impl OpenInterval {
                 let outside = around.uplinks.get(slot.uplink.index());
                 let observed = outside.and_then(|outside| outside.observed.get(&slot.family));
                 let observed = observed.map(|&(address, at)| observation(address, at, interval.end()));
-                series.into_row(slot, outside.map_or("", |outside| &outside.uplink), observed, recorder)
+                let uplink = outside.map_or_else(Arc::default, |outside| Arc::clone(&outside.uplink));
+                series.into_row(slot, uplink, observed, recorder)
             })
             .collect()
     }
@@ -123,7 +124,7 @@ impl OpenSeries {
     fn into_row(
         mut self,
         slot: Slot,
-        uplink: &str,
+        uplink: Arc<str>,
         observed: Option<Observed>,
         recorder: &mut Recorder,
     ) -> Row {
@@ -132,7 +133,7 @@ impl OpenSeries {
         Row {
             series: Series {
                 key: SeriesKey {
-                    uplink: uplink.to_owned(),
+                    uplink,
                     target: slot.target,
                     metric: slot.metric,
                     family: slot.family,
@@ -141,7 +142,7 @@ impl OpenSeries {
                     http_version: slot.http_version,
                     handshake: slot.handshake,
                 },
-                target: self.entry.target.clone(),
+                target: Arc::new(self.entry.target.clone()),
                 probe_interval_ms,
             },
             counters: self.counters,

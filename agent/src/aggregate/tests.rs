@@ -77,7 +77,7 @@ fn an_interval_closes_at_its_end_plus_the_deadline_and_bears_the_observed_addres
         assert!(aggregate.end(id, Some(answered(1_000 + u64::from(second) * 10))));
     }
     let observed = BTreeMap::from([(Family::V4, (IpAddr::from([192, 0, 2, 9]), START))]);
-    let around = Surroundings { uplinks: vec![Outside { uplink: "london-1".to_owned(), observed }] };
+    let around = Surroundings { uplinks: vec![Outside { uplink: "london-1".into(), observed }] };
     assert_eq!(aggregate.next_close(), Some(START.plus(SECOND * 13)));
     assert!(aggregate.close(START.plus(SECOND * 13).minus(Duration::from_micros(1)), &around).is_empty());
     let closed = aggregate.close(START.plus(SECOND * 13), &around);
@@ -86,7 +86,7 @@ fn an_interval_closes_at_its_end_plus_the_deadline_and_bears_the_observed_addres
     assert_eq!((rtt.counters.answered, rtt.histogram.count(), rtt.histogram.max_us()), (10, 10, Some(1_090)));
     assert_eq!(rtt.attributes, [Attribute { kind: "address".into(), value: "192.0.2.1".into(), count: 10 }]);
     assert_eq!(rtt.observed, Some(Observed { address: [192, 0, 2, 9].into(), age_seconds: 10 }));
-    assert_eq!(rtt.series.key.uplink, "london-1");
+    assert_eq!(&*rtt.series.key.uplink, "london-1");
     let jitter = row(&closed[0], "icmp.rtt.jitter");
     assert_eq!((jitter.counters.answered, jitter.counters.skipped), (9, 1), "the first has no neighbour");
     assert_eq!((jitter.histogram.min_us(), jitter.histogram.max_us()), (Some(10), Some(10)));

@@ -245,7 +245,8 @@ impl Measure {
             uplink: [&outlet.uplink, &enrolled, &outlet.site]
                 .into_iter()
                 .find_map(Clone::clone)
-                .unwrap_or_default(),
+                .unwrap_or_default()
+                .into(),
             observed: outlet.observations.get().into_iter().map(in_session).collect(),
         };
         Surroundings { uplinks: self.parts.outlets.iter().map(outside).collect() }

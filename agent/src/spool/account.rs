@@ -107,7 +107,7 @@ pub(super) fn content(draft: &Draft, reason: DropReason) -> Vec<DropEntry> {
     let mut shares: BTreeMap<(Timestamp, &str), DropEntry> = BTreeMap::new();
     for measurement in &draft.measurements {
         let series = draft.series.get(measurement.series as usize);
-        let uplink = series.map_or("", |series| series.key.uplink.as_str());
+        let uplink = series.map_or("", |series| &*series.key.uplink);
         let (start, end) = (measurement.interval.start(), measurement.interval.end());
         let hour = hour_of(start);
         let share = shares.entry((hour, uplink)).or_insert_with(|| DropEntry {

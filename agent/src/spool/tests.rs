@@ -31,7 +31,7 @@ pub(crate) fn draft(second: i64, count: u64) -> Draft {
     let mut draft = Draft::default();
     for index in 0..count {
         let key = SeriesKey {
-            uplink: format!("site-{index}"),
+            uplink: format!("site-{index}").into(),
             target: target.id(),
             metric: Metric::IcmpRtt,
             family: Family::V4,
@@ -40,7 +40,7 @@ pub(crate) fn draft(second: i64, count: u64) -> Draft {
             http_version: None,
             handshake: None,
         };
-        draft.series.push(Series { key, target: target.clone(), probe_interval_ms: 1_000 });
+        draft.series.push(Series { key, target: target.clone().into(), probe_interval_ms: 1_000 });
         draft.measurements.push(Measurement {
             series: u32::try_from(index).unwrap(),
             interval: Interval::starting(START + second, IntervalLength::from_secs(1).unwrap()).unwrap(),
@@ -317,7 +317,8 @@ fn a_batch_that_is_too_large_for_one_push_is_spooled_as_two() {
                 |part: u8| *BatchDigest::of(&[number.to_le_bytes(), [field, part]].concat()).as_bytes();
             STANDARD.encode([0, 1, 2, 3, 4, 5].map(digest).concat())
         };
-        (series.key.uplink, series.target.name) = (text(0), text(1));
+        series.key.uplink = text(0).into();
+        std::sync::Arc::make_mut(&mut series.target).name = text(1);
     }
     let expected: BTreeSet<_> = large.series.iter().map(|series| series.key.uplink.clone()).collect();
     let directory = tempfile::tempdir().unwrap();

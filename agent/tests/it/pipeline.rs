@@ -146,7 +146,7 @@ async fn shutdown_waits_for_probes_in_flight_and_spools_the_open_interval() {
     assert_eq!(total.answered, status.measuring.turns, "no probe in flight was lost");
     assert_eq!(total.scheduled, status.measuring.turns + status.measuring.skipped);
     assert!((124..=126).contains(&total.scheduled), "{total:?}");
-    assert!(rtts.iter().all(|(batch, m)| batch.series[m.series as usize].key.uplink == "london-1"));
+    assert!(rtts.iter().all(|(batch, m)| &*batch.series[m.series as usize].key.uplink == "london-1"));
     assert_eq!((status.pid, status.measuring.sessions), (None, 1));
     assert_eq!(status.spool.batches, batches.len() as u64);
 }

@@ -94,7 +94,7 @@ pub(crate) fn draft(second: i64, measurements: u32) -> Draft {
         probe: "icmp".parse().unwrap(),
     };
     let key = |index| SeriesKey {
-        uplink: format!("site-{index}"),
+        uplink: format!("site-{index}").into(),
         target: target.id(),
         metric: Metric::IcmpRtt,
         family: Family::V4,
@@ -105,7 +105,7 @@ pub(crate) fn draft(second: i64, measurements: u32) -> Draft {
     };
     Draft {
         series: (0..measurements)
-            .map(|index| Series { key: key(index), target: target.clone(), probe_interval_ms: 1_000 })
+            .map(|index| Series { key: key(index), target: target.clone().into(), probe_interval_ms: 1_000 })
             .collect(),
         measurements: (0..measurements)
             .map(|series| Measurement {

@@ -176,9 +176,9 @@ pub fn admit(
                 ));
             }
             Ok(Err(Unregistered::NotCovered)) => {
-                let uplink = key.map(|(key, _)| &key.uplink).filter(|site| caller.measures_beside(site));
+                let uplink = key.map(|(key, _)| &*key.uplink).filter(|site| caller.measures_beside(site));
                 return Err(AdmitError::RegistrationEnded {
-                    site: uplink.unwrap_or(&caller.registration.site).clone(),
+                    site: uplink.unwrap_or(&caller.registration.site).to_owned(),
                     at: measurement.interval.start(),
                 });
             }

@@ -97,7 +97,7 @@ impl<'a> Losses<'a> {
         key: Option<&SeriesKey>,
         measurement: &Measurement,
     ) -> Refusal {
-        let uplink = key.map_or("", |key| key.uplink.as_str());
+        let uplink = key.map_or("", |key| &*key.uplink);
         self.add(code, uplink, Occasion::from(measurement), measurement.counters.scheduled);
         Refusal { index, code }
     }

@@ -30,7 +30,7 @@ pub(crate) fn series(metric: Metric, target: &str) -> Series {
         probe: if metric.name().starts_with("icmp") { ProbeKind::Icmp } else { ProbeKind::Tcp { port: 443 } },
     };
     let key = SeriesKey {
-        uplink: "london-1".to_owned(),
+        uplink: "london-1".into(),
         target: target.id(),
         metric,
         family: Family::V4,
@@ -39,7 +39,7 @@ pub(crate) fn series(metric: Metric, target: &str) -> Series {
         http_version: None,
         handshake: None,
     };
-    Series { key, target, probe_interval_ms: 10_000 }
+    Series { key, target: target.into(), probe_interval_ms: 10_000 }
 }
 
 /// When [`AGENT`] measured the series for registration 1.

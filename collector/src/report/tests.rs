@@ -156,7 +156,7 @@ fn slots_are_aligned_to_the_step_and_cut_to_the_span() {
 fn a_target_has_one_name_and_filters_choose_it() {
     let (a, b) = (series(Metric::TcpConnect, "edge"), series(Metric::TcpConnect, "other"));
     let mut renamed = a.clone();
-    renamed.target.name = "a-new-name".to_owned();
+    std::sync::Arc::make_mut(&mut renamed.target).name = "a-new-name".to_owned();
     let rows = [row(1, &a, &[1_000; 10], 0), row(1, &renamed, &[1_000; 10], 0), row(1, &b, &[1_000; 10], 0)];
     let registrations = [registration(1, "Aurora", "GB-LND")];
     let evidence = Evidence { rows: &rows, registrations: &registrations, ..Evidence::default() };

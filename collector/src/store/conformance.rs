@@ -17,7 +17,7 @@ use peerlight_proto::{
     metric::Metric,
     time::Timestamp,
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 mod script;
 
@@ -140,7 +140,7 @@ async fn organisations_never_meet(store: &dyn Store) {
     let before = answer(store).await;
     let mut batch = minutes_of(&theirs, 0, 0);
     for series in &mut batch.series {
-        series.target.name = "theirs".into();
+        Arc::make_mut(&mut series.target).name = "theirs".into();
     }
     put(store, &theirs, &batch, now).await;
     store.compact(now.plus(DAY * 2)).await.unwrap();
@@ -160,7 +160,7 @@ async fn a_targets_new_name_shows_and_two_names_do_not_alternate(store: &dyn Sto
     let names = async || -> BTreeSet<String> {
         let new = answer(store).await;
         assert_eq!(new.len(), old.len(), "the name is no part of a series");
-        new.into_iter().map(|row| row.series.target.name).collect()
+        new.into_iter().map(|row| row.series.target.name.clone()).collect()
     };
     let both = BTreeSet::from(["mail".to_owned(), "exchange-online".to_owned()]);
     let renamed = |sequence, name: &str| {

@@ -79,7 +79,7 @@ pub(crate) fn series(metric: Metric, target_name: &str) -> Series {
         http_version: None,
         handshake: None,
     };
-    Series { key, target, probe_interval_ms: 10_000 }
+    Series { key, target: target.into(), probe_interval_ms: 10_000 }
 }
 
 /// A measurement of series `series` over the interval of `length` that starts at `start`: these were answered, one was lost.
@@ -200,7 +200,7 @@ struct Apart(Mutex<Vec<(EachKey, Series)>>);
 
 impl Grouping for Apart {
     fn group(&self, origin: &Origin, shape: &Shape, agent: Option<AgentId>) -> Option<u32> {
-        let series = shape.over(&origin.uplink);
+        let series = shape.over(Arc::clone(&origin.uplink));
         let key = EachKey {
             registration: origin.registration,
             metric: shape.metric,

@@ -7,12 +7,13 @@ use peerlight_proto::{
     target::Target,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A [`Series`] without its uplink.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shape {
     /// What is probed.
-    pub target: Target,
+    pub target: Arc<Target>,
     /// Which time of a probe.
     pub metric: Metric,
     /// Over which family.
@@ -50,8 +51,9 @@ impl Shape {
     /// Whether this is the shape of a series, whatever its target is called and how often it is probed.
     pub fn is_same_as(&self, series: &Series) -> bool {
         let key = &series.key;
-        self.target.address == series.target.address
-            && self.target.probe == series.target.probe
+        // Those of one decoder are one in memory.
+        (Arc::ptr_eq(&self.target, &series.target)
+            || (&self.target.address, &self.target.probe) == (&series.target.address, &series.target.probe))
             && self.metric == key.metric
             && self.family == key.family
             && self.path == key.path
@@ -66,10 +68,10 @@ impl Shape {
     }
 
     /// The series of this shape over an uplink.
-    pub fn over(&self, uplink: &str) -> Series {
+    pub fn over(&self, uplink: impl Into<Arc<str>>) -> Series {
         Series {
             key: SeriesKey {
-                uplink: uplink.to_owned(),
+                uplink: uplink.into(),
                 target: self.target.id(),
                 metric: self.metric,
                 family: self.family,

@@ -44,7 +44,7 @@ use peerlight_proto::{
     metric::Metric,
     time::Timestamp,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 use std::{
     fs::{self, File, TryLockError},
     io::{Read as _, Write as _},
@@ -391,6 +391,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
              PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16384; PRAGMA foreign_keys = ON;
              PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 67108864;",
         )?;
+        // Else a statement whose plan could depend on what is bound to it is planned anew each time.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         db.set_prepared_statement_cache_capacity(64);
         Ok(db)
     };

@@ -63,7 +63,7 @@ pub(crate) fn batch_of(agent: AgentId, sequence: u64, now: Timestamp) -> Batch {
         agent_version: "0.1.0".into(),
         part: None,
         health: Health::default(),
-        series: vec![Series { key, target, probe_interval_ms: 10_000 }],
+        series: vec![Series { key, target: target.into(), probe_interval_ms: 10_000 }],
         measurements: vec![Measurement {
             series: 0,
             interval,

@@ -133,7 +133,7 @@ fn series(site: usize, metric: Metric, target: &str) -> Series {
         probe: "tcp:443".parse().unwrap(),
     };
     let key = SeriesKey {
-        uplink: format!("site-{site}"),
+        uplink: format!("site-{site}").into(),
         target: target.id(),
         metric,
         family: Family::V4,
@@ -142,7 +142,7 @@ fn series(site: usize, metric: Metric, target: &str) -> Series {
         http_version: None,
         handshake: None,
     };
-    Series { key, target, probe_interval_ms: 10_000 }
+    Series { key, target: target.into(), probe_interval_ms: 10_000 }
 }
 
 /// A small generator: the same figures in every run.

@@ -162,7 +162,7 @@ pub(super) fn series_from_wire(series: wire::Series) -> Result<Series, RefusalCo
     };
     Ok(Series {
         key: SeriesKey {
-            uplink: short(series.uplink)?,
+            uplink: short(series.uplink)?.into(),
             target: target.id(),
             metric: series.metric.parse::<Metric>().map_err(|_unknown| RefusalCode::UnknownMetric)?,
             family: match series.family {
@@ -175,7 +175,7 @@ pub(super) fn series_from_wire(series: wire::Series) -> Result<Series, RefusalCo
             http_version: optional(&series.http_version, HttpVersion::from_name)?,
             handshake: optional(&series.handshake, Handshake::from_name)?,
         },
-        target,
+        target: target.into(),
         probe_interval_ms: series.probe_interval_ms,
     })
 }

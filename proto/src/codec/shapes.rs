@@ -7,11 +7,12 @@ use super::{
     take_message,
 };
 use crate::{ack::RefusalCode, limits, series::Series, wire};
+use hashbrown::HashMap;
 use prost::{
     Message as _,
     encoding::{WireType, decode_key},
 };
-use std::collections::HashMap;
+use std::sync::Arc;
 
 /// How many are remembered; a fleet has far fewer, and whoever sends more of them gains nothing.
 const MOST: usize = 8_192;
@@ -20,18 +21,25 @@ const LONGEST: usize = 1_024;
 
 /// What was read so far.
 #[derive(Debug, Default)]
-pub(super) struct Shapes(HashMap<Box<[u8]>, Series>);
+pub(super) struct Shapes {
+    known: HashMap<Box<[u8]>, Series>,
+    /// The uplink that was read last: a batch mostly has one.
+    uplink: Arc<str>,
+}
 
 impl Shapes {
     /// Reads a series, or says why it cannot be used; fails where the bytes are no message at all.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Result<Series, RefusalCode>, DecodeError> {
         let Some((uplink, shape)) = split(bytes) else { return read(bytes) };
-        if let Some(known) = self.0.get(shape) {
-            let Some(uplink) = text(uplink.to_owned(), limits::MAX_TEXT_BYTES) else {
-                return Ok(Err(RefusalCode::Series));
-            };
+        if let Some(known) = self.known.get(shape) {
+            if *self.uplink != *uplink {
+                let Some(uplink) = text(uplink.to_owned(), limits::MAX_TEXT_BYTES) else {
+                    return Ok(Err(RefusalCode::Series));
+                };
+                self.uplink = uplink.into();
+            }
             let mut series = known.clone();
-            series.key.uplink = uplink;
+            series.key.uplink = Arc::clone(&self.uplink);
             return Ok(Ok(series));
         }
         let series = match read(bytes)? {
@@ -42,10 +50,10 @@ impl Shapes {
         if let Ok(shape_alone) = read(shape)?
             && shape_alone.key.uplink.is_empty()
         {
-            if self.0.len() >= MOST {
-                self.0.clear();
+            if self.known.len() >= MOST {
+                self.known.clear();
             }
-            self.0.insert(shape.into(), shape_alone);
+            self.known.insert(shape.into(), shape_alone);
         }
         Ok(Ok(series))
     }
@@ -95,8 +103,8 @@ mod tests {
             &wire::Series { uplink: "two".to_owned(), ..wire::Series::default() }.encode_to_vec(),
         );
         for _time in 0..3 {
-            assert_eq!(shapes.read(&twice).unwrap().unwrap().key.uplink, "two");
-            assert_eq!(shapes.read(&message("one", "a")).unwrap().unwrap().key.uplink, "one");
+            assert_eq!(shapes.read(&twice).unwrap().unwrap().key.uplink.as_ref(), "two");
+            assert_eq!(shapes.read(&message("one", "a")).unwrap().unwrap().key.uplink.as_ref(), "one");
         }
     }
 
@@ -106,7 +114,7 @@ mod tests {
         for number in 0..MOST + 10 {
             shapes.read(&message("one", &number.to_string())).unwrap().unwrap();
         }
-        assert!(shapes.0.len() <= MOST);
+        assert!(shapes.known.len() <= MOST);
     }
 
     proptest! {

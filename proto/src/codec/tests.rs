@@ -33,7 +33,7 @@ fn example() -> Batch {
             http_version: None,
             handshake: None,
         },
-        target,
+        target: target.into(),
         probe_interval_ms: 10_000,
     };
     let histogram = Histogram::from_values([20_100, 20_300, 25_000]);

@@ -65,7 +65,7 @@ fn account_to_wire(account: &Account) -> wire::Dropped {
 fn series_to_wire(series: &Series) -> wire::Series {
     let key = &series.key;
     wire::Series {
-        uplink: key.uplink.clone(),
+        uplink: key.uplink.to_string(),
         target: Some(wire::Target {
             name: series.target.name.clone(),
             service: series.target.service.clone(),

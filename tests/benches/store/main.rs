@@ -30,6 +30,10 @@ use std::{
 };
 use workload::{BEGIN, Fleet, Truth};
 
+/// As in the collector's own program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures the store by itself.
 #[derive(Debug, Parser)]
 #[command(name = "store")]

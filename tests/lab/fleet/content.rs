@@ -10,7 +10,7 @@ use peerlight_proto::{
     time::Interval,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// The metrics of every target.
 pub const METRICS: [Metric; 5] =
@@ -87,9 +87,10 @@ pub fn series(site: &str) -> anyhow::Result<Vec<Series>> {
             address: format!("target-{number}.example.com").parse()?,
             probe: "https".parse()?,
         };
+        let target = Arc::new(target);
         for metric in METRICS {
             let key = SeriesKey {
-                uplink: site.to_owned(),
+                uplink: site.into(),
                 target: target.id(),
                 metric,
                 family: Family::V4,
@@ -98,7 +99,7 @@ pub fn series(site: &str) -> anyhow::Result<Vec<Series>> {
                 http_version: None,
                 handshake: None,
             };
-            all.push(Series { key, target: target.clone(), probe_interval_ms: 10_000 });
+            all.push(Series { key, target: Arc::clone(&target), probe_interval_ms: 10_000 });
         }
     }
     Ok(all)

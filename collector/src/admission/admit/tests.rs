@@ -113,7 +113,7 @@ fn an_uplink_that_is_not_the_registrations_is_refused() {
     let admitted = admit_at_now(&caller, decoded(foreign.clone())).unwrap();
     assert_eq!(admitted.refused(), [Refusal { index: 1, code: RefusalCode::Uplink }]);
     // Measured before the agent knew its site.
-    foreign.series[1].key.uplink.clear();
+    foreign.series[1].key.uplink = "".into();
     assert_eq!(admit_at_now(&caller, decoded(foreign)).unwrap().refused(), []);
 }
 

@@ -205,7 +205,10 @@ impl Sum {
         slot: Timestamp,
         texts: &IndexSet<(String, String)>,
     ) -> Result<Row, StoreError> {
-        let mut buckets = Vec::new();
+        // What grows piece by piece is copied over and over.
+        let pages = self.pages.0.iter().flatten();
+        let many = pages.flat_map(|counts| counts.iter()).filter(|count| **count > 0).count();
+        let mut buckets = Vec::with_capacity(many);
         for (page, counts) in self.pages.0.iter().enumerate() {
             let counts = counts.iter().flat_map(|counts| counts.iter().enumerate());
             for (place, &count) in counts.filter(|(_, count)| **count > 0) {

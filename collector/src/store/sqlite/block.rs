@@ -1,13 +1,19 @@
-//! Blocks: how measurements are stored, as columns. A block holds rows, one for each [`Key`], and a row holds cells, one
-//! for each interval; the log, segments and rollups are made of the same.
+//! Blocks: how measurements are stored. A block holds cells, each of a row and an interval; rows are told apart by their
+//! [`Key`]. There are two kinds.
 //!
-//! What is alike stands together in a stream of its own, each compressed by itself, and what is usual costs a byte or
-//! nothing. The common cell, all of whose few probes were answered, is one byte that says how its samples fall into
-//! buckets, one for its first bucket and one for the step to each further one; the exact minimum and maximum are bits
-//! within the first and the last bucket, the exact sum is what is left of the guess that the buckets allow.
+//! What stays is a block of columns: rows in order, each with its cells. What is alike stands together in a stream of its own,
+//! each compressed by itself, and what is usual costs a byte or nothing. The common cell, all of whose few probes were
+//! answered, is one byte that says how its samples fall into buckets, one for its first bucket and one for the step to each
+//! further one; the exact minimum and maximum are bits within the first and the last bucket, the exact sum is what is left of
+//! the guess that the buckets allow.
+//!
+//! What is soon written again, in the log and in an hour that is not over, is a block of [`records`].
 
 mod cells;
+mod deal;
+mod pile;
 mod read;
+mod records;
 #[cfg(feature = "fuzzing")]
 mod reread;
 mod stream;
@@ -15,10 +21,12 @@ mod sum;
 mod write;
 
 pub(super) use cells::{Cells, View};
+pub(super) use pile::Pile;
 pub(super) use read::{Sink, read};
+pub(super) use records::Records;
 #[cfg(feature = "fuzzing")]
 pub(super) use reread::reread;
-pub(super) use write::{Coding, write};
+pub(super) use write::write;
 
 use crate::store::ClockOffsets;
 use peerlight_proto::{
@@ -26,7 +34,7 @@ use peerlight_proto::{
     measurement::Counters,
 };
 
-/// The first byte of every block.
+/// The first byte of a block of columns.
 const VERSION: u8 = 1;
 
 /// What a row is about, by the numbers of the store's dictionaries. Rows stand in this order.
@@ -66,7 +74,7 @@ pub(super) struct Written {
     pub(super) probes: i64,
 }
 
-/// The streams of a block, in their order.
+/// The streams of a block of columns, in their order.
 #[derive(Debug, Clone, Copy)]
 enum Column {
     /// Texts, then the rows: keys, how many cells, what is usual in them.

@@ -11,7 +11,6 @@ use ipnet::IpNet;
 use peerlight_proto::{
     id::{AgentId, BatchNumber, SessionId},
     series::{Series, SeriesKey},
-    target::Target,
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -96,7 +95,7 @@ impl Numbers {
         now: Timestamp,
     ) -> Result<u32, StoreError> {
         let Self { shapes, hasher, .. } = self;
-        let hash = hash_of(hasher, organisation, &series.target, &series.key);
+        let hash = hash_of(hasher, organisation, &series.key);
         let same = |known: &KnownShape| known.organisation == organisation && known.shape.is_same_as(series);
         if let Some(known) = shapes.find(hash, same)
             && (known.shape.describes(series) || now.since(known.described) < DESCRIBED_FOR)
@@ -111,9 +110,7 @@ impl Numbers {
         if shapes.len() >= MOST_CACHED {
             shapes.clear();
         }
-        shapes.insert_unique(hash, known, |known| {
-            hash_of(hasher, known.organisation, &known.shape.target, &known.shape.over("").key)
-        });
+        shapes.insert_unique(hash, known, |known| hash_of(hasher, known.organisation, &known.key));
         Ok(number)
     }
 }
@@ -138,19 +135,16 @@ impl Session {
 struct KnownShape {
     organisation: OrganisationId,
     shape: Shape,
+    /// Its key over no uplink.
+    key: SeriesKey,
     number: u32,
     /// When its description last changed.
     described: Timestamp,
 }
 
 /// Hashes what tells a shape from others.
-fn hash_of(
-    hasher: &DefaultHashBuilder,
-    organisation: OrganisationId,
-    target: &Target,
-    key: &SeriesKey,
-) -> u64 {
-    let about = (&target.address, &target.probe, key.metric, key.family, key.path);
+fn hash_of(hasher: &DefaultHashBuilder, organisation: OrganisationId, key: &SeriesKey) -> u64 {
+    let about = (key.target, key.metric, key.family, key.path);
     hasher.hash_one((organisation, about, key.clock, key.http_version, key.handshake))
 }
 
@@ -187,7 +181,9 @@ fn describe(
     };
     let (number, definition, described_us) = write().map_err(StoreError::while_doing("describe a shape"))?;
     let described = Timestamp::from_micros(described_us);
-    Ok(KnownShape { organisation, shape: read_shape(&definition)?, number, described })
+    let shape = read_shape(&definition)?;
+    let key = shape.over("").key;
+    Ok(KnownShape { organisation, shape, key, number, described })
 }
 
 fn read_shape(definition: &str) -> Result<Shape, StoreError> {
@@ -331,7 +327,7 @@ pub(super) fn origins_of(
 /// Reads the columns registration, uplink, attribution and prefix.
 fn read_origin(row: &Row<'_>) -> Result<Origin, StoreError> {
     let damaged = |detail: String| StoreError::Damaged { what: "dictionary", detail };
-    let read = || -> rusqlite::Result<(i64, String, i64, String)> {
+    let read = || -> rusqlite::Result<(i64, Arc<str>, i64, String)> {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
     };
     let (registration, uplink, attribution, prefix) =

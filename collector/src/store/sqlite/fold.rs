@@ -5,17 +5,14 @@
 
 use super::{
     Reader,
-    block::{Cells, Coding, Key, Written, read, write},
+    block::{Key, Pile, Written},
     dictionary::Names,
     dropped,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, hour_of, quarter_of},
     log::{add_to_tally, folded, stripe_of},
     presence::Presences,
 };
-use crate::{
-    registry::RegistrationId,
-    store::{StoreError, crash_point::crash_point},
-};
+use crate::store::{StoreError, crash_point::crash_point};
 use hashbrown::{HashMap, hash_map::Entry};
 use peerlight_proto::{
     metric::Metric,
@@ -105,9 +102,9 @@ fn time_to_fold(oldest: Timestamp, more: i64) -> Timestamp {
 /// Reads the first of a stripe's batches, as many as make a slice.
 pub(super) fn read_slice(reader: &mut Reader, stripe: u32, batches: &[i64]) -> Result<Slice, StoreError> {
     let database = StoreError::while_doing("read the log");
-    let Reader { db, names, cells: spare, .. } = reader;
-    // Mostly there is one: its cells take the memory that is there.
-    let mut of_organisation: BTreeMap<i64, Cells> = BTreeMap::new();
+    let Reader { db, names, pile: spare, .. } = reader;
+    // Mostly there is one: its pile takes the memory that is there.
+    let mut of_organisation: BTreeMap<i64, Pile> = BTreeMap::new();
     let mut slice = Slice {
         stripe,
         taken: 0,
@@ -128,34 +125,28 @@ pub(super) fn read_slice(reader: &mut Reader, stripe: u32, batches: &[i64]) -> R
             let organisation = row.get(0).map_err(&database)?;
             let block = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
             bytes += block.len();
-            let cells: &mut Cells = of_organisation.entry(organisation).or_insert_with(|| {
-                let mut cells = std::mem::take(spare);
-                cells.clear();
-                cells
-            });
-            // Half a batch must not count.
-            let before = cells.mark();
-            if let Err(error) = read(block, cells) {
+            let pile = of_organisation.entry(organisation).or_insert_with(|| std::mem::take(spare));
+            if let Err(error) = pile.add(block) {
                 tracing::error!(%error, batch = id, "a damaged batch is set aside; no report counts it any more");
-                cells.back_to(before);
                 slice.unreadable.push(id);
             }
         }
         (slice.taken, slice.upto) = (slice.taken + 1, id);
     }
-    for (organisation, mut cells) in of_organisation {
+    for (organisation, mut pile) in of_organisation {
         let mut presences = Presences::of_stripe(db, organisation, stripe)?;
-        cells.sort();
-        note(&mut presences, &cells, |origin| Ok(names.origin(db, origin)?.registration))?;
+        let seen = pile.spans().map(|(key, span)| {
+            let registration = names.origin(db, key.origin)?.registration;
+            Ok(((key.agent, registration.0, key.shape), span))
+        });
+        presences.add(seen.collect::<Result<Vec<_>, StoreError>>()?);
         slice.presences.push((organisation, presences));
-        let places = Places::of(&cells, names, db)?;
-        for (part, cells) in cells.parts(|key, start| places.number(key, start)) {
+        let places = Places::of(&pile, names, db)?;
+        for (part, block) in pile.blocks(|key, start| places.number(key, start)) {
             let (metric, quarter) = places.place(part);
-            // Not compressed: they become one when the hour is over.
-            let block = write(cells, Coding::Plain)?;
             slice.segments.push(Segment { organisation, metric, quarter, block });
         }
-        *spare = cells;
+        *spare = pile;
     }
     Ok(slice)
 }
@@ -260,23 +251,7 @@ pub(super) fn mark_stale(
     Ok(fresh)
 }
 
-/// Notes the presence that cells tell of, which must be in order.
-fn note(
-    presences: &mut Presences,
-    cells: &Cells,
-    mut registration: impl FnMut(u32) -> Result<RegistrationId, StoreError>,
-) -> Result<(), StoreError> {
-    let mut seen = Vec::new();
-    for (key, row) in cells.all().rows() {
-        let first = row.clone().next().map_or(i64::MAX, |cell| cell.start);
-        let last = row.map(|cell| cell.end).fold(i64::MIN, i64::max);
-        seen.push(((key.agent, registration(key.origin)?.0, key.shape), (first, last)));
-    }
-    presences.add(seen);
-    Ok(())
-}
-
-/// Numbers the segments that cells belong into: a metric and a quarter hour each.
+/// Numbers the segments that records belong into: a metric and a quarter hour each.
 struct Places {
     /// The metric of each shape, as its place in [`Metric::ALL`].
     metrics: HashMap<u32, u32>,
@@ -284,10 +259,10 @@ struct Places {
 }
 
 impl Places {
-    fn of(cells: &Cells, names: &mut Names, db: &Connection) -> Result<Self, StoreError> {
+    fn of(pile: &Pile, names: &mut Names, db: &Connection) -> Result<Self, StoreError> {
         let mut places = Self { metrics: HashMap::new(), first: i64::MAX };
-        for (key, mut row) in cells.all().rows() {
-            places.first = row.next().map_or(places.first, |cell| places.first.min(quarter_of(cell.start)));
+        for (key, (start, _end)) in pile.spans() {
+            places.first = places.first.min(quarter_of(start));
             if let Entry::Vacant(entry) = places.metrics.entry(key.shape) {
                 let metric = names.shape(db, key.shape)?.metric;
                 let place = Metric::ALL.iter().position(|there| *there == metric).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! The log and the ledger: what becomes durable before a batch is acknowledged.
 
 use super::{
-    block::{Cell, Cells, Coding, Key, Sink, Written, read, write},
+    block::{Cell, Key, Records, Sink, Written, read},
     dictionary::{Numbers, Session, find_agent, find_session},
     dropped,
     kept::{KEPT_LEDGER, KEPT_MEASURED},
@@ -30,7 +30,7 @@ pub(super) const fn stripe_of(agent: u32) -> u32 {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) numbers: Numbers,
-    cells: Cells,
+    records: Records,
     /// The turns of schedules that the present transaction stores.
     stored: i64,
     /// The first second that may be put, as the tables have it. None: not read since they may have changed.
@@ -113,8 +113,7 @@ pub(super) fn put(
     dropped::keep_refused(db, agent, admitted).map_err(&database)?;
     crash_point("before-batch");
     if !admitted.measurements.is_empty() {
-        collect(db, scratch, agent, admitted)?;
-        let block = write(scratch.cells.all(), Coding::Plain)?;
+        let block = records_of(db, scratch, agent, admitted)?;
         append(db, agent, admitted, &block).map_err(&database)?;
         scratch.stored += block.probes;
     }
@@ -187,16 +186,15 @@ fn enter(db: &Connection, session: Session, admitted: &Admitted) -> rusqlite::Re
     Ok(entered > 0)
 }
 
-/// Collects what was admitted in the scratch's cells, in order. What else stands in the batch's dictionary was not
-/// admitted and leaves no trace; admission lets no measurement in whose series is not in it.
-fn collect(
+/// What was admitted, as a block. What else stands in the batch's dictionary was not admitted and leaves no trace; admission
+/// lets no measurement in whose series is not in it.
+fn records_of(
     db: &Connection,
     scratch: &mut Scratch,
     agent: u32,
     admitted: &Admitted,
-) -> Result<(), StoreError> {
-    let Scratch { numbers, cells, .. } = scratch;
-    cells.clear();
+) -> Result<Written, StoreError> {
+    let Scratch { numbers, records, .. } = scratch;
     let clock_offsets = admitted.batch.clock_offset_us.map(ClockOffsets::of);
     // Most measurements of a batch have one origin, and each series comes several times in a backlog.
     let mut last: Option<(Origin, u32)> = None;
@@ -234,10 +232,10 @@ fn collect(
         };
         attributes.clear();
         for attribute in &measurement.attributes {
-            attributes.push((cells.text(&attribute.kind, &attribute.value), attribute.count));
+            attributes.push((records.text(&attribute.kind, &attribute.value), attribute.count));
         }
         let histogram = &measurement.histogram;
-        cells.push(
+        records.push(
             Key { origin, agent, shape },
             &Cell {
                 start: measurement.interval.start().as_secs(),
@@ -253,8 +251,7 @@ fn collect(
             },
         );
     }
-    cells.sort();
-    Ok(())
+    Ok(records.finish())
 }
 
 fn append(db: &Connection, agent: u32, admitted: &Admitted, block: &Written) -> rusqlite::Result<()> {

@@ -2,7 +2,7 @@
 
 use super::{
     answer::Answer,
-    block::{Cells, Sink, read},
+    block::{Cells, Pile, Sink, read},
     dictionary::Names,
     dropped,
     kept::{KEPT_MEASURED, Kept, ceil_secs, span_of},
@@ -28,6 +28,7 @@ pub(super) struct Reader {
     /// For what is read to be written anew: kept for their memory.
     pub(super) cells: Cells,
     pub(super) spare: Cells,
+    pub(super) pile: Pile,
 }
 
 /// The spans of a stripe whose rollups are not to be trusted, by resolution and start.
@@ -35,7 +36,13 @@ type Stale = BTreeSet<(i64, i64)>;
 
 impl Reader {
     pub(super) fn new(db: Connection) -> Self {
-        Self { db, names: Names::default(), cells: Cells::default(), spare: Cells::default() }
+        Self {
+            db,
+            names: Names::default(),
+            cells: Cells::default(),
+            spare: Cells::default(),
+            pile: Pile::default(),
+        }
     }
 
     /// Runs `read` within one read transaction, so that all of it sees the same instant.

@@ -6,7 +6,7 @@
 
 use super::{
     Reader,
-    block::{Cells, Coding, Key, Written, read, write},
+    block::{Cells, Key, Written, read, write},
     dictionary::{number_of_origin, origins_of},
     dropped,
     fold::mark_stale,
@@ -275,7 +275,7 @@ impl Slice {
             return Ok(None);
         }
         cells.merge(&mut Cells::default());
-        write(cells.all(), Coding::Compressed).map(Some)
+        write(cells.all()).map(Some)
     }
 }
 

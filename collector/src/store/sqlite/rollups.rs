@@ -2,7 +2,7 @@
 //! and encoded outside the writer, as many metrics in a transaction as it writes in milliseconds.
 
 use super::{
-    block::{Coding, View, Written, read, write},
+    block::{View, Written, read, write},
     fold::insert_segment,
     kept::{HOUR, KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, day_of, quarter_of},
     reader::{Reader, each_of_unit},
@@ -132,7 +132,7 @@ impl Recomputed {
         cells: View<'_>,
     ) -> Result<(), StoreError> {
         for piece in cells.pieces(PART) {
-            let block = write(piece, Coding::Compressed)?;
+            let block = write(piece)?;
             self.bytes += block.bytes.len();
             self.blocks.push((resolution, metric, start, block));
         }

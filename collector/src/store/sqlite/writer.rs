@@ -16,6 +16,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -23,6 +24,10 @@ use tokio::{sync::oneshot, time::Instant};
 const MAX_GROUP: usize = 256;
 /// How many jobs may wait; further senders wait themselves.
 const QUEUE: usize = 1_024;
+/// After a transaction the writer rests for so many times as long as that took …
+const REST: u32 = 3;
+/// … and at most for this.
+const LONGEST_REST: Duration = Duration::from_millis(10);
 
 type Task = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -97,6 +102,7 @@ impl Drop for Writer {
 
 fn write(mut db: Connection, queue: &Receiver<Job>, watch: &Watch) {
     let (mut scratch, mut outage) = (Scratch::default(), Outage::default());
+    let mut rested = Instant::now();
     while let Ok(job) = queue.recv() {
         let mut next = Some(job);
         while let Some(job) = next.take() {
@@ -106,24 +112,34 @@ fn write(mut db: Connection, queue: &Receiver<Job>, watch: &Watch) {
                     scratch.look_again();
                 }
                 Job::Put(waiting) => {
-                    // Whatever came while the last transaction was written shares the next one: a lone batch waits for
-                    // nobody, and a crowd pays for few fsyncs.
+                    // Whatever came while the last transaction was written, and shortly after, shares the next one: a lone
+                    // batch waits for nobody, and a crowd pays for few fsyncs.
                     let mut group = vec![waiting];
-                    while group.len() < MAX_GROUP {
-                        match queue.try_recv() {
-                            Ok(Job::Put(waiting)) => group.push(waiting),
-                            Ok(task @ Job::Task(_)) => {
-                                next = Some(task);
-                                break;
-                            }
-                            Err(_) => break,
-                        }
+                    next = join(&mut group, queue);
+                    if next.is_none() && group.len() < MAX_GROUP {
+                        std::thread::sleep(rested.saturating_duration_since(Instant::now()));
+                        next = join(&mut group, queue);
                     }
+                    let begun = Instant::now();
                     put_group(&mut db, (&mut scratch, &mut outage), group, watch);
+                    let ended = Instant::now();
+                    rested = ended + LONGEST_REST.min((ended - begun) * REST);
                 }
             }
         }
     }
+}
+
+/// Adds the batches that wait to a group, as long as there is room. Returns a task that it came upon.
+fn join(group: &mut Vec<Waiting>, queue: &Receiver<Job>) -> Option<Job> {
+    while group.len() < MAX_GROUP {
+        match queue.try_recv() {
+            Ok(Job::Put(waiting)) => group.push(waiting),
+            Ok(task @ Job::Task(_)) => return Some(task),
+            Err(_) => break,
+        }
+    }
+    None
 }
 
 /// A batch that waits to be written, and where its outcome goes. The batch goes back with it: to free its thousand pieces

@@ -17,7 +17,7 @@ use peerlight_proto::{
     series::Family,
 };
 use prost::encoding::{WireType, encode_key, encode_varint};
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 
 /// Numbers of fields in `peerlight.proto`.
 const SERIES: u32 = 7;
@@ -122,7 +122,7 @@ async fn a_series_too_many_in_a_day_is_refused_by_code_and_the_rest_is_stored() 
     let other = Agent::enrolled_beside(&collector, SITE).await;
     let family = |agent: &Agent, sequence: u64, port: u16| {
         let mut batch = batch(agent.id, sequence);
-        batch.series[0].target.probe = format!("tcp:{port}").parse().unwrap();
+        Arc::make_mut(&mut batch.series[0].target).probe = format!("tcp:{port}").parse().unwrap();
         batch.series[0].key.target = batch.series[0].target.id();
         let mut v6 = batch.series[0].clone();
         v6.key.family = Family::V6;

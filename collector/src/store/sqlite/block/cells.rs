@@ -1,11 +1,15 @@
 //! Cells on their way from one block to another: collected from any number of blocks, put in order, and merged.
 
-use super::{Cell, Key, Sink, sum::Sum};
+use super::{
+    Cell, Key, Sink,
+    deal::{deal, number, ranks},
+    sum::Sum,
+};
 use crate::store::{ClockOffsets, StoreError};
 use hashbrown::DefaultHashBuilder;
 use indexmap::{Equivalent, IndexSet};
 use peerlight_proto::measurement::Counters;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Many cells, in few places in memory. Rows are numbered as they come, so that cells are put in order by dealing them out
 /// to their rows: only rows, of which there are few, are compared.
@@ -67,14 +71,16 @@ impl Equivalent<(String, String)> for Text<'_> {
     }
 }
 
+/// The place of a kind and a value among those that there are, which it joins.
+pub(super) fn place_of(texts: &mut IndexSet<(String, String)>, kind: &str, value: &str) -> u32 {
+    let place = texts.get_index_of(&Text(kind, value));
+    index(place.unwrap_or_else(|| texts.insert_full((kind.to_owned(), value.to_owned())).0))
+}
+
 /// Places fit 32 bits: what is collected at once is far below.
 fn index(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
-
-/// How many cells there are, to go back to.
-#[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Mark(usize);
 
 /// Cells of one part, in order.
 #[derive(Debug, Clone, Copy)]
@@ -96,20 +102,9 @@ impl Cells {
         self.texts.clear();
     }
 
-    /// The cells that there are now.
-    pub(in super::super) fn mark(&self) -> Mark {
-        Mark(self.items.len())
-    }
-
-    /// Forgets what was added since.
-    pub(in super::super) fn back_to(&mut self, mark: Mark) {
-        self.items.truncate(mark.0);
-    }
-
     /// The place of an attribute's kind and value.
     pub(in super::super) fn text(&mut self, kind: &str, value: &str) -> u32 {
-        let place = self.texts.get_index_of(&Text(kind, value));
-        index(place.unwrap_or_else(|| self.texts.insert_full((kind.to_owned(), value.to_owned())).0))
+        place_of(&mut self.texts, kind, value)
     }
 
     /// The number of a row. Mostly it is the one that was asked for before, or the one that came after that.
@@ -239,51 +234,20 @@ impl Cells {
         if self.items.is_sorted_by_key(|item| (self.key(item), item.start)) {
             return;
         }
-        let mut rows: Vec<u32> = (0..index(self.rows.len())).collect();
-        rows.sort_unstable_by_key(|row| self.rows[*row as usize]);
-        let mut places = vec![0; rows.len()];
-        for (place, row) in (0..).zip(rows) {
-            places[row as usize] = place;
-        }
-        let places_of: Vec<u32> = self.items.iter().map(|item| places[item.row as usize]).collect();
-        self.deal(&places_of, places.len());
+        let ranks = ranks(self.rows.len(), |row| self.rows[row as usize]);
+        let ranks_of: Vec<u32> = self.items.iter().map(|item| ranks[item.row as usize]).collect();
+        deal(&mut self.items, &mut self.dealt, &ranks_of, ranks.len());
         for row in self.items.chunk_by_mut(|one, next| one.row == next.row) {
             // Stable, and mostly so already: batches come in the order in which they were measured.
             row.sort_by_key(|item| item.start);
         }
     }
 
-    /// Deals the cells out to so many places, each to its own, in the order in which they are. Returns where each place ends.
-    fn deal(&mut self, places_of: &[u32], places: usize) -> Vec<usize> {
-        let mut ends = vec![0; places];
-        for place in places_of {
-            ends[*place as usize] += 1;
-        }
-        let mut begin = 0;
-        for end in &mut ends {
-            begin += std::mem::replace(end, begin);
-        }
-        let mut order = vec![0; places_of.len()];
-        for (at, place) in (0_u32..).zip(places_of) {
-            let end = &mut ends[*place as usize];
-            order[*end] = at;
-            *end += 1;
-        }
-        self.dealt.clear();
-        self.dealt.extend(order.into_iter().map(|at| self.items[at as usize]));
-        std::mem::swap(&mut self.items, &mut self.dealt);
-        ends
-    }
-
     /// Distributes cells that are in order by what `part` says of them: each part is in order, too.
     pub(in super::super) fn parts(&mut self, part: impl Fn(Key, i64) -> u32) -> Vec<(u32, View<'_>)> {
         let mut parts_of: Vec<u32> = self.items.iter().map(|item| part(self.key(item), item.start)).collect();
-        let runs = parts_of.chunk_by(|one, next| one == next).map(|run| run[0]);
-        let parts: Vec<u32> = runs.collect::<BTreeSet<_>>().into_iter().collect();
-        parts_of.chunk_by_mut(|one, next| one == next).for_each(|run| {
-            run.fill(index(parts.partition_point(|part| *part < run[0])));
-        });
-        let ends = self.deal(&parts_of, parts.len());
+        let parts = number(&mut parts_of);
+        let ends = deal(&mut self.items, &mut self.dealt, &parts_of, parts.len());
         let begins = std::iter::once(0).chain(ends.clone());
         let spans = begins.zip(ends);
         parts

@@ -2,7 +2,7 @@
 
 use super::{
     Above, Cell, Column, FAR, Key, MOST_IN_HEAD, VERSION, WIDE, bits_of, fields, guess_sum, head, offsets,
-    row,
+    records, row,
     stream::{BitReader, Fault, Stream, take},
 };
 use crate::store::{ClockOffsets, StoreError};
@@ -28,9 +28,14 @@ pub(in super::super) trait Sink {
 /// within the range and after the one before it, and no count is zero.
 pub(in super::super) fn read(block: &[u8], sink: &mut impl Sink) -> Result<(), StoreError> {
     let mut rest = Stream::new(block);
-    if rest.byte()? != VERSION {
-        return Err(Fault::Version.into());
+    match rest.byte()? {
+        VERSION => read_columns(rest, sink),
+        records::VERSION => records::read(rest, sink),
+        _ => Err(Fault::Version.into()),
     }
+}
+
+fn read_columns(mut rest: Stream<'_>, sink: &mut impl Sink) -> Result<(), StoreError> {
     let mut streams: [Cow<'_, [u8]>; Column::COUNT] = Default::default();
     for stream in &mut streams {
         *stream = take(&mut rest)?;
@@ -73,7 +78,7 @@ pub(in super::super) fn read(block: &[u8], sink: &mut impl Sink) -> Result<(), S
     Ok(())
 }
 
-fn read_texts<'a>(rows: &mut Stream<'a>) -> Result<Vec<(&'a str, &'a str)>, Fault> {
+pub(super) fn read_texts<'a>(rows: &mut Stream<'a>) -> Result<Vec<(&'a str, &'a str)>, Fault> {
     let count = rows.number()?;
     // Each takes a byte for its length at least.
     let mut texts = Vec::with_capacity(usize::try_from(count).unwrap_or(usize::MAX).min(rows.left()));
@@ -83,7 +88,8 @@ fn read_texts<'a>(rows: &mut Stream<'a>) -> Result<Vec<(&'a str, &'a str)>, Faul
     Ok(texts)
 }
 
-fn moved(number: u32, step: i64) -> Result<u32, Fault> {
+#[inline]
+pub(super) fn moved(number: u32, step: i64) -> Result<u32, Fault> {
     let moved = i64::from(number).checked_add(step).and_then(|number| u32::try_from(number).ok());
     moved.ok_or(Fault::Dictionary)
 }
@@ -285,14 +291,14 @@ impl Reader<'_> {
 }
 
 #[inline]
-fn within(bucket: i32) -> Result<u16, Fault> {
+pub(super) fn within(bucket: i32) -> Result<u16, Fault> {
     match u16::try_from(bucket) {
         Ok(bucket) if bucket <= MAX_BUCKET => Ok(bucket),
         _ => Err(Fault::Bucket),
     }
 }
 
-fn read_counters(stream: &mut Stream<'_>) -> Result<Counters, Fault> {
+pub(super) fn read_counters(stream: &mut Stream<'_>) -> Result<Counters, Fault> {
     let set = stream.number()?;
     let mut counters = Counters::default();
     for (place, field) in fields(&mut counters).into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The law of blocks that a fuzz target searches to break: whatever reads can be written, and reads back the same.
 
-use super::{Cell, Cells, Coding, Key, Sink, read, write};
+use super::{Cell, Cells, Key, Sink, read, records::records_of, write};
 use crate::store::StoreError;
 
 /// More cells are read, but not collected.
@@ -34,8 +34,8 @@ pub(in super::super) fn reread(bytes: &[u8]) {
     let (mut cells, mut spare) = (Cells::default(), Cells::default());
     read(bytes, &mut cells).expect("what was read reads again");
     cells.merge(&mut spare);
-    for coding in [Coding::Plain, Coding::Compressed] {
-        let block = write(cells.all(), coding).expect("what was read is written").bytes;
+    let columns = write(cells.all()).expect("what was read is written").bytes;
+    for block in [columns, records_of(&cells).bytes] {
         spare.clear();
         read(&block, &mut spare).expect("what was written reads");
         assert!(cells.is_same_as(&spare), "what was written reads back otherwise");

@@ -59,12 +59,12 @@ pub(super) fn put_signed(bytes: &mut Vec<u8>, number: i64) {
     put(bytes, ((number << 1) ^ (number >> 63)).cast_unsigned());
 }
 
-/// Appends one stream: its length, whether it is compressed, and its bytes.
-pub(super) fn append(block: &mut Vec<u8>, stream: &[u8], compress: bool) -> Result<(), StoreError> {
+/// Appends one stream: its length, whether it is compressed, and its bytes. It is where that makes it shorter.
+pub(super) fn append(block: &mut Vec<u8>, stream: &[u8]) -> Result<(), StoreError> {
     if stream.len() > MAX_STREAM_BYTES {
         return Err(StoreError::TooLarge { bytes: stream.len() });
     }
-    if compress && stream.len() >= WORTH_COMPRESSING {
+    if stream.len() >= WORTH_COMPRESSING {
         let packed = COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(stream));
         let packed =
             packed.map_err(|error| StoreError::Damaged { what: "compressor", detail: error.to_string() })?;

@@ -108,13 +108,16 @@ fn reread(block: &[u8]) -> Result<Cells, StoreError> {
     Ok(cells)
 }
 
+fn written(cells: &Cells, records: bool) -> Vec<u8> {
+    if records { records::records_of(cells).bytes } else { write(cells.all()).unwrap().bytes }
+}
+
 proptest! {
     #[test]
-    fn a_block_reads_back_as_it_was_written(all in prop::collection::vec(owned(), 0..40), plain in any::<bool>()) {
+    fn a_block_reads_back_as_it_was_written(all in prop::collection::vec(owned(), 0..40), records in any::<bool>()) {
         let mut cells = cells_of(&all);
         cells.sort();
-        let coding = if plain { Coding::Plain } else { Coding::Compressed };
-        let again = reread(&write(cells.all(), coding).unwrap().bytes).unwrap();
+        let again = reread(&written(&cells, records)).unwrap();
         prop_assert_eq!(owned_of(&again), owned_of(&cells));
         let end = |cells: &Cells| cells.iter().map(|(key, cell)| (key, cell.end)).fold(
             std::collections::BTreeMap::new(),
@@ -164,11 +167,11 @@ proptest! {
         all in prop::collection::vec(owned(), 0..20),
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
-        plain in any::<bool>(),
+        records in any::<bool>(),
     ) {
         let mut cells = cells_of(&all);
         cells.sort();
-        let mut block = write(cells.all(), if plain { Coding::Plain } else { Coding::Compressed }).unwrap().bytes;
+        let mut block = written(&cells, records);
         let at = at.index(block.len());
         block[at] = byte;
         let _ = reread(&block);
@@ -178,5 +181,38 @@ proptest! {
     fn any_bytes_are_an_error_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = reread(&bytes);
         let _ = reread(&[&[VERSION], bytes.as_slice()].concat());
+        let _ = reread(&[&[records::VERSION], bytes.as_slice()].concat());
+    }
+
+    #[test]
+    fn a_pile_makes_of_any_blocks_one_of_each_part_and_nothing_of_a_damaged_one(
+        batches in prop::collection::vec((prop::collection::vec(owned(), 0..12), any::<bool>()), 0..8),
+    ) {
+        let part = |key: Key, start: i64| key.shape * 2 + u32::from(start < 1_200);
+        let mut pile = Pile::default();
+        let mut expected: std::collections::BTreeMap<u32, Vec<Owned>> = std::collections::BTreeMap::new();
+        for (batch, damaged) in batches {
+            let mut block = records::records_of(&cells_of(&batch)).bytes;
+            if damaged {
+                block.push(0);
+                prop_assert!(pile.add(&block).is_err());
+                continue;
+            }
+            pile.add(&block).unwrap();
+            for one in batch {
+                let (origin, agent, shape) = one.key;
+                expected.entry(part(Key { origin, agent, shape }, one.start)).or_default().push(one);
+            }
+        }
+        let blocks = pile.blocks(part);
+        prop_assert_eq!(blocks.len(), expected.len());
+        for ((number, block), (part, mut expected)) in blocks.into_iter().zip(expected) {
+            expected.sort_by_key(|one| (one.key, one.start));
+            let cells = reread(&block.bytes).unwrap();
+            prop_assert_eq!((number, owned_of(&cells)), (part, expected));
+            let all = cells.iter();
+            let (count, probes) = all.fold((0, 0), |(count, probes), (_, cell)| (count + 1, probes + cell.counters.scheduled));
+            prop_assert_eq!((block.cells, block.probes.unsigned_abs()), (count, probes));
+        }
     }
 }

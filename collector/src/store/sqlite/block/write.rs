@@ -9,17 +9,8 @@ use super::{
 use crate::store::{ClockOffsets, StoreError};
 use peerlight_proto::{histogram::lowest_of, measurement::Counters};
 
-/// How the streams of a block are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Coding {
-    /// As they are: what is soon written again.
-    Plain,
-    /// Compressed, each by itself.
-    Compressed,
-}
-
-/// Writes cells that are in order as a block.
-pub(in super::super) fn write(cells: View<'_>, coding: Coding) -> Result<Written, StoreError> {
+/// Writes cells that are in order as a block of columns.
+pub(in super::super) fn write(cells: View<'_>) -> Result<Written, StoreError> {
     WRITER.with_borrow_mut(|writer| {
         writer.clear();
         writer.texts(cells);
@@ -29,7 +20,7 @@ pub(in super::super) fn write(cells: View<'_>, coding: Coding) -> Result<Written
         for (key, row) in cells.rows() {
             writer.row(key, base, row);
         }
-        Ok(Written { bytes: writer.finish(coding)?, cells: cells.len(), probes: cells.probes() })
+        Ok(Written { bytes: writer.finish()?, cells: cells.len(), probes: cells.probes() })
     })
 }
 
@@ -229,13 +220,13 @@ impl Writer {
         }
     }
 
-    fn finish(&mut self, coding: Coding) -> Result<Vec<u8>, StoreError> {
+    fn finish(&mut self) -> Result<Vec<u8>, StoreError> {
         self.bits.finish(&mut self.streams[Column::Bits as usize]);
         let length: usize = self.streams.iter().map(Vec::len).sum();
         let mut block = Vec::with_capacity(length + 64);
         block.push(VERSION);
         for stream in &self.streams {
-            append(&mut block, stream, coding == Coding::Compressed)?;
+            append(&mut block, stream)?;
         }
         Ok(block)
     }
@@ -319,7 +310,7 @@ fn fall(buckets: &[(u16, u64)]) -> u8 {
 }
 
 /// Appends which counters are not zero, and those.
-fn write_counters(stream: &mut Vec<u8>, mut counters: Counters) {
+pub(super) fn write_counters(stream: &mut Vec<u8>, mut counters: Counters) {
     let values = fields(&mut counters).map(|field| *field);
     let set = values.iter().enumerate().fold(0, |set, (place, value)| set | u64::from(*value > 0) << place);
     put(stream, set);

@@ -1,0 +1,372 @@
+//! Records: how measurements stand in the log and in the segments of an hour that is not over, where they are soon written
+//! again. Each cell is a record of its own that leans on no other: folding moves its bytes as they are, and a reader steps
+//! over what it does not want.
+
+use super::{
+    Cell, Key, Sink, Written, bits_of, guess_sum,
+    read::{moved, read_counters, read_texts, within},
+    stream::{Fault, Stream, put, put_signed},
+    write::write_counters,
+};
+use crate::store::{ClockOffsets, StoreError};
+use indexmap::IndexSet;
+use peerlight_proto::{histogram::lowest_of, measurement::Counters};
+
+/// The first byte of a block of records.
+pub(super) const VERSION: u8 = 2;
+
+/// What a record says of itself.
+mod flag {
+    /// It is of the row of the record before.
+    pub(super) const SAME_ROW: u8 = 1;
+    /// Its counters are written out: not all of its probes were answered or lost.
+    pub(super) const COUNTERS: u8 = 2;
+    /// So is its length: it is not a minute.
+    pub(super) const LENGTH: u8 = 4;
+    pub(super) const OVERFLOW: u8 = 8;
+    pub(super) const OFFSETS: u8 = 16;
+    pub(super) const ATTRIBUTES: u8 = 32;
+}
+
+const MINUTE: i64 = 60;
+
+/// Writes records as they come.
+#[derive(Debug, Default)]
+pub(in super::super) struct Records {
+    /// Kinds and values of attributes, each once.
+    texts: IndexSet<(String, String)>,
+    bytes: Vec<u8>,
+    /// The record that is being written.
+    body: Vec<u8>,
+    /// The first start, from which all are told.
+    base: Option<i64>,
+    key: Option<Key>,
+    cells: i64,
+    probes: i64,
+}
+
+impl Records {
+    /// The place of an attribute's kind and value.
+    pub(in super::super) fn text(&mut self, kind: &str, value: &str) -> u32 {
+        super::cells::place_of(&mut self.texts, kind, value)
+    }
+
+    /// Adds a cell whose attributes are counted by places here.
+    pub(in super::super) fn push(&mut self, key: Key, cell: &Cell<'_>) {
+        self.body.clear();
+        let flags = write_body(&mut self.body, cell);
+        let body = std::mem::take(&mut self.body);
+        self.append(key, cell.start, flags, &body);
+        self.body = body;
+        self.count(cell.counters.scheduled);
+    }
+
+    /// Adds a record whose attributes are counted by places of [`Self::take_texts`].
+    pub(super) fn push_record(&mut self, record: &Record<'_>, scheduled: u64) {
+        self.append(record.key, record.start, record.flags, record.body);
+        self.count(scheduled);
+    }
+
+    /// Has its attributes counted by places of these kinds and values.
+    pub(super) fn take_texts(&mut self, texts: &IndexSet<(String, String)>) {
+        self.texts.clone_from(texts);
+    }
+
+    fn count(&mut self, scheduled: u64) {
+        self.cells += 1;
+        self.probes = self.probes.saturating_add(i64::try_from(scheduled).unwrap_or(i64::MAX));
+    }
+
+    fn append(&mut self, key: Key, start: i64, flags: u8, body: &[u8]) {
+        let bytes = &mut self.bytes;
+        let before = self.key.replace(key);
+        if before == Some(key) {
+            bytes.push(flags | flag::SAME_ROW);
+        } else {
+            let before = before.unwrap_or(Key { origin: 0, agent: 0, shape: 0 });
+            bytes.push(flags);
+            put_signed(bytes, i64::from(key.origin) - i64::from(before.origin));
+            put_signed(bytes, i64::from(key.agent) - i64::from(before.agent));
+            put_signed(bytes, i64::from(key.shape) - i64::from(before.shape));
+        }
+        put_signed(bytes, start.wrapping_sub(*self.base.get_or_insert(start)));
+        put(bytes, body.len() as u64);
+        bytes.extend_from_slice(body);
+    }
+
+    /// The block of what was added. Begins anew, and keeps the memory.
+    pub(in super::super) fn finish(&mut self) -> Written {
+        let mut block = Vec::with_capacity(self.bytes.len() + 16);
+        block.push(VERSION);
+        put(&mut block, self.texts.len() as u64);
+        for text in self.texts.drain(..).flat_map(|(kind, value)| [kind, value]) {
+            put(&mut block, text.len() as u64);
+            block.extend_from_slice(text.as_bytes());
+        }
+        put_signed(&mut block, self.base.take().unwrap_or(0));
+        block.append(&mut self.bytes);
+        self.key = None;
+        Written {
+            bytes: block,
+            cells: std::mem::take(&mut self.cells),
+            probes: std::mem::take(&mut self.probes),
+        }
+    }
+}
+
+/// What a cell holds but for its row and start; returns its flags. Attributes come last: they alone lean on the block.
+fn write_body(body: &mut Vec<u8>, cell: &Cell<'_>) -> u8 {
+    let mut flags = 0;
+    put(body, cell.counters.scheduled);
+    let length = cell.end.wrapping_sub(cell.start);
+    if length != MINUTE {
+        flags |= flag::LENGTH;
+        put_signed(body, length);
+    }
+    put(body, cell.buckets.len() as u64);
+    let (mut total, mut beyond) = (0_u64, 0);
+    for &(bucket, count) in cell.buckets {
+        total = total.saturating_add(count);
+        put(body, u64::from(bucket - beyond) << 1 | u64::from(count > 1));
+        if count > 1 {
+            put(body, count - 2);
+        }
+        beyond = bucket + 1;
+    }
+    if *cell.counters != usual(cell.counters.scheduled, total) {
+        flags |= flag::COUNTERS;
+        write_counters(body, *cell.counters);
+    }
+    if let (Some(&(first, _)), Some(&(last, _))) = (cell.buckets.first(), cell.buckets.last()) {
+        put(body, cell.min_us - lowest_of(first));
+        if total > 1 {
+            put(body, cell.max_us - lowest_of(last));
+        }
+        if total > 2 {
+            let rest = cell.sum_us.wrapping_sub(guess_sum(cell.buckets, cell.min_us, cell.max_us));
+            put_signed(body, rest.cast_signed());
+        }
+    }
+    if cell.overflow > 0 {
+        flags |= flag::OVERFLOW;
+        put(body, cell.overflow);
+    }
+    if let Some(ClockOffsets { min_us, max_us }) = cell.clock_offsets {
+        flags |= flag::OFFSETS;
+        put_signed(body, min_us);
+        put_signed(body, max_us.wrapping_sub(min_us));
+    }
+    if !cell.attributes.is_empty() {
+        flags |= flag::ATTRIBUTES;
+        for &(place, count) in cell.attributes {
+            put(body, u64::from(place));
+            put(body, count);
+        }
+    }
+    flags
+}
+
+/// The counters of a cell whose probes were answered or lost.
+fn usual(scheduled: u64, answered: u64) -> Counters {
+    Counters { scheduled, answered, lost: scheduled.saturating_sub(answered), ..Counters::default() }
+}
+
+/// The records of a block, one after another.
+pub(super) struct Reader<'a> {
+    rest: Stream<'a>,
+    base: i64,
+    key: Option<Key>,
+    /// The kinds and values by whose places attributes are counted.
+    pub(super) texts: Vec<(&'a str, &'a str)>,
+}
+
+/// A record that is not read yet.
+pub(super) struct Record<'a> {
+    pub(super) key: Key,
+    /// Whether it says which row it is of, rather than that it is of the one before.
+    pub(super) begins_row: bool,
+    pub(super) start: i64,
+    pub(super) flags: u8,
+    pub(super) body: &'a [u8],
+}
+
+/// What a cell of a record is read into.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    counters: Counters,
+    buckets: Vec<(u16, u64)>,
+    attributes: Vec<(u32, u64)>,
+    /// How much of the body lies before its attributes.
+    before_attributes: usize,
+}
+
+impl Scratch {
+    /// What the cell that was read last holds but for its attributes.
+    pub(super) fn alone<'a>(&self, record: &Record<'a>) -> &'a [u8] {
+        &record.body[..self.before_attributes]
+    }
+
+    /// The attributes of the cell that was read last.
+    pub(super) fn attributes(&self) -> &[(u32, u64)] {
+        &self.attributes
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Reads what follows the block's version.
+    pub(super) fn new(mut rest: Stream<'a>) -> Result<Self, Fault> {
+        let texts = read_texts(&mut rest)?;
+        let base = rest.signed()?;
+        Ok(Self { rest, base, key: None, texts })
+    }
+
+    /// The next one, unless there is none.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<Record<'a>>, Fault> {
+        if self.rest.left() == 0 {
+            return Ok(None);
+        }
+        let flags = self.rest.byte()?;
+        let begins_row = flags & flag::SAME_ROW == 0;
+        let key = if begins_row {
+            let before = self.key.unwrap_or(Key { origin: 0, agent: 0, shape: 0 });
+            Key {
+                origin: moved(before.origin, self.rest.signed()?)?,
+                agent: moved(before.agent, self.rest.signed()?)?,
+                shape: moved(before.shape, self.rest.signed()?)?,
+            }
+        } else {
+            self.key.ok_or(Fault::Dictionary)?
+        };
+        self.key = Some(key);
+        let start = self.base.wrapping_add(self.rest.signed()?);
+        let length = self.rest.number()?;
+        let body = self.rest.bytes(usize::try_from(length).unwrap_or(usize::MAX))?;
+        Ok(Some(Record { key, begins_row, start, flags: flags & !flag::SAME_ROW, body }))
+    }
+}
+
+impl Record<'_> {
+    /// Whether it has attributes.
+    pub(super) const fn has_attributes(&self) -> bool {
+        self.flags & flag::ATTRIBUTES != 0
+    }
+
+    /// Reads the cell. Every place of an attribute is below `texts`.
+    #[inline]
+    pub(super) fn cell<'s>(&self, texts: usize, scratch: &'s mut Scratch) -> Result<Cell<'s>, Fault> {
+        let flags = self.flags;
+        let mut body = Stream::new(self.body);
+        let scheduled = body.number()?;
+        let length = if flags & flag::LENGTH == 0 { MINUTE } else { body.signed()? };
+        let total = read_buckets(&mut body, &mut scratch.buckets)?;
+        scratch.counters =
+            if flags & flag::COUNTERS == 0 { usual(scheduled, total) } else { read_counters(&mut body)? };
+        let (min_us, max_us, sum_us) = read_exact(&mut body, &scratch.buckets, total)?;
+        let overflow = if flags & flag::OVERFLOW == 0 { 0 } else { body.number()? };
+        let clock_offsets = if flags & flag::OFFSETS == 0 {
+            None
+        } else {
+            let min_us = body.signed()?;
+            Some(ClockOffsets { min_us, max_us: min_us.wrapping_add(body.signed()?) })
+        };
+        scratch.attributes.clear();
+        scratch.before_attributes = self.body.len() - body.left();
+        if self.has_attributes() {
+            while body.left() > 0 {
+                let place = body.number()?;
+                // What is not below the number of texts has no place at all.
+                let place =
+                    usize::try_from(place).ok().filter(|place| *place < texts).ok_or(Fault::Attribute)?;
+                scratch.attributes.push((u32::try_from(place).unwrap_or(u32::MAX), body.number()?));
+            }
+        }
+        if body.left() > 0 {
+            return Err(Fault::Follows);
+        }
+        Ok(Cell {
+            start: self.start,
+            end: self.start.wrapping_add(length),
+            counters: &scratch.counters,
+            buckets: &scratch.buckets,
+            sum_us,
+            min_us,
+            max_us,
+            overflow,
+            attributes: &scratch.attributes,
+            clock_offsets,
+        })
+    }
+}
+
+/// Buckets and how many samples they hold.
+#[inline]
+fn read_buckets(body: &mut Stream<'_>, buckets: &mut Vec<(u16, u64)>) -> Result<u64, Fault> {
+    buckets.clear();
+    let (mut total, mut beyond) = (0_u64, 0);
+    for _bucket in 0..body.number()? {
+        let step = body.number()?;
+        let bucket = within(beyond + i32::try_from(step >> 1).map_err(|_far| Fault::Bucket)?)?;
+        let count = if step & 1 == 0 { 1 } else { body.number()?.checked_add(2).ok_or(Fault::Number)? };
+        total = total.saturating_add(count);
+        buckets.push((bucket, count));
+        beyond = i32::from(bucket) + 1;
+    }
+    Ok(total)
+}
+
+/// The exact minimum, maximum and sum.
+#[inline]
+fn read_exact(body: &mut Stream<'_>, buckets: &[(u16, u64)], total: u64) -> Result<(u64, u64, u64), Fault> {
+    let ([(first, _), ..], [.., (last, _)]) = (buckets, buckets) else { return Ok((0, 0, 0)) };
+    let mut value = |bucket: u16| {
+        let offset = body.number()?;
+        if offset >> bits_of(bucket) > 0 { Err(Fault::Bucket) } else { Ok(lowest_of(bucket) + offset) }
+    };
+    let min = value(*first)?;
+    let max = if total > 1 { value(*last)? } else { min };
+    if max < min {
+        return Err(Fault::Bucket);
+    }
+    let sum = match total {
+        1 => min,
+        2 => min + max,
+        _ => guess_sum(buckets, min, max).wrapping_add(body.signed()?.cast_unsigned()),
+    };
+    Ok((min, max, sum))
+}
+
+/// The block of records that holds these cells.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn records_of(cells: &super::Cells) -> Written {
+    let mut records = Records::default();
+    for (key, cell) in cells.iter() {
+        let attributes: Vec<(u32, u64)> = cell
+            .attributes
+            .iter()
+            .map(|&(place, count)| {
+                let (kind, value) = &cells.all().texts()[place as usize];
+                (records.text(kind, value), count)
+            })
+            .collect();
+        records.push(key, &Cell { attributes: &attributes, ..cell });
+    }
+    records.finish()
+}
+
+/// Hands over what a block of records holds; `rest` follows its version.
+pub(super) fn read(rest: Stream<'_>, sink: &mut impl Sink) -> Result<(), StoreError> {
+    let mut records = Reader::new(rest)?;
+    sink.begin(&records.texts)?;
+    let texts = records.texts.len();
+    let (mut scratch, mut wanted) = (Scratch::default(), false);
+    while let Some(record) = records.next()? {
+        if record.begins_row {
+            wanted = sink.row(record.key)?;
+        }
+        if wanted {
+            sink.cell(&record.cell(texts, &mut scratch)?);
+        }
+    }
+    Ok(())
+}
