@@ -5,7 +5,7 @@
 //! agent's day begins anew.
 
 use crate::{
-    admission::{Admitted, AdmittedMeasurement, Attribution},
+    admission::{Admitted, AdmittedMeasurement, Attribution, Shares},
     config::Limits,
     registry::RegistrationId,
 };
@@ -176,6 +176,7 @@ impl Quotas {
         let mut left_out = 0;
         let batch = &admitted.batch;
         let refused = &mut admitted.refused;
+        let mut lost = Shares::default();
         admitted.measurements.retain_mut(|one| {
             let at = one.measurement.series as usize;
             let uplink = batch.series.get(at).map_or("", |series| series.key.uplink.as_str());
@@ -183,7 +184,10 @@ impl Quotas {
                 && origins
                     .admit(one, uplink, |origin| window.series.admit(self.short(origin), self.most.series));
             if !admit {
-                refused.push(Refusal { index: one.index, code: RefusalCode::TooManySeries });
+                let (code, interval) = (RefusalCode::TooManySeries, one.measurement.interval);
+                let span = (interval.start(), interval.end());
+                lost.add(code, uplink, one.registration, span, one.measurement.counters.scheduled);
+                refused.push(Refusal { index: one.index, code });
                 return false;
             }
             let before = one.measurement.attributes.len();
@@ -195,6 +199,7 @@ impl Quotas {
             true
         });
         admitted.refused.sort_by_key(|refusal| refusal.index);
+        admitted.lost.extend(lost.finish());
         left_out
     }
 

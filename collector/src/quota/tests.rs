@@ -58,6 +58,8 @@ fn a_series_too_many_is_refused_by_its_place_and_the_rest_is_stored() {
     let (none, _) = quotas.within(pushed(1, 1, measurements, MIDNIGHT)).unwrap();
     assert_eq!(none.admitted(), 0, "two series leave no room for a network");
     assert_eq!(refusals(&none), [0, 1, 2].map(|index| (index, RefusalCode::TooManySeries)));
+    let lost: Vec<_> = none.lost.iter().map(|one| (one.code, one.measurements, one.turns)).collect();
+    assert_eq!(lost, [(RefusalCode::TooManySeries, 3, 6)]);
     let few = Quotas::new(&Limits { series_per_day: 3, ..LIMITS });
     let (moved, _) = few.within(pushed(1, 1, vec![from_elsewhere(0, "198.51.100.9")], MIDNIGHT)).unwrap();
     assert_eq!(refusals(&moved), [(0, RefusalCode::TooManySeries)]);
