@@ -128,6 +128,31 @@ proptest! {
     }
 
     #[test]
+    fn pieces_are_whole_rows_of_so_many_cells_or_buckets(
+        all in prop::collection::vec(owned(), 0..40),
+        most in (1..20_usize, 1..60_usize),
+    ) {
+        let mut cells = cells_of(&all);
+        cells.sort();
+        // Of each row its key, its cells and its buckets.
+        let rows = |piece: View<'_>| -> Vec<(Key, usize, usize)> {
+            let rows = piece.rows().map(|(key, row)| (key, row.map(|cell| cell.buckets.len())));
+            rows.map(|(key, row)| (key, row.len(), row.sum())).collect()
+        };
+        let is_full = |rows: &[(Key, usize, usize)]| {
+            let (cells, buckets) = rows.iter().fold((0, 0), |sum, row| (sum.0 + row.1, sum.1 + row.2));
+            cells >= most.0 || buckets >= most.1
+        };
+        let pieces: Vec<_> = cells.all().pieces(most.0, most.1).into_iter().map(rows).collect();
+        prop_assert_eq!(pieces.concat(), rows(cells.all()));
+        for (place, piece) in pieces.iter().enumerate() {
+            let (_last, before) = piece.split_last().unwrap();
+            prop_assert!(!is_full(before), "{pieces:?}");
+            prop_assert!(is_full(piece) || place + 1 == pieces.len(), "{pieces:?}");
+        }
+    }
+
+    #[test]
     fn merging_adds_up_what_falls_into_one_slot(all in prop::collection::vec(owned(), 0..40), slot in 1..2_000_i64) {
         let mut cells = cells_of(&all);
         cells.sort();
