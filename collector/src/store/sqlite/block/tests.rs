@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    stream::{Fault, MAX_BLOCK_BYTES, append},
+    *,
+};
 use crate::store::StoreError;
 use peerlight_proto::histogram::Histogram;
 use proptest::prelude::*;
@@ -106,6 +109,26 @@ fn reread(block: &[u8]) -> Result<Cells, StoreError> {
     let mut cells = Cells::default();
     read(block, &mut cells)?;
     Ok(cells)
+}
+
+/// A block of no rows whose streams are that long, and say so in few bytes.
+fn of_streams(lengths: [usize; Column::COUNT]) -> Vec<u8> {
+    let mut block = vec![VERSION];
+    for length in lengths {
+        append(&mut block, &vec![0; length], true).unwrap();
+    }
+    block
+}
+
+#[test]
+fn a_block_inflates_to_what_one_may_be_and_no_more() {
+    let mut lengths = [0; Column::COUNT];
+    (lengths[Column::Rows as usize], lengths[Column::Gaps as usize]) = (3, MAX_BLOCK_BYTES - 3);
+    let most = of_streams(lengths);
+    assert!(most.len() < 16 << 10 && reread(&most).unwrap().iter().next().is_none());
+    lengths[Column::Beside as usize] = 1;
+    let error = reread(&of_streams(lengths)).unwrap_err();
+    assert_eq!(error.to_string(), StoreError::from(Fault::TooLarge).to_string());
 }
 
 proptest! {
