@@ -56,10 +56,13 @@ async fn counted(collector: &Collector, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok())
 }
 
+async fn get(collector: &Collector, path: &str) -> Value {
+    collector.operator(Method::GET, path).send().await.unwrap().json().await.unwrap()
+}
+
 /// What a report of the last two days says.
 async fn report(collector: &Collector) -> Value {
-    let path = "/api/v1/reports/latency?last=2d";
-    collector.operator(Method::GET, path).send().await.unwrap().json().await.unwrap()
+    get(collector, "/api/v1/reports/latency?last=2d").await
 }
 
 #[tokio::test]
@@ -151,6 +154,7 @@ async fn a_series_too_many_in_a_day_is_refused_by_code_and_the_rest_is_stored() 
         "others have room of their own"
     );
     assert_eq!(counted(&collector, r#"measurements_refused_total{code="too_many_series"}"#).await, Some(2));
+    assert_eq!(get(&collector, "/api/v1/status").await["rejections"], json!({"refused too_many_series": 2}));
     assert_eq!(counted(&collector, "measurements_admitted_total").await, Some(6));
     // A batch that comes again is refused again, and counts no more.
     assert_eq!(acknowledged(&agent, family(&agent, 1, 80)).await.refused.len(), 2);
