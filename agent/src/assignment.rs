@@ -4,7 +4,7 @@ use crate::{
     cadence::Cadence,
     durable,
     exchange::{Answer, Exchange, ExchangeError, Question, Source},
-    link::Link,
+    link::{Link, Way},
     paths::StateDir,
 };
 use http::{HeaderValue, header};
@@ -65,8 +65,10 @@ fn judge(answer: &Answer) -> Result<Fetched, AssignmentError> {
 
 /// Keeps `current` up to date for ever.
 pub async fn follow(link: Link, current: watch::Sender<Option<Assignment>>, cadence: Cadence) {
+    let state = link.state.clone();
+    let mut way = Way::new(link, Source::System);
     loop {
-        let wait = match refresh(&link, &current).await {
+        let wait = match refresh(&mut way, &state, &current).await {
             Ok(true) => cadence.period,
             Ok(false) => cadence.retry,
             Err(error) => {
@@ -79,13 +81,16 @@ pub async fn follow(link: Link, current: watch::Sender<Option<Assignment>>, cade
 }
 
 /// False while the agent is not enrolled.
-async fn refresh(link: &Link, current: &watch::Sender<Option<Assignment>>) -> anyhow::Result<bool> {
-    let Some(enrolment) = link.enrolment()? else { return Ok(false) };
-    let exchange = link.open(&enrolment, Source::System)?;
+async fn refresh(
+    way: &mut Way,
+    state: &StateDir,
+    current: &watch::Sender<Option<Assignment>>,
+) -> anyhow::Result<bool> {
+    let Some(exchange) = way.exchange()? else { return Ok(false) };
     let version = current.borrow().as_ref().map(|assignment| assignment.version.clone());
-    if let Fetched::Changed(assignment) = fetch(&exchange, version.as_deref()).await? {
+    if let Fetched::Changed(assignment) = fetch(exchange, version.as_deref()).await? {
         let json = serde_json::to_vec_pretty(&assignment)?;
-        durable::replace(&link.state.assignment(), &json)?;
+        durable::replace(&state.assignment(), &json)?;
         tracing::info!(
             version = assignment.version,
             targets = assignment.targets.len(),

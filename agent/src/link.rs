@@ -75,3 +75,29 @@ impl Link {
         Ok(Exchange::new(&enrolment.collector, tls, (source, &self.proxies), identity, time)?)
     }
 }
+
+/// A way to the collector that stays as it was opened for as long as the enrolment is the same: so whoever asks now and then
+/// resumes the TLS session each time.
+#[derive(Debug)]
+pub struct Way {
+    link: Link,
+    source: Source,
+    opened: Option<(Enrolment, Exchange)>,
+}
+
+impl Way {
+    /// The way from `source`, which is opened when it is needed.
+    pub const fn new(link: Link, source: Source) -> Self {
+        Self { link, source, opened: None }
+    }
+
+    /// Where to ask; none while the agent is not enrolled.
+    pub fn exchange(&mut self) -> Result<Option<&Exchange>, LinkError> {
+        let Some(enrolment) = self.link.enrolment()? else { return Ok(None) };
+        if self.opened.as_ref().is_none_or(|(known, _)| *known != enrolment) {
+            let exchange = self.link.open(&enrolment, self.source.clone())?;
+            self.opened = Some((enrolment, exchange));
+        }
+        Ok(self.opened.as_ref().map(|(_, exchange)| exchange))
+    }
+}

@@ -7,7 +7,7 @@ use crate::{
     cadence::Cadence,
     credential::Enrolment,
     exchange::{Exchange, Question, Source, parse_address},
-    link::Link,
+    link::{Link, Way},
     probe::Departure,
     status::Board,
 };
@@ -65,6 +65,7 @@ pub struct Observer {
 impl Observer {
     /// Observes for ever.
     pub async fn run(self) {
+        let mut way = Way::new(self.link.clone(), Source::Bound(self.departure.clone()));
         let mut vigil = Vigil::new(self.cadence);
         let mut collector = None;
         let mut looks = tokio::time::interval(self.cadence.look);
@@ -85,14 +86,14 @@ impl Observer {
                     self.forget();
                 }
             }
-            let succeeded = self.ask().await;
+            let succeeded = self.ask(&mut way).await;
             vigil.asked(succeeded, self.link.clock.read().monotonic);
         }
     }
 
     /// False if the address is not known now.
-    async fn ask(&self) -> bool {
-        match self.observe().await {
+    async fn ask(&self, way: &mut Way) -> bool {
+        match self.observe(way).await {
             Ok(Some(address)) => {
                 self.observations.set(self.departure.family, address, self.link.clock.read().monotonic);
                 self.board.update(|status| {
@@ -116,10 +117,9 @@ impl Observer {
     }
 
     /// None while the agent is not enrolled, or if the collector cannot know the address.
-    async fn observe(&self) -> anyhow::Result<Option<IpAddr>> {
-        let Some(enrolment) = self.link.enrolment()? else { return Ok(None) };
-        let exchange = self.link.open(&enrolment, Source::Bound(self.departure.clone()))?;
-        let Some(address) = who_am_i(&exchange).await? else { return Ok(None) };
+    async fn observe(&self, way: &mut Way) -> anyhow::Result<Option<IpAddr>> {
+        let Some(exchange) = way.exchange()? else { return Ok(None) };
+        let Some(address) = who_am_i(exchange).await? else { return Ok(None) };
         let seen = Family::of(address);
         anyhow::ensure!(
             seen == self.departure.family,

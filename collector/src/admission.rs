@@ -9,4 +9,5 @@ mod dropped;
 pub use admit::{AdmitError, Admitted, AdmittedMeasurement, admit};
 pub use attribution::Attribution;
 pub use caller::Caller;
+pub(crate) use dropped::Shares;
 pub use dropped::{AdmittedAccount, Loss};

@@ -32,6 +32,9 @@ pub const DEFAULT_BURST: u32 = 300;
 pub const DEFAULT_ATTEMPTS_PER_MINUTE: u32 = 30;
 /// Pushes that are under way at once.
 pub const DEFAULT_PUSHES: u32 = 1_024;
+/// Measurements that one agent may store in a day: one of each of the series below each minute, or a backlog of 14 days of
+/// 1,300 series and the day itself.
+pub const DEFAULT_MEASUREMENTS_PER_DAY: u32 = 30_000_000;
 /// Sessions that one agent may begin in a day: one for each minute and a half.
 pub const DEFAULT_SESSIONS_PER_DAY: u32 = 1_000;
 /// Series that one agent may measure in a day: 200 HTTPS targets over both families.
@@ -142,6 +145,8 @@ pub struct Limits {
     pub requests_per_minute: u32,
     /// Requests of one agent at once.
     pub burst: u32,
+    /// Measurements that one agent may store in a day. Once it has, its batches wait with it.
+    pub measurements_per_day: u32,
     /// Sessions that one agent may begin in a day. A batch of one more waits with its agent.
     pub sessions_per_day: u32,
     /// Different series that one agent may measure in a day, and networks that it may measure them from. Measurements of
@@ -209,6 +214,7 @@ impl Default for Limits {
         Self {
             requests_per_minute: DEFAULT_REQUESTS_PER_MINUTE,
             burst: DEFAULT_BURST,
+            measurements_per_day: DEFAULT_MEASUREMENTS_PER_DAY,
             sessions_per_day: DEFAULT_SESSIONS_PER_DAY,
             series_per_day: DEFAULT_SERIES_PER_DAY,
             attributes_per_day: DEFAULT_ATTRIBUTES_PER_DAY,

@@ -9,7 +9,7 @@ use crate::{
     app::App,
     cost::Stage,
     metrics::BatchOutcome,
-    quota::TooManySessions,
+    quota::TooMuch,
     registry::{BatchSighting, Sighting},
     store::{PutOutcome, StoreError},
 };
@@ -49,9 +49,9 @@ pub enum IngestError {
     /// The batch as a whole is not admitted.
     #[error(transparent)]
     Admit(#[from] AdmitError),
-    /// The agent began too many sessions.
+    /// The agent did more than it may in a day.
     #[error(transparent)]
-    Quota(#[from] TooManySessions),
+    Quota(#[from] TooMuch),
     /// The number was used for other bytes.
     #[error(
         "batch {0} was stored before with other bytes; two agents share one identity, or a spool was tampered with"

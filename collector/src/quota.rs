@@ -1,11 +1,11 @@
-//! How much that is new one agent may name in a day.
+//! How much one agent may store in a day, and how much that is new it may name.
 //!
-//! The store gives numbers to sessions, series and the networks that they were measured from, and keeps them for ever. What
-//! an agent names is therefore counted before anything is stored. Nothing of this is kept on disk: after a restart every
-//! agent's day begins anew.
+//! The store gives numbers to sessions, series and the networks that they were measured from, and keeps them for ever;
+//! measurements fill its disk. What an agent names and measures is therefore counted before anything is stored. Nothing of
+//! this is kept on disk: after a restart every agent's day begins anew.
 
 use crate::{
-    admission::{Admitted, AdmittedMeasurement, Attribution},
+    admission::{Admitted, AdmittedMeasurement, Attribution, Shares},
     config::Limits,
     registry::RegistrationId,
 };
@@ -30,20 +30,34 @@ const MOST_WAIT: Duration = Duration::from_mins(15);
 /// 100,000 agents has a fifth of it.
 const MOST_REMEMBERED: usize = 1 << 25;
 
-/// An agent began too many sessions: its batch is taken once its day is over.
+/// An agent did too much in a day: its batch is taken once that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "this agent has begun more than {limit} sessions within a day: look for what ends it again and again; it keeps what it \
-     measured until the collector takes it ([limits] sessions_per_day)"
-)]
-pub struct TooManySessions {
-    /// How many one agent may begin.
-    pub limit: usize,
+#[error("{what}; it keeps what it measured until the collector takes it")]
+pub struct TooMuch {
+    /// Of what.
+    pub what: Excess,
     /// How long the batch waits.
     pub wait: Duration,
 }
 
-/// What every agent named lately.
+/// What an agent did too much of, and how much it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// It began too many sessions.
+    #[error(
+        "this agent has begun more than {0} sessions within a day ([limits] sessions_per_day): look for what ends it again \
+         and again"
+    )]
+    Sessions(usize),
+    /// It handed over too many measurements.
+    #[error(
+        "this agent has handed over {0} measurements within a day ([limits] measurements_per_day): look for what makes it \
+         measure so much"
+    )]
+    Measurements(usize),
+}
+
+/// What every agent did lately.
 #[derive(Debug)]
 pub struct Quotas {
     most: Most,
@@ -58,18 +72,20 @@ struct Named {
     names: usize,
 }
 
-/// What one agent may name in a day.
+/// What one agent may store and name in a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Most {
+    measurements: usize,
     sessions: usize,
     series: usize,
     attributes: usize,
 }
 
-/// What one agent named since its day began.
+/// What one agent did since its day began.
 #[derive(Debug)]
 struct Window {
     began: Timestamp,
+    measurements: usize,
     sessions: Names,
     series: Names,
     attributes: Names,
@@ -95,7 +111,13 @@ impl Names {
 
 impl Window {
     fn new(began: Timestamp) -> Self {
-        Self { began, sessions: Names::default(), series: Names::default(), attributes: Names::default() }
+        Self {
+            began,
+            measurements: 0,
+            sessions: Names::default(),
+            series: Names::default(),
+            attributes: Names::default(),
+        }
     }
 
     /// Whether it is over, or the clock was set back to before it began.
@@ -114,6 +136,7 @@ impl Quotas {
         let most = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
         Self {
             most: Most {
+                measurements: most(limits.measurements_per_day),
                 sessions: most(limits.sessions_per_day),
                 series: most(limits.series_per_day),
                 attributes: most(limits.attributes_per_day),
@@ -127,8 +150,9 @@ impl Quotas {
     /// whose value is one too many are left out. Says how many of those there were.
     ///
     /// # Errors
-    /// The session is one too many, so that the batch waits.
-    pub fn within(&self, mut admitted: Admitted) -> Result<(Admitted, u64), TooManySessions> {
+    /// The batch waits: its session is one too many, or its agent has handed over enough. A batch that is begun is taken
+    /// whole, so that one of any size is taken in the end.
+    pub fn within(&self, mut admitted: Admitted) -> Result<(Admitted, u64), TooMuch> {
         let (number, now) = (admitted.batch.number, admitted.received);
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         if named.names > MOST_REMEMBERED {
@@ -140,15 +164,18 @@ impl Quotas {
         if window.is_over(now) {
             *window = Window::new(now);
         }
-        let session = window.sessions.admit(self.short(&number.session), self.most.sessions);
-        let left_out = if session { self.hold(window, &mut admitted) } else { 0 };
-        *names += window.names();
-        if session {
-            Ok((admitted, left_out))
+        let left_out = if !window.sessions.admit(self.short(&number.session), self.most.sessions) {
+            Err(Excess::Sessions(self.most.sessions))
+        } else if window.measurements >= self.most.measurements {
+            Err(Excess::Measurements(self.most.measurements))
         } else {
-            let wait = DAY.saturating_sub(now.since(window.began)).min(MOST_WAIT);
-            Err(TooManySessions { limit: self.most.sessions, wait })
-        }
+            let left_out = self.hold(window, &mut admitted);
+            window.measurements += admitted.admitted();
+            Ok(left_out)
+        };
+        *names += window.names();
+        let wait = DAY.saturating_sub(now.since(window.began)).min(MOST_WAIT);
+        left_out.map(|left_out| (admitted, left_out)).map_err(|what| TooMuch { what, wait })
     }
 
     /// Forgets the agents whose day is over.
@@ -176,6 +203,7 @@ impl Quotas {
         let mut left_out = 0;
         let batch = &admitted.batch;
         let refused = &mut admitted.refused;
+        let mut lost = Shares::default();
         admitted.measurements.retain_mut(|one| {
             let at = one.measurement.series as usize;
             let uplink = batch.series.get(at).map_or("", |series| &*series.key.uplink);
@@ -183,7 +211,10 @@ impl Quotas {
                 && origins
                     .admit(one, uplink, |origin| window.series.admit(self.short(origin), self.most.series));
             if !admit {
-                refused.push(Refusal { index: one.index, code: RefusalCode::TooManySeries });
+                let (code, interval) = (RefusalCode::TooManySeries, one.measurement.interval);
+                let span = (interval.start(), interval.end());
+                lost.add(code, uplink, one.registration, span, one.measurement.counters.scheduled);
+                refused.push(Refusal { index: one.index, code });
                 return false;
             }
             let before = one.measurement.attributes.len();
@@ -195,6 +226,7 @@ impl Quotas {
             true
         });
         admitted.refused.sort_by_key(|refusal| refusal.index);
+        admitted.lost.extend(lost.finish());
         left_out
     }
 

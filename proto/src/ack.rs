@@ -67,7 +67,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Series,
         Self::UnknownMetric,
         Self::UnknownWord,
@@ -79,6 +79,7 @@ impl RefusalCode {
         Self::TooOld,
         Self::Repeated,
         Self::Uplink,
+        Self::TooManySeries,
         Self::Unknown,
     ];
 
@@ -103,21 +104,7 @@ impl RefusalCode {
 
     /// The code of this name; names of a newer collector are [`RefusalCode::Unknown`].
     pub fn from_name(name: &str) -> Self {
-        match name {
-            "series" => Self::Series,
-            "unknown_metric" => Self::UnknownMetric,
-            "unknown_word" => Self::UnknownWord,
-            "interval" => Self::Interval,
-            "counters" => Self::Counters,
-            "histogram" => Self::Histogram,
-            "attributes" => Self::Attributes,
-            "future" => Self::Future,
-            "too_old" => Self::TooOld,
-            "repeated" => Self::Repeated,
-            "uplink" => Self::Uplink,
-            "too_many_series" => Self::TooManySeries,
-            _ => Self::Unknown,
-        }
+        Self::ALL.into_iter().find(|code| code.as_str() == name).unwrap_or(Self::Unknown)
     }
 }
 

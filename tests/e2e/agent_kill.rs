@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
 
+mod agent_file;
+
+use agent_file::{DEADLINE, write_agent_file};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -51,7 +54,6 @@ const KILLS: u64 = 12;
 const ENROLLED_AFTER: u64 = 4;
 const LIFE_MS: std::ops::Range<u64> = 50..3_500;
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
-const DEADLINE: Duration = Duration::from_millis(300);
 /// What a life may lose: the open interval, and the one before until its last probe has ended on a busy machine.
 const UNCLOSED: Duration = Duration::from_secs(1).saturating_add(DEADLINE).saturating_add(GRACE);
 const WAIT: Duration = Duration::from_mins(1);
@@ -128,32 +130,8 @@ impl Machine {
     }
 
     fn configuration(&self) -> PathBuf {
-        let path = self.home.path().join("agent.toml");
-        let text = format!(
-            r#"
-            state = "{}"
-            [[target]]
-            name = "echo"
-            address = "127.0.0.1"
-            probes = ["tcp:{}"]
-            interval = "{}ms"
-            [probing]
-            families = ["v4"]
-            source_v4 = "{}"
-            interval = "1s"
-            timeout = "200ms"
-            deadline = "{}ms"
-            [limits]
-            allow = ["127.0.0.0/8"]
-            "#,
-            self.state().path().display(),
-            self.target.local_addr().unwrap().port(),
-            PROBE_INTERVAL.as_millis(),
-            self.site.sources[0],
-            DEADLINE.as_millis(),
-        );
-        fs::write(&path, text).unwrap();
-        path
+        let source = format!("source_v4 = \"{}\"", self.site.sources[0]);
+        write_agent_file(self.home.path(), self.target.local_addr().unwrap(), PROBE_INTERVAL, &source)
     }
 
     fn start(&self) -> Child {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
 
+mod agent_file;
 #[path = "keys/deaths.rs"]
 mod deaths;
 #[path = "keys/kills.rs"]

@@ -44,6 +44,7 @@ struct Agent {
     site: &'static str,
     network: u8,
     generated: u64,
+    batches: u64,
     next: i64,
 }
 
@@ -74,10 +75,11 @@ impl Agent {
             offset: peerlight_agent::offset::Offset::default(),
         };
         tokio::spawn(Push::new(spool.clone(), link, Board::default(), PATIENCE).run());
-        Self { spool, state, site, network, generated: 0, next: start }
+        Self { spool, state, site, network, generated: 0, batches: 0, next: start }
     }
 
-    /// Spools one batch of one interval with as many answered probes as `answered` says.
+    /// Spools one batch of one interval with as many answered probes as `answered` says. It says so twice, which the collector
+    /// refuses.
     async fn measure(&mut self, answered: u64) {
         let target = Target {
             name: "echo".into(),
@@ -105,11 +107,12 @@ impl Agent {
             observed: Some(Observed { address: [192, 0, self.network, 10].into(), age_seconds: 1 }),
         };
         let series = vec![Series { key, target: target.into(), probe_interval_ms: 1_000 }];
-        let draft = Draft { series, measurements: vec![measurement] };
+        let draft = Draft { series, measurements: vec![measurement.clone(), measurement] };
         let created = Clock::system().wall();
         self.spool.append(SessionId::new([self.network; 16]), vec![draft], created, None).await.unwrap();
         self.next += 1;
         self.generated += answered;
+        self.batches += 1;
     }
 
     async fn until_handed_over(&self) {
@@ -122,29 +125,47 @@ impl Agent {
     }
 }
 
-/// What the report says of each site: scheduled, answered, and the latencies.
-async fn report(operator: &Client) -> Vec<(String, u64, u64, Value)> {
+/// What the report says of a site.
+#[derive(Debug, PartialEq)]
+struct Counted {
+    site: String,
+    scheduled: u64,
+    answered: u64,
+    /// Measurements that were refused, and the turns of schedules in them.
+    refused: (u64, u64),
+    latency: Value,
+}
+
+async fn report(operator: &Client) -> Vec<Counted> {
     let query = [("by", "site".to_owned()), ("last", "4h".to_owned()), ("metric", "icmp.rtt".to_owned())];
     let report: Value = operator.get("/api/v1/reports/latency", &query).await.unwrap();
     let number = |row: &Value, name: &str| row[name].as_u64().unwrap();
-    report["rows"]
-        .as_array()
-        .unwrap()
-        .iter()
+    let rows = |name: &str| report[name].as_array().unwrap().iter();
+    rows("rows")
         .map(|row| {
-            let site = row["site"].as_str().unwrap().to_owned();
-            (site, number(row, "scheduled"), number(row, "answered"), row["latency_ms"].clone())
+            let refused =
+                rows("dropped").filter(|one| one["site"] == row["site"]).fold((0, 0), |sum, one| {
+                    assert_eq!(one["reason"], "refused_repeated");
+                    (sum.0 + number(one, "measurements"), sum.1 + number(one, "turns"))
+                });
+            Counted {
+                site: row["site"].as_str().unwrap().to_owned(),
+                scheduled: number(row, "scheduled"),
+                answered: number(row, "answered"),
+                refused,
+                latency: row["latency_ms"].clone(),
+            }
         })
         .collect()
 }
 
-fn expected(agents: &[Agent]) -> Vec<(String, u64)> {
-    agents.iter().map(|agent| (agent.site.to_owned(), agent.generated)).collect()
-}
-
-fn counted(report: &[(String, u64, u64, Value)]) -> Vec<(String, u64)> {
-    assert!(report.iter().all(|(_, scheduled, answered, _)| scheduled == answered));
-    report.iter().map(|(site, _, answered, _)| (site.clone(), *answered)).collect()
+/// Each measurement counts once, and its repetition is refused once.
+fn assert_counted(report: &[Counted], agents: &[Agent]) {
+    let found = report.iter().map(|site| (&*site.site, site.scheduled, site.answered, site.refused));
+    let expected = agents
+        .iter()
+        .map(|agent| (agent.site, agent.generated, agent.generated, (agent.batches, agent.generated)));
+    assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,17 +212,13 @@ async fn a_hundred_kills_lose_nothing_and_double_nothing() {
     }
     assert!(kills >= 100, "{kills}");
     let before = report(&operator).await;
-    assert_eq!(counted(&before), expected(&agents));
+    assert_counted(&before, &agents);
     everything_again_changes_nothing(&operator, &agents, &before).await;
     drop(collector);
 }
 
 /// Every batch that was ever acknowledged, sent again.
-async fn everything_again_changes_nothing(
-    operator: &Client,
-    agents: &[Agent],
-    before: &[(String, u64, u64, Value)],
-) {
+async fn everything_again_changes_nothing(operator: &Client, agents: &[Agent], before: &[Counted]) {
     for agent in agents {
         let request = StateDir::new(agent.state.path()).spool().join(RESEND_REQUEST);
         write(&request, &Timestamp::from_secs(0).as_micros().to_string());

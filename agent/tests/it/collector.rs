@@ -39,6 +39,7 @@ use peerlight_proto::{
     whoami::WhoAmI,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::HandshakeKind;
 use rustls_pki_types::PrivateKeyDer;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -82,6 +83,8 @@ pub(crate) struct Seen {
     pub(crate) stored: Vec<Batch>,
     /// From where `whoami` was asked.
     pub(crate) callers: Vec<IpAddr>,
+    /// Connections that resumed a TLS session.
+    pub(crate) resumed: usize,
     /// How often the assignment was asked for by an agent that had the newest.
     pub(crate) unchanged: usize,
 }
@@ -251,6 +254,9 @@ async fn serve(listener: TcpListener, tls: Arc<Mutex<TlsAcceptor>>, server: Arc<
         let (tls, server) = (tls.lock().unwrap().clone(), Arc::clone(&server));
         tokio::spawn(async move {
             let Ok(stream) = tls.accept(stream).await else { return };
+            if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+                server.seen.send_modify(|seen| seen.resumed += 1);
+            }
             let service = service_fn(move |request| {
                 let server = Arc::clone(&server);
                 async move { Ok::<_, std::convert::Infallible>(server.answer(request, peer.ip()).await) }

@@ -43,6 +43,7 @@ async fn the_address_is_asked_for_from_the_probes_source_and_shown() {
     let (address, at) = observations.get()[&Family::V4];
     assert!(address == SOURCE && at >= began);
     assert_eq!(board.get().observed["v4"], SOURCE);
+    collector.until("a TLS session that was resumed", |seen| seen.resumed > 0).await;
     observing.abort();
 }
 

@@ -68,7 +68,7 @@ pub(super) struct Losses<'a> {
     span: (Timestamp, Timestamp),
     /// What any batch may cover: nothing of an agent's making gets an hour of its own beyond.
     taken: (Timestamp, Timestamp),
-    shares: BTreeMap<(Timestamp, String, RefusalCode), Loss>,
+    shares: Shares,
 }
 
 impl<'a> Losses<'a> {
@@ -78,7 +78,7 @@ impl<'a> Losses<'a> {
         span: Option<(Timestamp, Timestamp)>,
         taken: (Timestamp, Timestamp),
     ) -> Self {
-        Self { caller, span: span.unwrap_or((taken.1, taken.1)), taken, shares: BTreeMap::new() }
+        Self { caller, span: span.unwrap_or((taken.1, taken.1)), taken, shares: Shares::default() }
     }
 
     /// Counts a measurement that could not be read.
@@ -111,8 +111,31 @@ impl<'a> Losses<'a> {
         // Another's name must not become a row of this agent's.
         let uplink = if chosen.is_ok() { uplink } else { "" };
         let registration = chosen.unwrap_or(&self.caller.registration).id;
+        self.shares.add(code, uplink, registration, (first, last), turns);
+    }
+
+    /// What was refused, by hour.
+    pub(super) fn finish(self) -> Vec<Loss> {
+        self.shares.finish()
+    }
+}
+
+/// What was refused, added up by hour, uplink and reason.
+#[derive(Debug, Default)]
+pub(crate) struct Shares(BTreeMap<(Timestamp, String, RefusalCode), Loss>);
+
+impl Shares {
+    /// Adds a measurement of so many turns, from its start to its end.
+    pub(crate) fn add(
+        &mut self,
+        code: RefusalCode,
+        uplink: &str,
+        registration: RegistrationId,
+        (first, last): (Timestamp, Timestamp),
+        turns: u64,
+    ) {
         let hour = hour_of(first);
-        let share = self.shares.entry((hour, uplink.to_owned(), code)).or_insert_with(|| Loss {
+        let share = self.0.entry((hour, uplink.to_owned(), code)).or_insert_with(|| Loss {
             hour,
             uplink: uplink.to_owned(),
             code,
@@ -127,8 +150,8 @@ impl<'a> Losses<'a> {
         (share.first, share.last) = (share.first.min(first), share.last.max(last));
     }
 
-    /// What was refused, by hour.
-    pub(super) fn finish(self) -> Vec<Loss> {
-        self.shares.into_values().collect()
+    /// All of it, in the order of hours.
+    pub(crate) fn finish(self) -> Vec<Loss> {
+        self.0.into_values().collect()
     }
 }

@@ -82,6 +82,7 @@ fn limits(limits: &Limits, faults: &mut Vec<String>) {
     let named = [
         ("requests_per_minute", limits.requests_per_minute),
         ("burst", limits.burst),
+        ("measurements_per_day", limits.measurements_per_day),
         ("sessions_per_day", limits.sessions_per_day),
         ("series_per_day", limits.series_per_day),
         ("attributes_per_day", limits.attributes_per_day),

@@ -14,6 +14,7 @@ const SECTIONS: [(&str, &[&str]); 6] = [
         &[
             "requests_per_minute",
             "burst",
+            "measurements_per_day",
             "sessions_per_day",
             "series_per_day",
             "attributes_per_day",

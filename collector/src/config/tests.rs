@@ -31,6 +31,7 @@ fn every_key_is_read() {
         [limits]
         requests_per_minute = 1
         burst = 2
+        measurements_per_day = 9
         sessions_per_day = 5
         series_per_day = 6
         attributes_per_day = 7
@@ -55,6 +56,7 @@ fn every_key_is_read() {
             attempts_per_minute: 3,
             pushes: 8,
             connections: 4,
+            measurements_per_day: 9,
             sessions_per_day: 5,
             series_per_day: 6,
             attributes_per_day: 7

@@ -1,4 +1,4 @@
-//! What one agent may name in a day, and what becomes of the rest.
+//! What one agent may store and name in a day, and what becomes of the rest.
 
 use super::*;
 use crate::store::fixture::{MIDNIGHT, MINUTE, admitted, batch, caller, measurement};
@@ -9,6 +9,7 @@ use peerlight_proto::{
 };
 
 const LIMITS: Limits = Limits {
+    measurements_per_day: 1_000,
     sessions_per_day: 2,
     series_per_day: 3,
     attributes_per_day: 2,
@@ -58,6 +59,8 @@ fn a_series_too_many_is_refused_by_its_place_and_the_rest_is_stored() {
     let (none, _) = quotas.within(pushed(1, 1, measurements, MIDNIGHT)).unwrap();
     assert_eq!(none.admitted(), 0, "two series leave no room for a network");
     assert_eq!(refusals(&none), [0, 1, 2].map(|index| (index, RefusalCode::TooManySeries)));
+    let lost: Vec<_> = none.lost.iter().map(|one| (one.code, one.measurements, one.turns)).collect();
+    assert_eq!(lost, [(RefusalCode::TooManySeries, 3, 6)]);
     let few = Quotas::new(&Limits { series_per_day: 3, ..LIMITS });
     let (moved, _) = few.within(pushed(1, 1, vec![from_elsewhere(0, "198.51.100.9")], MIDNIGHT)).unwrap();
     assert_eq!(refusals(&moved), [(0, RefusalCode::TooManySeries)]);
@@ -98,11 +101,28 @@ fn a_session_too_many_waits_and_the_others_go_on() {
     let quotas = Quotas::new(&LIMITS);
     let push = |session: u8, now: Timestamp| quotas.within(pushed(1, session, Vec::new(), now)).map(|_| ());
     assert_eq!((push(1, MIDNIGHT), push(2, MIDNIGHT)), (Ok(()), Ok(())));
-    assert_eq!(push(3, MIDNIGHT), Err(TooManySessions { limit: 2, wait: MOST_WAIT }));
+    let too_many = |wait| Err(TooMuch { what: Excess::Sessions(2), wait });
+    assert_eq!(push(3, MIDNIGHT), too_many(MOST_WAIT));
     assert_eq!(push(1, MIDNIGHT), Ok(()));
     let soon_over = MIDNIGHT.plus(DAY).minus(MINUTE);
-    assert_eq!(push(3, soon_over), Err(TooManySessions { limit: 2, wait: MINUTE }));
+    assert_eq!(push(3, soon_over), too_many(MINUTE));
     assert_eq!(push(3, MIDNIGHT.plus(DAY)), Ok(()));
+}
+
+#[test]
+fn an_agent_that_handed_over_enough_waits_and_the_others_go_on() {
+    let quotas = Quotas::new(&Limits { measurements_per_day: 4, series_per_day: 4, ..LIMITS });
+    // Of three series and a network the last one, which is refused, fills no disk.
+    let push = |agent: u8, now: Timestamp| {
+        let measurements = vec![plain(0), plain(1), from_elsewhere(2, "198.51.100.9")];
+        quotas.within(pushed(agent, 1, measurements, now)).map(|(held, _)| held.admitted())
+    };
+    let too_much = |wait| Err(TooMuch { what: Excess::Measurements(4), wait });
+    assert_eq!((push(1, MIDNIGHT), push(1, MIDNIGHT)), (Ok(2), Ok(2)));
+    assert_eq!(push(1, MIDNIGHT), too_much(MOST_WAIT));
+    assert_eq!(push(2, MIDNIGHT), Ok(2));
+    assert_eq!(push(1, MIDNIGHT.plus(DAY).minus(MINUTE)), too_much(MINUTE));
+    assert_eq!(push(1, MIDNIGHT.plus(DAY)), Ok(2));
 }
 
 #[test]

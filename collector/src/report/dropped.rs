@@ -155,7 +155,7 @@ mod tests {
         organisation::OrganisationId,
         report::{
             Question,
-            fixture::{presence, registration, series},
+            fixture::{self, presence, registration, series},
         },
     };
     use peerlight_proto::metric::Metric;
@@ -163,19 +163,7 @@ mod tests {
     const NINE: i64 = 1_790_000_000 / 86_400 * 86_400 + 9 * 3_600;
 
     fn dropped(registration: i64, hour: i64, reason: &str, measurements: u64) -> Dropped {
-        let hour = Timestamp::from_secs(NINE + hour * 3_600);
-        Dropped {
-            registration: Some(RegistrationId(registration)),
-            agent: None,
-            hour,
-            by_agent: !reason.starts_with("refused") && reason != DAMAGED,
-            reason: reason.to_owned(),
-            measurements,
-            turns: measurements * 6,
-            unread_batches: 0,
-            first: hour,
-            last: hour.plus(Duration::from_hours(1)),
-        }
+        fixture::dropped(registration, Timestamp::from_secs(NINE + hour * 3_600), reason, measurements)
     }
 
     fn sentences(question: Question, dropped: &[Dropped]) -> Vec<String> {

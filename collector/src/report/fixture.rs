@@ -5,7 +5,7 @@ use crate::{
     admission::Attribution,
     organisation::OrganisationId,
     registry::{AgentEntry, Registration, RegistrationId},
-    store::{Grouping as _, Origin, Presence, Row, Shape, Totals},
+    store::{Dropped, Grouping as _, Origin, Presence, Row, Shape, Totals, dropped::DAMAGED},
 };
 use peerlight_proto::{
     histogram::Histogram,
@@ -16,7 +16,7 @@ use peerlight_proto::{
     target::{ProbeKind, Target},
     time::Timestamp,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// An agent.
 pub(crate) const AGENT: AgentId = AgentId::new([7; 16]);
@@ -127,6 +127,22 @@ pub(crate) fn row(registration: i64, series: &Series, values_us: &[u64], lost: u
     }
 }
 
+/// Measurements of a registration and of the UTC hour that starts then, missing for this reason.
+pub(crate) fn dropped(registration: i64, hour: Timestamp, reason: &str, measurements: u64) -> Dropped {
+    Dropped {
+        registration: Some(RegistrationId(registration)),
+        agent: None,
+        hour,
+        by_agent: !reason.starts_with("refused") && reason != DAMAGED,
+        reason: reason.to_owned(),
+        measurements,
+        turns: measurements * 6,
+        unread_batches: 0,
+        first: hour,
+        last: hour.plus(Duration::from_hours(1)),
+    }
+}
+
 /// What a report is made of, measurements before they are grouped.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Evidence<'a> {
@@ -134,6 +150,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) registrations: &'a [Registration],
     pub(crate) agents: &'a [AgentEntry],
     pub(crate) presence: &'a [Presence],
+    pub(crate) dropped: &'a [Dropped],
 }
 
 /// Groups what was measured, as a store does, and answers.
@@ -158,7 +175,7 @@ pub(crate) fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestam
         })
     });
     let rows: Vec<_> = grouped.collect();
-    let Evidence { agents, presence, .. } = *evidence;
-    let evidence = super::Evidence { rows: &rows, agents, presence, dropped: &[] };
+    let Evidence { agents, presence, dropped, .. } = *evidence;
+    let evidence = super::Evidence { rows: &rows, agents, presence, dropped };
     super::answer(&groups, &evidence, now)
 }

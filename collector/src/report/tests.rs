@@ -1,7 +1,7 @@
 //! What a report counts, what it shows beside, and how it looks.
 
 use super::{
-    fixture::{AGENT, Evidence, Measured, agent_entry, answer, presence, registration, row, series},
+    fixture::{AGENT, Evidence, Measured, agent_entry, answer, dropped, presence, registration, row, series},
     *,
 };
 use crate::{
@@ -109,7 +109,13 @@ fn what_went_through_a_proxy_is_never_added_to_what_went_straight() {
     let rows = [row(1, &direct, &[5_000; 100], 0), row(1, &proxied, &[90_000; 50], 2)];
     let (registrations, agents) = ([registration(1, "Aurora", "GB-LND")], [agent_entry(AGENT)]);
     let seen = [presence(&direct, 0, 3_600), presence(&proxied, 0, 1_800)];
-    let evidence = Evidence { rows: &rows, registrations: &registrations, agents: &agents, presence: &seen };
+    let evidence = Evidence {
+        rows: &rows,
+        registrations: &registrations,
+        agents: &agents,
+        presence: &seen,
+        ..Evidence::default()
+    };
     let report = answer(&question(&[Dimension::Provider]), &evidence, NOW);
     let shown: Vec<_> =
         report.rows.iter().map(|row| (row.group.path, row.sent, row.latency_ms.p50, row.expected)).collect();
@@ -187,7 +193,8 @@ fn the_largest_clock_offset_of_either_sign_is_shown() {
     let registrations = [registration(1, "Aurora", "GB-LND"), registration(2, "Borealis", "GB-LND")];
     // What the agent knows by now says nothing of the span.
     let agents = [AgentEntry { clock_offset_us: Some(77_000), ..agent_entry(AGENT) }];
-    let evidence = Evidence { rows: &rows, registrations: &registrations, agents: &agents, presence: &[] };
+    let evidence =
+        Evidence { rows: &rows, registrations: &registrations, agents: &agents, ..Evidence::default() };
     let report = answer(&question(&[Dimension::Provider]), &evidence, NOW);
     assert_eq!(report.rows[0].max_clock_offset_ms, Some(-2.5), "of what is counted");
     assert_eq!(report.rows[1].max_clock_offset_ms, None);
@@ -265,7 +272,15 @@ fn full() -> Report {
     let seen: Vec<_> =
         (1..=3).map(|id| Presence { registration: RegistrationId(id), ..presence(&tcp, 0, 3_600) }).collect();
     let agents = [agent_entry(AGENT)];
-    let evidence = Evidence { rows: &rows, registrations: &registrations, agents: &agents, presence: &seen };
+    let missing =
+        [dropped(2, Timestamp::from_secs(0), "spool_full", 12), dropped(3, NOW, "refused_future", 1)];
+    let evidence = Evidence {
+        rows: &rows,
+        registrations: &registrations,
+        agents: &agents,
+        presence: &seen,
+        dropped: &missing,
+    };
     answer(&question(&[Dimension::Provider, Dimension::Location]), &evidence, NOW)
 }
 
@@ -300,12 +315,54 @@ fn csv_and_the_wide_table_hold_every_figure_of_a_row() {
     // What was seen is one column: the front doors. This row has seen nothing.
     let figures = leaves(&serde_json::to_value(row.unwrap()).unwrap()) + 1;
     let csv = render::csv::render(&report).unwrap();
-    assert_eq!(csv.lines().next().unwrap().split(',').count(), figures, "{csv}");
+    let header = csv.lines().next().unwrap().split(',');
+    let (of_dropped, of_row): (Vec<_>, Vec<_>) = header.partition(|name| name.starts_with("dropped_"));
+    assert_eq!((of_row.len(), of_dropped.len()), (figures, 4), "{csv}");
     let wide = render::table::render_wide(&report);
     let header = wide.lines().find(|line| line.starts_with("PROVIDER")).unwrap();
     // Loss, p50 and p95 bear the two ends of their intervals in brackets.
     let columns = header.split("  ").filter(|title| !title.trim().is_empty()).count();
     assert_eq!(columns, figures - 6, "{header}");
+}
+
+/// The last four columns of each row of the report as CSV.
+fn dropped_columns(asked: &Question) -> Vec<Vec<String>> {
+    let tcp = series(Metric::TcpConnect, "edge");
+    let rows = [0, 1_800].map(|slot| {
+        [1, 2].map(|site| Measured { slot: Timestamp::from_secs(slot), ..row(site, &tcp, &[5_000; 9], 0) })
+    });
+    let registrations = [registration(1, "Aurora", "GB-LND"), registration(2, "Aurora", "DE-BE")];
+    let first_half = |dropped: Dropped| Dropped { last: Timestamp::from_secs(1_800), ..dropped };
+    let hour = Timestamp::from_secs(0);
+    let missing = [
+        first_half(dropped(1, hour, "spool_full", 12)),
+        Dropped { unread_batches: 2, ..dropped(1, hour, "corrupt", 0) },
+        dropped(2, hour, "refused_future", 1),
+    ];
+    let evidence = Evidence {
+        rows: rows.as_flattened(),
+        registrations: &registrations,
+        dropped: &missing,
+        ..Evidence::default()
+    };
+    let csv = render::csv::render(&answer(asked, &evidence, NOW)).unwrap();
+    let records = csv::Reader::from_reader(csv.as_bytes()).into_records();
+    let last = |record: csv::StringRecord| {
+        (record.len() - 4..record.len()).map(|at| record[at].to_owned()).collect()
+    };
+    records.map(|record| last(record.unwrap())).collect()
+}
+
+#[test]
+fn each_row_of_csv_says_what_was_dropped_of_its_places_and_slot() {
+    let one_row = [["13", "78", "2", "corrupt, refused_future, spool_full"]];
+    assert_eq!(dropped_columns(&question(&[Dimension::Target])), one_row, "known by no target");
+    assert_eq!(dropped_columns(&question(&[Dimension::Provider])), one_row);
+    let by_location = question(&[Dimension::Location]);
+    let (berlin, london) = (["1", "6", "0", "refused_future"], ["12", "72", "2", "corrupt, spool_full"]);
+    assert_eq!(dropped_columns(&by_location), [berlin, london]);
+    let slotted = Question { step: Some(Duration::from_mins(30)), ..by_location };
+    assert_eq!(dropped_columns(&slotted), [berlin, berlin, london, ["0", "0", "2", "corrupt"]]);
 }
 
 #[test]

@@ -81,6 +81,9 @@ async fn every_report_says_once_what_an_agent_dropped_and_what_was_refused() {
 
     let filtered = report(&collector, "&location=GB&by=target&step=15m").await;
     assert_eq!(filtered["dropped"], said["dropped"], "by no target, and in no slot");
+    let csv = collector.operator(Method::GET, "/api/v1/reports/latency?last=3h&format=csv");
+    let csv = csv.send().await.unwrap().text().await.unwrap();
+    assert!(csv.trim_end().ends_with(r#",13,75,0,"refused_future, spool_full""#), "{csv}");
     let shown: Report = serde_json::from_value(said).unwrap();
     let table = peerlight_collector::report::render::table::render(&shown, None);
     let sentence = format!(

@@ -3,13 +3,15 @@
 //! Not the time decides when it dies but what it has said and heard: the way to the collector counts messages, and the one
 //! that is named is the last, whether it still arrives or not.
 
-use crate::scene::{Agent, DAY, Scene, WAIT};
+use crate::{
+    agent_file::write_agent_file,
+    scene::{Agent, DAY, Scene, WAIT},
+};
 use peerlight_agent::{clock::Clock as AgentClock, status::Status};
 use peerlight_collector::{clock::Clock, config::Keys};
 use peerlight_lab::eventually::{Look, eventually};
 use peerlight_proto::keys::fingerprint;
 use std::{
-    fs,
     net::SocketAddr,
     process::Stdio,
     sync::{Arc, Mutex},
@@ -98,27 +100,7 @@ impl Road {
 }
 
 fn start(agent: &Agent, target: SocketAddr) -> Child {
-    let path = agent.home().join("agent.toml");
-    let text = format!(
-        r#"
-        state = "{}"
-        [[target]]
-        name = "echo"
-        address = "127.0.0.1"
-        probes = ["tcp:{}"]
-        interval = "200ms"
-        [probing]
-        families = ["v4"]
-        interval = "1s"
-        timeout = "200ms"
-        deadline = "300ms"
-        [limits]
-        allow = ["127.0.0.0/8"]
-        "#,
-        agent.state().path().display(),
-        target.port(),
-    );
-    fs::write(&path, text).unwrap();
+    let path = write_agent_file(&agent.home(), target, Duration::from_millis(200), "");
     Command::new(env!("CARGO_BIN_EXE_agent-under-test"))
         .args(["run", "--config"])
         .arg(path)

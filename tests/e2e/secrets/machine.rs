@@ -1,6 +1,7 @@
 //! The machines of a life: a collector's and agents', with real programs whose whole log is kept.
 
 use crate::{
+    agent_file::write_agent_file,
     proxy::{Proxy, USER},
     search::Secret,
 };
@@ -229,32 +230,18 @@ impl AgentMachine {
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(&secret).unwrap();
         std::io::Write::write_all(&mut file, password.as_bytes()).unwrap();
         let target = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let text = format!(
+        let through_proxy = format!(
             r#"
-            state = "{}"
-            [[target]]
-            name = "echo"
-            address = "127.0.0.1"
-            probes = ["tcp:{}"]
-            interval = "200ms"
-            [probing]
-            families = ["v4"]
-            interval = "1s"
-            timeout = "200ms"
-            deadline = "300ms"
             [proxy]
             use = "static"
             url = "http://{proxy}"
             username = "{USER}"
             password_file = "{}"
-            [limits]
-            allow = ["127.0.0.0/8"]
             "#,
-            home.path().join("state").display(),
-            target.local_addr().unwrap().port(),
             secret.display(),
         );
-        fs::write(home.path().join("agent.toml"), text).unwrap();
+        let every = Duration::from_millis(200);
+        write_agent_file(home.path(), target.local_addr().unwrap(), every, &through_proxy);
         Self { home, format: format.to_owned(), _target: target }
     }
 

@@ -1,8 +1,15 @@
 //! Reports as CSV (RFC 4180): one line for each row, every figure in a column of its own, empty where it is null.
+//!
+//! What was dropped is known by site and hour, not by row. Each row says what was of its providers, locations and sites.
 
 use crate::{
-    report::{Dimension, Latency, Report, ReportRow},
+    report::{Dimension, Latency, Missing, Report, ReportRow},
     rfc3339,
+};
+use peerlight_proto::time::Timestamp;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
 };
 
 /// Why a report could not be written as CSV.
@@ -23,8 +30,9 @@ pub fn render(report: &Report) -> Result<String, CsvError> {
     let slotted = report.question.step_seconds.is_some();
     let header = header(by, slotted);
     writer.write_record(&header)?;
+    let dropped = Dropped::of(report);
     for row in &report.rows {
-        writer.write_record(record(row, by, slotted))?;
+        writer.write_record(record(row, by, slotted).into_iter().chain(dropped.of_row(row)))?;
     }
     let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error).map_err(csv::Error::from)?;
     Ok(String::from_utf8(bytes)?)
@@ -71,6 +79,8 @@ const BESIDE: [&str; 18] = [
     "max_clock_offset_ms",
     "front_doors",
 ];
+const DROPPED: [&str; 4] =
+    ["dropped_measurements", "dropped_turns", "dropped_unread_batches", "dropped_reasons"];
 
 fn header(by: &[Dimension], slotted: bool) -> Vec<String> {
     let mut header: Vec<String> = Vec::new();
@@ -85,7 +95,7 @@ fn header(by: &[Dimension], slotted: bool) -> Vec<String> {
     header.extend(COUNTS.iter().chain(&LOSS).map(|name| (*name).to_owned()));
     header.extend(LATENCY.iter().map(|name| format!("{name}_ms")));
     header.extend(LATENCY.iter().map(|name| format!("{name}_incl_loss_ms")));
-    header.extend(BESIDE.iter().map(|name| (*name).to_owned()));
+    header.extend(BESIDE.iter().chain(&DROPPED).map(|name| (*name).to_owned()));
     header
 }
 
@@ -145,6 +155,50 @@ fn record(row: &ReportRow, by: &[Dimension], slotted: bool) -> Vec<String> {
     record.push(cell(row.max_clock_offset_ms));
     record.push(defused(&row.seen.front_doors()));
     record
+}
+
+/// What was dropped, by the provider, location and site of the rows that it may be missing from.
+struct Dropped<'a> {
+    by_place: HashMap<[&'a str; 3], Vec<&'a Missing>>,
+    step: Option<Duration>,
+}
+
+impl<'a> Dropped<'a> {
+    fn of(report: &'a Report) -> Self {
+        let mut by_place: HashMap<_, Vec<_>> = HashMap::new();
+        let by = &report.question.by;
+        for missing in &report.dropped {
+            let place = [
+                (Dimension::Provider, &missing.provider),
+                (Dimension::Location, &missing.location),
+                (Dimension::Site, &missing.site),
+            ];
+            let place =
+                place.map(|(dimension, name)| if by.contains(&dimension) { name.as_str() } else { "" });
+            by_place.entry(place).or_default().push(missing);
+        }
+        Self { by_place, step: report.question.step_seconds.map(Duration::from_secs) }
+    }
+
+    /// The columns of a row: all that was dropped of its place, or what touches its slot.
+    fn of_row(&self, row: &ReportRow) -> [String; 4] {
+        let place = [Dimension::Provider, Dimension::Location, Dimension::Site];
+        let place = self.by_place.get(&place.map(|dimension| row.group.name(dimension)));
+        let slot: Option<(Timestamp, Duration)> = row.slot.zip(self.step);
+        let within =
+            |one: &&&Missing| slot.is_none_or(|(start, step)| one.from < start.plus(step) && start < one.to);
+        let here: Vec<_> = place.into_iter().flatten().filter(within).collect();
+        let sum = |of: fn(&Missing) -> u64| {
+            here.iter().map(|one| of(one)).fold(0_u64, u64::saturating_add).to_string()
+        };
+        let reasons: BTreeSet<&str> = here.iter().map(|one| one.reason.as_str()).collect();
+        [
+            sum(|one| one.measurements),
+            sum(|one| one.turns),
+            sum(|one| one.unread_batches),
+            reasons.into_iter().collect::<Vec<_>>().join(", "),
+        ]
+    }
 }
 
 fn latencies(latency: &Latency) -> [Option<f64>; 9] {

@@ -1,4 +1,5 @@
-//! The collector's store under kill -9 and at each crash point: what was acknowledged is there, and counted once.
+//! The collector's store under kill -9 and at each crash point: what was acknowledged is there, and counted once; so is what
+//! its agent dropped, and what was refused.
 //!
 //! The child is this test binary again, running the ignored test below.
 
@@ -8,11 +9,13 @@ use super::SqliteStore;
 use crate::{
     backup::back_up,
     identity::Identity,
+    organisation::OrganisationId,
     paths,
     registry::Registry,
     store::{
         PutOutcome, Reattribute, Retention, Store as _,
         crash_point::CRASH_POINTS,
+        dropped::refused,
         fixture::{
             DAY, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, each, everything, measurement,
             reattribute,
@@ -20,10 +23,18 @@ use crate::{
     },
 };
 use futures::future::join_all;
-use peerlight_proto::{batch::Batch, histogram::Histogram, time::Timestamp};
+use peerlight_proto::{
+    ack::RefusalCode,
+    batch::{Batch, Health},
+    drops::{Account, DropEntry, DropReason, hour_of},
+    histogram::Histogram,
+    id::AccountId,
+    measurement::Measurement,
+    time::Timestamp,
+};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{BufRead as _, BufReader},
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
@@ -37,6 +48,8 @@ const LIFE: u64 = 48;
 const AT_ONCE: u64 = 4;
 /// Ten minutes lie between two batches, so that the lives of one test span weeks: rollups and expiry have work.
 const BETWEEN: u32 = 10;
+/// How many batches tell of one account of what was dropped, before the agent begins another.
+const ACCOUNT: u64 = 9;
 /// Days are kept, so that every probe must be found in the end.
 const KEPT: Retention = Retention { day: DAY.saturating_mul(1_000), ..RETENTION };
 
@@ -44,14 +57,92 @@ fn time_of(sequence: u64) -> Timestamp {
     MIDNIGHT.plus(MINUTE * BETWEEN * u32::try_from(sequence).unwrap())
 }
 
-fn batch_of(sequence: u64) -> Batch {
+/// What a batch counts.
+fn measured(sequence: u64) -> [Measurement; 3] {
     let (start, base) = (time_of(sequence), 10_000 + sequence);
-    let measurements = (0..3)
-        .map(|minute| {
-            measurement(0, start.plus(MINUTE * minute), 60, &[base, base * 2, base + u64::from(minute)])
-        })
-        .collect();
-    batch(&caller(1, 1), sequence, measurements)
+    [0, 1, 2].map(|minute| {
+        measurement(0, start.plus(MINUTE * minute), 60, &[base, base * 2, base + u64::from(minute)])
+    })
+}
+
+/// The agent's account when it makes a batch. Before each one it dropped something, the more the higher its number.
+fn account_of(sequence: u64) -> Account {
+    let number = sequence / ACCOUNT;
+    let mut entries: BTreeMap<Timestamp, DropEntry> = BTreeMap::new();
+    for dropped in number * ACCOUNT..=sequence {
+        let (first, last) = (time_of(dropped), time_of(dropped).plus(MINUTE));
+        let entry = entries.entry(hour_of(first)).or_insert_with(|| DropEntry {
+            hour: hour_of(first),
+            uplink: "london-1".into(),
+            reason: DropReason::SpoolFull,
+            measurements: 0,
+            turns: 0,
+            unread_batches: 0,
+            first,
+            last,
+        });
+        entry.measurements += dropped;
+        entry.turns += dropped * 6;
+        entry.unread_batches += 1;
+        entry.last = last;
+    }
+    let id = AccountId::new(u128::from(number).to_be_bytes());
+    Account { id, until: sequence, entries: entries.into_values().collect() }
+}
+
+/// The last measurement is there twice, and refused once.
+fn batch_of(sequence: u64) -> Batch {
+    let [first, second, last] = measured(sequence);
+    let health = Health { dropped: Some(account_of(sequence)), ..Health::default() };
+    Batch { health, ..batch(&caller(1, 1), sequence, vec![first, second, last.clone(), last]) }
+}
+
+/// Measurements, turns and batches of unknown content that are missing, by hour and reason.
+type Missing = BTreeMap<(Timestamp, String), [u64; 3]>;
+
+fn add(missing: &mut Missing, hour: Timestamp, reason: String, more: [u64; 3]) {
+    let sums = missing.entry((hour, reason)).or_default();
+    for (sum, more) in sums.iter_mut().zip(more) {
+        *sum += more;
+    }
+}
+
+/// What the store should tell when these batches are stored: the probes and times that it counts, and what is missing. Of each
+/// account that is what its last batch told.
+fn expected(stored: &BTreeSet<u64>) -> ((u64, Histogram), Missing) {
+    let (mut counted, mut missing) = ((0, Histogram::default()), Missing::new());
+    for &sequence in stored {
+        let measured = measured(sequence);
+        for one in &measured {
+            counted.0 += one.counters.scheduled;
+            counted.1.merge(&one.histogram);
+        }
+        let [.., repeated] = measured;
+        let hour = hour_of(repeated.interval.start());
+        add(&mut missing, hour, refused(RefusalCode::Repeated), [1, repeated.counters.scheduled, 0]);
+        let next_account = (sequence / ACCOUNT + 1) * ACCOUNT;
+        if stored.range(sequence + 1..next_account).next().is_none() {
+            for entry in account_of(sequence).entries {
+                let told = [entry.measurements, entry.turns, entry.unread_batches];
+                add(&mut missing, entry.hour, entry.reason.to_string(), told);
+            }
+        }
+    }
+    (counted, missing)
+}
+
+/// What the store says is missing of all its registrations, in the hours of the account and ever since.
+async fn assert_missing(store: &SqliteStore, end: Timestamp, expected: &Missing) {
+    let mut found = Missing::new();
+    for one in store.dropped(OrganisationId(1), MIDNIGHT, end).await.unwrap() {
+        add(&mut found, one.hour, one.reason, [one.measurements, one.turns, one.unread_batches]);
+    }
+    assert_eq!(found, *expected);
+    let mut ever: BTreeMap<String, u64> = BTreeMap::new();
+    for ((_hour, reason), [measurements, ..]) in expected {
+        *ever.entry(reason.clone()).or_default() += measurements;
+    }
+    assert_eq!(store.health().await.unwrap().dropped, ever);
 }
 
 /// Everything goes to and fro between two registrations.
@@ -135,13 +226,7 @@ async fn check(directory: &Path, acknowledged: &BTreeSet<u64>, stored: &mut BTre
     }
     stored.extend(beyond);
     assert!(acknowledged.is_subset(stored), "acknowledged but lost: {acknowledged:?}");
-    let mut expected = (0, Histogram::default());
-    for &sequence in stored.iter() {
-        for one in batch_of(sequence).measurements {
-            expected.0 += one.counters.scheduled;
-            expected.1.merge(&one.histogram);
-        }
-    }
+    let (counted, missing) = expected(stored);
     // What a death interrupted goes on, and is counted once.
     let now = time_of(first + 2 * LIFE);
     store.reattribute(now).await.unwrap();
@@ -149,11 +234,12 @@ async fn check(directory: &Path, acknowledged: &BTreeSet<u64>, stored: &mut BTre
     assert!(orders.iter().all(|one| one.finished.is_some()), "{orders:?}");
     let mut found = (0, Histogram::default());
     let end = time_of(stored.last().copied().unwrap_or(0)).plus(DAY);
+    assert_missing(&store, end, &missing).await;
     for row in each(&store, everything(1, MIDNIGHT, end)).await.unwrap() {
         found.0 += row.totals.counters.scheduled;
         found.1.merge(&row.totals.histogram);
     }
-    assert_eq!(found, expected);
+    assert_eq!(found, counted);
     let sound = |path: &Path| {
         let verified = SqliteStore::verify(path, &mut |_done, _steps| {}).unwrap();
         assert_eq!(verified.told, Vec::<String>::new(), "{}", path.display());
@@ -168,6 +254,7 @@ async fn check(directory: &Path, acknowledged: &BTreeSet<u64>, stored: &mut BTre
     if let Some(&last) = stored.last() {
         let again = store.put(admitted(&caller(1, 1), batch_of(last), time_of(last + 1))).await.unwrap();
         assert_eq!(again, PutOutcome::Duplicate);
+        assert_missing(&store, end, &missing).await;
     }
 }
 

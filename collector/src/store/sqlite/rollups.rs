@@ -16,7 +16,9 @@ use std::time::Duration;
 /// the others.
 const SETTLING: Duration = Duration::from_mins(5);
 /// How many cells a block holds: some hundred kilobytes.
-const PART: usize = 1 << 16;
+const CELLS: usize = 1 << 16;
+/// How many buckets: some megabytes, where an agent fills its histograms to the brim. What a block can be is far above.
+const BUCKETS: usize = 1 << 21;
 /// How many bytes of segments one transaction writes, and a metric's more: well under 50 ms.
 const WRITE_BYTES: usize = 2 << 20;
 /// How many spans are looked for at once.
@@ -131,7 +133,7 @@ impl Recomputed {
         (resolution, metric, start): (i64, Metric, i64),
         cells: View<'_>,
     ) -> Result<(), StoreError> {
-        for piece in cells.pieces(PART) {
+        for piece in cells.pieces(CELLS, BUCKETS) {
             let block = write(piece)?;
             self.bytes += block.bytes.len();
             self.blocks.push((resolution, metric, start, block));

@@ -1,10 +1,10 @@
-//! Limits that stand before decoding, and those of what one agent may name in a day: what is over one is refused by name,
-//! nothing of it is stored, and the agent goes on.
+//! Limits that stand before decoding, and those of what one agent may store and name in a day: what is over one is refused
+//! by name, nothing of it is stored, and the agent goes on.
 
 use super::{SITE, acknowledged, batch, push};
 use crate::{
     agent::{Agent, Answer},
-    collector::Collector,
+    collector::{Collector, NOON},
 };
 use http::Method;
 use peerlight_proto::{
@@ -17,7 +17,8 @@ use peerlight_proto::{
     series::Family,
 };
 use prost::encoding::{WireType, encode_key, encode_varint};
-use std::{io::Write as _, sync::Arc};
+use serde_json::{Value, json};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 /// Numbers of fields in `peerlight.proto`.
 const SERIES: u32 = 7;
@@ -53,6 +54,15 @@ async fn counted(collector: &Collector, name: &str) -> Option<u64> {
     let text = collector.operator(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
     let name = format!("peerlight_collector_{name} ");
     text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok())
+}
+
+async fn get(collector: &Collector, path: &str) -> Value {
+    collector.operator(Method::GET, path).send().await.unwrap().json().await.unwrap()
+}
+
+/// What a report of the last two days says.
+async fn report(collector: &Collector) -> Value {
+    get(collector, "/api/v1/reports/latency?last=2d").await
 }
 
 #[tokio::test]
@@ -144,7 +154,41 @@ async fn a_series_too_many_in_a_day_is_refused_by_code_and_the_rest_is_stored() 
         "others have room of their own"
     );
     assert_eq!(counted(&collector, r#"measurements_refused_total{code="too_many_series"}"#).await, Some(2));
+    assert_eq!(get(&collector, "/api/v1/status").await["rejections"], json!({"refused too_many_series": 2}));
     assert_eq!(counted(&collector, "measurements_admitted_total").await, Some(6));
+    // A batch that comes again is refused again, and counts no more.
+    assert_eq!(acknowledged(&agent, family(&agent, 1, 80)).await.refused.len(), 2);
+    let dropped = &report(&collector).await["dropped"];
+    assert_eq!(dropped.as_array().map(Vec::len), Some(1), "{dropped}");
+    assert_eq!(
+        (&dropped[0]["reason"], &dropped[0]["measurements"], &dropped[0]["turns"]),
+        (&json!("refused_too_many_series"), &json!(2), &json!(6))
+    );
+}
+
+#[tokio::test]
+async fn an_agent_that_stored_enough_in_a_day_is_to_come_back_and_then_nothing_is_missing() {
+    let collector = Collector::start_with(|config| config.limits.measurements_per_day = 2).await;
+    let agent = Agent::enrolled(&collector, SITE).await;
+    let other = Agent::enrolled_beside(&collector, SITE).await;
+    let body = |agent: &Agent, sequence: u64| encode_batch(&batch(agent.id, sequence)).unwrap();
+    for sequence in 0..2 {
+        acknowledged(&agent, body(&agent, sequence)).await;
+    }
+    let answer = agent.send(&push(&agent, body(&agent, 2))).await;
+    assert_eq!(told(&answer), (429, "rate-limited".into(), Class::Retry));
+    assert_eq!(answer.headers["retry-after"], "900");
+    assert!(String::from_utf8_lossy(&answer.body).contains("2 measurements within a day"));
+    assert_eq!(collector.store.health().await.unwrap().ledger_entries, 2);
+    acknowledged(&other, body(&other, 0)).await;
+
+    let tomorrow = NOON.plus(Duration::from_hours(24));
+    collector.clock.set(tomorrow);
+    let mut plan = push(&agent, body(&agent, 2));
+    plan.created = tomorrow;
+    assert_eq!(agent.send(&plan).await.status, 200);
+    assert_eq!(collector.store.health().await.unwrap().ledger_entries, 4);
+    assert_eq!(report(&collector).await["dropped"], json!([]));
 }
 
 #[tokio::test]
@@ -177,9 +221,7 @@ async fn values_of_attributes_beyond_the_bound_are_left_out_and_counted() {
         .collect();
     assert_eq!(acknowledged(&agent, encode_batch(&many).unwrap()).await.refused, []);
     assert_eq!(counted(&collector, "attributes_left_out_total").await, Some(7));
-    let path = "/api/v1/reports/latency?last=1h";
-    let report: serde_json::Value =
-        collector.operator(Method::GET, path).send().await.unwrap().json().await.unwrap();
+    let report = report(&collector).await;
     assert_eq!(report["rows"][0]["seen"]["address"].as_array().unwrap().len(), 5, "{report}");
     assert_eq!(report["rows"][0]["answered"], 3);
 }

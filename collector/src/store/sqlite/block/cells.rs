@@ -314,19 +314,17 @@ impl<'a> View<'a> {
         self.items.iter().map(|item| item.start).min().unwrap_or(0)
     }
 
-    /// The same in pieces of about so many cells, each of whole rows.
-    pub(in super::super) fn pieces(self, many: usize) -> Vec<Self> {
+    /// The same in pieces of whole rows, each of which ends when it has so many cells, or so many buckets.
+    pub(in super::super) fn pieces(self, cells: usize, buckets: usize) -> Vec<Self> {
         let mut pieces = Vec::new();
-        let mut rest = self.items;
-        while rest.len() > many {
-            let row = rest[many].row;
-            let end = many + rest[many..].iter().take_while(|item| item.row == row).count();
-            let (piece, more) = rest.split_at(end);
-            pieces.push(View { cells: self.cells, items: piece });
-            rest = more;
-        }
-        if !rest.is_empty() {
-            pieces.push(View { cells: self.cells, items: rest });
+        let (mut begin, mut end, mut held) = (0, 0, 0);
+        for row in self.items.chunk_by(|one, next| one.row == next.row) {
+            end += row.len();
+            held += row.iter().map(|item| item.count as usize).sum::<usize>();
+            if end - begin >= cells || held >= buckets || end == self.items.len() {
+                pieces.push(View { cells: self.cells, items: &self.items[begin..end] });
+                (begin, held) = (end, 0);
+            }
         }
         pieces
     }

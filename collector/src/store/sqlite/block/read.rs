@@ -3,7 +3,7 @@
 use super::{
     Above, Cell, Column, FAR, Key, MOST_IN_HEAD, VERSION, WIDE, bits_of, fields, guess_sum, head, offsets,
     records, row,
-    stream::{BitReader, Fault, Stream, take},
+    stream::{BitReader, Fault, MAX_BLOCK_BYTES, Stream, take},
 };
 use crate::store::{ClockOffsets, StoreError};
 use peerlight_proto::{
@@ -37,8 +37,9 @@ pub(in super::super) fn read(block: &[u8], sink: &mut impl Sink) -> Result<(), S
 
 fn read_columns(mut rest: Stream<'_>, sink: &mut impl Sink) -> Result<(), StoreError> {
     let mut streams: [Cow<'_, [u8]>; Column::COUNT] = Default::default();
+    let mut room = MAX_BLOCK_BYTES;
     for stream in &mut streams {
-        *stream = take(&mut rest)?;
+        *stream = take(&mut rest, &mut room)?;
     }
     if rest.left() > 0 {
         return Err(Fault::Follows.into());

@@ -7,8 +7,8 @@ use prost::encoding::{decode_varint, encode_varint};
 const ZSTD_LEVEL: i32 = 3;
 /// Shorter streams gain nothing.
 const WORTH_COMPRESSING: usize = 32;
-/// Far above what a block's parts hold; more is neither written nor read.
-const MAX_STREAM_BYTES: usize = 64 << 20;
+/// Bytes of all streams of a block. Far above what the parts hold that blocks are made of; more is neither written nor read.
+pub(super) const MAX_BLOCK_BYTES: usize = 64 << 20;
 
 /// What is wrong with a block. Small, so that reading the next number of many costs no more than the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,8 @@ pub(super) enum Fault {
     Follows,
     #[error("a stream does not inflate to what it says")]
     Inflates,
+    #[error("its streams are larger than any that are written")]
+    TooLarge,
     #[error("a number is too large")]
     Number,
     #[error("a text is not UTF-8")]
@@ -61,9 +63,6 @@ pub(super) fn put_signed(bytes: &mut Vec<u8>, number: i64) {
 
 /// Appends one stream: its length, whether it is compressed, and its bytes. It is where that makes it shorter.
 pub(super) fn append(block: &mut Vec<u8>, stream: &[u8]) -> Result<(), StoreError> {
-    if stream.len() > MAX_STREAM_BYTES {
-        return Err(StoreError::TooLarge { bytes: stream.len() });
-    }
     if stream.len() >= WORTH_COMPRESSING {
         let packed = COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(stream));
         let packed =
@@ -80,11 +79,14 @@ pub(super) fn append(block: &mut Vec<u8>, stream: &[u8]) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Takes the next stream off a block. Allocates what it says that it inflates to, within the limit.
-pub(super) fn take<'a>(block: &mut Stream<'a>) -> Result<std::borrow::Cow<'a, [u8]>, Fault> {
+/// Takes the next stream off a block. Allocates what it says that it inflates to, as far as there is room, which it takes up.
+pub(super) fn take<'a>(
+    block: &mut Stream<'a>,
+    room: &mut usize,
+) -> Result<std::borrow::Cow<'a, [u8]>, Fault> {
     let head = block.number()?;
-    let length = usize::try_from(head >> 1).ok().filter(|&length| length <= MAX_STREAM_BYTES);
-    let length = length.ok_or(Fault::Number)?;
+    let length = usize::try_from(head >> 1).unwrap_or(usize::MAX);
+    *room = room.checked_sub(length).ok_or(Fault::TooLarge)?;
     if head & 1 == 0 {
         return Ok(block.bytes(length)?.into());
     }

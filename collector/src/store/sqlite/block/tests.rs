@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    stream::{Fault, MAX_BLOCK_BYTES, append},
+    *,
+};
 use crate::store::StoreError;
 use peerlight_proto::histogram::Histogram;
 use proptest::prelude::*;
@@ -112,6 +115,26 @@ fn written(cells: &Cells, records: bool) -> Vec<u8> {
     if records { records::records_of(cells).bytes } else { write(cells.all()).unwrap().bytes }
 }
 
+/// A block of no rows whose streams are that long, and say so in few bytes.
+fn of_streams(lengths: [usize; Column::COUNT]) -> Vec<u8> {
+    let mut block = vec![VERSION];
+    for length in lengths {
+        append(&mut block, &vec![0; length]).unwrap();
+    }
+    block
+}
+
+#[test]
+fn a_block_inflates_to_what_one_may_be_and_no_more() {
+    let mut lengths = [0; Column::COUNT];
+    (lengths[Column::Rows as usize], lengths[Column::Gaps as usize]) = (3, MAX_BLOCK_BYTES - 3);
+    let most = of_streams(lengths);
+    assert!(most.len() < 16 << 10 && reread(&most).unwrap().iter().next().is_none());
+    lengths[Column::Beside as usize] = 1;
+    let error = reread(&of_streams(lengths)).unwrap_err();
+    assert_eq!(error.to_string(), StoreError::from(Fault::TooLarge).to_string());
+}
+
 proptest! {
     #[test]
     fn a_block_reads_back_as_it_was_written(all in prop::collection::vec(owned(), 0..40), records in any::<bool>()) {
@@ -128,6 +151,31 @@ proptest! {
             },
         );
         prop_assert_eq!(end(&again), end(&cells), "the end of each row");
+    }
+
+    #[test]
+    fn pieces_are_whole_rows_of_so_many_cells_or_buckets(
+        all in prop::collection::vec(owned(), 0..40),
+        most in (1..20_usize, 1..60_usize),
+    ) {
+        let mut cells = cells_of(&all);
+        cells.sort();
+        // Of each row its key, its cells and its buckets.
+        let rows = |piece: View<'_>| -> Vec<(Key, usize, usize)> {
+            let rows = piece.rows().map(|(key, row)| (key, row.map(|cell| cell.buckets.len())));
+            rows.map(|(key, row)| (key, row.len(), row.sum())).collect()
+        };
+        let is_full = |rows: &[(Key, usize, usize)]| {
+            let (cells, buckets) = rows.iter().fold((0, 0), |sum, row| (sum.0 + row.1, sum.1 + row.2));
+            cells >= most.0 || buckets >= most.1
+        };
+        let pieces: Vec<_> = cells.all().pieces(most.0, most.1).into_iter().map(rows).collect();
+        prop_assert_eq!(pieces.concat(), rows(cells.all()));
+        for (place, piece) in pieces.iter().enumerate() {
+            let (_last, before) = piece.split_last().unwrap();
+            prop_assert!(!is_full(before), "{pieces:?}");
+            prop_assert!(is_full(piece) || place + 1 == pieces.len(), "{pieces:?}");
+        }
     }
 
     #[test]

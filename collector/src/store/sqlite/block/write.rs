@@ -4,7 +4,7 @@ use super::{
     Above, Cell, Column, FAR, Key, MOST_IN_HEAD, VERSION, WIDE, Written, bits_of,
     cells::View,
     fields, guess_sum, head, offsets, row,
-    stream::{BitWriter, append, put, put_signed},
+    stream::{BitWriter, MAX_BLOCK_BYTES, append, put, put_signed},
 };
 use crate::store::{ClockOffsets, StoreError};
 use peerlight_proto::{histogram::lowest_of, measurement::Counters};
@@ -223,6 +223,9 @@ impl Writer {
     fn finish(&mut self) -> Result<Vec<u8>, StoreError> {
         self.bits.finish(&mut self.streams[Column::Bits as usize]);
         let length: usize = self.streams.iter().map(Vec::len).sum();
+        if length > MAX_BLOCK_BYTES {
+            return Err(StoreError::TooLarge { bytes: length });
+        }
         let mut block = Vec::with_capacity(length + 64);
         block.push(VERSION);
         for stream in &self.streams {
