@@ -56,7 +56,7 @@ use tokio::time::Instant;
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Versions below were never released.
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 const SCHEMA: &str = include_str!("sqlite/schema.sql");
 /// Readers that are kept for the next question.
 const IDLE_READERS: usize = 4;

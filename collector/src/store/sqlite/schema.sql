@@ -1,4 +1,4 @@
--- The store, version 5. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
+-- The store, version 6. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
 
 -- Dictionaries: blocks name what they are about by number. What one organisation calls its targets is nothing to the
 -- others.
