@@ -44,6 +44,7 @@ pub struct Metrics {
     agents_seen: Gauge,
     agents_silent: Gauge,
     commit_seconds: Histogram,
+    turn_seconds: Histogram,
     newest_interval_age: Gauge<f64, AtomicU64>,
     oldest_log_batch_age: Gauge<f64, AtomicU64>,
     dropped: Family<[(&'static str, String); 1], Counter>,
@@ -102,6 +103,7 @@ impl Metrics {
             agents_seen: Gauge::default(),
             agents_silent: Gauge::default(),
             commit_seconds: store.commit_seconds(),
+            turn_seconds: store.turn_seconds(),
             newest_interval_age: Gauge::default(),
             oldest_log_batch_age: Gauge::default(),
             dropped: Family::default(),
@@ -176,6 +178,11 @@ impl Metrics {
             "commit_seconds",
             "Time that a transaction took to make batches durable",
             self.commit_seconds.clone(),
+        );
+        registry.register(
+            "upkeep_turn_seconds",
+            "Time that upkeep wrote at once, while batches waited",
+            self.turn_seconds.clone(),
         );
         registry.register(
             "newest_interval_age_seconds",

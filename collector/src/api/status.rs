@@ -72,7 +72,8 @@ pub(super) async fn vitals(app: &App, organisation: OrganisationId) -> Result<Vi
     let health = app.store.health().await?;
     let enrolled = app.ask(move |registry, _now| registry.count_agents(organisation, false)).await? as u64;
     let disk = disk(app, organisation).await?;
-    let (now, Seen { commits, newest_end, failing, upkeep }) = (app.clock.now(), app.store.watch().seen());
+    let (now, Seen { commits, newest_end, failing, upkeep, .. }) =
+        (app.clock.now(), app.store.watch().seen());
     let age = |instant: Timestamp| now.since(instant).as_secs();
     let newest = newest_end.or(health.newest);
     Ok(Vitals {

@@ -16,12 +16,14 @@ const RECENT: usize = 1_024;
 /// What a store tells of its work as it goes.
 pub struct Watch {
     seconds: Histogram,
+    turns: Histogram,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     recent: VecDeque<Duration>,
+    longest_turn: Duration,
     newest_end: Option<Timestamp>,
     failing: Option<Failing>,
     upkeep: Option<Upkeep>,
@@ -32,6 +34,8 @@ struct State {
 pub struct Seen {
     /// The commits of the last batches.
     pub commits: Commits,
+    /// The longest that upkeep kept batches waiting.
+    pub longest_turn: Duration,
     /// The end of the newest interval that was stored since the start.
     pub newest_end: Option<Timestamp>,
     /// Set while batches cannot be written.
@@ -78,6 +82,7 @@ impl Default for Watch {
         Self {
             // 0.1 ms to 3 s: a transaction holds up to 256 batches and one sync of the disk.
             seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
+            turns: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
             state: Mutex::default(),
         }
     }
@@ -102,6 +107,13 @@ impl Watch {
         state.failing = None;
     }
 
+    /// Notes that upkeep wrote for so long, between two transactions of batches.
+    pub(crate) fn turned(&self, took: Duration) {
+        self.turns.observe(took.as_secs_f64());
+        let mut state = self.state();
+        state.longest_turn = state.longest_turn.max(took);
+    }
+
     /// Notes that a batch that came at `at` could not be written.
     pub(crate) fn failed(&self, at: Timestamp, error: &StoreError) {
         let mut state = self.state();
@@ -120,10 +132,16 @@ impl Watch {
         let state = self.state();
         Seen {
             commits: Commits::of(state.recent.iter().copied()),
+            longest_turn: state.longest_turn,
             newest_end: state.newest_end,
             failing: state.failing.clone(),
             upkeep: state.upkeep.clone(),
         }
+    }
+
+    /// How long upkeep wrote at once, in seconds.
+    pub fn turn_seconds(&self) -> Histogram {
+        self.turns.clone()
     }
 
     /// The durations of all commits, in seconds.
@@ -164,6 +182,9 @@ mod tests {
         watch.committed(Duration::from_millis(1), Some(at(20)));
         let seen = watch.seen();
         assert_eq!((seen.failing, seen.newest_end), (None, Some(at(60))));
+        watch.turned(Duration::from_millis(9));
+        watch.turned(Duration::from_millis(2));
+        assert_eq!(watch.seen().longest_turn, Duration::from_millis(9));
         watch.kept_up(at(10), Duration::from_millis(7), &Err::<(), _>(StoreError::Closed));
         assert_eq!(watch.seen().upkeep.unwrap().error.as_deref(), Some("the store is closed"));
     }

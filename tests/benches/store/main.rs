@@ -160,7 +160,6 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<Fi
     );
     let [mut ingest, mut compaction, mut caller, mut wall] = [Duration::ZERO; 4];
     let (mut truth, mut hour) = (Truth::new(), Truth::new());
-    let mut pauses = Vec::new();
     for minute in 0..workload.minutes() {
         let batches = fleet.minute(minute, &mut truth, |_generated| {})?;
         if minute == 59 {
@@ -173,9 +172,7 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<Fi
         let own = callers_cpu()? - own;
         caller += own;
         ingest += put - cpu - own;
-        let pause = Instant::now();
         store.compact(now).await?;
-        pauses.push(pause.elapsed());
         compaction += self::cpu()? - put;
         wall += begun.elapsed();
         if minute % 1_440 == 1_439 {
@@ -213,11 +210,9 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<Fi
         bytes.ledger as f64 / histograms,
         bytes.file as f64 / histograms,
     );
-    pauses.sort_unstable();
-    println!(
-        "    longest turn of the compaction: {:.0} ms",
-        pauses.last().map_or(0.0, |longest| longest.as_secs_f64() * 1e3)
-    );
+    let seen = store.watch().seen();
+    print("longest transaction of the upkeep", seen.longest_turn.as_secs_f64() * 1e3, "ms", 50.0);
+    print("transactions of batches, the longest", seen.commits.max.as_secs_f64() * 1e3, "ms", 50.0);
     Ok(Figures {
         ingest: per_million(ingest + compaction),
         bytes: bytes.measured as f64 / histograms,

@@ -108,6 +108,11 @@ fn what_grows_with_the_fleet_is_found_by_an_index() {
         let plan = plan(sql);
         assert!(plan.contains("SEARCH") && !plan.contains("SCAN"), "{sql}: {plan}");
     }
+    // A page begins where it is asked to, and goes from each registration to its own agents.
+    let page = plan(&page);
+    for step in ["registration_site (organisation=? AND site>?)", "agent_registration (registration=?)"] {
+        assert!(page.contains(step), "{page}");
+    }
     // The sites of one agent are a table of their own, of which every row is wanted.
     let scans: Vec<String> = plan(registrations::OF_AGENT)
         .lines()

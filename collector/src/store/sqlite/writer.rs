@@ -108,7 +108,9 @@ fn write(mut db: Connection, queue: &Receiver<Job>, watch: &Watch) {
         while let Some(job) = next.take() {
             match job {
                 Job::Task(task) => {
+                    let begun = Instant::now();
                     task(&mut db);
+                    watch.turned(begun.elapsed());
                     scratch.look_again();
                 }
                 Job::Put(waiting) => {
