@@ -4,6 +4,8 @@ use crate::{
     registry::{AgentEntry, RegistrationId},
     store::{Presence, Shape},
 };
+use hashbrown::{DefaultHashBuilder, HashMap};
+use indexmap::{IndexMap, IndexSet};
 use peerlight_proto::{
     id::AgentId,
     metric::Metric,
@@ -42,9 +44,11 @@ pub(super) fn schedules(
     agents: &[AgentEntry],
     now: Timestamp,
 ) -> Vec<Schedule> {
-    type Identity<'a> = (AgentId, RegistrationId, &'a Host, &'a ProbeKind, Metric, Family, Path);
-    let mut merged: BTreeMap<Identity<'_>, Presence> = BTreeMap::new();
-    let mut newest: BTreeMap<AgentId, Timestamp> = BTreeMap::new();
+    let mut merged: IndexMap<(AgentId, RegistrationId, u32), Presence, DefaultHashBuilder> =
+        IndexMap::default();
+    let mut newest: HashMap<AgentId, Timestamp> = HashMap::new();
+    // A fleet has few shapes, each of them once in memory: what is measured is compared by number.
+    let mut subjects = Subjects::default();
     for seen in presence {
         let shape = &seen.shape;
         let last = newest.entry(seen.agent).or_insert(seen.last);
@@ -53,17 +57,8 @@ pub(super) fn schedules(
         if !wanted(seen) {
             continue;
         }
-        let target = (&shape.target.address, &shape.target.probe);
         merged
-            .entry((
-                seen.agent,
-                seen.registration,
-                target.0,
-                target.1,
-                shape.metric,
-                shape.family,
-                shape.path,
-            ))
+            .entry((seen.agent, seen.registration, subjects.number(shape)))
             .and_modify(|known| {
                 if seen.last > known.last {
                     (known.last, known.shape) = (seen.last, Arc::clone(shape));
@@ -91,6 +86,24 @@ pub(super) fn schedules(
             }
         })
         .collect()
+}
+
+/// What a schedule measures, by number.
+#[derive(Default)]
+struct Subjects<'a> {
+    numbers: HashMap<*const Shape, u32>,
+    all: IndexSet<(&'a Host, &'a ProbeKind, Metric, Family, Path)>,
+}
+
+impl<'a> Subjects<'a> {
+    fn number(&mut self, shape: &'a Arc<Shape>) -> u32 {
+        let Self { numbers, all } = self;
+        *numbers.entry(Arc::as_ptr(shape)).or_insert_with(|| {
+            let target = &shape.target;
+            let subject = (&target.address, &target.probe, shape.metric, shape.family, shape.path);
+            u32::try_from(all.insert_full(subject).0).unwrap_or(u32::MAX)
+        })
+    }
 }
 
 /// When a schedule ended, or up to when its measurements must have arrived.

@@ -23,7 +23,7 @@ mod write;
 pub(super) use cells::{Cells, View};
 pub(super) use pile::Pile;
 pub(super) use read::{Sink, read};
-pub(super) use records::Records;
+pub(super) use records::{Records, spans};
 #[cfg(feature = "fuzzing")]
 pub(super) use reread::reread;
 pub(super) use write::write;

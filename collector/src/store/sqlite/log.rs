@@ -1,7 +1,7 @@
 //! The log and the ledger: what becomes durable before a batch is acknowledged.
 
 use super::{
-    block::{Cell, Key, Records, Sink, Written, read},
+    block::{Cell, Key, Records, Written},
     dictionary::{Numbers, Session, find_agent, find_session},
     dropped,
     kept::{KEPT_LEDGER, KEPT_MEASURED},
@@ -272,12 +272,13 @@ fn append(db: &Connection, agent: u32, admitted: &Admitted, block: &Written) -> 
     Ok(())
 }
 
-/// Hands over what the log holds of an organisation's measurements that may start in `from..to` and is not in segments.
+/// Hands over the blocks of an organisation's batches that may have measurements which start in `from..to` and that are not in
+/// segments.
 pub(super) fn each_unfolded(
     db: &Connection,
     organisation: i64,
     (from, to): (i64, i64),
-    sink: &mut impl Sink,
+    mut each: impl FnMut(&[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let database = StoreError::while_doing("read the log");
     let folded = folded(db).map_err(&database)?;
@@ -293,7 +294,7 @@ pub(super) fn each_unfolded(
             continue;
         }
         let block = row.get_ref(2).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
-        read(block, sink)?;
+        each(block)?;
     }
     Ok(())
 }

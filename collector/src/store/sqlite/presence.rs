@@ -1,19 +1,15 @@
 //! Presence: when each agent first and last measured what. Of what is in segments it stands in one block for each stripe;
 //! the log tells the rest.
 
-use super::{
-    block::{Cell, Key, Sink},
-    log::stripe_of,
-};
+use super::log::stripe_of;
 use crate::{registry::RegistrationId, store::StoreError};
-use hashbrown::HashMap;
 use prost::encoding::{decode_varint, encode_varint};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// An agent, a registration and a shape, by number.
-type Seen = (u32, i64, u32);
+pub(super) type Seen = (u32, i64, u32);
 /// The start of the first interval and the end of the last one, in seconds.
-type Span = (i64, i64);
+pub(super) type Span = (i64, i64);
 
 /// The presence of any agents, in the order of what was seen.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -125,53 +121,6 @@ impl Presences {
             presences.push(((narrow(agent)?, registration, narrow(shape)?), (first, last)));
         }
         Ok(Self(presences))
-    }
-}
-
-/// Notes the presence that blocks tell of.
-pub(super) struct Noting<F> {
-    /// The registration of an origin.
-    registration: F,
-    spans: HashMap<Seen, Span>,
-    row: Option<(Seen, Span)>,
-}
-
-impl<F: FnMut(u32) -> Result<RegistrationId, StoreError>> Noting<F> {
-    pub(super) fn new(registration: F) -> Self {
-        Self { registration, spans: HashMap::new(), row: None }
-    }
-
-    /// What was seen.
-    pub(super) fn finish(mut self) -> HashMap<Seen, Span> {
-        self.end_row();
-        self.spans
-    }
-
-    fn end_row(&mut self) {
-        if let Some((seen, span)) = self.row.take().filter(|(_seen, span)| span.0 < span.1) {
-            self.spans
-                .entry(seen)
-                .and_modify(|known| *known = (known.0.min(span.0), known.1.max(span.1)))
-                .or_insert(span);
-        }
-    }
-}
-
-impl<F: FnMut(u32) -> Result<RegistrationId, StoreError>> Sink for Noting<F> {
-    fn begin(&mut self, _texts: &[(&str, &str)]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn row(&mut self, key: Key) -> Result<bool, StoreError> {
-        self.end_row();
-        self.row = Some(((key.agent, (self.registration)(key.origin)?.0, key.shape), (i64::MAX, i64::MIN)));
-        Ok(true)
-    }
-
-    fn cell(&mut self, cell: &Cell<'_>) {
-        if let Some((_seen, span)) = &mut self.row {
-            *span = (span.0.min(cell.start), span.1.max(cell.end));
-        }
     }
 }
 

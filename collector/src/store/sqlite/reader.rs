@@ -2,13 +2,13 @@
 
 use super::{
     answer::Answer,
-    block::{Cells, Pile, Sink, read},
+    block::{Cells, Pile, Sink, read, spans},
     dictionary::Names,
     dropped,
     kept::{KEPT_MEASURED, Kept, ceil_secs, span_of},
     log,
     plan::{Piece, State, plan},
-    presence::{Noting, Presences},
+    presence::{Presences, Seen, Span},
     reattribution,
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     registry::RegistrationId,
     store::{Dropped, Grouping, Health, Presence, Query, Row, StoreError, given_away::given_away},
 };
+use hashbrown::HashMap;
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,7 +98,7 @@ impl Reader {
             }
         }
         answer.within(from, to);
-        log::each_unfolded(db, organisation, (from, to), &mut answer)?;
+        log::each_unfolded(db, organisation, (from, to), |block| read(block, &mut answer))?;
         answer.finish()
     }
 
@@ -117,9 +118,16 @@ impl Reader {
     pub(super) fn presence(&mut self, organisation: OrganisationId) -> Result<Vec<Presence>, StoreError> {
         let Self { db, names, .. } = self;
         let mut presences = Presences::of_organisation(db, organisation.0)?;
-        let mut noting = Noting::new(|origin| Ok(names.origin(db, origin)?.registration));
-        log::each_unfolded(db, organisation.0, (i64::MIN, i64::MAX), &mut noting)?;
-        presences.add(noting.finish());
+        let mut seen: HashMap<Seen, Span> = HashMap::new();
+        log::each_unfolded(db, organisation.0, (i64::MIN, i64::MAX), |block| {
+            spans(block, |key, span| {
+                let registration = names.origin(db, key.origin)?.registration;
+                let known = seen.entry((key.agent, registration.0, key.shape)).or_insert(span);
+                *known = (known.0.min(span.0), known.1.max(span.1));
+                Ok(())
+            })
+        })?;
+        presences.add(seen);
         let done = reattribution::all(db)?;
         let finished = done.iter().rev().filter(|done| done.finished.is_some()).map(|done| &done.order);
         let given = given_away(finished.filter(|order| order.organisation == organisation));

@@ -252,6 +252,17 @@ impl Record<'_> {
         self.flags & flag::ATTRIBUTES != 0
     }
 
+    /// How long its interval is, in seconds.
+    #[inline]
+    fn length(&self) -> Result<i64, Fault> {
+        if self.flags & flag::LENGTH == 0 {
+            return Ok(MINUTE);
+        }
+        let mut body = Stream::new(self.body);
+        let _scheduled = body.number()?;
+        body.signed()
+    }
+
     /// Reads the cell. Every place of an attribute is below `texts`.
     #[inline]
     pub(super) fn cell<'s>(&self, texts: usize, scratch: &'s mut Scratch) -> Result<Cell<'s>, Fault> {
@@ -334,6 +345,22 @@ fn read_exact(body: &mut Stream<'_>, buckets: &[(u16, u64)], total: u64) -> Resu
         _ => guess_sum(buckets, min, max).wrapping_add(body.signed()?.cast_unsigned()),
     };
     Ok((min, max, sum))
+}
+
+/// Hands over the row, start and end of each record of a block, and reads no more of it.
+pub(in super::super) fn spans(
+    block: &[u8],
+    mut each: impl FnMut(Key, (i64, i64)) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut rest = Stream::new(block);
+    if rest.byte()? != VERSION {
+        return Err(Fault::Version.into());
+    }
+    let mut records = Reader::new(rest)?;
+    while let Some(record) = records.next()? {
+        each(record.key, (record.start, record.start.wrapping_add(record.length()?)))?;
+    }
+    Ok(())
 }
 
 /// The block of records that holds these cells.
