@@ -148,28 +148,13 @@ impl Sink for Answer<'_> {
 const PAGE: usize = 32;
 const PAGES: usize = BUCKETS.div_ceil(PAGE);
 
-/// Counts of buckets, where there are any. In a box: sums are moved as their number grows.
+/// Counts of buckets, where there are any.
 #[derive(Debug)]
-struct Pages(Box<[Option<Box<[u64; PAGE]>>; PAGES]>);
+struct Pages([Option<Box<[u64; PAGE]>>; PAGES]);
 
 impl Default for Pages {
     fn default() -> Self {
-        Self(Box::new([const { None }; PAGES]))
-    }
-}
-
-impl Pages {
-    /// Adds counts of ascending buckets.
-    #[inline]
-    fn add(&mut self, buckets: &[(u16, u64)]) {
-        let page_of = |bucket: u16| usize::from(bucket) / PAGE;
-        for within in buckets.chunk_by(|one, next| page_of(one.0) == page_of(next.0)) {
-            let page = self.0[page_of(within[0].0)].get_or_insert_with(|| Box::new([0; PAGE]));
-            for &(bucket, count) in within {
-                let sum = &mut page[usize::from(bucket) % PAGE];
-                *sum = sum.saturating_add(count);
-            }
-        }
+        Self([const { None }; PAGES])
     }
 }
 
@@ -192,7 +177,11 @@ impl Sum {
     #[inline]
     fn add(&mut self, cell: &Cell<'_>, texts: &[usize]) {
         self.counters.merge(cell.counters);
-        self.pages.add(cell.buckets);
+        for &(bucket, count) in cell.buckets {
+            let page = self.pages.0[usize::from(bucket) / PAGE].get_or_insert_with(|| Box::new([0; PAGE]));
+            let sum = &mut page[usize::from(bucket) % PAGE];
+            *sum = sum.saturating_add(count);
+        }
         if !cell.buckets.is_empty() {
             self.total_us = self.total_us.saturating_add(cell.sum_us);
             self.overflow = self.overflow.saturating_add(cell.overflow);
