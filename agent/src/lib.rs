@@ -37,6 +37,7 @@ pub mod rotation;
 pub mod sample;
 pub mod schedule;
 pub mod selftest;
+pub mod service;
 pub mod signature;
 pub mod spool;
 pub mod status;

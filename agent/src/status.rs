@@ -1,5 +1,7 @@
 //! What the agent is doing, for people: written to the state directory every few seconds, printed by `status`.
 
+mod headline;
+
 use crate::{
     aggregate::ClosedInterval, credential::Enrolment, durable, notices::Notices, paths::StateDir,
     spool::Counts,
