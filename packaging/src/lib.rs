@@ -54,6 +54,20 @@ mod tests {
         assert_eq!(CollectorConfig::parse(&lines.join("\n")).unwrap(), sample);
     }
 
+    #[test]
+    fn the_job_of_every_dependency_is_told() {
+        let manifest: toml::Table = toml::from_str(include_str!("../../Cargo.toml")).unwrap();
+        let dependencies = manifest["workspace"]["dependencies"].as_table().unwrap();
+        let architecture = include_str!("../../ARCHITECTURE.md");
+        let (_, list) = architecture.split_once("## Dependencies").unwrap();
+        let (list, _) = list.split_once("\n## ").unwrap();
+        let told: BTreeSet<&str> = list.split('`').skip(1).step_by(2).collect();
+        let untold = dependencies
+            .keys()
+            .filter(|name| !name.starts_with("peerlight-") && !told.contains(name.as_str()));
+        assert_eq!(untold.collect::<Vec<_>>(), Vec::<&String>::new());
+    }
+
     /// What looks like the name of one of the collector's metrics.
     fn names(text: &str) -> BTreeSet<&str> {
         text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
