@@ -10,6 +10,9 @@ pub const COLLECTOR_SAMPLE: &str = include_str!("../config/collector.toml");
 pub const ALERTS: &str = include_str!("../prometheus/alerts.yml");
 
 #[cfg(test)]
+mod units;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use peerlight_agent::config::Config as AgentConfig;

@@ -9,6 +9,7 @@ impl Status {
         let parts = [
             Some(format!("{} targets are measured", self.measuring.entries)),
             Some(self.push.to_string()),
+            self.enrolment_problem.as_ref().map(|problem| format!("cannot enrol: {problem}")),
             (self.spool.batches > 0).then(|| format!("{} batches wait", self.spool.batches)),
             (refused > 0).then(|| format!("{refused} targets are refused")),
             self.icmp_problem.as_ref().map(|problem| format!("no ICMP: {problem}")),

@@ -1,7 +1,7 @@
 //! The agent under a service manager: a real socket that hears what systemd would.
 
 use crate::{
-    collector::{Collector, Mood},
+    collector::{Collector, Mood, site},
     process::{Running, agent, eventually},
 };
 use nix::{
@@ -11,7 +11,7 @@ use nix::{
     },
     unistd::{Pid, mkfifo},
 };
-use peerlight_agent::{clock::Clock, paths::StateDir};
+use peerlight_agent::{clock::Clock, credential::Enrolment, paths::StateDir, status::Status};
 use std::{fs, net::TcpListener, path::Path, process::Stdio, time::Duration};
 use tokio::net::UnixDatagram;
 
@@ -134,4 +134,30 @@ async fn a_manager_without_a_watchdog_is_told_no_beats() {
     manager.terminate();
     let rest = manager.hears_until("STOPPING=1").await;
     assert!(rest.iter().all(|word| !word.starts_with("WATCHDOG")), "{rest:?}");
+}
+
+#[tokio::test]
+async fn an_agent_enrols_itself_by_the_credential_once_the_collector_can_be_believed() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = Collector::start(Clock::system()).await;
+    collector.set_mood(Mood::Portal);
+    fs::write(directory.path().join("peerlight-agent.token"), collector.token.to_text()).unwrap();
+    let state = directory.path().join("state");
+    let _agent = {
+        let mut command = agent(&["run", "--config"]);
+        let configuration = directory.path().join("agent.toml");
+        fs::write(&configuration, format!("state = \"{}\"\n", state.display())).unwrap();
+        command.arg(configuration).env("CREDENTIALS_DIRECTORY", directory.path()).stderr(Stdio::null());
+        Running(command.spawn().unwrap())
+    };
+    let state = StateDir::new(state);
+    let told = |status: &Status| {
+        status.enrolment_problem.as_ref().is_some_and(|told| told.contains("captive portal"))
+    };
+    eventually("word of the portal", || Status::read(&state).ok().filter(told)).await;
+    collector.set_mood(Mood::Accept);
+    let enrolment = eventually("the enrolment", || Enrolment::load(&state).unwrap()).await;
+    assert_eq!(enrolment.site, site());
+    let well = |status: &Status| status.enrolment_problem.is_none();
+    eventually("word that all is well", || Status::read(&state).ok().filter(well)).await;
 }
