@@ -14,10 +14,11 @@ pub struct Document {
     pub text: Vec<u8>,
 }
 
-/// Where each shell looks for the completions of a program.
-const COMPLETIONS: [(Shell, &str, &str); 3] = [
+/// Where each shell looks for the completions of a program. On Debian zsh looks elsewhere.
+const COMPLETIONS: [(Shell, &str, &str); 4] = [
     (Shell::Bash, "bash-completion/completions/", ""),
     (Shell::Fish, "fish/vendor_completions.d/", ".fish"),
+    (Shell::Zsh, "zsh/site-functions/_", ""),
     (Shell::Zsh, "zsh/vendor-completions/_", ""),
 ];
 

@@ -1,6 +1,8 @@
 //! What Peerlight ships beside its binaries. The tests hold the samples against the programs that read them.
 
 pub mod documents;
+pub mod manifest;
+pub mod packages;
 
 /// The sample configuration of the agent.
 pub const AGENT_SAMPLE: &str = include_str!("../config/agent.toml");
