@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError, Description, describe},
     credential,
-    enrol::{Applicant, enrol_beside, enrol_with_new_key},
+    enrol::{Applicant, enrol_beside, enrol_with_new_key, token},
     format::Format,
     oneshot,
     paths::{DEFAULT_CONFIG, StateDir},
@@ -18,12 +18,9 @@ use crate::{
     uplink::{Uplink, is_same_site},
 };
 use anyhow::Context as _;
-use peerlight_proto::enrolment::EnrolmentToken;
 use std::{
-    env,
     error::Error,
-    fs,
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     path::Path,
     process::ExitCode,
     sync::Arc,
@@ -33,10 +30,6 @@ use tokio_util::sync::CancellationToken;
 
 /// The exit code of a wrong configuration (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
-/// The longest token that is read.
-const MAX_TOKEN_BYTES: u64 = 8 << 10;
-/// The environment variable that may hold the token.
-const TOKEN_VARIABLE: &str = "PEERLIGHT_TOKEN";
 
 /// Does what the command line says.
 pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<ExitCode> {
@@ -99,7 +92,7 @@ fn load(cli: &Cli) -> Result<Config, ConfigError> {
 
 async fn enrol_agent(config: &Config, args: &EnrolArgs) -> anyhow::Result<()> {
     let uplink = chosen_uplink(config, args.uplink.as_deref())?;
-    let token: EnrolmentToken = read_token(args.token_file.as_deref())?.trim().parse()?;
+    let token = token::read(args.token_file.as_deref())?;
     let applicant = Applicant {
         state: config.state.clone(),
         key: Arc::new(credential::load_or_create(&config.state)?),
@@ -152,27 +145,6 @@ fn chosen_uplink<'a>(config: &'a Config, wanted: Option<&str>) -> anyhow::Result
             found.map(Some).with_context(|| format!("there is no uplink `{wanted}`, but: {names}"))
         }
     }
-}
-
-fn read_token(file: Option<&Path>) -> anyhow::Result<String> {
-    let mut token = String::new();
-    match file {
-        Some(path) if path == Path::new("-") => {
-            io::stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut token).context("cannot read the token")?;
-        }
-        Some(path) => {
-            let file = fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-            file.take(MAX_TOKEN_BYTES)
-                .read_to_string(&mut token)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-        }
-        None => {
-            token = env::var(TOKEN_VARIABLE).with_context(|| {
-                format!("there is no token; give --token-file PATH, --token-file - or {TOKEN_VARIABLE}")
-            })?;
-        }
-    }
-    Ok(token)
 }
 
 fn check_config(config: &Config, format: Format) -> anyhow::Result<()> {

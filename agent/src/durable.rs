@@ -14,7 +14,7 @@ const UNFINISHED: &str = ".new-";
 /// one is there.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = directory_of(path);
-    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
+    let mut file = begin(directory)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|failed| failed.error)?;
@@ -24,7 +24,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Replaces `path` with `bytes`, readable by the owner alone, without waiting for the disk: readers see the old file or the
 /// new one, but after a crash of the machine there may be none.
 pub fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory_of(path))?;
+    let mut file = begin(directory_of(path))?;
     file.write_all(bytes)?;
     file.persist(path).map_err(|failed| failed.error)?;
     Ok(())
@@ -33,11 +33,26 @@ pub fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Creates `path` with `bytes`, readable by the owner alone; never replaces a file that is there.
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = directory_of(path);
-    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
+    let mut file = begin(directory)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path).map_err(|failed| failed.error)?;
     sync_directory(directory)
+}
+
+/// A file that is yet to take its place. What root makes by hand (`enrol`) is made for whom the directory belongs to: the agent
+/// that runs under an account of its own must be able to read it.
+fn begin(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, fchown};
+        let (home, made) = (fs::metadata(directory)?, file.as_file().metadata()?);
+        if made.uid() == 0 && home.uid() != 0 {
+            fchown(file.as_file(), Some(home.uid()), Some(home.gid()))?;
+        }
+    }
+    Ok(file)
 }
 
 /// Renames `from` to `path`, in the place of what is there. After a crash at any point `path` is the old file or the new one.
@@ -111,6 +126,26 @@ mod tests {
         let left: Vec<_> =
             fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(left, [at("whole")]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_root_makes_in_anothers_directory_belongs_to_the_other() {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+        const OTHER: u32 = 12_345;
+        let directory = tempfile::tempdir().unwrap();
+        if chown(directory.path(), Some(OTHER), Some(OTHER)).is_err() {
+            eprintln!(
+                "skipped: what root makes in another's directory belongs to the other, which only root can show"
+            );
+            return;
+        }
+        let path = directory.path().join("file");
+        for make in [create, replace, publish] {
+            make(&path, b"one").unwrap();
+            let made = fs::metadata(&path).unwrap();
+            assert_eq!((made.uid(), made.gid()), (OTHER, OTHER));
+        }
     }
 
     #[cfg(unix)]

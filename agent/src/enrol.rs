@@ -1,5 +1,8 @@
 //! Enrolment: the one-time exchange of an operator's token for a place in the collector's registry.
 
+pub mod token;
+pub mod unattended;
+
 use crate::{
     clock::Clock,
     credential::{CredentialError, Enrolment, keyring::Keyring},
@@ -91,6 +94,25 @@ pub enum EnrolError {
         /// Why it is not believed.
         reason: String,
     },
+}
+
+impl EnrolError {
+    /// Whether the same attempt may succeed later: nobody answered, or somebody else did.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Exchange(_) | Self::NotTheCollector { .. } => true,
+            Self::OtherCollector { .. }
+            | Self::ElsewhereToo { .. }
+            | Self::OtherSite { .. }
+            | Self::Fingerprint
+            | Self::Credential(_)
+            | Self::Key(_)
+            | Self::Trust(_)
+            | Self::Request(_)
+            | Self::Refused(_)
+            | Self::KeyRefused(_) => false,
+        }
+    }
 }
 
 /// What an enrolment needs.

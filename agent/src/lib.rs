@@ -37,6 +37,7 @@ pub mod rotation;
 pub mod sample;
 pub mod schedule;
 pub mod selftest;
+pub mod service;
 pub mod signature;
 pub mod spool;
 pub mod status;
@@ -50,7 +51,11 @@ pub mod uplink;
 use catalogue::published::Published;
 use clock::Clock;
 use config::Config;
-use credential::CredentialError;
+use credential::{CredentialError, keyring::Keyring};
+use enrol::{
+    Applicant,
+    unattended::{self, enrol_unattended},
+};
 use notices::Notices;
 use probe::{ProbeError, Prober};
 use proxy::{HttpsPaths, Proxies, ProxyError};
@@ -105,19 +110,41 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     });
     tracing::info!(agent = %key.agent(), version = env!("CARGO_PKG_VERSION"), "measuring begins");
     tell_proxy(&proxies, config.proxy.probe);
+    let enrolling = enrol_by_itself(&config, &proxies, &key, &clock, board.clone());
     let parts = pipeline::Parts {
         engines,
-        proxies,
+        proxies: proxies.clone(),
         builtin: catalogue::scheduled(),
-        key,
+        key: Arc::clone(&key),
         spool,
-        clock,
+        clock: clock.clone(),
         board,
         patience: push::Patience::default(),
     };
-    pipeline::run(&config, parts, shutdown).await;
+    tokio::join!(pipeline::run(&config, parts, shutdown.clone()), shutdown.run_until_cancelled(enrolling));
     tracing::info!("measuring has ended");
     Ok(())
+}
+
+/// Enrols the agent if the service manager handed it a token. Several uplinks have a token each, and are enrolled by hand.
+async fn enrol_by_itself(
+    config: &Config,
+    proxies: &Proxies,
+    key: &Arc<Keyring>,
+    clock: &Clock,
+    board: Board,
+) {
+    let Some(token) = unattended::handed_over().filter(|_| config.uplinks.is_empty()) else { return };
+    let applicant = Applicant {
+        state: config.state.clone(),
+        key: Arc::clone(key),
+        trust: config.collector.trust,
+        proxies: proxies.clone(),
+        site: config.site.clone(),
+        clock: clock.clone(),
+    };
+    let asked = config.collector.url.as_ref().map(url::Url::as_str);
+    enrol_unattended(&applicant, &token, asked, &board).await;
 }
 
 /// What sends probes, and what it has to say.

@@ -18,6 +18,7 @@ use crate::{
     push::{Patience, Push},
     rotation::{self, Rotation},
     sample::Stray,
+    service::{self, News},
     spool::{handle::SharedSpool, pack::pack},
     status::{self, Board},
     targets::{ScheduledTarget, Selector},
@@ -198,8 +199,14 @@ async fn tidy(spool: SharedSpool, link: Link) {
 
 async fn report_status(state: StateDir, board: Board, spool: SharedSpool, link: Link) {
     let mut ticks = tokio::time::interval(status::PERIOD);
+    let mut said = String::new();
     loop {
         ticks.tick().await;
+        let headline = board.get().headline();
+        if headline != said {
+            service::tell(News::Doing(&headline));
+            said = headline;
+        }
         let (state, board, spool, link) = (state.clone(), board.clone(), spool.clone(), link.clone());
         // The disk may be slow, and the schedule runs on this thread.
         let written = tokio::task::spawn_blocking(move || write_status(&state, &board, &spool, &link)).await;

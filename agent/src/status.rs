@@ -1,5 +1,7 @@
 //! What the agent is doing, for people: written to the state directory every few seconds, printed by `status`.
 
+mod headline;
+
 use crate::{
     aggregate::ClosedInterval, credential::Enrolment, durable, notices::Notices, paths::StateDir,
     spool::Counts,
@@ -39,6 +41,9 @@ pub struct Status {
     pub enrolled: Option<Enrolled>,
     /// Which uplinks it is not enrolled for; nothing is handed over until it is.
     pub not_enrolled_for: Vec<String>,
+    /// Why the agent could not enrol itself, if it tried.
+    #[serde(default)]
+    pub enrolment_problem: Option<String>,
     /// How pushing goes.
     pub push: PushState,
     /// The key that signs, as the collector knows it.
@@ -322,6 +327,7 @@ impl Status {
                 ),
             ),
         ];
+        lines.extend(self.enrolment_problem.as_ref().map(|problem| ("enrolment problem", problem.clone())));
         lines.extend(self.captured.as_ref().map(|Captured { count, taken_us, latest }| {
             let text = format!("{count}, the latest {}: {latest}; see `path --captured`", ago(*taken_us));
             ("captured paths", text)

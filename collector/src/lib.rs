@@ -38,6 +38,7 @@ pub mod retention;
 pub mod rfc3339;
 pub mod router;
 pub mod server;
+mod service;
 pub mod signature;
 pub mod storage;
 pub mod store;
@@ -176,7 +177,9 @@ pub async fn run_over(
         serve(agents, for_agents, shutdown.clone()),
         serve(operators, for_operators, shutdown.clone()),
         keep_house(&app, &certificate, shutdown.clone()),
-        reattribution::keep_on(&app, shutdown),
+        reattribution::keep_on(&app, shutdown.clone()),
+        // After the listeners, so that they serve once it says so.
+        service::keep_informed(&app, shutdown),
     );
     tracing::info!("the collector has stopped");
     Ok(())

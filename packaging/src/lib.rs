@@ -1,5 +1,9 @@
 //! What Peerlight ships beside its binaries. The tests hold the samples against the programs that read them.
 
+pub mod documents;
+pub mod manifest;
+pub mod packages;
+
 /// The sample configuration of the agent.
 pub const AGENT_SAMPLE: &str = include_str!("../config/agent.toml");
 /// The same of an agent of several uplinks.
@@ -8,6 +12,9 @@ pub const UPLINKS_SAMPLE: &str = include_str!("../config/agent-uplinks.toml");
 pub const COLLECTOR_SAMPLE: &str = include_str!("../config/collector.toml");
 /// Alerts on a collector, for Prometheus.
 pub const ALERTS: &str = include_str!("../prometheus/alerts.yml");
+
+#[cfg(test)]
+mod units;
 
 #[cfg(test)]
 mod tests {
@@ -21,7 +28,9 @@ mod tests {
     /// The sample with every commented line that is TOML put in.
     fn in_full(sample: &str) -> String {
         let line = |line: &str| match line.strip_prefix("# ") {
-            Some(commented) if commented.contains(" = ") || commented.starts_with("[[") => {
+            Some(commented)
+                if commented.contains(" = ") || commented.starts_with('[') && commented.ends_with(']') =>
+            {
                 format!("{commented}\n")
             }
             _ => format!("{line}\n"),
@@ -29,11 +38,38 @@ mod tests {
         sample.lines().map(line).collect()
     }
 
+    /// The sample in full, but for what is an example.
+    fn without(examples: &[&str], sample: &str) -> String {
+        let is_example = |line: &&str| examples.iter().any(|example| line.split(' ').next() == Some(example));
+        in_full(sample).split_inclusive('\n').filter(|line| !is_example(line)).collect()
+    }
+
     #[test]
-    fn the_agents_sample_is_read_as_it_stands_and_in_full() {
-        AgentConfig::parse(AGENT_SAMPLE).unwrap();
-        let full = AgentConfig::parse(&in_full(AGENT_SAMPLE)).unwrap();
-        assert_eq!(full.spool, AgentConfig::parse(AGENT_SAMPLE).unwrap().spool);
+    fn the_agents_sample_is_the_default_as_it_stands_and_all_but_its_examples_in_full() {
+        assert_eq!(AgentConfig::parse(AGENT_SAMPLE).unwrap(), AgentConfig::default());
+        AgentConfig::parse(&in_full(AGENT_SAMPLE)).unwrap();
+        let rest = in_full(AGENT_SAMPLE);
+        let (before, site) = rest.split_once("[site]").unwrap();
+        let (_site, after) = site.split_once("\n\n").unwrap();
+        let (middle, target) = after.split_once("[[target]]").unwrap();
+        let (_target, end) = target.split_once("\n\n").unwrap();
+        let examples = [
+            "url",
+            "use",
+            "username",
+            "password_file",
+            "bypass",
+            "source_v4",
+            "source_v6",
+            "interface",
+            "dscp",
+            "servers",
+            "ca_file",
+            "allow",
+        ];
+        let defaults = without(&examples, &format!("{before}\n{middle}\n{end}"));
+        assert_eq!(AgentConfig::parse(&defaults).unwrap(), AgentConfig::default(), "{defaults}");
+        assert!(defaults.matches(" = ").count() >= 10, "{defaults}");
     }
 
     #[test]
@@ -46,12 +82,25 @@ mod tests {
     }
 
     #[test]
-    fn the_collectors_sample_is_read_as_it_stands_and_shows_the_defaults() {
-        let sample = CollectorConfig::parse(COLLECTOR_SAMPLE).unwrap();
-        let full = in_full(COLLECTOR_SAMPLE);
-        // The certificate is only named in the sample.
-        let lines: Vec<&str> = full.lines().filter(|line| !line.starts_with("tls")).collect();
-        assert_eq!(CollectorConfig::parse(&lines.join("\n")).unwrap(), sample);
+    fn the_collectors_sample_is_the_default_as_it_stands_and_all_but_its_examples_in_full() {
+        assert_eq!(CollectorConfig::parse(COLLECTOR_SAMPLE).unwrap(), CollectorConfig::default());
+        let defaults = without(&["url", "tls"], COLLECTOR_SAMPLE);
+        assert_eq!(CollectorConfig::parse(&defaults).unwrap(), CollectorConfig::default(), "{defaults}");
+        assert!(defaults.matches(" = ").count() >= 15, "{defaults}");
+    }
+
+    #[test]
+    fn the_job_of_every_dependency_is_told() {
+        let manifest: toml::Table = toml::from_str(include_str!("../../Cargo.toml")).unwrap();
+        let dependencies = manifest["workspace"]["dependencies"].as_table().unwrap();
+        let architecture = include_str!("../../ARCHITECTURE.md");
+        let (_, list) = architecture.split_once("## Dependencies").unwrap();
+        let (list, _) = list.split_once("\n## ").unwrap();
+        let told: BTreeSet<&str> = list.split('`').skip(1).step_by(2).collect();
+        let untold = dependencies
+            .keys()
+            .filter(|name| !name.starts_with("peerlight-") && !told.contains(name.as_str()));
+        assert_eq!(untold.collect::<Vec<_>>(), Vec::<&String>::new());
     }
 
     /// What looks like the name of one of the collector's metrics.

@@ -12,6 +12,7 @@ use crate::{
     probe::{Launch, Probe},
     sample::{Sample, Stray},
     schedule::{Entry, Missed, Schedule, Turn},
+    service::{self, Heartbeat, News},
     status::{Board, Noise},
     targets::Selector,
     uplink::UplinkNumber,
@@ -114,6 +115,7 @@ impl Measure {
         self.parts.board.update(|status| status.measuring.sessions = 1);
         let now = self.now().await;
         self.reschedule(now);
+        let mut heartbeat = Heartbeat::new(service::watchdog());
         loop {
             let now = self.now().await;
             self.take_turns(now);
@@ -122,6 +124,7 @@ impl Measure {
                 let closed = self.aggregate.close(now, &around);
                 self.hand_on(closed).await;
             }
+            heartbeat.beat(Instant::now()).into_iter().for_each(service::tell);
             let wake = self.wait(now, &shutdown).await;
             // The clocks are checked before anything is believed that came meanwhile.
             let now = self.now().await;
@@ -133,6 +136,7 @@ impl Measure {
                 Wake::Shutdown => break,
             }
         }
+        service::tell(News::Stops);
         self.wind_down().await;
     }
 

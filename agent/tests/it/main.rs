@@ -24,4 +24,6 @@ mod push;
 #[cfg(test)]
 mod selftest;
 #[cfg(test)]
+mod service;
+#[cfg(test)]
 mod trust;

@@ -21,5 +21,6 @@ mod registry;
 mod reports;
 mod requests;
 mod seeded;
+mod service;
 mod successors;
 mod vitals;

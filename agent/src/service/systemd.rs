@@ -1,0 +1,38 @@
+//! systemd, and whoever else speaks its `sd_notify`: a datagram for each word to the socket that `NOTIFY_SOCKET` names.
+
+use super::News;
+use sd_notify::NotifyState;
+use std::time::Duration;
+
+/// Tells the manager, if there is one.
+pub fn tell(news: News<'_>) {
+    let told = match news {
+        News::Started => sd_notify::notify(&[NotifyState::Ready]),
+        News::Doing(what) => sd_notify::notify(&[NotifyState::Status(&in_one_line(what))]),
+        News::Works => sd_notify::notify(&[NotifyState::Watchdog]),
+        News::Stops => sd_notify::notify(&[NotifyState::Stopping]),
+    };
+    if let Err(error) = told {
+        tracing::warn!(%error, ?news, "the service manager could not be told");
+    }
+}
+
+/// Within which time it wants to hear that the agent works; none where it does not ask.
+pub fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+/// Each line is a word to the manager, and what the agent tells holds others' words: the collector's reasons.
+fn in_one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobodys_words_become_the_managers() {
+        assert_eq!(in_one_line("stopped: go\naway\r\nMAINPID=1"), "stopped: go away  MAINPID=1");
+    }
+}

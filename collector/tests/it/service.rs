@@ -1,0 +1,49 @@
+//! The collector under a service manager: a real socket that hears what systemd would.
+
+use crate::{
+    collector::plain_client,
+    process::{Process, configure, shell},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{process::Command, time::Duration};
+use tokio::net::UnixDatagram;
+
+/// The lines of the next word.
+async fn hears(socket: &UnixDatagram) -> Vec<String> {
+    let mut datagram = [0; 4096];
+    let received = tokio::time::timeout(Duration::from_secs(30), socket.recv(&mut datagram));
+    let length = received.await.unwrap_or_else(|_late| panic!("the collector says nothing more")).unwrap();
+    String::from_utf8(datagram[..length].to_vec()).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// What runs a collector whose manager listens here, and wants to hear of it within 200 ms.
+fn managed(socket: &std::path::Path) -> Command {
+    let mut runner = shell("true");
+    runner.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", "200000").env_remove("WATCHDOG_PID");
+    runner
+}
+
+#[tokio::test]
+async fn the_manager_hears_that_it_serves_how_it_is_and_that_it_ends() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (directory, path) = (temporary.path().join("state"), temporary.path().join("notify"));
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let configuration = configure(temporary.path(), &directory);
+    let collector = Process::start(managed(&path), &configuration, &directory);
+    let how = "STATUS=0 agents are enrolled, 0 were heard of lately";
+    assert_eq!(hears(&socket).await, ["READY=1", how]);
+    let answer = plain_client().get(format!("http://{}/readyz", collector.place.operators)).send().await;
+    assert_eq!(answer.unwrap().status(), 200);
+    for _beat in 0..3 {
+        assert_eq!(hears(&socket).await, ["WATCHDOG=1", how]);
+    }
+    kill(Pid::from_raw(collector.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    let mut last = hears(&socket).await;
+    while last.first().is_some_and(|word| word == "WATCHDOG=1") {
+        last = hears(&socket).await;
+    }
+    assert_eq!(last, ["STOPPING=1"]);
+}

@@ -1,0 +1,47 @@
+//! Makes what is installed: packages, and what stands beside the programs.
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser};
+use peerlight_packaging::{
+    documents::{completions, manual},
+    manifest::PACKAGES,
+    packages::{self, Making},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Makes what is installed of Peerlight.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+enum Cli {
+    /// Write manual pages and shell completions of both programs
+    ///
+    /// They are laid out as below /usr/share: man/man1, bash-completion, fish, zsh.
+    Documents {
+        /// Where to; what is there is overwritten
+        directory: PathBuf,
+    },
+    /// Make a .deb and a .rpm of both programs; needs nfpm
+    Packages(Making),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse() {
+        Cli::Documents { directory } => write_documents(&directory),
+        Cli::Packages(making) => PACKAGES.iter().try_for_each(|package| packages::make(package, &making)),
+    }
+}
+
+fn write_documents(directory: &Path) -> anyhow::Result<()> {
+    for program in [peerlight_agent::cli::Cli::command(), peerlight_collector::cli::Cli::command()] {
+        for document in manual(&program)?.into_iter().chain(completions(&program)) {
+            let path = directory.join(document.path);
+            let place = path.parent().unwrap_or(directory);
+            fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
+            fs::write(&path, document.text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    Ok(())
+}

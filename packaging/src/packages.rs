@@ -1,0 +1,165 @@
+//! Packages of the manifest, made by nfpm.
+
+use crate::manifest::{Kind, Of, Package, Shipped};
+use anyhow::Context as _;
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// What packages are made of, and who answers for them.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Making {
+    /// Where cargo built a program; once for each, unless both are in one place
+    #[arg(long, value_name = "DIRECTORY", required = true)]
+    pub programs: Vec<PathBuf>,
+    /// Where the packages go
+    #[arg(long, value_name = "DIRECTORY")]
+    pub output: PathBuf,
+    /// Who answers for them: NAME <MAIL>
+    #[arg(long)]
+    pub maintainer: String,
+    /// The time that they bear, in seconds since 1970; with the same, the same bytes come out
+    #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS")]
+    pub date: i64,
+    /// Which machines they are for, as Debian calls them
+    #[arg(long, default_value = "amd64")]
+    pub arch: String,
+    /// Which package of this version it is
+    #[arg(long, default_value_t = 1)]
+    pub release: u32,
+}
+
+/// How a kind of package differs from the others.
+struct Flavour {
+    /// What nfpm calls it.
+    packager: &'static str,
+    of: Of,
+    /// What the programs are linked with, and what runs them.
+    depends: &'static [&'static str],
+    /// What runs when it is installed and removed, as nfpm calls it.
+    scripts: [(&'static str, &'static str); 3],
+}
+
+const FLAVOURS: [Flavour; 2] = [
+    Flavour {
+        packager: "deb",
+        of: Of::Deb,
+        depends: &["libc6 (>= 2.34)", "libgcc-s1", "systemd"],
+        scripts: [
+            ("postinstall", include_str!("../linux/deb/postinstall")),
+            ("preremove", include_str!("../linux/deb/preremove")),
+            ("postremove", include_str!("../linux/deb/postremove")),
+        ],
+    },
+    Flavour {
+        packager: "rpm",
+        of: Of::Rpm,
+        depends: &["glibc >= 2.34", "libgcc", "systemd"],
+        scripts: [
+            ("postinstall", include_str!("../linux/rpm/postinstall")),
+            ("preremove", include_str!("../linux/rpm/preremove")),
+            ("postremove", include_str!("../linux/rpm/postremove")),
+        ],
+    },
+];
+
+/// Makes a .deb and a .rpm of `package`.
+pub fn make(package: &Package, making: &Making) -> anyhow::Result<()> {
+    let built = making.programs.iter().map(|directory| directory.join(package.name));
+    let program = built.into_iter().find(|path| path.exists());
+    let program =
+        program.with_context(|| format!("there is no {} in {:?}", package.name, making.programs))?;
+    let program = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
+    let files = package.files(program, &changelog(package, making)?)?;
+    fs::create_dir_all(&making.output).with_context(|| format!("cannot make {}", making.output.display()))?;
+    FLAVOURS.iter().try_for_each(|flavour| pack(flavour, package, &files, making))
+}
+
+/// Lays everything out for nfpm, and has it packed.
+fn pack(flavour: &Flavour, package: &Package, files: &[Shipped], making: &Making) -> anyhow::Result<()> {
+    let stage = tempfile::tempdir().context("cannot make a directory to work in")?;
+    let mut contents = Vec::new();
+    for file in files.iter().filter(|file| [Of::All, flavour.of].contains(&file.of)) {
+        let source = stage.path().join("root").join(&file.path);
+        write(&source, &file.content)?;
+        contents.push(content(file, &source));
+    }
+    let mut scripts = serde_json::Map::new();
+    for (moment, text) in flavour.scripts {
+        let path = stage.path().join(moment);
+        write(&path, text.replace("@NAME@", package.name).as_bytes())?;
+        scripts.insert(moment.to_owned(), json!(path));
+    }
+    let manifest = json!({
+        "name": package.name,
+        "arch": making.arch,
+        "version": env!("CARGO_PKG_VERSION"),
+        "release": making.release.to_string(),
+        "mtime": date(making)?.to_string(),
+        "section": "net",
+        "priority": "optional",
+        "maintainer": making.maintainer,
+        "license": "Apache-2.0",
+        "description": format!("{}\n{}", package.summary, package.description),
+        // Which machine made it is nobody's business, and another's would be another package.
+        "rpm": { "summary": package.summary, "buildhost": "localhost" },
+        "depends": flavour.depends,
+        "scripts": scripts,
+        "contents": contents,
+    });
+    // JSON is YAML, too.
+    let path = stage.path().join("nfpm.yaml");
+    write(&path, manifest.to_string().as_bytes())?;
+    let status = Command::new("nfpm")
+        .args(["package", "--packager", flavour.packager, "--config"])
+        .arg(&path)
+        .arg("--target")
+        .arg(&making.output)
+        .env("SOURCE_DATE_EPOCH", making.date.to_string())
+        .status();
+    let status =
+        status.context("cannot run nfpm, which packs them; packaging/README.md says where to get it")?;
+    anyhow::ensure!(status.success(), "nfpm made no {} package: {status}", flavour.packager);
+    Ok(())
+}
+
+/// What nfpm is told of a file.
+fn content(file: &Shipped, source: &Path) -> Value {
+    let (kind, mode) = match file.kind {
+        Kind::Program => ("", 0o755),
+        Kind::Text => ("", 0o644),
+        Kind::Configuration => ("config|noreplace", 0o644),
+    };
+    json!({
+        "src": source,
+        "dst": format!("/{}", file.path),
+        "type": kind,
+        "file_info": { "mode": mode, "owner": "root", "group": "root" },
+    })
+}
+
+/// Debian's changelog is of packages; what changes for operators stands in `CHANGELOG.md`.
+fn changelog(package: &Package, making: &Making) -> anyhow::Result<String> {
+    let date = jiff::fmt::rfc2822::to_string(&date(making)?.to_zoned(TimeZone::UTC))?;
+    Ok(format!(
+        "{} ({}-{}) unstable; urgency=medium\n\n  * See CHANGELOG.md of this version for what changes.\n\n -- {}  {date}\n",
+        package.name,
+        env!("CARGO_PKG_VERSION"),
+        making.release,
+        making.maintainer,
+    ))
+}
+
+fn date(making: &Making) -> anyhow::Result<Timestamp> {
+    Timestamp::from_second(making.date).context("SOURCE_DATE_EPOCH is no date")
+}
+
+fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let place = path.parent().unwrap_or(path);
+    fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
+    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
+}
