@@ -19,8 +19,8 @@ pub struct Making {
     /// Where the packages go
     #[arg(long, value_name = "DIRECTORY")]
     pub output: PathBuf,
-    /// Who answers for them: NAME <MAIL>
-    #[arg(long)]
+    /// Who answers for them
+    #[arg(long, value_name = "NAME <MAIL>")]
     pub maintainer: String,
     /// The time that they bear, in seconds since 1970; with the same, the same bytes come out
     #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS")]
