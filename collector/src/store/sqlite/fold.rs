@@ -135,13 +135,14 @@ pub(super) fn read_slice(reader: &mut Reader, stripe: u32, batches: &[i64]) -> R
     }
     for (organisation, mut pile) in of_organisation {
         let mut presences = Presences::of_stripe(db, organisation, stripe)?;
-        let seen = pile.spans().map(|(key, span)| {
+        let spans: Vec<_> = pile.spans().collect();
+        let seen = spans.iter().map(|&(key, span)| {
             let registration = names.origin(db, key.origin)?.registration;
             Ok(((key.agent, registration.0, key.shape), span))
         });
         presences.add(seen.collect::<Result<Vec<_>, StoreError>>()?);
         slice.presences.push((organisation, presences));
-        let places = Places::of(&pile, names, db)?;
+        let places = Places::of(&spans, names, db)?;
         for (part, block) in pile.blocks(|key, start| places.number(key, start)) {
             let (metric, quarter) = places.place(part);
             slice.segments.push(Segment { organisation, metric, quarter, block });
@@ -259,9 +260,9 @@ struct Places {
 }
 
 impl Places {
-    fn of(pile: &Pile, names: &mut Names, db: &Connection) -> Result<Self, StoreError> {
+    fn of(spans: &[(Key, (i64, i64))], names: &mut Names, db: &Connection) -> Result<Self, StoreError> {
         let mut places = Self { metrics: HashMap::new(), first: i64::MAX };
-        for (key, (start, _end)) in pile.spans() {
+        for &(key, (start, _end)) in spans {
             places.first = places.first.min(quarter_of(start));
             if let Entry::Vacant(entry) = places.metrics.entry(key.shape) {
                 let metric = names.shape(db, key.shape)?.metric;
