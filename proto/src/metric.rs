@@ -76,7 +76,7 @@ fn metric_names() -> String {
 }
 
 impl Metric {
-    /// Every metric.
+    /// Every metric. New ones come at the end: [`Self::number`] is the place here.
     pub const ALL: [Self; 22] = [
         Self::IcmpRtt,
         Self::TcpConnect,
@@ -128,6 +128,17 @@ impl Metric {
             Self::Jitter(NetworkMetric::DnsLookup) => "dns.lookup.jitter",
             Self::Jitter(NetworkMetric::UdpRtt) => "udp.rtt.jitter",
         }
+    }
+
+    /// Its number, by which stores know it: that of a metric never changes.
+    pub fn number(self) -> u8 {
+        let place = Self::ALL.iter().position(|metric| *metric == self);
+        place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
+    }
+
+    /// The metric of a number.
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
     }
 
     /// The metric that holds its jitter, if it times the network alone.
@@ -186,6 +197,19 @@ impl From<Metric> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_metric_keeps_its_number() {
+        let names: Vec<_> = (0..=u8::MAX).map_while(Metric::of_number).map(Metric::name).collect();
+        assert_eq!(
+            names.join(" "),
+            "icmp.rtt tcp.connect https.dns https.proxy https.tcp https.tls https.ttfb https.transfer https.local \
+             https.total dns.query dns.lookup udp.rtt agent.noise icmp.rtt.jitter tcp.connect.jitter https.tcp.jitter \
+             https.tls.jitter https.ttfb.jitter dns.query.jitter dns.lookup.jitter udp.rtt.jitter",
+            "stores hold these numbers: new metrics come at the end",
+        );
+        assert!(Metric::ALL.into_iter().all(|metric| Metric::of_number(metric.number()) == Some(metric)));
+    }
 
     #[test]
     fn every_metric_is_known_by_its_name() {

@@ -1,8 +1,8 @@
 //! The store on SQLite: a batch log, a ledger and segments in one file, one thread that writes, snapshots that read.
 //!
-//! A batch is durable in the log. Every few minutes the log is folded into segments, columns of an hour of a metric of a few
-//! agents; when the hour is over its segments become one, and rollups of 15 minutes and days are made of them. Each answer
-//! reads the coarsest that fits and adds what the log still holds.
+//! A batch is durable in the log. When a quarter hour is over the log is folded into segments, columns of that quarter hour of
+//! a metric of some agents, with its rollup beside them; days are made of those. Each answer reads the coarsest that fits and
+//! adds what the log still holds.
 //!
 //! WAL with `synchronous = FULL`: a commit is on disk before it returns, and so before a batch is acknowledged.
 
@@ -24,6 +24,8 @@ mod presence;
 mod reader;
 mod reattribution;
 mod rollups;
+mod segment;
+mod slice;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -56,7 +58,7 @@ use tokio::time::Instant;
 /// The first SQLite without the WAL-reset bug (sqlite.org/wal.html#walresetbug).
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Versions below were never released.
-const SCHEMA_VERSION: i64 = 6;
+const SCHEMA_VERSION: i64 = 7;
 const SCHEMA: &str = include_str!("sqlite/schema.sql");
 /// Readers that are kept for the next question.
 const IDLE_READERS: usize = 4;
@@ -149,7 +151,7 @@ impl SqliteStore {
         let find = move |reader: &mut Reader| {
             fold::outstanding(&reader.db, now, must).map_err(StoreError::while_doing("look at the log"))
         };
-        let Outstanding { newest, stripes } = self.read(find).await?;
+        let Outstanding { swept, stripes } = self.read(find).await?;
         let mut failure = None;
         for (stripe, batches) in stripes {
             // One stripe that cannot be folded holds up no other; its batches stay in the log, and so do all.
@@ -163,7 +165,7 @@ impl SqliteStore {
         if let Some(error) = failure {
             return Err(error);
         }
-        while self.write("sweep the log", move |db| fold::sweep(db, newest)).await? {}
+        while self.write("sweep the log", move |db| fold::sweep(db, swept)).await? {}
         Ok(())
     }
 
@@ -171,7 +173,7 @@ impl SqliteStore {
         while !batches.is_empty() {
             let offered = Arc::clone(&batches);
             let read = move |reader: &mut Reader| {
-                reader.snapshot(|reader| fold::read_slice(reader, stripe, &offered))
+                reader.snapshot(|reader| slice::read_slice(reader, stripe, &offered))
             };
             let slice = self.read(read).await?;
             batches = batches[slice.taken..].into();
@@ -265,7 +267,7 @@ impl SqliteStore {
     async fn expire_all(&self, now: Timestamp, retention: Retention) -> Result<Expired, StoreError> {
         let _alone = self.upkeep.lock().await;
         // After a long stop, what is to go may not have been folded or rolled up yet.
-        let folded = self.fold(now, true).await;
+        let folded = self.fold(now, false).await;
         if let Err(error) = folded.and(self.recompute(now).await) {
             tracing::error!(%error, "rollups could not be recomputed; what they would be made of is kept for now");
         }
@@ -389,7 +391,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         db.execute_batch(
             "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
              PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16384; PRAGMA foreign_keys = ON;
-             PRAGMA wal_autocheckpoint = 8192; PRAGMA journal_size_limit = 67108864;",
+             PRAGMA wal_autocheckpoint = 2048; PRAGMA journal_size_limit = 67108864;",
         )?;
         // Else a statement whose plan could depend on what is bound to it is planned anew each time.
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;

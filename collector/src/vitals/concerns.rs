@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 const LITTLE_ROOM: u64 = 512 << 20;
 /// A disk that is full within so many days leaves little time to order another.
 const SOON_DAYS: u64 = 7;
-/// The log is folded every three minutes.
-const LONG_UNFOLDED_S: u64 = 15 * 60;
+/// The log is folded each quarter hour, 90 seconds after its end.
+const LONG_UNFOLDED_S: u64 = 40 * 60;
 /// Agents push every minute.
 const LONG_WITHOUT_NEWS_S: u64 = 10 * 60;
 /// More than this wait only where the writer cannot keep up.
@@ -134,7 +134,7 @@ mod tests {
         let well = Vitals {
             queue_depth: 3,
             newest_interval_age_s: Some(70),
-            log_age_s: Some(170),
+            log_age_s: Some(1_000),
             disk: DiskVitals { free_bytes: Some(1 << 40), full_in_days: Some(400), ..DiskVitals::default() },
             connections: vec![Connections { listener: "agents".into(), open: 80, limit: 100 }],
             agents: AgentVitals { enrolled: 100, seen_lately: 95, silent: 5 },
@@ -154,7 +154,7 @@ mod tests {
             writer_failing: Some(WriterFailing { since: at, error: "the disk is full".into() }),
             queue_depth: 1_001,
             newest_interval_age_s: Some(601),
-            log_age_s: Some(901),
+            log_age_s: Some(2_401),
             disk: DiskVitals { free_bytes: Some(1_000_000), full_in_days: Some(0), ..DiskVitals::default() },
             connections: vec![Connections { listener: "agents".into(), open: 90, limit: 100 }],
             agents: AgentVitals { enrolled: 10, seen_lately: 9, silent: 1 },
@@ -167,7 +167,7 @@ mod tests {
                 "batches cannot be written since 2026-09-21T14:13:20Z: the disk is full",
                 "1.0 MB are free on the store's disk",
                 "2 batches were set aside because the store's file was damaged",
-                "batches have waited for 15 min to be folded into segments",
+                "batches have waited for 40 min to be folded into segments",
                 "1001 batches wait for the writer",
                 "the listener for agents holds 90 of 100 connections",
                 "nothing newer than 10 min was stored",

@@ -165,7 +165,8 @@ async fn measure(arguments: &Arguments, workload: Workload) -> anyhow::Result<Fi
         if minute == 59 {
             hour.clone_from(&truth);
         }
-        let now = after(minute + 1);
+        // When the batches were received.
+        let now = after(minute + 1).plus(Duration::from_secs(5));
         let (begun, cpu, own) = (Instant::now(), cpu()?, callers_cpu()?);
         try_join_all(batches.into_iter().map(|batch| store.put(batch))).await?;
         let put = self::cpu()?;

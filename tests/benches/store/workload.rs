@@ -91,7 +91,7 @@ impl Fleet {
         (self.sites.len() * TARGETS * METRICS.len()) as u64
     }
 
-    /// What every agent pushes of a minute, admitted a few seconds after its end. Adds what is [`ASKED`] to the truth, and
+    /// What every agent pushes of a minute, admitted five seconds after its end. Adds what is [`ASKED`] to the truth, and
     /// shows everything to `see`.
     pub(crate) fn minute(
         &mut self,

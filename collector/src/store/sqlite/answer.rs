@@ -14,7 +14,7 @@ use peerlight_proto::{
     time::Timestamp,
 };
 use rusqlite::Connection;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// Adds up what is read.
 pub(super) struct Answer<'a> {
@@ -26,15 +26,26 @@ pub(super) struct Answer<'a> {
     span: (i64, i64),
     /// Groups by origin, shape and, where they are kept apart, agent.
     groups: HashMap<(u32, u32, Option<u32>), Option<u32>>,
+    /// The rows that were met, and their places in `wanted`. None: nobody asks for it.
+    rows: HashMap<Key, Option<usize>>,
+    wanted: Vec<Wanted>,
     /// The place of each group and slot in `sums`.
     places: HashMap<(u32, i64), usize>,
-    sums: Vec<Sum>,
+    sums: Vec<Box<Sum>>,
     /// Every kind and value of attributes, once.
     texts: IndexSet<(String, String)>,
     /// Where the texts of the block that is being read stand in `texts`.
     block_texts: Vec<usize>,
-    /// The row that is being read: its agent and group, and the slot and place of its last cell.
-    row: Option<(u32, u32)>,
+    /// The place of the row that is being read, if it is wanted.
+    row: Option<usize>,
+}
+
+/// A row that adds to a group.
+#[derive(Debug)]
+struct Wanted {
+    agent: u32,
+    group: u32,
+    /// The slot and place of its last cell.
     last: Option<(i64, usize)>,
 }
 
@@ -52,12 +63,13 @@ impl<'a> Answer<'a> {
             grouping,
             span: (0, 0),
             groups: HashMap::new(),
+            rows: HashMap::new(),
+            wanted: Vec::new(),
             places: HashMap::new(),
             sums: Vec::new(),
             texts: IndexSet::new(),
             block_texts: Vec::new(),
             row: None,
-            last: None,
         }
     }
 
@@ -67,15 +79,14 @@ impl<'a> Answer<'a> {
     }
 
     /// The rows, in the order of their groups and slots.
-    pub(super) fn finish(self) -> Result<Vec<Row>, StoreError> {
-        let places: BTreeMap<(u32, i64), usize> = self.places.into_iter().collect();
-        let mut sums: Vec<Option<Sum>> = self.sums.into_iter().map(Some).collect();
-        let mut rows = Vec::with_capacity(places.len());
-        for ((group, slot), place) in places {
-            let Some(sum) = sums[place].take() else { continue };
-            rows.push(sum.into_row(group, Timestamp::from_micros(slot), &self.texts)?);
-        }
-        Ok(rows)
+    pub(super) fn finish(mut self) -> Result<Vec<Row>, StoreError> {
+        let mut places: Vec<((u32, i64), usize)> = self.places.into_iter().collect();
+        places.sort_unstable();
+        let rows = places.into_iter().map(|((group, slot), place)| {
+            let sum = std::mem::take(&mut self.sums[place]);
+            sum.into_row(group, Timestamp::from_micros(slot), &self.texts)
+        });
+        rows.collect()
     }
 
     fn group_of(&mut self, key: Key) -> Result<Option<u32>, StoreError> {
@@ -86,8 +97,8 @@ impl<'a> Answer<'a> {
         }
         let origin = self.names.origin(self.db, key.origin)?;
         let shape = self.names.shape(self.db, key.shape)?;
-        let asked = (self.query.metrics.is_empty() || self.query.metrics.contains(&shape.metric))
-            && self.query.registrations.as_ref().is_none_or(|wanted| wanted.contains(&origin.registration));
+        let asked =
+            self.query.registrations.as_ref().is_none_or(|wanted| wanted.contains(&origin.registration));
         let agent: Option<AgentId> = agent.map(|number| self.names.agent(self.db, number)).transpose()?;
         let group = if asked { self.grouping.group(&origin, &shape, agent) } else { None };
         self.groups.insert(known, group);
@@ -95,25 +106,27 @@ impl<'a> Answer<'a> {
     }
 
     /// The place of the sum that a cell of the row adds to which starts then.
-    fn place(&mut self, group: u32, start: i64) -> usize {
+    #[inline]
+    fn place(&mut self, row: usize, start: i64) -> usize {
         let slot = match self.query.step {
             Some(step) => slot_of(Timestamp::from_secs(start), step).as_micros(),
             None => self.query.from.as_micros(),
         };
-        if let Some((last, place)) = self.last
-            && last == slot
-        {
-            return place;
+        match self.wanted[row].last {
+            Some((last, place)) if last == slot => place,
+            _ => self.place_of(row, slot),
         }
+    }
+
+    fn place_of(&mut self, row: usize, slot: i64) -> usize {
+        let Wanted { agent, group, last } = &mut self.wanted[row];
         let next = self.sums.len();
-        let place = *self.places.entry((group, slot)).or_insert(next);
+        let place = *self.places.entry((*group, slot)).or_insert(next);
         if place == next {
-            self.sums.push(Sum::default());
+            self.sums.push(Box::default());
         }
-        if let Some((agent, _)) = self.row {
-            self.sums[place].agents.insert(agent);
-        }
-        self.last = Some((slot, place));
+        self.sums[place].agents.insert(*agent);
+        *last = Some((slot, place));
         place
     }
 }
@@ -129,17 +142,25 @@ impl Sink for Answer<'_> {
     }
 
     fn row(&mut self, key: Key) -> Result<bool, StoreError> {
-        let group = self.group_of(key)?;
-        self.row = group.map(|group| (key.agent, group));
-        self.last = None;
-        Ok(group.is_some())
+        self.row = if let Some(row) = self.rows.get(&key) {
+            *row
+        } else {
+            let group = self.group_of(key)?;
+            let row = group.map(|group| {
+                self.wanted.push(Wanted { agent: key.agent, group, last: None });
+                self.wanted.len() - 1
+            });
+            self.rows.insert(key, row);
+            row
+        };
+        Ok(self.row.is_some())
     }
 
     #[inline]
     fn cell(&mut self, cell: &Cell<'_>) {
         let (from, to) = self.span;
-        let Some((_agent, group)) = self.row.filter(|_| (from..to).contains(&cell.start)) else { return };
-        let place = self.place(group, cell.start);
+        let Some(row) = self.row.filter(|_| (from..to).contains(&cell.start)) else { return };
+        let place = self.place(row, cell.start);
         self.sums[place].add(cell, &self.block_texts);
     }
 }
@@ -200,7 +221,7 @@ impl Sum {
     }
 
     fn into_row(
-        self,
+        self: Box<Self>,
         group: u32,
         slot: Timestamp,
         texts: &IndexSet<(String, String)>,

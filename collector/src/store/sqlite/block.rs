@@ -7,11 +7,10 @@
 //! further one; the exact minimum and maximum are bits within the first and the last bucket, the exact sum is what is left of
 //! the guess that the buckets allow.
 //!
-//! What is soon written again, in the log and in an hour that is not over, is a block of [`records`].
+//! What is soon written again, in the log, is a block of [`records`].
 
 mod cells;
 mod deal;
-mod pile;
 mod read;
 mod records;
 #[cfg(feature = "fuzzing")]
@@ -20,9 +19,8 @@ mod stream;
 mod sum;
 mod write;
 
-pub(super) use cells::{Cells, View};
-pub(super) use pile::Pile;
-pub(super) use read::{Sink, read};
+pub(super) use cells::{Cells, Starting, View};
+pub(super) use read::{Sink, read, read_of};
 pub(super) use records::{Records, spans};
 #[cfg(feature = "fuzzing")]
 pub(super) use reread::reread;

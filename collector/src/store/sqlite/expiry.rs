@@ -1,7 +1,7 @@
 //! Expiry: what the retention no longer keeps goes in slices, each a short transaction.
 
 use super::{
-    kept::{KEPT_DAYS, KEPT_LEDGER, KEPT_MEASURED, KEPT_QUARTERS, day_of},
+    kept::{KEPT_DAYS, KEPT_LEDGER, KEPT_MEASURED, KEPT_QUARTERS, SCATTERED, day_of},
     log::add_to_tally,
     presence::Presences,
     reattribution,
@@ -56,12 +56,12 @@ impl Layer {
         }
     }
 
-    /// The resolution that is recomputed from it, and so must not be stale where it goes.
-    const fn coarser(self) -> Option<i64> {
+    /// What is made of it, as `stale` tells of it, and so must have been made where it goes.
+    const fn coarser(self) -> &'static [i64] {
         match self {
-            Self::Measured => Some(KEPT_QUARTERS),
-            Self::QuarterHours => Some(KEPT_DAYS),
-            Self::Days | Self::Ledger => None,
+            Self::Measured => &[KEPT_QUARTERS],
+            Self::QuarterHours => &[SCATTERED, KEPT_DAYS],
+            Self::Days | Self::Ledger => &[],
         }
     }
 
@@ -129,11 +129,11 @@ fn drop_slice(
              ON CONFLICT DO UPDATE SET start = max(start, excluded.start)",
         )?
         .execute([layer.kept(), from])?;
-    if let Some(coarser) = layer.coarser() {
+    for coarser in layer.coarser() {
         // Only where patience ended: nothing is left to recompute these from.
         transaction
             .prepare_cached("DELETE FROM stale WHERE resolution = ?1 AND start < ?2")?
-            .execute([coarser, from])?;
+            .execute([*coarser, from])?;
     }
     let dropped = layer.drop_before(&transaction, from)?;
     crash_point("before-expiry-commit");
@@ -144,13 +144,15 @@ fn drop_slice(
 
 /// The first second that is kept: as the retention says, but nothing goes from below a stale rollup.
 fn keeps_from(db: &Connection, layer: Layer, now: Timestamp, retention: &Retention) -> rusqlite::Result<i64> {
-    let from = layer.keeps_from(now, retention);
-    let Some(coarser) = layer.coarser() else { return Ok(from) };
-    let stale: Option<i64> = db
-        .prepare_cached("SELECT min(start) FROM stale WHERE resolution = ?1")?
-        .query_row([coarser], |row| row.get(0))?;
+    let mut from = layer.keeps_from(now, retention);
     let patient = layer.keeps_from(now.minus(PATIENCE), retention);
-    Ok(stale.map_or(from, |stale| from.min(day_of(stale).max(patient))))
+    for coarser in layer.coarser() {
+        let stale: Option<i64> = db
+            .prepare_cached("SELECT min(start) FROM stale WHERE resolution = ?1")?
+            .query_row([coarser], |row| row.get(0))?;
+        from = stale.map_or(from, |stale| from.min(day_of(stale).max(patient)));
+    }
+    Ok(from)
 }
 
 /// The end of the newest quarter hour that there is a segment of measurements of.

@@ -14,13 +14,15 @@ pub(super) const KEPT_DAYS: i64 = IntervalLength::DAY.as_secs() as i64;
 
 /// An hour in seconds.
 pub(super) const HOUR: i64 = 3_600;
+/// Where `stale` tells of hours whose quarter hours stand in several segments, and are to stand in one.
+pub(super) const SCATTERED: i64 = HOUR;
 
 /// The first second of the UTC day of a second.
 pub(super) const fn day_of(second: i64) -> i64 {
     second - second.rem_euclid(KEPT_DAYS)
 }
 
-/// The first second of the hour of a second: what is compacted at once, and a segment of quarter hours covers.
+/// The first second of the hour of a second: what a segment of quarter hours covers at most.
 pub(super) const fn hour_of(second: i64) -> i64 {
     second - second.rem_euclid(HOUR)
 }
@@ -31,7 +33,7 @@ pub(super) const fn quarter_of(second: i64) -> i64 {
     second - second.rem_euclid(KEPT_QUARTERS)
 }
 
-/// The first second of the span that a segment of this resolution covers which holds a second.
+/// The first second at which a segment of this resolution can start that holds a second.
 pub(super) const fn span_of(resolution: i64, second: i64) -> i64 {
     match resolution {
         KEPT_DAYS => day_of(second),

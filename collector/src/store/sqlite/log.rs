@@ -12,10 +12,13 @@ use crate::{
 };
 use peerlight_proto::{
     id::{BatchDigest, BatchNumber},
-    time::Timestamp,
+    time::{IntervalLength, Timestamp},
 };
-use rusqlite::{Connection, OptionalExtension as _, params};
-use std::collections::HashMap;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 /// How many agents, by number, share segments: enough for likes to stand beside likes, few enough that one of their hours
 /// is read, merged and written in milliseconds.
@@ -113,8 +116,8 @@ pub(super) fn put(
     dropped::keep_refused(db, agent, admitted).map_err(&database)?;
     crash_point("before-batch");
     if !admitted.measurements.is_empty() {
-        let block = records_of(db, scratch, agent, admitted)?;
-        append(db, agent, admitted, &block).map_err(&database)?;
+        let (rows, block) = records_of(db, scratch, agent, admitted)?;
+        append(db, agent, admitted, (rows, &block)).map_err(&database)?;
         scratch.stored += block.probes;
     }
     crash_point("after-batch");
@@ -186,15 +189,16 @@ fn enter(db: &Connection, session: Session, admitted: &Admitted) -> rusqlite::Re
     Ok(entered > 0)
 }
 
-/// What was admitted, as a block. What else stands in the batch's dictionary was not admitted and leaves no trace; admission
+/// What was admitted, as a block, and the hash of its rows if all of it is of one minute. What else stands in the batch's dictionary was not admitted and leaves no trace; admission
 /// lets no measurement in whose series is not in it.
 fn records_of(
     db: &Connection,
     scratch: &mut Scratch,
     agent: u32,
     admitted: &Admitted,
-) -> Result<Written, StoreError> {
+) -> Result<(Option<i64>, Written), StoreError> {
     let Scratch { numbers, records, .. } = scratch;
+    let mut rows = DefaultHasher::new();
     let clock_offsets = admitted.batch.clock_offset_us.map(ClockOffsets::of);
     // Most measurements of a batch have one origin, and each series comes several times in a backlog.
     let mut last: Option<(Origin, u32)> = None;
@@ -235,8 +239,11 @@ fn records_of(
             attributes.push((records.text(&attribute.kind, &attribute.value), attribute.count));
         }
         let histogram = &measurement.histogram;
+        let key = Key { origin, agent, shape };
+        key.hash(&mut rows);
         records.push(
-            Key { origin, agent, shape },
+            series.key.metric,
+            key,
             &Cell {
                 start: measurement.interval.start().as_secs(),
                 end: measurement.interval.end().as_secs(),
@@ -251,14 +258,22 @@ fn records_of(
             },
         );
     }
-    Ok(records.finish())
+    let intervals = admitted.measurements.iter().map(|one| one.measurement.interval);
+    let alike = intervals.clone().zip(intervals.clone().skip(1)).all(|(one, next)| one == next);
+    let of_a_minute = alike && intervals.take(1).all(|first| first.length() == IntervalLength::MINUTE);
+    Ok((of_a_minute.then(|| rows.finish().cast_signed()), records.finish()))
 }
 
-fn append(db: &Connection, agent: u32, admitted: &Admitted, block: &Written) -> rusqlite::Result<()> {
+fn append(
+    db: &Connection,
+    agent: u32,
+    admitted: &Admitted,
+    (rows, block): (Option<i64>, &Written),
+) -> rusqlite::Result<()> {
     let starts = || admitted.measurements.iter().map(|one| one.measurement.interval.start().as_secs());
     db.prepare_cached(
-        "INSERT INTO batch (organisation, agent, received_us, oldest_start, newest_start, probes, block)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO batch (organisation, agent, received_us, oldest_start, newest_start, probes, rows, block)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         admitted.organisation.0,
@@ -267,24 +282,43 @@ fn append(db: &Connection, agent: u32, admitted: &Admitted, block: &Written) -> 
         starts().min(),
         starts().max(),
         block.probes,
+        rows,
         block.bytes
     ])?;
     Ok(())
 }
 
-/// Hands over the blocks of an organisation's batches that may have measurements which start in `from..to` and that are not in
-/// segments.
+/// A batch of the log.
+pub(super) struct Logged<'a> {
+    pub(super) agent: u32,
+    /// The start of its oldest interval.
+    pub(super) oldest_start: i64,
+    /// The hash of its rows, if all of it is of one minute.
+    pub(super) rows: Option<i64>,
+    row: &'a Row<'a>,
+}
+
+impl Logged<'_> {
+    /// Its block of records, whose pages SQLite reads now.
+    pub(super) fn block(&self) -> Result<&[u8], StoreError> {
+        let block = self.row.get_ref(4).and_then(|value| Ok(value.as_blob()?));
+        block.map_err(StoreError::while_doing("read the log"))
+    }
+}
+
+/// Hands over an organisation's batches that may have measurements which start in `from..to` and that are not in segments.
 pub(super) fn each_unfolded(
     db: &Connection,
     organisation: i64,
     (from, to): (i64, i64),
-    mut each: impl FnMut(&[u8]) -> Result<(), StoreError>,
+    mut each: impl FnMut(&Logged<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let database = StoreError::while_doing("read the log");
     let folded = folded(db).map_err(&database)?;
     let mut statement = db
         .prepare_cached(
-            "SELECT id, agent, block FROM batch WHERE newest_start >= ?1 AND oldest_start < ?2 AND organisation = ?3",
+            "SELECT id, agent, oldest_start, rows, block FROM batch
+             WHERE newest_start >= ?1 AND oldest_start < ?2 AND organisation = ?3",
         )
         .map_err(&database)?;
     let mut rows = statement.query(params![from, to, organisation]).map_err(&database)?;
@@ -293,8 +327,8 @@ pub(super) fn each_unfolded(
         if folded.get(&stripe_of(agent)).is_some_and(|upto| id <= *upto) {
             continue;
         }
-        let block = row.get_ref(2).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
-        each(block)?;
+        let (oldest_start, rows) = (row.get(2).map_err(&database)?, row.get(3).map_err(&database)?);
+        each(&Logged { agent, oldest_start, rows, row })?;
     }
     Ok(())
 }

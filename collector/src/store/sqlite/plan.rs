@@ -1,6 +1,5 @@
 //! Which resolution answers which part of a span: whole fresh days, whole fresh quarter hours, and what was measured for the rest.
 
-use super::kept::span_of;
 use peerlight_proto::time::{Interval, IntervalLength, Timestamp};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -16,7 +15,7 @@ pub(super) enum Piece {
 /// What the plan has to know of the store.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Spans whose rollups are not to be trusted: days, and hours of quarter hours, by resolution and start.
+    /// Spans whose rollups are not to be trusted: days and quarter hours, by resolution and start.
     pub(super) stale: BTreeSet<(i64, i64)>,
     /// The first second that measurements are kept from.
     pub(super) measured_from: i64,
@@ -65,7 +64,7 @@ fn piece_at(at: i64, to: i64, step: Option<Duration>, state: &State) -> (Piece, 
             return (Piece::Rollups(length, from, next), next);
         }
         let resolution = i64::from(length.as_secs());
-        let fresh = !state.stale.contains(&(resolution, span_of(resolution, start)));
+        let fresh = !state.stale.contains(&(resolution, start));
         if fits_step && start == at && end <= to && fresh {
             return (Piece::Rollups(length, start, end), end);
         }
@@ -106,8 +105,8 @@ mod tests {
             pieces,
             [
                 Piece::Rollups(IntervalLength::QUARTER_HOUR, DAY, DAY + HOUR),
-                Piece::Measured(DAY + HOUR, DAY + 2 * HOUR),
-                Piece::Rollups(IntervalLength::QUARTER_HOUR, DAY + 2 * HOUR, 2 * DAY),
+                Piece::Measured(DAY + HOUR, DAY + HOUR + QUARTER),
+                Piece::Rollups(IntervalLength::QUARTER_HOUR, DAY + HOUR + QUARTER, 2 * DAY),
             ]
         );
     }

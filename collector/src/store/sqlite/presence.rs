@@ -1,8 +1,13 @@
 //! Presence: when each agent first and last measured what. Of what is in segments it stands in one block for each stripe;
 //! the log tells the rest.
 
-use super::log::stripe_of;
+use super::{
+    block::{Key, spans},
+    log::{Logged, stripe_of},
+};
 use crate::{registry::RegistrationId, store::StoreError};
+use hashbrown::{HashMap, hash_map::Entry};
+use peerlight_proto::time::IntervalLength;
 use prost::encoding::{decode_varint, encode_varint};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -121,6 +126,43 @@ impl Presences {
             presences.push(((narrow(agent)?, registration, narrow(shape)?), (first, last)));
         }
         Ok(Self(presences))
+    }
+}
+
+/// The rows that batches of the log hold, and from when to when each was measured.
+#[derive(Debug, Default)]
+pub(super) struct Sightings {
+    /// By agent and rows, as batches of one minute tell them: from when to when there was such a batch, and the rows.
+    minutes: HashMap<(u32, i64), (Span, Vec<Key>)>,
+    /// The rows of other batches.
+    others: Vec<(Key, Span)>,
+}
+
+impl Sightings {
+    /// Adds a batch. Its block is read if its rows are not known: mostly an agent measures the same each minute.
+    pub(super) fn see(&mut self, batch: &Logged<'_>) -> Result<(), StoreError> {
+        let Some(rows) = batch.rows else {
+            return spans(batch.block()?, |key, span| self.others.push((key, span)));
+        };
+        let minute = (batch.oldest_start, batch.oldest_start + i64::from(IntervalLength::MINUTE.as_secs()));
+        match self.minutes.entry((batch.agent, rows)) {
+            Entry::Occupied(known) => {
+                let (span, _rows) = known.into_mut();
+                *span = (span.0.min(minute.0), span.1.max(minute.1));
+            }
+            Entry::Vacant(new) => {
+                let mut keys = Vec::new();
+                spans(batch.block()?, |key, _span| keys.push(key))?;
+                new.insert((minute, keys));
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows with a span of each; some may come twice.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (Key, Span)> {
+        let minutes = self.minutes.values().flat_map(|(span, keys)| keys.iter().map(|key| (*key, *span)));
+        minutes.chain(self.others.iter().copied())
     }
 }
 

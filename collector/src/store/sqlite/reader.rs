@@ -2,13 +2,13 @@
 
 use super::{
     answer::Answer,
-    block::{Cells, Pile, Sink, read, spans},
+    block::{Cells, Sink, read, read_of},
     dictionary::Names,
     dropped,
-    kept::{KEPT_MEASURED, Kept, ceil_secs, span_of},
+    kept::{KEPT_MEASURED, Kept, SCATTERED, ceil_secs, span_of},
     log,
     plan::{Piece, State, plan},
-    presence::{Presences, Seen, Span},
+    presence::{Presences, Sightings},
     reattribution,
 };
 use crate::{
@@ -16,7 +16,6 @@ use crate::{
     registry::RegistrationId,
     store::{Dropped, Grouping, Health, Presence, Query, Row, StoreError, given_away::given_away},
 };
-use hashbrown::HashMap;
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +28,6 @@ pub(super) struct Reader {
     /// For what is read to be written anew: kept for their memory.
     pub(super) cells: Cells,
     pub(super) spare: Cells,
-    pub(super) pile: Pile,
 }
 
 /// The spans of a stripe whose rollups are not to be trusted, by resolution and start.
@@ -37,13 +35,7 @@ type Stale = BTreeSet<(i64, i64)>;
 
 impl Reader {
     pub(super) fn new(db: Connection) -> Self {
-        Self {
-            db,
-            names: Names::default(),
-            cells: Cells::default(),
-            spare: Cells::default(),
-            pile: Pile::default(),
-        }
+        Self { db, names: Names::default(), cells: Cells::default(), spare: Cells::default() }
     }
 
     /// Runs `read` within one read transaction, so that all of it sees the same instant.
@@ -98,16 +90,19 @@ impl Reader {
             }
         }
         answer.within(from, to);
-        log::each_unfolded(db, organisation, (from, to), |block| read(block, &mut answer))?;
+        log::each_unfolded(db, organisation, (from, to), |batch| {
+            read_of(&query.metrics, batch.block()?, &mut answer)
+        })?;
         answer.finish()
     }
 
     fn stale(&self, organisation: i64, from: i64, to: i64) -> rusqlite::Result<BTreeMap<u32, Stale>> {
         let mut of_stripes: BTreeMap<u32, Stale> = BTreeMap::new();
         let mut statement = self.db.prepare_cached(
-            "SELECT stripe, resolution, start FROM stale WHERE organisation = ?1 AND start < ?2 AND start + 86400 > ?3",
+            "SELECT stripe, resolution, start FROM stale
+             WHERE organisation = ?1 AND start < ?2 AND start + 86400 > ?3 AND resolution <> ?4",
         )?;
-        let mut rows = statement.query([organisation, to, from])?;
+        let mut rows = statement.query([organisation, to, from, SCATTERED])?;
         while let Some(row) = rows.next()? {
             of_stripes.entry(row.get(0)?).or_default().insert((row.get(1)?, row.get(2)?));
         }
@@ -118,16 +113,13 @@ impl Reader {
     pub(super) fn presence(&mut self, organisation: OrganisationId) -> Result<Vec<Presence>, StoreError> {
         let Self { db, names, .. } = self;
         let mut presences = Presences::of_organisation(db, organisation.0)?;
-        let mut seen: HashMap<Seen, Span> = HashMap::new();
-        log::each_unfolded(db, organisation.0, (i64::MIN, i64::MAX), |block| {
-            spans(block, |key, span| {
-                let registration = names.origin(db, key.origin)?.registration;
-                let known = seen.entry((key.agent, registration.0, key.shape)).or_insert(span);
-                *known = (known.0.min(span.0), known.1.max(span.1));
-                Ok(())
-            })
-        })?;
-        presences.add(seen);
+        let mut log = Sightings::default();
+        log::each_unfolded(db, organisation.0, (i64::MIN, i64::MAX), |batch| log.see(batch))?;
+        let seen = log.spans().map(|(key, span)| {
+            let registration = names.origin(db, key.origin)?.registration;
+            Ok(((key.agent, registration.0, key.shape), span))
+        });
+        presences.add(seen.collect::<Result<Vec<_>, StoreError>>()?);
         let done = reattribution::all(db)?;
         let finished = done.iter().rev().filter(|done| done.finished.is_some()).map(|done| &done.order);
         let given = given_away(finished.filter(|order| order.organisation == organisation));
@@ -176,7 +168,7 @@ impl Reader {
         Ok(Health {
             log_batches: count("SELECT count(*) FROM batch")?,
             ledger_entries: count("SELECT coalesce(sum(count), 0) FROM tally WHERE what = 'ledger'")?,
-            stale_rollups: count("SELECT count(*) FROM stale")?,
+            stale_rollups: count("SELECT count(*) FROM stale WHERE resolution <> 3600")?,
             damaged_batches: count("SELECT count(*) FROM damaged")?,
             bytes: count("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?,
             oldest: oldest.into_iter().flatten().min().map(Timestamp::from_secs),
@@ -221,31 +213,6 @@ fn each_segment(
                 read(block, sink)?;
             }
         }
-    }
-    Ok(())
-}
-
-/// Hands over the segments of one resolution, metric and stripe that start in the seconds `from..to`.
-pub(super) fn each_of_unit(
-    db: &Connection,
-    (organisation, stripe): (i64, u32),
-    (resolution, from, to): (i64, i64, i64),
-    metric: Metric,
-    mut each: impl FnMut(i64, &[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let database = StoreError::while_doing("read segments");
-    let mut statement = db
-        .prepare_cached(
-            "SELECT id, block FROM segment
-             WHERE organisation = ?1 AND resolution = ?2 AND metric = ?3 AND start >= ?4 AND start < ?5 AND stripe = ?6",
-        )
-        .map_err(&database)?;
-    let mut rows = statement
-        .query(params![organisation, resolution, metric.name(), from, to, stripe])
-        .map_err(&database)?;
-    while let Some(row) = rows.next().map_err(&database)? {
-        let block = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
-        each(row.get(0).map_err(&database)?, block)?;
     }
     Ok(())
 }

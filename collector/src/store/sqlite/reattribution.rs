@@ -10,7 +10,7 @@ use super::{
     dictionary::{number_of_origin, origins_of},
     dropped,
     fold::mark_stale,
-    kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, Kept, ceil_secs, day_of, hour_of, span_of},
+    kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, Kept, ceil_secs, day_of, quarter_of, span_of},
     presence::{Presences, stripes_of},
 };
 use crate::{
@@ -260,7 +260,7 @@ impl Slice {
             match resolution {
                 KEPT_MEASURED => {
                     self.moved.measurements += 1;
-                    self.stale.insert((stripe, KEPT_QUARTERS, hour_of(cell.start)));
+                    self.stale.insert((stripe, KEPT_QUARTERS, quarter_of(cell.start)));
                     self.stale.insert((stripe, KEPT_DAYS, day_of(cell.start)));
                 }
                 KEPT_QUARTERS if day_of(cell.start) >= work.kept.quarters => {

@@ -1,4 +1,4 @@
--- The store, version 6. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
+-- The store, version 7. Times are whole seconds since 1970-01-01T00:00:00Z unless they say microseconds.
 
 -- Dictionaries: blocks name what they are about by number. What one organisation calls its targets is nothing to the
 -- others.
@@ -43,7 +43,7 @@ CREATE TABLE ledger (
 ) WITHOUT ROWID;
 CREATE INDEX ledger_by_age ON ledger (newest_end);
 
--- The log: one row for each batch that is not yet in segments, its measurements in one block.
+-- The log: one row for each batch that is not yet in segments, its measurements in one block of records.
 CREATE TABLE batch (
     id           INTEGER PRIMARY KEY,
     organisation INTEGER NOT NULL,
@@ -52,15 +52,18 @@ CREATE TABLE batch (
     oldest_start INTEGER NOT NULL,
     newest_start INTEGER NOT NULL,
     probes       INTEGER NOT NULL,     -- as segments have them
+    -- A hash of its rows, if all its measurements are of one interval of a minute: who reads which agent measured what need not
+    -- read the block of a batch whose rows are known.
+    rows         INTEGER,
     block        BLOB NOT NULL
 );
 -- Up to which batch the agents of a stripe have been folded into segments: what the log still holds of these does not
 -- count any more. It leaves the log in one sweep, and this with it.
 CREATE TABLE folded (stripe INTEGER PRIMARY KEY, batch INTEGER NOT NULL);
 
--- Segments: what was measured, an hour of a metric of a stripe of agents in a few blocks (resolution 0), and the rollups
--- of it to 15 minutes (900, an hour of them in a block) and to UTC days (86400). Rollups are recomputed and replaced,
--- never incremented.
+-- Segments: what was measured, a quarter hour of a metric of a stripe of agents in a block or few (resolution 0), and the
+-- rollups of it to 15 minutes (900, in the end an hour of them in a block) and to UTC days (86400). Rollups are recomputed
+-- and replaced, never incremented.
 CREATE TABLE segment (
     id           INTEGER PRIMARY KEY,
     organisation INTEGER NOT NULL,
@@ -76,7 +79,8 @@ CREATE TABLE segment (
 );
 CREATE INDEX segment_by_age ON segment (resolution, start);
 
--- Spans whose rollup does not hold all that their finer segments hold: an hour of quarter hours (900) or a day.
+-- Spans whose rollup does not hold all that their finer segments hold: a quarter hour (900) or a day (86400); and hours whose
+-- quarter hours stand in several segments, and are to stand in one (3600).
 CREATE TABLE stale (
     resolution   INTEGER NOT NULL,
     start        INTEGER NOT NULL,

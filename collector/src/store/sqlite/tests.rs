@@ -14,6 +14,7 @@ use crate::{
 };
 use futures::future::join_all;
 use peerlight_proto::batch::Batch;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// When the first hour is over and settled.
@@ -119,13 +120,13 @@ async fn a_put_while_the_log_is_folded_counts_once() {
     put(&store, minute(0, 0)).await.unwrap();
     let later = NOW.plus(DAY);
     let find = move |reader: &mut Reader| Ok(fold::outstanding(&reader.db, later, false).unwrap());
-    let fold::Outstanding { newest, stripes } = store.read(find).await.unwrap();
-    let slice = store.read(move |reader| fold::read_slice(reader, 0, &stripes[&0])).await.unwrap();
+    let Outstanding { swept, stripes } = store.read(find).await.unwrap();
+    let slice = store.read(move |reader| slice::read_slice(reader, 0, &stripes[&0])).await.unwrap();
     put(&store, minute(1, 1)).await.unwrap();
     assert_eq!(scheduled(&answer(&store).await.unwrap()), 6, "nothing is folded yet");
     store.write("fold", move |db| fold::write_slice(db, &slice)).await.unwrap();
     assert_eq!(scheduled(&answer(&store).await.unwrap()), 6, "the first is folded, and in the log");
-    while store.write("sweep", move |db| fold::sweep(db, newest)).await.unwrap() {}
+    while store.write("sweep", move |db| fold::sweep(db, swept)).await.unwrap() {}
     assert_eq!(store.health().await.unwrap().log_batches, 1);
     assert_eq!(scheduled(&answer(&store).await.unwrap()), 6, "the first is folded, the other in the log");
     store.compact(later).await.unwrap();
@@ -147,58 +148,75 @@ async fn answers_come_from_rollups_once_they_are_fresh() {
 }
 
 #[tokio::test]
-async fn a_small_log_waits_until_its_quarter_hour_is_over_and_a_large_one_three_minutes() {
-    let Opened { store, directory } = open();
-    let received = MIDNIGHT.plus(MINUTE * 2);
-    store.put(admitted(&caller(1, 1), minute(0, 0), received)).await.unwrap();
-    let log_after = async |minutes: u32| {
-        store.compact(MIDNIGHT.plus(MINUTE * minutes)).await.unwrap();
+async fn a_log_is_folded_when_its_quarter_hour_is_over_and_what_reaches_into_the_next_one_waits() {
+    let Opened { store, directory: _directory } = open();
+    let put = async |sequence: u64, minutes: u32| {
+        let received = MIDNIGHT.plus(MINUTE * (minutes + 1));
+        store.put(admitted(&caller(1, 1), minute(sequence, minutes), received)).await.unwrap();
+    };
+    let log_at = async |minutes: u32, seconds: u64| {
+        store.compact(MIDNIGHT.plus(MINUTE * minutes).plus(Duration::from_secs(seconds))).await.unwrap();
+        assert_eq!(store.health().await.unwrap().stale_rollups, 1, "the day's");
         store.health().await.unwrap().log_batches
     };
-    assert_eq!(log_after(17).await, 1);
-    assert_eq!(log_after(18).await, 0);
-    store.put(admitted(&caller(1, 1), minute(1, 1), received)).await.unwrap();
-    store.put(admitted(&caller(1, 1), minute(2, 2), received)).await.unwrap();
-    assert_eq!(meddle(&directory, "UPDATE batch SET id = 1025 WHERE id = 2"), 1);
-    assert_eq!(log_after(4).await, 2);
-    assert_eq!(log_after(5).await, 0);
+    put(0, 0).await;
+    put(1, 14).await;
+    put(2, 15).await;
+    assert_eq!(store.health().await.unwrap().log_batches, 3);
+    store.compact(MIDNIGHT.plus(MINUTE * 16)).await.unwrap();
+    assert_eq!(store.health().await.unwrap().log_batches, 3, "its last minute may still come");
+    assert_eq!(log_at(16, 30).await, 1);
+    put(3, 29).await;
+    assert_eq!(log_at(31, 29).await, 2);
+    assert_eq!(log_at(31, 30).await, 0);
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 12);
 }
 
 #[tokio::test]
-async fn the_segments_of_an_hour_become_one_when_it_is_over() {
+async fn what_comes_late_is_added_and_its_quarter_hour_recomputed() {
     let Opened { store, directory } = open();
-    for minutes in 0..5 {
-        store
-            .put(admitted(&caller(1, 1), minute(minutes, u32::try_from(minutes).unwrap()), MIDNIGHT))
-            .await
-            .unwrap();
-        store.fold(MIDNIGHT.plus(MINUTE * 10), true).await.unwrap();
-    }
-    let segments = || {
+    let count = |resolution: i64| {
         let db = Connection::open(path(&directory)).unwrap();
-        db.query_row("SELECT count(*) FROM segment WHERE resolution = 0", [], |row| row.get::<_, i64>(0))
-            .unwrap()
+        let sql = "SELECT count(*) FROM segment WHERE resolution = ?1";
+        db.query_row(sql, [resolution], |row| row.get::<_, i64>(0)).unwrap()
     };
+    for minutes in [0, 20, 40, 1, 21] {
+        put(&store, minute(minutes.into(), minutes)).await.unwrap();
+        store.fold(NOW, true).await.unwrap();
+    }
     let before = answer(&store).await.unwrap();
-    assert_eq!((segments(), scheduled(&before)), (5, 15));
+    assert_eq!((count(0), count(900)), (5, 3), "what came late stands beside the first");
+    assert_eq!(store.health().await.unwrap().stale_rollups, 3, "two quarter hours and the day");
     store.compact(NOW).await.unwrap();
-    assert_eq!(segments(), 1);
+    assert_eq!((count(0), count(900)), (3, 1), "the quarter hours of the hour stand in one");
     assert_eq!(answer(&store).await.unwrap(), before);
+    put(&store, minute(2, 2)).await.unwrap();
+    store.fold(NOW, true).await.unwrap();
+    let before = answer(&store).await.unwrap();
+    assert_eq!(scheduled(&before), 18);
+    store.compact(NOW.plus(DAY)).await.unwrap();
+    assert_eq!((count(0), count(900), count(86_400)), (3, 1, 1));
+    assert_eq!(answer(&store).await.unwrap(), before);
+    drop(store);
+    let found = SqliteStore::verify(&path(&directory), &mut |_, _| ()).unwrap();
+    assert_eq!((found.faults, found.rollups), (0, 2), "{:?}", found.told);
 }
 
 #[tokio::test]
 async fn nothing_goes_from_below_a_rollup_that_cannot_be_made_until_patience_ends() {
     let Opened { store, directory: _directory } = open();
-    put(&store, minute(0, 0)).await.unwrap();
-    store.fold(NOW, true).await.unwrap();
+    for minutes in [0, 1] {
+        put(&store, minute(minutes.into(), minutes)).await.unwrap();
+        store.fold(NOW, true).await.unwrap();
+    }
     let expire = async |days: u32| {
         let now = MIDNIGHT.plus(DAY * days);
         store.writer.run(move |db| expiry::slice(db, Layer::Measured, now, &RETENTION)).await.unwrap()
     };
-    assert_eq!(expire(9).await, 0, "its quarter hours are stale");
-    assert_eq!(scheduled(&answer(&store).await.unwrap()), 3);
-    assert_eq!(expire(11).await, 1, "the retention of 3 days and a week of patience");
-    assert_eq!(store.health().await.unwrap().stale_rollups, 1, "the day's; the quarter hours' are settled");
+    assert_eq!(expire(9).await, 0, "its quarter hour is stale");
+    assert_eq!(scheduled(&answer(&store).await.unwrap()), 6);
+    assert_eq!(expire(11).await, 2, "the retention of 3 days and a week of patience");
+    assert_eq!(store.health().await.unwrap().stale_rollups, 1, "the day's; the quarter hour's is settled");
 }
 
 #[tokio::test]
@@ -269,18 +287,19 @@ async fn a_stripe_that_cannot_be_folded_holds_up_no_other_and_loses_nothing() {
 #[tokio::test]
 async fn a_damaged_segment_is_told_and_holds_up_no_other_span() {
     let Opened { store, directory } = open();
-    for (sequence, minutes) in [(0, 0), (1, 90)] {
+    for (sequence, minutes) in [(0, 0), (1, 90), (2, 1)] {
         store.put(admitted(&caller(1, 1), minute(sequence, minutes), MIDNIGHT.plus(DAY))).await.unwrap();
+        store.fold(NOW, true).await.unwrap();
     }
-    store.fold(NOW, true).await.unwrap();
-    assert_eq!(meddle(&directory, "UPDATE segment SET block = x'28B52FFD00' WHERE start % 86400 = 0"), 1);
+    let damage = "UPDATE segment SET block = x'28B52FFD00' WHERE resolution = 0 AND start % 86400 = 0";
+    assert_eq!(meddle(&directory, damage), 2);
     let error = answer(&store).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged { what: "block of measurements", .. }), "{error}");
     let error = store.compact(NOW.plus(DAY)).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     let sound = everything(1, MIDNIGHT.plus(MINUTE * 60), MIDNIGHT.plus(DAY));
     assert_eq!(scheduled(&each(&store, sound).await.unwrap()), 3, "the other hour");
-    assert_eq!(store.health().await.unwrap().stale_rollups, 2, "its quarter hours and their day");
+    assert_eq!(store.health().await.unwrap().stale_rollups, 2, "its quarter hour and their day");
 }
 
 #[tokio::test]

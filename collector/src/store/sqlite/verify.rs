@@ -2,10 +2,11 @@
 //! made of. Reads one snapshot and writes nothing, so that a running collector's file can be verified, too.
 
 use super::{
-    block::{Cells, read},
+    block::{Cells, Starting, read},
     kept::{HOUR, KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, Kept, day_of, quarter_of},
     log::{folded, stripe_of},
-    reader::{Reader, each_of_unit},
+    reader::Reader,
+    segment::each_of_unit,
 };
 use crate::store::StoreError;
 use peerlight_proto::metric::Metric;
@@ -193,6 +194,8 @@ struct Unit {
     metric: String,
     resolution: i64,
     start: i64,
+    /// The starts of its quarter hours that are stale.
+    stale: BTreeSet<i64>,
 }
 
 /// The rollups that are fresh and of which all that is finer is kept.
@@ -213,16 +216,17 @@ fn units(db: &Connection) -> rusqlite::Result<Vec<Unit>> {
         )?;
         let mut rows = statement.query(params![resolution, finer, length, from])?;
         while let Some(row) = rows.next()? {
-            let unit = Unit {
-                organisation: row.get(0)?,
-                stripe: row.get(1)?,
-                metric: row.get(2)?,
-                resolution,
-                start: row.get(3)?,
-            };
-            if !stale.contains(&(resolution, unit.start, unit.organisation, unit.stripe)) {
-                units.push(unit);
+            let (organisation, stripe, start): (i64, u32, i64) = (row.get(0)?, row.get(1)?, row.get(3)?);
+            let is_stale = |start: i64| stale.contains(&(resolution, start, organisation, stripe));
+            let mut unit =
+                Unit { organisation, stripe, metric: row.get(2)?, resolution, start, stale: BTreeSet::new() };
+            if resolution == KEPT_QUARTERS {
+                let quarters = [0, 1, 2, 3].map(|number| start + number * KEPT_QUARTERS);
+                unit.stale = quarters.into_iter().filter(|quarter| is_stale(*quarter)).collect();
+            } else if is_stale(start) {
+                continue;
             }
+            units.push(unit);
         }
     }
     Ok(units)
@@ -231,7 +235,7 @@ fn units(db: &Connection) -> rusqlite::Result<Vec<Unit>> {
 /// Makes a rollup again and compares.
 fn check_rollup(reader: &mut Reader, unit: &Unit, found: &mut Verification) -> Result<(), StoreError> {
     let Reader { db, cells, spare, .. } = reader;
-    let Unit { organisation, stripe, metric: name, resolution, start } = unit;
+    let Unit { organisation, stripe, metric: name, resolution, start, stale } = unit;
     let Some(metric) = Metric::ALL.into_iter().find(|metric| metric.name() == name) else {
         found.fault(format!("there is no metric {name}"));
         return Ok(());
@@ -244,10 +248,12 @@ fn check_rollup(reader: &mut Reader, unit: &Unit, found: &mut Verification) -> R
     let mut there = Cells::default();
     cells.clear();
     let of = (*organisation, *stripe);
+    let is_fresh = |start: i64| !stale.contains(&quarter_of(start));
+    let (mut made_of, mut made) = (Starting(cells, is_fresh), Starting(&mut there, is_fresh));
     // What does not decode was told before.
-    let read =
-        each_of_unit(db, of, (finer, *start, end), metric, |_id, block| read(block, cells)).and_then(|()| {
-            each_of_unit(db, of, (*resolution, *start, end), metric, |_id, block| read(block, &mut there))
+    let read = each_of_unit(db, of, (finer, *start, end), metric, |_id, block| read(block, &mut made_of))
+        .and_then(|()| {
+            each_of_unit(db, of, (*resolution, *start, end), metric, |_id, block| read(block, &mut made))
         });
     if matches!(read, Err(StoreError::Damaged { .. })) {
         return Ok(());

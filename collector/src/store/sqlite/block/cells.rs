@@ -3,6 +3,7 @@
 use super::{
     Cell, Key, Sink,
     deal::{deal, number, ranks},
+    read::read,
     sum::Sum,
 };
 use crate::store::{ClockOffsets, StoreError};
@@ -112,6 +113,23 @@ impl Cells {
     fn number(&self, key: Key, before: u32) -> Option<u32> {
         let is = |row: u32| self.rows.get_index(row as usize) == Some(&key);
         [before, before + 1].into_iter().find(|row| is(*row))
+    }
+
+    /// Adds what a block holds: all of it or, if it is damaged, nothing.
+    pub(in super::super) fn add_block(&mut self, block: &[u8]) -> Result<(), StoreError> {
+        let before = self.items.len();
+        read(block, self).inspect_err(|_damaged| self.items.truncate(before))
+    }
+
+    /// The rows, and from when to when each was measured.
+    pub(in super::super) fn spans(&self) -> impl Iterator<Item = (Key, (i64, i64))> {
+        let mut spans = vec![None; self.rows.len()];
+        for item in &self.items {
+            let end = item.start + i64::from(item.length);
+            let (first, last) = spans[item.row as usize].get_or_insert((item.start, end));
+            (*first, *last) = (item.start.min(*first), end.max(*last));
+        }
+        self.rows.iter().zip(spans).filter_map(|(key, span)| Some((*key, span?)))
     }
 
     /// Begins or goes on with a row.
@@ -231,10 +249,14 @@ impl Cells {
 
     /// Puts the cells in the order of their rows and starts.
     pub(in super::super) fn sort(&mut self) {
-        if self.items.is_sorted_by_key(|item| (self.key(item), item.start)) {
-            return;
+        if !self.items.is_sorted_by_key(|item| (self.key(item), item.start)) {
+            self.sort_by(|key| key);
         }
-        let ranks = ranks(self.rows.len(), |row| self.rows[row as usize]);
+    }
+
+    /// Puts the cells in the order of what `rank` says of their rows, and of their starts.
+    pub(in super::super) fn sort_by<K: Ord>(&mut self, rank: impl Fn(Key) -> K) {
+        let ranks = ranks(self.rows.len(), |row| rank(self.rows[row as usize]));
         let ranks_of: Vec<u32> = self.items.iter().map(|item| ranks[item.row as usize]).collect();
         deal(&mut self.items, &mut self.dealt, &ranks_of, ranks.len());
         for row in self.items.chunk_by_mut(|one, next| one.row == next.row) {
@@ -243,9 +265,16 @@ impl Cells {
         }
     }
 
-    /// Distributes cells that are in order by what `part` says of them: each part is in order, too.
-    pub(in super::super) fn parts(&mut self, part: impl Fn(Key, i64) -> u32) -> Vec<(u32, View<'_>)> {
-        let mut parts_of: Vec<u32> = self.items.iter().map(|item| part(self.key(item), item.start)).collect();
+    /// Distributes cells that are in order by the sum of what is said of their rows and of their starts: each part is in
+    /// order, too.
+    pub(in super::super) fn parts(
+        &mut self,
+        of_row: impl Fn(Key) -> u32,
+        of_start: impl Fn(i64) -> u32,
+    ) -> Vec<(u32, View<'_>)> {
+        let of_rows: Vec<u32> = self.rows.iter().map(|key| of_row(*key)).collect();
+        let part = |item: &Item| of_rows[item.row as usize] + of_start(item.start);
+        let mut parts_of: Vec<u32> = self.items.iter().map(part).collect();
         let parts = number(&mut parts_of);
         let ends = deal(&mut self.items, &mut self.dealt, &parts_of, parts.len());
         let begins = std::iter::once(0).chain(ends.clone());
@@ -260,6 +289,11 @@ impl Cells {
     /// Puts the cells in order and merges those of one row and start. `spare` is of use only for its memory.
     pub(in super::super) fn merge(&mut self, spare: &mut Self) {
         self.sort();
+        self.unite(spare);
+    }
+
+    /// Merges the cells of one row and start, which must be in order. `spare` is of use only for its memory.
+    pub(in super::super) fn unite(&mut self, spare: &mut Self) {
         let twice = |pair: &[Item]| (pair[0].row, pair[0].start) == (pair[1].row, pair[1].start);
         if self.items.windows(2).any(twice) {
             self.merge_by(|start| start, spare);
@@ -354,6 +388,25 @@ impl Sink for Cells {
             for (place, _count) in &mut self.attributes[first..] {
                 *place = self.places[*place as usize];
             }
+        }
+    }
+}
+
+/// Takes what starts when it is wanted, and leaves the rest.
+pub(in super::super) struct Starting<'a, F>(pub(in super::super) &'a mut Cells, pub(in super::super) F);
+
+impl<F: Fn(i64) -> bool> Sink for Starting<'_, F> {
+    fn begin(&mut self, texts: &[(&str, &str)]) -> Result<(), StoreError> {
+        self.0.begin(texts)
+    }
+
+    fn row(&mut self, key: Key) -> Result<bool, StoreError> {
+        self.0.row(key)
+    }
+
+    fn cell(&mut self, cell: &Cell<'_>) {
+        if (self.1)(cell.start) {
+            self.0.cell(cell);
         }
     }
 }

@@ -16,6 +16,14 @@ pub(super) fn deal<T: Copy>(
     for end in &mut ends {
         begin += std::mem::replace(end, begin);
     }
+    if places_of.is_sorted() {
+        // Begins are where those before end.
+        ends.rotate_left(1);
+        if let Some(last) = ends.last_mut() {
+            *last = items.len();
+        }
+        return ends;
+    }
     let mut order = vec![0; places_of.len()];
     for (at, place) in (0_u32..).zip(places_of) {
         let end = &mut ends[*place as usize];

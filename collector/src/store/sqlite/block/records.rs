@@ -1,6 +1,5 @@
-//! Records: how measurements stand in the log and in the segments of an hour that is not over, where they are soon written
-//! again. Each cell is a record of its own that leans on no other: folding moves its bytes as they are, and a reader steps
-//! over what it does not want.
+//! Records: how measurements stand in the log, where they are soon written as columns. Each cell is a record of its own that
+//! leans on no other. Those of a metric stand together, so that a reader steps over the others at once.
 
 use super::{
     Cell, Key, Sink, Written, bits_of, guess_sum,
@@ -10,7 +9,8 @@ use super::{
 };
 use crate::store::{ClockOffsets, StoreError};
 use indexmap::IndexSet;
-use peerlight_proto::{histogram::lowest_of, measurement::Counters};
+use peerlight_proto::{histogram::lowest_of, measurement::Counters, metric::Metric};
+use std::collections::BTreeSet;
 
 /// The first byte of a block of records.
 pub(super) const VERSION: u8 = 2;
@@ -35,14 +35,25 @@ const MINUTE: i64 = 60;
 pub(in super::super) struct Records {
     /// Kinds and values of attributes, each once.
     texts: IndexSet<(String, String)>,
-    bytes: Vec<u8>,
+    /// What was written of each metric that ever came.
+    groups: Vec<Group>,
+    /// The group of the record before.
+    group: usize,
     /// The record that is being written.
     body: Vec<u8>,
     /// The first start, from which all are told.
     base: Option<i64>,
-    key: Option<Key>,
     cells: i64,
     probes: i64,
+}
+
+/// The records of a metric.
+#[derive(Debug)]
+struct Group {
+    metric: Metric,
+    bytes: Vec<u8>,
+    /// The row of the last one.
+    key: Option<Key>,
 }
 
 impl Records {
@@ -51,33 +62,57 @@ impl Records {
         super::cells::place_of(&mut self.texts, kind, value)
     }
 
-    /// Adds a cell whose attributes are counted by places here.
-    pub(in super::super) fn push(&mut self, key: Key, cell: &Cell<'_>) {
+    /// Adds a cell of a metric whose attributes are counted by places here.
+    pub(in super::super) fn push(&mut self, metric: Metric, key: Key, cell: &Cell<'_>) {
         self.body.clear();
         let flags = write_body(&mut self.body, cell);
-        let body = std::mem::take(&mut self.body);
-        self.append(key, cell.start, flags, &body);
-        self.body = body;
-        self.count(cell.counters.scheduled);
-    }
-
-    /// Adds a record whose attributes are counted by places of [`Self::take_texts`].
-    pub(super) fn push_record(&mut self, record: &Record<'_>, scheduled: u64) {
-        self.append(record.key, record.start, record.flags, record.body);
-        self.count(scheduled);
-    }
-
-    /// Has its attributes counted by places of these kinds and values.
-    pub(super) fn take_texts(&mut self, texts: &IndexSet<(String, String)>) {
-        self.texts.clone_from(texts);
-    }
-
-    fn count(&mut self, scheduled: u64) {
+        let offset = cell.start.wrapping_sub(*self.base.get_or_insert(cell.start));
+        self.enter(metric);
+        self.groups[self.group].append(key, offset, flags, &self.body);
         self.cells += 1;
-        self.probes = self.probes.saturating_add(i64::try_from(scheduled).unwrap_or(i64::MAX));
+        let scheduled = i64::try_from(cell.counters.scheduled).unwrap_or(i64::MAX);
+        self.probes = self.probes.saturating_add(scheduled);
     }
 
-    fn append(&mut self, key: Key, start: i64, flags: u8, body: &[u8]) {
+    /// Goes on with the group of a metric.
+    fn enter(&mut self, metric: Metric) {
+        if self.groups.get(self.group).is_some_and(|group| group.metric == metric) {
+            return;
+        }
+        let known = self.groups.iter().position(|group| group.metric == metric);
+        self.group = known.unwrap_or_else(|| {
+            self.groups.push(Group { metric, bytes: Vec::new(), key: None });
+            self.groups.len() - 1
+        });
+    }
+
+    /// The block of what was added. Begins anew, and keeps the memory.
+    pub(in super::super) fn finish(&mut self) -> Written {
+        let bytes: usize = self.groups.iter().map(|group| group.bytes.len() + 4).sum();
+        let mut block = Vec::with_capacity(bytes + 16);
+        block.push(VERSION);
+        put(&mut block, self.texts.len() as u64);
+        for text in self.texts.drain(..).flat_map(|(kind, value)| [kind, value]) {
+            put(&mut block, text.len() as u64);
+            block.extend_from_slice(text.as_bytes());
+        }
+        put_signed(&mut block, self.base.take().unwrap_or(0));
+        for group in self.groups.iter_mut().filter(|group| !group.bytes.is_empty()) {
+            put(&mut block, group.metric.number().into());
+            put(&mut block, group.bytes.len() as u64);
+            block.append(&mut group.bytes);
+            group.key = None;
+        }
+        Written {
+            bytes: block,
+            cells: std::mem::take(&mut self.cells),
+            probes: std::mem::take(&mut self.probes),
+        }
+    }
+}
+
+impl Group {
+    fn append(&mut self, key: Key, offset: i64, flags: u8, body: &[u8]) {
         let bytes = &mut self.bytes;
         let before = self.key.replace(key);
         if before == Some(key) {
@@ -89,28 +124,9 @@ impl Records {
             put_signed(bytes, i64::from(key.agent) - i64::from(before.agent));
             put_signed(bytes, i64::from(key.shape) - i64::from(before.shape));
         }
-        put_signed(bytes, start.wrapping_sub(*self.base.get_or_insert(start)));
+        put_signed(bytes, offset);
         put(bytes, body.len() as u64);
         bytes.extend_from_slice(body);
-    }
-
-    /// The block of what was added. Begins anew, and keeps the memory.
-    pub(in super::super) fn finish(&mut self) -> Written {
-        let mut block = Vec::with_capacity(self.bytes.len() + 16);
-        block.push(VERSION);
-        put(&mut block, self.texts.len() as u64);
-        for text in self.texts.drain(..).flat_map(|(kind, value)| [kind, value]) {
-            put(&mut block, text.len() as u64);
-            block.extend_from_slice(text.as_bytes());
-        }
-        put_signed(&mut block, self.base.take().unwrap_or(0));
-        block.append(&mut self.bytes);
-        self.key = None;
-        Written {
-            bytes: block,
-            cells: std::mem::take(&mut self.cells),
-            probes: std::mem::take(&mut self.probes),
-        }
     }
 }
 
@@ -171,58 +187,64 @@ fn usual(scheduled: u64, answered: u64) -> Counters {
     Counters { scheduled, answered, lost: scheduled.saturating_sub(answered), ..Counters::default() }
 }
 
-/// The records of a block, one after another.
-pub(super) struct Reader<'a> {
+/// The groups of a block, one after another.
+struct Groups<'a> {
+    rest: Stream<'a>,
+    base: i64,
+    /// The kinds and values by whose places attributes are counted.
+    texts: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Groups<'a> {
+    /// Reads what follows the block's version.
+    fn new(mut rest: Stream<'a>) -> Result<Self, Fault> {
+        let texts = read_texts(&mut rest)?;
+        let base = rest.signed()?;
+        Ok(Self { rest, base, texts })
+    }
+
+    /// The metric of the next one, and its records; none after the last.
+    fn next(&mut self) -> Result<Option<(Metric, Reader<'a>)>, Fault> {
+        if self.rest.left() == 0 {
+            return Ok(None);
+        }
+        let number = u8::try_from(self.rest.number()?).ok();
+        let metric = number.and_then(Metric::of_number).ok_or(Fault::Metric)?;
+        let length = self.rest.number()?;
+        let rest = Stream::new(self.rest.bytes(usize::try_from(length).unwrap_or(usize::MAX))?);
+        Ok(Some((metric, Reader { rest, base: self.base, key: None })))
+    }
+}
+
+/// The records of a group, one after another.
+struct Reader<'a> {
     rest: Stream<'a>,
     base: i64,
     key: Option<Key>,
-    /// The kinds and values by whose places attributes are counted.
-    pub(super) texts: Vec<(&'a str, &'a str)>,
 }
 
 /// A record that is not read yet.
-pub(super) struct Record<'a> {
-    pub(super) key: Key,
+struct Record<'a> {
+    key: Key,
     /// Whether it says which row it is of, rather than that it is of the one before.
-    pub(super) begins_row: bool,
-    pub(super) start: i64,
-    pub(super) flags: u8,
-    pub(super) body: &'a [u8],
+    begins_row: bool,
+    start: i64,
+    flags: u8,
+    body: &'a [u8],
 }
 
 /// What a cell of a record is read into.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+struct Scratch {
     counters: Counters,
     buckets: Vec<(u16, u64)>,
     attributes: Vec<(u32, u64)>,
-    /// How much of the body lies before its attributes.
-    before_attributes: usize,
-}
-
-impl Scratch {
-    /// What the cell that was read last holds but for its attributes.
-    pub(super) fn alone<'a>(&self, record: &Record<'a>) -> &'a [u8] {
-        &record.body[..self.before_attributes]
-    }
-
-    /// The attributes of the cell that was read last.
-    pub(super) fn attributes(&self) -> &[(u32, u64)] {
-        &self.attributes
-    }
 }
 
 impl<'a> Reader<'a> {
-    /// Reads what follows the block's version.
-    pub(super) fn new(mut rest: Stream<'a>) -> Result<Self, Fault> {
-        let texts = read_texts(&mut rest)?;
-        let base = rest.signed()?;
-        Ok(Self { rest, base, key: None, texts })
-    }
-
     /// The next one, unless there is none.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<Record<'a>>, Fault> {
+    fn next(&mut self) -> Result<Option<Record<'a>>, Fault> {
         if self.rest.left() == 0 {
             return Ok(None);
         }
@@ -242,16 +264,11 @@ impl<'a> Reader<'a> {
         let start = self.base.wrapping_add(self.rest.signed()?);
         let length = self.rest.number()?;
         let body = self.rest.bytes(usize::try_from(length).unwrap_or(usize::MAX))?;
-        Ok(Some(Record { key, begins_row, start, flags: flags & !flag::SAME_ROW, body }))
+        Ok(Some(Record { key, begins_row, start, flags, body }))
     }
 }
 
 impl Record<'_> {
-    /// Whether it has attributes.
-    pub(super) const fn has_attributes(&self) -> bool {
-        self.flags & flag::ATTRIBUTES != 0
-    }
-
     /// How long its interval is, in seconds.
     #[inline]
     fn length(&self) -> Result<i64, Fault> {
@@ -265,7 +282,7 @@ impl Record<'_> {
 
     /// Reads the cell. Every place of an attribute is below `texts`.
     #[inline]
-    pub(super) fn cell<'s>(&self, texts: usize, scratch: &'s mut Scratch) -> Result<Cell<'s>, Fault> {
+    fn cell<'s>(&self, texts: usize, scratch: &'s mut Scratch) -> Result<Cell<'s>, Fault> {
         let flags = self.flags;
         let mut body = Stream::new(self.body);
         let scheduled = body.number()?;
@@ -282,8 +299,7 @@ impl Record<'_> {
             Some(ClockOffsets { min_us, max_us: min_us.wrapping_add(body.signed()?) })
         };
         scratch.attributes.clear();
-        scratch.before_attributes = self.body.len() - body.left();
-        if self.has_attributes() {
+        if flags & flag::ATTRIBUTES != 0 {
             while body.left() > 0 {
                 let place = body.number()?;
                 // What is not below the number of texts has no place at all.
@@ -348,24 +364,23 @@ fn read_exact(body: &mut Stream<'_>, buckets: &[(u16, u64)], total: u64) -> Resu
 }
 
 /// Hands over the row, start and end of each record of a block, and reads no more of it.
-pub(in super::super) fn spans(
-    block: &[u8],
-    mut each: impl FnMut(Key, (i64, i64)) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+pub(in super::super) fn spans(block: &[u8], mut each: impl FnMut(Key, (i64, i64))) -> Result<(), StoreError> {
     let mut rest = Stream::new(block);
     if rest.byte()? != VERSION {
         return Err(Fault::Version.into());
     }
-    let mut records = Reader::new(rest)?;
-    while let Some(record) = records.next()? {
-        each(record.key, (record.start, record.start.wrapping_add(record.length()?)))?;
+    let mut groups = Groups::new(rest)?;
+    while let Some((_metric, mut records)) = groups.next()? {
+        while let Some(record) = records.next()? {
+            each(record.key, (record.start, record.start.wrapping_add(record.length()?)));
+        }
     }
     Ok(())
 }
 
-/// The block of records that holds these cells.
+/// The block of records that holds these cells, as if all were of this metric.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn records_of(cells: &super::Cells) -> Written {
+pub(super) fn records_of(metric: Metric, cells: &super::Cells) -> Written {
     let mut records = Records::default();
     for (key, cell) in cells.iter() {
         let attributes: Vec<(u32, u64)> = cell
@@ -376,23 +391,33 @@ pub(super) fn records_of(cells: &super::Cells) -> Written {
                 (records.text(kind, value), count)
             })
             .collect();
-        records.push(key, &Cell { attributes: &attributes, ..cell });
+        records.push(metric, key, &Cell { attributes: &attributes, ..cell });
     }
     records.finish()
 }
 
-/// Hands over what a block of records holds; `rest` follows its version.
-pub(super) fn read(rest: Stream<'_>, sink: &mut impl Sink) -> Result<(), StoreError> {
-    let mut records = Reader::new(rest)?;
-    sink.begin(&records.texts)?;
-    let texts = records.texts.len();
-    let (mut scratch, mut wanted) = (Scratch::default(), false);
-    while let Some(record) = records.next()? {
-        if record.begins_row {
-            wanted = sink.row(record.key)?;
+/// Hands over what a block of records holds of these metrics; no metric means every one. `rest` follows its version.
+pub(super) fn read(
+    rest: Stream<'_>,
+    metrics: &BTreeSet<Metric>,
+    sink: &mut impl Sink,
+) -> Result<(), StoreError> {
+    let mut groups = Groups::new(rest)?;
+    sink.begin(&groups.texts)?;
+    let texts = groups.texts.len();
+    let mut scratch = Scratch::default();
+    while let Some((metric, mut records)) = groups.next()? {
+        if !metrics.is_empty() && !metrics.contains(&metric) {
+            continue;
         }
-        if wanted {
-            sink.cell(&record.cell(texts, &mut scratch)?);
+        let mut wanted = false;
+        while let Some(record) = records.next()? {
+            if record.begins_row {
+                wanted = sink.row(record.key)?;
+            }
+            if wanted {
+                sink.cell(&record.cell(texts, &mut scratch)?);
+            }
         }
     }
     Ok(())

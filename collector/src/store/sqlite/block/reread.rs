@@ -2,6 +2,7 @@
 
 use super::{Cell, Cells, Key, Sink, read, records::records_of, write};
 use crate::store::StoreError;
+use peerlight_proto::metric::Metric;
 
 /// More cells are read, but not collected.
 const MOST_COLLECTED: usize = 1 << 16;
@@ -35,7 +36,7 @@ pub(in super::super) fn reread(bytes: &[u8]) {
     read(bytes, &mut cells).expect("what was read reads again");
     cells.merge(&mut spare);
     let columns = write(cells.all()).expect("what was read is written").bytes;
-    for block in [columns, records_of(&cells).bytes] {
+    for block in [columns, records_of(Metric::IcmpRtt, &cells).bytes] {
         spare.clear();
         read(&block, &mut spare).expect("what was written reads");
         assert!(cells.is_same_as(&spare), "what was written reads back otherwise");

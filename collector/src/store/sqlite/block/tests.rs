@@ -3,7 +3,7 @@ use super::{
     *,
 };
 use crate::store::StoreError;
-use peerlight_proto::histogram::Histogram;
+use peerlight_proto::{histogram::Histogram, metric::Metric};
 use proptest::prelude::*;
 
 /// A cell that owns what it holds.
@@ -112,7 +112,11 @@ fn reread(block: &[u8]) -> Result<Cells, StoreError> {
 }
 
 fn written(cells: &Cells, records: bool) -> Vec<u8> {
-    if records { records::records_of(cells).bytes } else { write(cells.all()).unwrap().bytes }
+    if records {
+        records::records_of(Metric::HttpsTtfb, cells).bytes
+    } else {
+        write(cells.all()).unwrap().bytes
+    }
 }
 
 /// A block of no rows whose streams are that long, and say so in few bytes.
@@ -233,34 +237,48 @@ proptest! {
     }
 
     #[test]
-    fn a_pile_makes_of_any_blocks_one_of_each_part_and_nothing_of_a_damaged_one(
+    fn cells_take_all_of_a_block_and_nothing_of_a_damaged_one(
         batches in prop::collection::vec((prop::collection::vec(owned(), 0..12), any::<bool>()), 0..8),
     ) {
-        let part = |key: Key, start: i64| key.shape * 2 + u32::from(start < 1_200);
-        let mut pile = Pile::default();
-        let mut expected: std::collections::BTreeMap<u32, Vec<Owned>> = std::collections::BTreeMap::new();
+        let mut cells = Cells::default();
+        let mut expected = Vec::new();
         for (batch, damaged) in batches {
-            let mut block = records::records_of(&cells_of(&batch)).bytes;
+            let mut block = records::records_of(Metric::IcmpRtt, &cells_of(&batch)).bytes;
             if damaged {
                 block.push(0);
-                prop_assert!(pile.add(&block).is_err());
+                prop_assert!(cells.add_block(&block).is_err());
                 continue;
             }
-            pile.add(&block).unwrap();
-            for one in batch {
-                let (origin, agent, shape) = one.key;
-                expected.entry(part(Key { origin, agent, shape }, one.start)).or_default().push(one);
-            }
+            cells.add_block(&block).unwrap();
+            expected.extend(batch);
         }
-        let blocks = pile.blocks(part);
-        prop_assert_eq!(blocks.len(), expected.len());
-        for ((number, block), (part, mut expected)) in blocks.into_iter().zip(expected) {
-            expected.sort_by_key(|one| (one.key, one.start));
-            let cells = reread(&block.bytes).unwrap();
-            prop_assert_eq!((number, owned_of(&cells)), (part, expected));
-            let all = cells.iter();
-            let (count, probes) = all.fold((0, 0), |(count, probes), (_, cell)| (count + 1, probes + cell.counters.scheduled));
-            prop_assert_eq!((block.cells, block.probes.unsigned_abs()), (count, probes));
+        cells.sort();
+        expected.sort_by_key(|one| (one.key, one.start));
+        prop_assert_eq!(owned_of(&cells), expected);
+    }
+
+    #[test]
+    fn a_block_of_records_tells_each_metric_by_itself(
+        all in prop::collection::vec((owned(), prop::sample::select(&Metric::ALL[..4])), 0..40),
+        wanted in prop::collection::btree_set(prop::sample::select(&Metric::ALL[..5]), 0..3),
+    ) {
+        let mut records = Records::default();
+        for (one, metric) in &all {
+            let cells = cells_of(std::slice::from_ref(one));
+            let (key, cell) = cells.iter().next().unwrap();
+            let counted = one.attributes.iter().map(|(value, count)| (records.text("edge", value), *count));
+            let attributes: Vec<_> = counted.collect();
+            records.push(*metric, key, &Cell { attributes: &attributes, ..cell });
         }
+        let (block, mut cells) = (records.finish(), Cells::default());
+        read_of(&wanted, &block.bytes, &mut cells).unwrap();
+        let is_wanted = |metric: &Metric| wanted.is_empty() || wanted.contains(metric);
+        let mut expected: Vec<_> = all.iter().filter(|(_, metric)| is_wanted(metric)).cloned().collect();
+        // Metric after metric, in the order in which they came.
+        let first = |metric: Metric| all.iter().position(|(_, there)| *there == metric);
+        expected.sort_by_key(|(_, metric)| first(*metric));
+        prop_assert_eq!(owned_of(&cells), expected.into_iter().map(|(one, _)| one).collect::<Vec<_>>());
+        let told = all.iter().map(|(one, _)| i64::try_from(one.counters.scheduled).unwrap()).sum::<i64>();
+        prop_assert_eq!((block.cells, block.probes), (i64::try_from(all.len()).unwrap(), told));
     }
 }
