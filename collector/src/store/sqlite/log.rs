@@ -10,6 +10,7 @@ use crate::{
     admission::Admitted,
     store::{ClockOffsets, Origin, PutOutcome, StoreError, crash_point::crash_point},
 };
+use hashbrown::DefaultHashBuilder;
 use peerlight_proto::{
     id::{BatchDigest, BatchNumber},
     time::{IntervalLength, Timestamp},
@@ -17,7 +18,7 @@ use peerlight_proto::{
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{BuildHasher as _, Hash as _, Hasher as _},
 };
 
 /// How many agents, by number, share segments: enough for likes to stand beside likes, few enough that one of their hours
@@ -34,6 +35,8 @@ pub(super) const fn stripe_of(agent: u32) -> u32 {
 pub(super) struct Scratch {
     pub(super) numbers: Numbers,
     records: Records,
+    /// Of rows: a new one only makes batches look unlike that are not.
+    hashing: DefaultHashBuilder,
     /// The turns of schedules that the present transaction stores.
     stored: i64,
     /// The first second that may be put, as the tables have it. None: not read since they may have changed.
@@ -197,8 +200,8 @@ fn records_of(
     agent: u32,
     admitted: &Admitted,
 ) -> Result<(Option<i64>, Written), StoreError> {
-    let Scratch { numbers, records, .. } = scratch;
-    let mut rows = DefaultHasher::new();
+    let Scratch { numbers, records, hashing, .. } = scratch;
+    let mut rows = hashing.build_hasher();
     let clock_offsets = admitted.batch.clock_offset_us.map(ClockOffsets::of);
     // Most measurements of a batch have one origin, and each series comes several times in a backlog.
     let mut last: Option<(Origin, u32)> = None;
