@@ -31,6 +31,10 @@ pub(super) struct Answer<'a> {
     wanted: Vec<Wanted>,
     /// The place of each group and slot in `sums`.
     places: HashMap<(u32, i64), usize>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a sum is most of a kilobyte: it moves by its address when more come, and at the end"
+    )]
     sums: Vec<Box<Sum>>,
     /// Every kind and value of attributes, once.
     texts: IndexSet<(String, String)>,
