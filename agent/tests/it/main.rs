@@ -6,6 +6,8 @@ mod assignment;
 mod catalogue;
 #[cfg(test)]
 mod collector;
+mod decommission;
+mod doctor;
 #[cfg(test)]
 mod enrolment;
 #[cfg(test)]
@@ -27,3 +29,4 @@ mod selftest;
 mod service;
 #[cfg(test)]
 mod trust;
+mod zero_touch;
