@@ -2,6 +2,7 @@
 //! machine that was set up anew.
 
 use crate::{
+    agent_file::write_agent_file,
     collector::{Collector, Mood, site},
     process::{Running, agent, eventually},
 };
@@ -12,28 +13,20 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 /// A machine with a configuration that probes a target on itself.
 struct Machine {
     directory: tempfile::TempDir,
-    target: TcpListener,
+    _target: TcpListener,
 }
 
 impl Machine {
     fn new() -> Self {
-        let machine = Self {
-            directory: tempfile::tempdir().unwrap(),
-            target: TcpListener::bind("127.0.0.1:0").unwrap(),
-        };
-        let text = format!(
-            "state = \"{}\"\n[[target]]\nname = \"echo\"\naddress = \"127.0.0.1\"\nprobes = [\"tcp:{}\"]\n\
-             interval = \"50ms\"\n[probing]\ninterval = \"1s\"\n[limits]\nallow = [\"127.0.0.0/8\"]\n",
-            machine.path("state").display(),
-            machine.target.local_addr().unwrap().port()
-        );
-        fs::write(machine.path("agent.toml"), text).unwrap();
-        machine
+        let (directory, target) = (tempfile::tempdir().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        write_agent_file(directory.path(), target.local_addr().unwrap(), Duration::from_millis(50), "");
+        Self { directory, _target: target }
     }
 
     fn path(&self, name: &str) -> PathBuf {
