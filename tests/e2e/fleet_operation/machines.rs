@@ -184,10 +184,14 @@ impl AgentMachine {
         Said::by(command).await
     }
 
-    /// What `status` reads.
-    pub(crate) fn status(&self) -> String {
-        let status = peerlight_agent::status::Status::read(&self.state()).unwrap();
-        status.table(peerlight_agent::clock::Clock::system().wall())
+    /// Waits until `status` says so: it is written every few seconds.
+    pub(crate) async fn until_status_says(&self, text: &str) {
+        eventually(text, WAIT, async || {
+            let said = self.command(&["status"]).await.out;
+            if said.contains(text) { Look::Holds(()) } else { Look::NotYet(said) }
+        })
+        .await
+        .unwrap();
     }
 
     /// Waits until the agent is enrolled.
