@@ -1,6 +1,9 @@
 //! The command line.
 
-use crate::{format::Format, oneshot::ProbeArgs, selftest::SelftestArgs, trace::PathArgs};
+use crate::{
+    decommission::DecommissionArgs, doctor::DoctorArgs, format::Format, oneshot::ProbeArgs,
+    selftest::SelftestArgs, trace::PathArgs,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 
@@ -69,6 +72,11 @@ pub enum Command {
     CheckConfig(CheckConfigArgs),
     /// Say what is measured where nothing is configured, and what is known of Microsoft's addresses
     Catalogue(CatalogueArgs),
+    /// Look at everything that an agent needs on this machine and on the way to its collector, and say what to do
+    ///
+    /// Name resolution, sockets and privileges, proxy, TLS trust, the collector, Microsoft's endpoints, clock and disk. Changes
+    /// nothing, and a running agent does not mind.
+    Doctor(DoctorArgs),
     /// Say what the running agent is doing, or did last
     Status(StatusArgs),
     /// Send acknowledged batches again, for a collector that lost them
@@ -76,6 +84,11 @@ pub enum Command {
     /// Batches are kept for 24 hours after their acknowledgement, in up to half of the spool's bound. The collector counts
     /// each only once, so sending too many does no harm.
     Resend(ResendArgs),
+    /// Tell the collector that this agent will never come back, and remove what made it itself
+    ///
+    /// For a machine that is given away, and before the agent is uninstalled. The agent must be stopped. Its identity, its keys, its
+    /// enrolment and its spool are removed; what it measured stays with the collector.
+    Decommission(DecommissionArgs),
 }
 
 /// How to enrol.
@@ -170,6 +183,8 @@ mod tests {
         insta::assert_snapshot!("help", cli.render_long_help());
         for name in
             ["run", "enrol", "check-config", "catalogue", "status", "resend", "selftest", "path", "probe"]
+                .into_iter()
+                .chain(["doctor", "decommission"])
         {
             let command = cli.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help-{name}"), command.render_long_help());

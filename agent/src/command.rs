@@ -7,7 +7,9 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError, Description, describe},
     credential,
-    enrol::{Applicant, enrol_beside, enrol_with_new_key, token},
+    decommission::decommission,
+    doctor,
+    enrol::{Applicant, EnrolError, adoption::adopt, enrol_beside, enrol_with_new_key, token},
     format::Format,
     oneshot,
     paths::{DEFAULT_CONFIG, StateDir},
@@ -33,6 +35,9 @@ pub const EXIT_CONFIG: u8 = 78;
 
 /// Does what the command line says.
 pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<ExitCode> {
+    if let Command::Doctor(args) = cli.command {
+        return doctor::run(load(&cli), args).await;
+    }
     let config = match load(&cli) {
         Ok(config) => config,
         Err(error) => return misconfigured(&error),
@@ -57,6 +62,9 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
         },
         Command::Status(args) => show_status(&config.state, args.format)?,
         Command::Resend(args) => resend(&config, args.since)?,
+        Command::Decommission(args) => say(&decommission(&config, args).await?)?,
+        // Done above: it looks at a configuration that cannot be read, too.
+        Command::Doctor(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -74,9 +82,12 @@ fn load(cli: &Cli) -> Result<Config, ConfigError> {
         Command::Run | Command::CheckConfig(_) => false,
         Command::Path(ref args) if args.captured => cli.config.is_none(),
         Command::Probe(_) | Command::Path(_) | Command::Selftest(_) => return Ok(Config::default()),
-        Command::Enrol(_) | Command::Catalogue(_) | Command::Status(_) | Command::Resend(_) => {
-            cli.config.is_none()
-        }
+        Command::Enrol(_)
+        | Command::Catalogue(_)
+        | Command::Status(_)
+        | Command::Resend(_)
+        | Command::Doctor(_)
+        | Command::Decommission(_) => cli.config.is_none(),
     };
     let mut config = match Config::load(path) {
         Err(ConfigError::Read { source, .. }) if optional && source.kind() == io::ErrorKind::NotFound => {
@@ -93,7 +104,7 @@ fn load(cli: &Cli) -> Result<Config, ConfigError> {
 async fn enrol_agent(config: &Config, args: &EnrolArgs) -> anyhow::Result<()> {
     let uplink = chosen_uplink(config, args.uplink.as_deref())?;
     let token = token::read(args.token_file.as_deref())?;
-    let applicant = Applicant {
+    let mut applicant = Applicant {
         state: config.state.clone(),
         key: Arc::new(credential::load_or_create(&config.state)?),
         trust: config.collector.trust,
@@ -111,7 +122,13 @@ async fn enrol_agent(config: &Config, args: &EnrolArgs) -> anyhow::Result<()> {
     let enrolment = if args.new_key {
         enrol_with_new_key(&applicant, &uplinks, &token, asked).await?
     } else {
-        enrol_beside(&applicant, &uplinks, &token, asked).await?
+        match enrol_beside(&applicant, &uplinks, &token, asked).await {
+            Err(EnrolError::KnownAs(agent)) => {
+                applicant.key = Arc::new(adopt(&config.state, agent, config.spool)?);
+                enrol_beside(&applicant, &uplinks, &token, asked).await?
+            }
+            outcome => outcome?,
+        }
     };
     let site = &enrolment.site;
     say(&format!(

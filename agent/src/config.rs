@@ -47,6 +47,8 @@ pub struct Config {
     pub limits: Ceilings,
     /// What must not be forgotten.
     pub state: StateDir,
+    /// Where somebody may drop an enrolment token: beside the file that this was read from.
+    pub dropped_token: Option<PathBuf>,
 }
 
 /// The collector.
@@ -94,6 +96,7 @@ impl Default for Config {
             spool: SpoolSettings::default(),
             limits: Ceilings::default(),
             state: StateDir::new(DEFAULT_STATE),
+            dropped_token: None,
         }
     }
 }
@@ -127,7 +130,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text =
             fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text)
+        Ok(Self { dropped_token: Some(path.with_extension("token")), ..Self::parse(&text)? })
     }
 
     /// Checks the text of a file. Unknown keys are all reported, and so are all failed checks.

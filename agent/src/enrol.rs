@@ -1,5 +1,6 @@
 //! Enrolment: the one-time exchange of an operator's token for a place in the collector's registry.
 
+pub mod adoption;
 pub mod token;
 pub mod unattended;
 
@@ -18,7 +19,8 @@ use crate::{
 use peerlight_proto::{
     enrolment::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken, SiteAssertion},
     http::{ENROLMENTS_PATH, PROBLEM_MEDIA_TYPE},
-    problem::{Problem, ProblemType},
+    id::AgentId,
+    problem::{Class, Problem, ProblemType},
 };
 use std::sync::Arc;
 use url::Url;
@@ -58,6 +60,12 @@ pub enum EnrolError {
         /// The one that was to be enrolled.
         uplink: String,
     },
+    /// The token is for another agent, and this one is enrolled.
+    #[error(
+        "the token is for agent {0}, and this machine is enrolled as another one; use a token of this agent, or \
+         decommission it first (`peerlight-agent decommission`)"
+    )]
+    OtherAgent(AgentId),
     /// The token's fingerprint is malformed.
     #[error("the token's CA fingerprint is damaged; create a new token")]
     Fingerprint,
@@ -76,6 +84,12 @@ pub enum EnrolError {
     /// The request cannot be written.
     #[error("cannot write the enrolment request: {0}")]
     Request(#[source] serde_json::Error),
+    /// The machine was set up anew, and the collector knows it as another agent: with that identity it enrols.
+    #[error("the collector knows this machine as agent {0}")]
+    KnownAs(AgentId),
+    /// The collector refused for now.
+    #[error("the collector put the enrolment off: {0}")]
+    PutOff(String),
     /// The collector refused.
     #[error("the collector refused the enrolment: {0}")]
     Refused(String),
@@ -100,8 +114,9 @@ impl EnrolError {
     /// Whether the same attempt may succeed later: nobody answered, or somebody else did.
     pub const fn may_pass(&self) -> bool {
         match self {
-            Self::Exchange(_) | Self::NotTheCollector { .. } => true,
+            Self::Exchange(_) | Self::NotTheCollector { .. } | Self::PutOff(_) => true,
             Self::OtherCollector { .. }
+            | Self::OtherAgent(_)
             | Self::ElsewhereToo { .. }
             | Self::OtherSite { .. }
             | Self::Fingerprint
@@ -109,6 +124,7 @@ impl EnrolError {
             | Self::Key(_)
             | Self::Trust(_)
             | Self::Request(_)
+            | Self::KnownAs(_)
             | Self::Refused(_)
             | Self::KeyRefused(_) => false,
         }
@@ -155,6 +171,13 @@ pub async fn enrol_beside(
         && parse_address(asked)? != address
     {
         return Err(EnrolError::OtherCollector { token: token.collector.clone(), asked: asked.to_owned() });
+    }
+    if let Some(agent) = token.agent.filter(|agent| *agent != applicant.key.agent()) {
+        return Err(if Enrolment::load(&applicant.state)?.is_some() {
+            EnrolError::OtherAgent(agent)
+        } else {
+            EnrolError::KnownAs(agent)
+        });
     }
     let others = others(applicant, uplinks, &address)?;
     let mut fingerprint = [0; 32];
@@ -247,6 +270,7 @@ async fn apply(
         uplinks: uplinks.to_vec(),
         host: host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        adopts: true,
     };
     let body = serde_json::to_vec(&request).map_err(EnrolError::Request)?;
     let question = Question::post(ENROLMENTS_PATH, "application/json", body.into());
@@ -262,11 +286,11 @@ fn read(answer: &Answer, applicant: &Applicant) -> Result<EnrolmentResponse, Enr
     if answer.media_type() == PROBLEM_MEDIA_TYPE
         && let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body)
     {
-        let is_refused_key = ProblemType::from_uri(&problem.kind) == Some(ProblemType::KeyRefused);
-        return Err(if is_refused_key && answer.signed.is_ok() {
-            EnrolError::KeyRefused(problem.to_string())
-        } else {
-            EnrolError::Refused(problem.to_string())
+        let kind = ProblemType::from_uri(&problem.kind).filter(|_kind| answer.signed.is_ok());
+        return Err(match kind {
+            Some(ProblemType::KeyRefused) => EnrolError::KeyRefused(problem.to_string()),
+            Some(kind) if kind.class() == Class::Retry => EnrolError::PutOff(problem.to_string()),
+            Some(_) | None => EnrolError::Refused(problem.to_string()),
         });
     }
     if let Err(error) = &answer.signed {
@@ -275,7 +299,7 @@ fn read(answer: &Answer, applicant: &Applicant) -> Result<EnrolmentResponse, Enr
     let response: EnrolmentResponse =
         serde_json::from_slice(&answer.body).map_err(|error| not_the_collector(error.to_string()))?;
     if (200..300).contains(&answer.status) && response.agent == applicant.key.agent() {
-        Ok(response)
+        response.adopt.map_or(Ok(response), |agent| Err(EnrolError::KnownAs(agent)))
     } else {
         Err(not_the_collector("it enrolled another agent".to_owned()))
     }

@@ -18,6 +18,8 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod credential;
+pub mod decommission;
+pub mod doctor;
 pub mod durable;
 pub mod enrol;
 pub mod exchange;
@@ -54,11 +56,14 @@ use config::Config;
 use credential::{CredentialError, keyring::Keyring};
 use enrol::{
     Applicant,
-    unattended::{self, enrol_unattended},
+    adoption::{AdoptionError, adopt},
+    unattended::enrol_unattended,
 };
 use notices::Notices;
+use peerlight_proto::id::AgentId;
 use probe::{ProbeError, Prober};
 use proxy::{HttpsPaths, Proxies, ProxyError};
+use service::News;
 use spool::{Spool, SpoolError, handle::SharedSpool};
 use status::{Board, Status};
 use std::{io, sync::Arc, time::Duration};
@@ -86,16 +91,37 @@ pub enum RunError {
     /// Probes cannot be sent.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// The machine cannot become the agent that it was.
+    #[error(transparent)]
+    Adoption(#[from] AdoptionError),
+    /// The collector knows the machine as one agent after another.
+    #[error(
+        "the collector wants this machine to become agent {0}, after it became another; enrol it by hand"
+    )]
+    Adopted(AgentId),
 }
 
 /// Runs the agent until `shutdown`; then it spools the open interval and ends within five seconds.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
+    let mut adopted = None;
+    while let Some(agent) = run_as_known(&config, &shutdown).await? {
+        // Whoever says so twice would have this go on for ever.
+        if adopted.replace(agent).is_some() {
+            return Err(RunError::Adopted(agent));
+        }
+        adopt(&config.state, agent, config.spool)?;
+    }
+    Ok(())
+}
+
+/// The same under the identity that the state directory holds. Some: it ended because it is to become that agent.
+async fn run_as_known(config: &Config, shutdown: &CancellationToken) -> Result<Option<AgentId>, RunError> {
     let proxies = config.proxy.open()?;
     let key = Arc::new(credential::load_or_create(&config.state)?);
     let spool = SharedSpool::new(Spool::open(&config.state.spool(), key.agent(), config.spool)?);
     // What another process is writing now, such as `enrol`, is younger.
     durable::remove_unfinished(config.state.path(), LEFTOVER_AGE).map_err(RunError::Tidy)?;
-    let Engines { ways: engines, notices, icmp_problem } = open(&config, &proxies)?;
+    let Engines { ways: engines, notices, icmp_problem } = open(config, &proxies)?;
     let clock = Clock::system();
     let board = Board::showing(notices);
     board.update(|status| {
@@ -110,7 +136,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     });
     tracing::info!(agent = %key.agent(), version = env!("CARGO_PKG_VERSION"), "measuring begins");
     tell_proxy(&proxies, config.proxy.probe);
-    let enrolling = enrol_by_itself(&config, &proxies, &key, &clock, board.clone());
+    let enrolling = enrol_by_itself(config, &proxies, &key, &clock, board.clone());
     let parts = pipeline::Parts {
         engines,
         proxies: proxies.clone(),
@@ -121,20 +147,40 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         board,
         patience: push::Patience::default(),
     };
-    tokio::join!(pipeline::run(&config, parts, shutdown.clone()), shutdown.run_until_cancelled(enrolling));
+    let ends = shutdown.child_token();
+    let enrolling = async {
+        let becoming = ends.run_until_cancelled(enrolling).await.flatten();
+        if becoming.is_some() {
+            ends.cancel();
+        }
+        becoming
+    };
+    let ((), becoming, ()) =
+        tokio::join!(pipeline::run(config, parts, ends.clone()), enrolling, tell_the_end(shutdown, &ends));
     tracing::info!("measuring has ended");
-    Ok(())
+    Ok(becoming.filter(|_agent| !shutdown.is_cancelled()))
 }
 
-/// Enrols the agent if the service manager handed it a token. Several uplinks have a token each, and are enrolled by hand.
+/// Tells the service manager of the end, but not that the agent becomes another and goes on.
+async fn tell_the_end(shutdown: &CancellationToken, ends: &CancellationToken) {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => service::tell(News::Stops),
+        () = ends.cancelled() => {}
+    }
+}
+
+/// Enrols the agent if a token was handed over, or will be. Several uplinks have a token each, and are enrolled by hand.
 async fn enrol_by_itself(
     config: &Config,
     proxies: &Proxies,
     key: &Arc<Keyring>,
     clock: &Clock,
     board: Board,
-) {
-    let Some(token) = unattended::handed_over().filter(|_| config.uplinks.is_empty()) else { return };
+) -> Option<AgentId> {
+    if !config.uplinks.is_empty() {
+        return None;
+    }
     let applicant = Applicant {
         state: config.state.clone(),
         key: Arc::clone(key),
@@ -144,7 +190,7 @@ async fn enrol_by_itself(
         clock: clock.clone(),
     };
     let asked = config.collector.url.as_ref().map(url::Url::as_str);
-    enrol_unattended(&applicant, &token, asked, &board).await;
+    enrol_unattended(&applicant, config.dropped_token.as_deref(), asked, &board).await
 }
 
 /// What sends probes, and what it has to say.

@@ -3,7 +3,7 @@
 mod measure;
 
 use crate::{
-    assignment,
+    assignment::Follower,
     cadence::Cadence,
     captures::Captures,
     clock::Clock,
@@ -26,10 +26,7 @@ use crate::{
 };
 use measure::{Closed, Measure, Outlet};
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Closed intervals that may wait for the disk; beyond, measuring waits and counts what it skips.
@@ -85,13 +82,20 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
         }
         board.update(|status| status.enrolled = Some(enrolment.into()));
     }
-    let (assigned, assignment) = watch::channel(assignment::cached(&config.state));
     let ways = config.ways();
+    let selector = Selector {
+        configured: config.targets.clone(),
+        builtin,
+        ceilings: config.limits.clone(),
+        families: ways.iter().map(|way| way.families.clone()).collect(),
+        paths: config.proxy.paths(proxies),
+    };
+    let (follower, assignment) = Follower::begin(config.state.clone(), selector.clone(), board.clone());
     let observations: Vec<_> = ways.iter().map(|_way| Observations::default()).collect();
     let mut background = JoinSet::new();
     background.spawn(Push::new(spool.clone(), link.clone(), board.clone(), patience).run());
     background.spawn(Rotation::new(link.clone(), board.clone(), rotation::Patience::default()).run());
-    background.spawn(assignment::follow(link.clone(), assigned, Cadence::default()));
+    background.spawn(follower.run(link.clone(), Cadence::default()));
     background.spawn(report_status(config.state.clone(), board.clone(), spool.clone(), link.clone()));
     background.spawn(tidy(spool.clone(), link.clone()));
     for (way, observations) in ways.iter().zip(&observations) {
@@ -103,13 +107,7 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
     let measure = Measure::new(measure::Parts {
         agent: key.agent(),
         outlets: outlets(config, &ways, engines, observations),
-        selector: Selector {
-            configured: config.targets.clone(),
-            builtin,
-            ceilings: config.limits.clone(),
-            families: ways.iter().map(|way| way.families.clone()).collect(),
-            paths: config.proxy.paths(proxies),
-        },
+        selector,
         length: config.probing.interval,
         deadline: config.probing.settings.deadline,
         clock,
@@ -171,6 +169,9 @@ async fn keep_safe(mut closed: mpsc::Receiver<Closed>, spool: &SharedSpool, link
     while let Some(Closed { session, interval }) = closed.recv().await {
         let covered = interval.interval;
         let (created, offset) = (link.clock.wall(), link.offset.micros());
+        if let Err(error) = spool.remark(board.get().remarks()).await {
+            tracing::debug!(%error, "a batch says of its agent what the one before said");
+        }
         if let Err(error) = spool.append(session, pack(interval), created, offset).await {
             tracing::error!(%error, start = covered.start().as_secs(), "an interval could not be spooled and is lost");
             board.update(|status| status.measuring.lost_intervals += 1);

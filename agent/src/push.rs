@@ -9,7 +9,7 @@ use crate::{
     link::{Link, LinkError},
     offset::Window,
     spool::{SpoolError, Waiting, handle::SharedSpool},
-    status::{Board, PushState},
+    status::{Board, PushState, Pushed},
 };
 use http::{HeaderValue, header};
 use peerlight_proto::{
@@ -177,11 +177,17 @@ impl Push {
                     tracing::warn!(%number, refused = ack.refused.len(), first = %refusal.code, "measurements were refused");
                 }
                 let (refused, now) = (ack.refused.len() as u64, self.link.clock.wall());
+                let pushed = Pushed {
+                    until_us: waiting.key.newest_end.as_micros(),
+                    bytes: waiting.bytes.len() as u64,
+                    refused,
+                };
                 self.spool.acknowledge(waiting.key, refused, ack.dropped, now).await?;
                 self.backoff.succeeded();
                 self.board.update(|status| {
                     status.push = PushState::Delivering;
                     status.last_ack_us = Some(window.answered.as_micros());
+                    status.last_pushed = Some(pushed);
                 });
             }
             Verdict::Drop { kind, reason } => {

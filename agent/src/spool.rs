@@ -11,6 +11,7 @@ pub mod handle;
 mod key;
 mod letting_go;
 pub mod pack;
+mod readdress;
 pub mod record;
 mod resend;
 mod split;
@@ -23,7 +24,7 @@ use given_up::{GivenUp, GivenUpCounts};
 use key::file_name;
 use pack::Draft;
 use peerlight_proto::{
-    batch::{Batch, Health},
+    batch::{Batch, Health, Remarks},
     codec::encode_batch,
     drops::{DropEntry, DropReason, Signed},
     id::{AgentId, BatchDigest, BatchNumber, SessionId},
@@ -150,6 +151,8 @@ pub struct Spool {
     next_sequence: u64,
     /// The newest interval that was acknowledged as the newest.
     freshest_acknowledged: Option<Timestamp>,
+    /// What batches say of the agent besides.
+    remarks: Remarks,
 }
 
 impl Spool {
@@ -170,6 +173,7 @@ impl Spool {
             session: None,
             next_sequence: 0,
             freshest_acknowledged: None,
+            remarks: Remarks::default(),
         };
         spool.scan()?;
         Ok(spool)
@@ -181,6 +185,11 @@ impl Spool {
             self.session = Some(session);
             self.next_sequence = 0;
         }
+    }
+
+    /// Has the following batches say so of the agent.
+    pub fn remark(&mut self, remarks: Remarks) {
+        self.remarks = remarks;
     }
 
     /// Writes a batch. It is durable when this returns, and what was written never changes. What the disk does not take is
@@ -379,6 +388,7 @@ impl Spool {
                 refused_measurements: counts.refused_measurements,
                 rejected_batches: counts.rejected,
                 dropped: self.given_up.account.part(),
+                remarks: self.remarks.clone(),
             },
             series: draft.series,
             measurements: draft.measurements,
@@ -443,4 +453,4 @@ impl Spool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,6 +5,7 @@ use crate::{
     auth::Sessions,
     clock::Clock,
     config::Config,
+    fleet::Census,
     identity::Identity,
     ingest::Decoders,
     lasting::Lasting,
@@ -56,6 +57,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// How long it has not been noted which agents were seen.
     pub(crate) unnoted: Mutex<Lasting>,
+    /// What was counted of all agents, and when.
+    pub(crate) census: tokio::sync::Mutex<Option<(Timestamp, Census)>>,
     /// What was foreseen of the disk, and when.
     pub(crate) forecast: tokio::sync::Mutex<Option<(Timestamp, DiskVitals)>>,
 }
@@ -96,6 +99,7 @@ impl App {
             decoders: Decoders::default(),
             metrics: Metrics::of(store.watch()),
             forecast: tokio::sync::Mutex::default(),
+            census: tokio::sync::Mutex::default(),
             sessions: Sessions::default(),
             unnoted: Mutex::default(),
             config,

@@ -18,6 +18,7 @@ mod report;
 mod status;
 mod storage;
 mod target;
+mod target_sets;
 mod token;
 
 pub use connect::Defaults;
@@ -26,9 +27,9 @@ pub use files::{back_up, restore, verify};
 pub use output::Output;
 
 pub use registry::{
-    AgentCommand, AuditOptions, ImportArgs, LocationArgs, LocationCommand, OperatorCommand, ProviderArgs,
-    ProviderCommand, ReattributeArgs, RegistrationArgs, RegistrationCommand, RegistrationListOptions,
-    TargetArgs, TargetCommand, TokenArgs, TokenCommand,
+    AgentCommand, AuditOptions, FleetOptions, ImportArgs, LocationArgs, LocationCommand, OperatorCommand,
+    ProviderArgs, ProviderCommand, ReattributeArgs, RegistrationArgs, RegistrationCommand,
+    RegistrationListOptions, TargetArgs, TargetCommand, TargetListOptions, TokenArgs, TokenCommand,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

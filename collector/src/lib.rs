@@ -19,6 +19,7 @@ pub mod cost;
 pub mod dashboard;
 pub mod descriptors;
 pub mod first_run;
+pub mod fleet;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod identity;

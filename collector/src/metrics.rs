@@ -43,6 +43,10 @@ pub struct Metrics {
     store_bytes: Gauge,
     agents_seen: Gauge,
     agents_silent: Gauge,
+    agents_unhealthy: Gauge,
+    agents_behind: Gauge,
+    agents_refusing: Gauge,
+    agents_version: Family<[(&'static str, String); 1], Gauge>,
     commit_seconds: Histogram,
     turn_seconds: Histogram,
     newest_interval_age: Gauge<f64, AtomicU64>,
@@ -102,6 +106,10 @@ impl Metrics {
             store_bytes: Gauge::default(),
             agents_seen: Gauge::default(),
             agents_silent: Gauge::default(),
+            agents_unhealthy: Gauge::default(),
+            agents_behind: Gauge::default(),
+            agents_refusing: Gauge::default(),
+            agents_version: Family::default(),
             commit_seconds: store.commit_seconds(),
             turn_seconds: store.turn_seconds(),
             newest_interval_age: Gauge::default(),
@@ -164,6 +172,16 @@ impl Metrics {
         &self.costs
     }
 
+    /// Keeps how many agents run which version.
+    pub fn versions(&self, versions: &BTreeMap<String, u64>) {
+        self.agents_version.clear();
+        for (version, count) in versions {
+            self.agents_version
+                .get_or_create(&[("version", version.clone())])
+                .set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
+    }
+
     fn register_vitals(&mut self) {
         let registry = &mut self.registry;
         let connections = &self.connection_faults;
@@ -174,6 +192,22 @@ impl Metrics {
             connections.limit.clone(),
         );
         registry.register("agents_silent", "Agents that are enrolled and silent", self.agents_silent.clone());
+        registry.register(
+            "agents_unhealthy",
+            "Agents that an operator should look into, counted every five minutes",
+            self.agents_unhealthy.clone(),
+        );
+        registry.register(
+            "agents_behind",
+            "Agents whose version is older than the collector's",
+            self.agents_behind.clone(),
+        );
+        registry.register(
+            "agents_refusing",
+            "Agents that refuse the targets that they are assigned",
+            self.agents_refusing.clone(),
+        );
+        registry.register("agents_by_version", "Agents, by their version", self.agents_version.clone());
         registry.register(
             "commit_seconds",
             "Time that a transaction took to make batches durable",
@@ -323,6 +357,9 @@ impl Metrics {
         self.wal_bytes.set(gauge(store.wal_bytes));
         self.agents_seen.set(gauge(vitals.agents.seen_lately));
         self.agents_silent.set(gauge(vitals.agents.silent));
+        self.agents_unhealthy.set(gauge(vitals.agents.unhealthy));
+        self.agents_behind.set(gauge(vitals.agents.behind));
+        self.agents_refusing.set(gauge(vitals.agents.refusing));
         self.newest_interval_age.set(vitals.newest_interval_age_s.map_or(f64::NAN, seconds));
         self.oldest_log_batch_age.set(vitals.log_age_s.map_or(0.0, seconds));
         self.disk_free_bytes.set(vitals.disk.free_bytes.map_or(f64::NAN, seconds));

@@ -3,9 +3,12 @@
 //! Small, transactional, and the truth about whose a measurement is. Methods are short blocking calls on one
 //! connection; async callers use `spawn_blocking` where it matters.
 
+mod agent_health;
 mod agent_list;
 mod agent_state;
+mod agent_tags;
 mod agents;
+mod assignments;
 mod audit;
 mod callers;
 mod directory;
@@ -21,18 +24,25 @@ mod nonces;
 mod operators;
 pub mod prefixes;
 mod providers;
+mod re_enrolment;
 mod reattribution;
 mod registration;
 mod registrations;
+mod retirement;
+mod roll_out;
 mod schema;
 mod sightings;
+mod tags;
+mod target_sets;
 mod targets;
 mod time_zones;
 mod token_use;
 mod tokens;
 
+pub use agent_health::AgentHealth;
 pub use agent_list::{AgentPlace, AgentQuery};
-pub use agents::{AgentEntry, AgentHealth, AgentSite, EnrolledAgent};
+pub use agent_tags::NewTags;
+pub use agents::{AgentEntry, AgentSite, EnrolledAgent};
 pub use audit::AuditEntry;
 pub use directory::{DirectoryEntry, directory, directory_entry};
 pub use enrolment::EnrolError;
@@ -44,11 +54,14 @@ pub use operators::{IssuedOperatorToken, NewOperatorToken, Operator, OperatorTok
 pub use providers::{NewProvider, Provider, ProviderKind};
 pub use registration::{Registration, RegistrationId};
 pub use registrations::NewRegistration;
+pub use roll_out::RollOut;
 pub use sightings::{BatchSighting, Sighting};
-pub use targets::{NewTarget, TargetEntry};
+pub use target_sets::{NewShare, RollBack, TargetSetEntry, TargetSetState};
+pub use targets::{NewTarget, TargetEntry, WhichSet};
 pub use tokens::{Identity, IssuedToken, NewKeyToken, NewToken, TokenEntry, TokenQuery};
 
 use crate::organisation::OrganisationId;
+use assignments::Given;
 use callers::{Callers, Concerns};
 use error::Fault;
 use hashbrown::HashMap;
@@ -74,6 +87,8 @@ pub struct Registry {
     /// Sightings that are not noted yet, in their order.
     sightings: Sightings,
     callers: Callers,
+    /// What agents are assigned.
+    given: Given,
     /// Every registration as the file has it, for what would have to read many of them. Changes with the file, under the
     /// connection's lock; no second process writes it.
     indices: Arc<RwLock<HashMap<OrganisationId, RegistrationIndex>>>,
@@ -97,6 +112,7 @@ impl Registry {
             connection: Arc::new(Mutex::new(connection)),
             sightings,
             callers: Callers::default(),
+            given: Given::default(),
             indices: Arc::new(RwLock::new(index::by_organisation(registrations))),
         })
     }
@@ -141,6 +157,9 @@ impl Registry {
         let done = transact(&mut connection, act).map_err(|fault| fault.during(operation));
         // Before the connection is given back, and after a failure, too: it may have been the commit's.
         self.callers.forget(whom);
+        if matches!(whom, Concerns::Everyone | Concerns::Targets) {
+            self.given.forget();
+        }
         done
     }
 

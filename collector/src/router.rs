@@ -5,7 +5,7 @@ use crate::{
         agents, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
         health, imports, keys, locations, metrics, openapi, operators, providers, reattributions,
-        registrations, reports, sign_in, status, storage, targets, tokens, whoami,
+        registrations, reports, retirement, sign_in, status, storage, target_sets, targets, tokens, whoami,
     },
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
@@ -77,6 +77,7 @@ fn signed_routes() -> OpenApiRouter<App> {
         .routes(routes!(assignment::show))
         .routes(routes!(whoami::show))
         .routes(routes!(keys::show, keys::rotate))
+        .routes(routes!(retirement::create))
 }
 
 /// What operators may ask.
@@ -85,6 +86,7 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(status::show))
         .routes(routes!(storage::show))
         .routes(routes!(metrics::show))
+        .routes(routes!(metrics::agents))
         .routes(routes!(reports::show))
         .merge(registry_routes())
 }
@@ -104,8 +106,13 @@ fn registry_routes() -> OpenApiRouter<App> {
         .routes(routes!(agents::list))
         .routes(routes!(agents::show, agents::revoke))
         .routes(routes!(agents::create_token))
+        .routes(routes!(agents::retire))
+        .routes(routes!(agents::tag))
         .routes(routes!(targets::list, targets::add))
         .routes(routes!(targets::remove))
+        .routes(routes!(target_sets::list))
+        .routes(routes!(target_sets::roll_out))
+        .routes(routes!(target_sets::roll_back))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(operators::list, operators::create))

@@ -132,4 +132,13 @@ pub struct AgentVitals {
     pub seen_lately: u64,
     /// The others.
     pub silent: u64,
+    /// Those that an operator should look into, counted every five minutes.
+    #[serde(default)]
+    pub unhealthy: u64,
+    /// Those whose version is older than the collector's.
+    #[serde(default)]
+    pub behind: u64,
+    /// Those that refuse the targets that they are assigned.
+    #[serde(default)]
+    pub refusing: u64,
 }

@@ -1,6 +1,7 @@
 //! Batches: measurements sent together, immutable from their first byte on disk.
 
 use crate::{
+    assignment::AssignmentState,
     drops::Account,
     id::{BatchDigest, BatchNumber, SessionId},
     measurement::Measurement,
@@ -73,4 +74,18 @@ pub struct Health {
     pub rejected_batches: u64,
     /// What was dropped, when and why, as far as the collector has not signed for it.
     pub dropped: Option<Account>,
+    /// How the agent was when it made the batch.
+    pub remarks: Remarks,
+}
+
+/// How an agent is, for its operator.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Remarks {
+    /// How late its probes left in the interval that was closed last: the 99th percentile, in microseconds. None where
+    /// none left.
+    pub noise_p99_us: Option<u64>,
+    /// What became of what it was assigned. None: it does not say.
+    pub assignment: Option<AssignmentState>,
+    /// What is wrong on its machine, each in one line; at most [`crate::limits::MAX_PROBLEMS`].
+    pub problems: Vec<String>,
 }

@@ -4,6 +4,7 @@
 //! counted by a scan that allocates nothing, and only then does prost decode.
 
 mod read;
+mod remarks;
 mod shapes;
 mod write;
 

@@ -18,6 +18,9 @@ pub struct EnrolmentToken {
     pub response_key: String,
     /// The secret, 32 random bytes in hexadecimal. The collector keeps only its hash.
     pub secret: String,
+    /// The one agent that it is for: a machine without an enrolment becomes that agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
 }
 
 /// The secret stays out of logs.
@@ -39,7 +42,7 @@ const TOKEN_PREFIX: &str = "peerlight1.";
 impl EnrolmentToken {
     /// The text form that operators copy.
     pub fn to_text(&self) -> String {
-        // Four strings: serialising them cannot fail.
+        // Strings alone: serialising them cannot fail.
         let json = serde_json::to_vec(self).unwrap_or_default();
         format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(json))
     }
@@ -81,6 +84,10 @@ pub struct EnrolmentRequest {
     /// The agent's version.
     #[serde(default)]
     pub version: String,
+    /// Whether the agent takes the identity that the answer may name in the place of its own: that of this machine before it
+    /// was set up anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopts: bool,
 }
 
 /// The secret stays out of logs.
@@ -116,6 +123,9 @@ pub struct EnrolmentResponse {
     pub site: SiteAssertion,
     /// The collector's clock, in microseconds since 1970-01-01T00:00:00Z.
     pub collector_time_us: i64,
+    /// Nothing is enrolled yet: this machine is known as that agent, and enrols as it once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<AgentId>,
 }
 
 #[cfg(test)]
@@ -129,6 +139,7 @@ mod tests {
             ca_sha256: "00".repeat(32),
             response_key: "11".repeat(32),
             secret: "22".repeat(32),
+            agent: None,
         };
         assert_eq!(token.to_text().parse(), Ok(token.clone()));
         assert!(!format!("{token:?}").contains("2222"));

@@ -6,6 +6,8 @@ pub const BATCHES_PATH: &str = "/api/v1/batches";
 pub const ENROLMENTS_PATH: &str = "/api/v1/enrolments";
 /// Where an agent asks how old its key is, and has a new one follow it.
 pub const KEYS_PATH: &str = "/api/v1/keys";
+/// Where an agent says that it will never ask again.
+pub const RETIREMENT_PATH: &str = "/api/v1/retirement";
 /// Where an agent fetches its assignment.
 pub const ASSIGNMENT_PATH: &str = "/api/v1/assignment";
 /// Where an agent asks which public address it is seen from.

@@ -29,6 +29,7 @@ pub mod limits;
 pub mod measurement;
 pub mod metric;
 pub mod problem;
+pub mod retirement;
 pub mod series;
 pub mod target;
 pub mod time;

@@ -29,6 +29,10 @@ pub const MAX_DROP_ENTRIES: usize = 64;
 pub const MAX_DROPPED: u64 = 1 << 40;
 /// The longest name, service, uplink, attribute or similar text, in bytes.
 pub const MAX_TEXT_BYTES: usize = 256;
+/// The longest reason for which an agent refuses an assignment, in bytes.
+pub const MAX_REASON_BYTES: usize = 1_024;
+/// The most problems of its machine that an agent tells of.
+pub const MAX_PROBLEMS: usize = 8;
 /// The longest target address and probe, in bytes.
 pub const MAX_TARGET_TEXT_BYTES: usize = 1_280;
 /// The span of time that one batch may cover, from its earliest start to its latest end.

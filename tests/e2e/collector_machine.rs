@@ -96,6 +96,6 @@ pub(crate) async fn register(operator: &Client, site: &str, prefix: &str) -> Str
         ..NewRegistration::default()
     };
     let registration: Registration = operator.post("/api/v1/registrations", &registration).await.unwrap();
-    let token = NewToken { registration: registration.id, uses: None, life_s: None };
+    let token = NewToken { registration: registration.id, ..NewToken::default() };
     operator.post::<IssuedToken>("/api/v1/tokens", &token).await.unwrap().token
 }

@@ -115,7 +115,7 @@ async fn register_mobile(operator: &Client) -> String {
         ..NewRegistration::default()
     };
     let registration: Registration = operator.post("/api/v1/registrations", &registration).await.unwrap();
-    let token = NewToken { registration: registration.id, uses: None, life_s: None };
+    let token = NewToken { registration: registration.id, ..NewToken::default() };
     operator.post::<IssuedToken>("/api/v1/tokens", &token).await.unwrap().token
 }
 

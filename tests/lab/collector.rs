@@ -110,7 +110,7 @@ impl Collector {
             ..NewRegistration::default()
         };
         let registration: Registration = self.client.post("/api/v1/registrations", &new).await?;
-        let new = NewToken { registration: registration.id, uses: None, life_s: None };
+        let new = NewToken { registration: registration.id, ..NewToken::default() };
         let issued: IssuedToken = self.client.post("/api/v1/tokens", &new).await?;
         Ok(issued.token)
     }

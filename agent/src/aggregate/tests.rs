@@ -93,6 +93,21 @@ fn an_interval_closes_at_its_end_plus_the_deadline_and_bears_the_observed_addres
 }
 
 #[test]
+fn what_the_open_interval_holds_stays_when_its_target_is_assigned_no_more() {
+    let (mut aggregate, entry) = (aggregate(10), entry());
+    let landed = aggregate.begin(&turn(&entry, START));
+    assert!(aggregate.end(landed, Some(answered(1_000))));
+    let flying = aggregate.begin(&turn(&entry, START.plus(SECOND)));
+    aggregate.retain_lanes(|_key| false);
+    assert!(aggregate.end(flying, Some(answered(2_000))));
+    aggregate.retain_lanes(|_key| false);
+    let closed = aggregate.close(START.plus(Duration::from_secs(13)), &Surroundings::default());
+    let row = row(&closed[0], "icmp.rtt");
+    assert_eq!((row.counters.scheduled, row.counters.answered), (2, 2));
+    assert_eq!((row.histogram.min_us(), row.histogram.max_us()), (Some(1_000), Some(2_000)));
+}
+
+#[test]
 fn jitter_compares_neighbours_in_order_and_never_across_a_loss() {
     let (mut aggregate, entry) = (aggregate(10), entry());
     let ids: Vec<_> =

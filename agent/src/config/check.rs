@@ -46,6 +46,7 @@ pub(super) fn check(file: raw::File) -> Result<Config, Vec<String>> {
         state: StateDir::new(file.state.unwrap_or_else(|| DEFAULT_STATE.into())),
         probing,
         limits,
+        dropped_token: None,
     };
     let rate = config.packets_per_second(&config.targets);
     if rate > f64::from(config.limits.max_packets_per_second) {

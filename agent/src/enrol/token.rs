@@ -28,6 +28,11 @@ pub fn read(file: Option<&Path>) -> anyhow::Result<EnrolmentToken> {
     Ok(text.trim().parse()?)
 }
 
+/// Whether a token stands in the environment.
+pub fn is_in_the_environment() -> bool {
+    env::var_os(VARIABLE).is_some_and(|token| !token.is_empty())
+}
+
 fn read_from(source: impl io::Read) -> io::Result<String> {
     let mut token = String::new();
     source.take(MAX_BYTES).read_to_string(&mut token)?;

@@ -1,10 +1,11 @@
-//! Enrolment with nobody at the machine: by a token that the service manager hands over (`LoadCredential=`).
+//! Enrolment with nobody at the machine: by a token that the service manager hands over (`LoadCredential=`), that stands in the
+//! environment (`PEERLIGHT_TOKEN`), or that somebody dropped beside the configuration.
 
 use super::{Applicant, EnrolError, enrol, token};
 use crate::{backoff::Backoff, credential::Enrolment, status::Board};
-use peerlight_proto::enrolment::EnrolmentToken;
+use peerlight_proto::{enrolment::EnrolmentToken, id::AgentId};
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,42 +16,109 @@ const CREDENTIAL: &str = "peerlight-agent.token";
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// … and the longest after many.
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
+/// How often a dropped token is looked for.
+const LOOK: Duration = Duration::from_secs(3);
 
-/// Where the service manager put the token, if it did.
-pub fn handed_over() -> Option<PathBuf> {
-    let path = PathBuf::from(env::var_os("CREDENTIALS_DIRECTORY")?).join(CREDENTIAL);
-    path.exists().then_some(path)
+/// A token that was handed over, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum HandedOver {
+    /// The service manager put it there.
+    Credential(PathBuf),
+    /// It stands in the environment.
+    Environment,
+    /// Somebody dropped it beside the configuration.
+    Dropped(PathBuf),
 }
 
-/// Enrols `applicant` with the token in this file, unless it is enrolled. As long as nobody answers it tries again, since a
-/// site's network may come up long after its machine; what the collector refuses is for its operator to put right.
-pub async fn enrol_unattended(applicant: &Applicant, file: &Path, asked: Option<&str>, board: &Board) {
-    // An enrolment that cannot be read is told by whoever needs it.
-    if !matches!(Enrolment::load(&applicant.state), Ok(None)) {
-        return;
-    }
-    let outcome = match token::read(Some(file)) {
-        Ok(token) => attempt(applicant, &token, asked, board).await.map_err(anyhow::Error::from),
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Ok(enrolment) => {
-            tracing::info!(
-                site = enrolment.site.name,
-                collector = enrolment.collector,
-                "the agent enrolled itself"
-            );
-            board.update(|status| status.enrolment_problem = None);
+impl HandedOver {
+    /// The first that there is.
+    fn find(dropped: Option<&Path>) -> Option<Self> {
+        let credential =
+            env::var_os("CREDENTIALS_DIRECTORY").map(|directory| PathBuf::from(directory).join(CREDENTIAL));
+        if let Some(path) = credential.filter(|path| path.exists()) {
+            return Some(Self::Credential(path));
         }
-        Err(error) => {
-            let problem = format!("{error:#}");
-            tracing::error!(
-                problem,
-                "the agent could not enrol itself, and tries no more before its next start"
-            );
-            board.update(|status| status.enrolment_problem = Some(problem));
+        if token::is_in_the_environment() {
+            return Some(Self::Environment);
+        }
+        dropped.filter(|path| path.exists()).map(|path| Self::Dropped(path.to_owned()))
+    }
+
+    fn read(&self) -> anyhow::Result<EnrolmentToken> {
+        match self {
+            Self::Credential(path) | Self::Dropped(path) => token::read(Some(path)),
+            Self::Environment => token::read(None),
         }
     }
+
+    /// What the agent has of it has no further use.
+    fn used(&self) {
+        let Self::Dropped(path) = self else { return };
+        if let Err(error) = fs::remove_file(path) {
+            tracing::warn!(file = %path.display(), %error, "the token was used and its file cannot be removed; remove it by hand");
+        }
+    }
+}
+
+/// Enrols `applicant` with the token that was handed over, or that somebody will drop beside the configuration, unless it is
+/// enrolled. As long as nobody answers it tries again, since a site's network may come up long after its machine; what the
+/// collector refuses is for its operator to put right. Some: this machine is to become that agent first.
+pub async fn enrol_unattended(
+    applicant: &Applicant,
+    dropped: Option<&Path>,
+    asked: Option<&str>,
+    board: &Board,
+) -> Option<AgentId> {
+    let mut refused = None;
+    loop {
+        // An enrolment that cannot be read is told by whoever needs it.
+        if !matches!(Enrolment::load(&applicant.state), Ok(None)) {
+            return None;
+        }
+        let Some(handed_over) = HandedOver::find(dropped) else {
+            dropped?;
+            tokio::time::sleep(LOOK).await;
+            continue;
+        };
+        let token = handed_over.read();
+        let text = token.as_ref().ok().map(EnrolmentToken::to_text);
+        if refused.as_ref() == Some(&text) {
+            // Only another token can help.
+            tokio::time::sleep(LOOK).await;
+            continue;
+        }
+        let outcome = match token {
+            Ok(token) => attempt(applicant, &token, asked, board).await.map_err(anyhow::Error::from),
+            Err(error) => Err(error),
+        };
+        let error = match outcome {
+            Ok(enrolment) => {
+                handed_over.used();
+                return told(&enrolment, board);
+            }
+            Err(error) => error,
+        };
+        if let Some(EnrolError::KnownAs(agent)) = error.downcast_ref() {
+            return Some(*agent);
+        }
+        let problem = format!("{error:#}");
+        tracing::error!(
+            problem,
+            "the agent could not enrol itself, and tries no more with this token before its next start"
+        );
+        board.update(|status| status.enrolment_problem = Some(problem));
+        if !matches!(handed_over, HandedOver::Dropped(_)) {
+            return None;
+        }
+        refused = Some(text);
+    }
+}
+
+fn told(enrolment: &Enrolment, board: &Board) -> Option<AgentId> {
+    let (site, collector) = (&enrolment.site.name, &enrolment.collector);
+    tracing::info!(site, collector, "the agent enrolled itself");
+    board.update(|status| status.enrolment_problem = None);
+    None
 }
 
 /// Until somebody answers who can be believed.

@@ -12,7 +12,7 @@ use crate::{
     probe::{Launch, Probe},
     sample::{Sample, Stray},
     schedule::{Entry, Missed, Schedule, Turn},
-    service::{self, Heartbeat, News},
+    service::{self, Heartbeat},
     status::{Board, Noise},
     targets::Selector,
     uplink::UplinkNumber,
@@ -136,7 +136,6 @@ impl Measure {
                 Wake::Shutdown => break,
             }
         }
-        service::tell(News::Stops);
         self.wind_down().await;
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Counts, Key, RESEND_REQUEST, Spool, SpoolError, Waiting, pack::Draft};
 use peerlight_proto::{
+    batch::Remarks,
     drops::{DropReason, Signed},
     id::SessionId,
     time::Timestamp,
@@ -47,6 +48,15 @@ impl SharedSpool {
         .await?;
         self.grown.notify_one();
         Ok(())
+    }
+
+    /// See [`Spool::remark`].
+    pub async fn remark(&self, remarks: Remarks) -> Result<(), SpoolError> {
+        self.run(move |spool| {
+            spool.remark(remarks);
+            Ok(())
+        })
+        .await
     }
 
     /// The batch to push next, read and checked. Damaged ones are set aside on the way.

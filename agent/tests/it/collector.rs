@@ -31,10 +31,11 @@ use peerlight_proto::{
     enrolment::{EnrolmentRequest, EnrolmentResponse, EnrolmentToken, SiteAssertion},
     http::{
         ACK_MEDIA_TYPE, ASSIGNMENT_PATH, BATCHES_PATH, ENROLMENTS_PATH, PROBLEM_MEDIA_TYPE,
-        RESPONSE_COMPONENTS, RESPONSE_TAG, WHOAMI_PATH,
+        RESPONSE_COMPONENTS, RESPONSE_TAG, RETIREMENT_PATH, WHOAMI_PATH,
     },
-    id::BatchDigest,
+    id::{AgentId, BatchDigest},
     problem::{Problem, ProblemType},
+    retirement::{RetirementRequest, RetirementResponse},
     time::Timestamp,
     whoami::WhoAmI,
 };
@@ -87,6 +88,8 @@ pub(crate) struct Seen {
     pub(crate) resumed: usize,
     /// How often the assignment was asked for by an agent that had the newest.
     pub(crate) unchanged: usize,
+    /// Agents that said that they will not come back.
+    pub(crate) retired: Vec<AgentId>,
 }
 
 /// A running collector; ends with the test.
@@ -95,6 +98,7 @@ pub(crate) struct Collector {
     pub(crate) seen: watch::Receiver<Seen>,
     mood: Arc<Mutex<Mood>>,
     assignment: Arc<Mutex<Assignment>>,
+    known_as: Arc<Mutex<Option<AgentId>>>,
     authority: Authority,
     /// Shows the certificate of the day.
     tls: Arc<Mutex<TlsAcceptor>>,
@@ -145,6 +149,7 @@ struct Server {
     clock: Clock,
     mood: Arc<Mutex<Mood>>,
     assignment: Arc<Mutex<Assignment>>,
+    known_as: Arc<Mutex<Option<AgentId>>>,
     seen: watch::Sender<Seen>,
 }
 
@@ -160,12 +165,14 @@ impl Collector {
         let mood = Arc::new(Mutex::new(Mood::Accept));
         let public = ring::signature::Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
         let assignment = Arc::new(Mutex::new(Assignment::default()));
+        let known_as = Arc::new(Mutex::new(None));
         let server = Server {
             key: secret(1),
             stranger: secret(2),
             clock,
             mood: Arc::clone(&mood),
             assignment: Arc::clone(&assignment),
+            known_as: Arc::clone(&known_as),
             seen: sender,
         };
         tokio::spawn(serve(listener, Arc::clone(&tls), Arc::new(server)));
@@ -174,8 +181,9 @@ impl Collector {
             ca_sha256: hex::encode(Sha256::digest(authority.0.der())),
             response_key: hex::encode(ring::signature::KeyPair::public_key(&public)),
             secret: "5e".repeat(32),
+            agent: None,
         };
-        Self { token, seen, mood, assignment, authority, tls }
+        Self { token, seen, mood, assignment, known_as, authority, tls }
     }
 
     /// Its certification authority's certificate.
@@ -196,6 +204,11 @@ impl Collector {
     /// From now on it assigns this.
     pub(crate) fn assign(&self, assignment: Assignment) {
         *self.assignment.lock().unwrap() = assignment;
+    }
+
+    /// From now on it knows every machine that enrols as this agent.
+    pub(crate) fn know_as(&self, agent: AgentId) {
+        *self.known_as.lock().unwrap() = Some(agent);
     }
 
     /// From now on it answers so.
@@ -289,6 +302,11 @@ impl Server {
                 (answer, Signing::Signed) => answer,
                 (answer, Signing::Unsigned) => return answer,
             },
+            RETIREMENT_PATH => {
+                let request: RetirementRequest = serde_json::from_slice(&body).unwrap();
+                self.seen.send_modify(|seen| seen.retired.push(request.agent));
+                json(200, &RetirementResponse { agent: request.agent, collector_time_us: now.as_micros() })
+            }
             ASSIGNMENT_PATH => self.assign(parts.headers.get("if-none-match")),
             WHOAMI_PATH => {
                 self.seen.send_modify(|seen| seen.callers.push(caller));
@@ -306,8 +324,8 @@ impl Server {
             return problem(ProblemType::SiteMismatch, 409, None);
         }
         let collector_time_us = self.clock.wall().as_micros();
-        let answer = EnrolmentResponse { agent: request.agent, site: site(), collector_time_us };
-        json(201, &answer)
+        let adopt = self.known_as.lock().unwrap().filter(|known| request.adopts && *known != request.agent);
+        json(201, &EnrolmentResponse { agent: request.agent, site: site(), collector_time_us, adopt })
     }
 
     fn assign(&self, known: Option<&HeaderValue>) -> Response<Full<Bytes>> {

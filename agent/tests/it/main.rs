@@ -1,11 +1,18 @@
 //! The agent's integration tests, one binary.
 
 #[cfg(test)]
+#[path = "../../../tests/e2e/agent_file.rs"]
+mod agent_file;
+#[cfg(test)]
 mod assignment;
 #[cfg(test)]
 mod catalogue;
 #[cfg(test)]
 mod collector;
+#[cfg(test)]
+mod decommission;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod enrolment;
 #[cfg(test)]
@@ -27,3 +34,5 @@ mod selftest;
 mod service;
 #[cfg(test)]
 mod trust;
+#[cfg(test)]
+mod zero_touch;

@@ -1,5 +1,6 @@
 //! The program itself, as an operator meets it.
 
+use crate::agent_file::write_agent_file;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -52,23 +53,8 @@ pub(crate) async fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Optio
 }
 
 fn configuration(directory: &Path, port: u16) -> String {
-    let path = directory.join("agent.toml");
-    let state = directory.join("state");
-    let text = format!(
-        r#"
-        state = "{}"
-        [[target]]
-        name = "echo"
-        address = "127.0.0.1"
-        probes = ["tcp:{port}"]
-        interval = "50ms"
-        [limits]
-        allow = ["127.0.0.0/8"]
-        "#,
-        state.display()
-    );
-    fs::write(&path, text).unwrap();
-    path.to_string_lossy().into_owned()
+    let every = Duration::from_millis(50);
+    write_agent_file(directory, ([127, 0, 0, 1], port).into(), every, "").to_string_lossy().into_owned()
 }
 
 #[test]

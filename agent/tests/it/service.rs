@@ -1,6 +1,7 @@
 //! The agent under a service manager: a real socket that hears what systemd would.
 
 use crate::{
+    agent_file::write_agent_file,
     collector::{Collector, Mood, site},
     process::{Running, agent, eventually},
 };
@@ -29,13 +30,8 @@ impl Manager {
     fn start(directory: &Path, target: &TcpListener, watchdog: Option<Duration>) -> Self {
         let path = directory.join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        let (port, configuration) = (target.local_addr().unwrap().port(), directory.join("agent.toml"));
-        let text = format!(
-            "state = \"{}\"\n[[target]]\nname = \"echo\"\naddress = \"127.0.0.1\"\nprobes = [\"tcp:{port}\"]\n\
-             interval = \"20ms\"\n[probing]\ninterval = \"1s\"\n[limits]\nallow = [\"127.0.0.0/8\"]\n",
-            directory.join("state").display()
-        );
-        fs::write(&configuration, text).unwrap();
+        let (every, target) = (Duration::from_millis(20), target.local_addr().unwrap());
+        let configuration = write_agent_file(directory, target, every, "");
         let mut command = agent(&["run", "--config", &configuration.to_string_lossy()]);
         command.env("NOTIFY_SOCKET", path).env_remove("WATCHDOG_PID").env_remove("WATCHDOG_USEC");
         if let Some(watchdog) = watchdog {

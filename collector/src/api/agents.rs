@@ -3,24 +3,44 @@
 use super::{
     error::ApiError,
     extract::{self, Path, Query},
-    list::{List, PageQuery, page_limit, place},
+    list::{List, page_limit, place},
 };
 use crate::{
     app::App,
     key_life::KeyLife,
-    registry::{AgentEntry, AgentPlace, AgentQuery, IssuedToken, NewKeyToken, Operator},
+    registry::{AgentEntry, AgentPlace, AgentQuery, IssuedToken, NewKeyToken, NewTags, Operator},
 };
 use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 use peerlight_proto::id::AgentId;
+use serde::Deserialize;
+
+/// Which agents to list.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct FleetQuery {
+    /// The most agents to look at; 10,000 unless given, and at most.
+    pub limit: Option<usize>,
+    /// Answer with what was revoked or retired, too.
+    #[serde(default)]
+    pub all: bool,
+    /// Answer only with agents that an operator should look into. `total` still counts all.
+    #[serde(default)]
+    pub unhealthy: bool,
+    /// Answer only with agents whose version is older than the collector's. `total` still counts all.
+    #[serde(default)]
+    pub behind: bool,
+    /// Where to go on: `next` of the page before.
+    pub cursor: Option<String>,
+}
 
 /// Lists the agents in the order of their sites.
-#[utoipa::path(get, path = "/api/v1/agents", tag = "registry", params(PageQuery),
+#[utoipa::path(get, path = "/api/v1/agents", tag = "registry", params(FleetQuery),
     responses((status = 200, body = List<AgentEntry>)))]
 pub async fn list(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<FleetQuery>,
 ) -> Result<Json<List<AgentEntry>>, ApiError> {
     let limit = page_limit(query.limit);
     let after = place(query.cursor.as_deref())?;
@@ -33,7 +53,12 @@ pub async fn list(
         .await?;
     let agents = agents.into_iter().map(|agent| judged(&app, agent)).collect();
     let place = |last: &AgentEntry| AgentPlace { site: last.site.clone(), agent: last.agent };
-    Ok(Json(List::page(agents, limit, total, place)))
+    let mut page = List::page(agents, limit, total, place);
+    page.items.retain(|agent| {
+        let unhealthy = agent.revoked.is_none() && !agent.state.is_empty();
+        (!query.unhealthy || unhealthy) && (!query.behind || agent.behind)
+    });
+    Ok(Json(page))
 }
 
 /// Shows an agent.
@@ -60,6 +85,31 @@ pub async fn revoke(
     Ok(Json(judged(&app, agent)))
 }
 
+/// Retires an agent whose machine is gone: its requests are refused, and reports expect nothing of it from now on.
+#[utoipa::path(post, path = "/api/v1/agents/{id}/retirement", tag = "registry", params(("id" = String, Path)),
+    responses((status = 200, body = AgentEntry), (status = 404)))]
+pub async fn retire(
+    State(app): State<App>,
+    Extension(operator): Extension<Operator>,
+    Path(agent): Path<AgentId>,
+) -> Result<Json<AgentEntry>, ApiError> {
+    let agent = app.ask(move |registry, now| registry.retire_agent(agent, &operator, now)).await?;
+    Ok(Json(judged(&app, agent)))
+}
+
+/// Gives an agent tags, and takes some from it: targets can be assigned to those with a tag.
+#[utoipa::path(post, path = "/api/v1/agents/{id}/tags", tag = "registry", params(("id" = String, Path)), request_body = NewTags,
+    responses((status = 200, body = AgentEntry), (status = 404), (status = 422, description = "everything that is wrong with it")))]
+pub async fn tag(
+    State(app): State<App>,
+    Extension(operator): Extension<Operator>,
+    Path(agent): Path<AgentId>,
+    extract::Json(new): extract::Json<NewTags>,
+) -> Result<Json<AgentEntry>, ApiError> {
+    let agent = app.ask(move |registry, now| registry.tag_agent(agent, &new, &operator, now)).await?;
+    Ok(Json(judged(&app, agent)))
+}
+
 /// Creates a token with which this agent alone enrols again, and brings a new key.
 ///
 /// The token's text is in this answer and nowhere else.
@@ -81,6 +131,6 @@ pub async fn create_token(
 }
 
 /// The agent with what the configuration says of its key.
-fn judged(app: &App, agent: AgentEntry) -> AgentEntry {
+pub(super) fn judged(app: &App, agent: AgentEntry) -> AgentEntry {
     agent.judged_by(&KeyLife::from(app.config.keys), app.clock.now())
 }

@@ -17,6 +17,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
+use http::StatusCode;
 use peerlight_proto::{
     enrolment::{EnrolmentRequest, EnrolmentResponse, SiteAssertion},
     limits::MAX_SMALL_BODY_BYTES,
@@ -28,7 +29,8 @@ const NONCE_SCOPE: &str = "enrolment";
 
 /// Enrols an agent. The request is signed by the key that it brings, so that nobody enrols a key that is not theirs.
 #[utoipa::path(post, path = "/api/v1/enrolments", tag = "agents",
-    responses((status = 201, description = "Enrolled: the registration that the agent measures for"),
+    responses((status = 200, description = "Nothing is enrolled yet: the machine is to enrol as the agent that it was"),
+        (status = 201, description = "Enrolled: the registration that the agent measures for"),
         (status = 403, description = "The token is refused"),
         (status = 409, description = "The site contradicts the registration, or the agent has another key")))]
 pub async fn create(
@@ -41,7 +43,10 @@ pub async fn create(
         Err(error) => return error.into_response(),
     };
     let response = match enrol(&app, address, enrolment, &signature).await {
-        Ok(answer) => (http::StatusCode::CREATED, Json(answer)).into_response(),
+        Ok(answer) => {
+            let status = if answer.adopt.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+            (status, Json(answer)).into_response()
+        }
         Err(error) => error.into_response(),
     };
     app.signer.sign(response, signature.header(), app.clock.now()).await
@@ -96,10 +101,24 @@ async fn enrol(
     if matches!(enrolled, Err(EnrolError::UnknownToken)) && app.metrics.unknown_token(address.nearest()) {
         tracing::warn!(%agent, address = %address.nearest(), "an agent came with a token that this collector never made");
     }
-    let registration = enrolled?;
-    tracing::info!(%agent, site = registration.site, "an agent enrolled");
     let collector_time_us = app.clock.now().as_micros();
-    Ok(EnrolmentResponse { agent, site: assertion(registration), collector_time_us })
+    let answer = |registration, adopt| EnrolmentResponse {
+        agent,
+        site: assertion(registration),
+        collector_time_us,
+        adopt,
+    };
+    match enrolled {
+        Err(EnrolError::KnownAs { agent: known, registration }) => {
+            tracing::info!(%agent, %known, site = registration.site, "a machine that was set up anew is to enrol as the agent that it was");
+            Ok(answer(*registration, Some(known)))
+        }
+        enrolled => {
+            let registration = enrolled?;
+            tracing::info!(%agent, site = registration.site, "an agent enrolled");
+            Ok(answer(registration, None))
+        }
+    }
 }
 
 /// An agent whose key is good for nothing any more brings a new one: enrolled with the old one it could not push.

@@ -323,6 +323,10 @@ impl From<EnrolError> for ApiError {
                 Self::agent(ProblemType::SiteMismatch, "correct the agent's [site] or the registration")
                     .with_errors(mismatches)
             }
+            EnrolError::StillHeard { .. } => {
+                Self::agent(ProblemType::Unavailable, detail).retry_after(Duration::from_mins(1))
+            }
+            EnrolError::KnownAs { .. } => Self::agent(ProblemType::AgentExists, detail),
             EnrolError::KeyKnown => Self::agent(ProblemType::KeyRefused, detail),
             EnrolError::AgentExists { .. } => Self::agent(ProblemType::AgentExists, detail),
             EnrolError::Registry(error) => unavailable("the registry failed", &error),

@@ -40,7 +40,7 @@ pub async fn rotate(
     if (rotation.agent, rotation.key) != (agent, key.public_key) {
         return Err(malformed("it names another agent or key than the one that signed".to_owned()));
     }
-    burn(&app, &rotation).await?;
+    burn_nonce(&app, NONCE_SCOPE, hex::encode(rotation.nonce)).await?;
     let since = app.blocking(move |registry, now| registry.rotate_key(&rotation, now)).await??;
     tracing::info!(%agent, key = fingerprint(&rotation.next), "a new key follows an agent's");
     Ok((StatusCode::CREATED, Json(status(&app, AgentKey { public_key: rotation.next, since }))))
@@ -57,12 +57,12 @@ fn read(body: &[u8]) -> Result<Rotation, ApiError> {
     Ok(rotation)
 }
 
-async fn burn(app: &App, rotation: &Rotation) -> Result<(), ApiError> {
-    let nonce = hex::encode(rotation.nonce);
+/// Sees to it that a request is made once, however often it is sent.
+pub(super) async fn burn_nonce(app: &App, scope: &'static str, nonce: String) -> Result<(), ApiError> {
     // The signature is believed for less than this from now on.
     let until = app.clock.now().plus(MAX_SIGNATURE_AGE + 2 * MAX_SKEW);
     let fresh =
-        app.ask_for_agent(move |registry, now| registry.burn_nonce(NONCE_SCOPE, &nonce, until, now)).await?;
+        app.ask_for_agent(move |registry, now| registry.burn_nonce(scope, &nonce, until, now)).await?;
     if fresh {
         Ok(())
     } else {

@@ -3,6 +3,8 @@
 use super::error::ApiError;
 use crate::{
     app::App,
+    fleet::{Census, each_agent},
+    key_life::KeyLife,
     organisation::OrganisationId,
     paths,
     registry::Operator,
@@ -21,6 +23,8 @@ use std::time::Duration;
 
 /// How long a forecast of the disk holds: making one reads a day of measurements.
 const FORECAST_HOLDS: Duration = Duration::from_mins(10);
+/// How long a count of all agents holds: making one reads every agent.
+const CENSUS_HOLDS: Duration = Duration::from_mins(5);
 const DAY: u64 = 86_400;
 
 /// The collector at a glance.
@@ -72,6 +76,7 @@ pub(super) async fn vitals(app: &App, organisation: OrganisationId) -> Result<Vi
     let health = app.store.health().await?;
     let enrolled = app.ask(move |registry, _now| registry.count_agents(organisation, false)).await? as u64;
     let disk = disk(app, organisation).await?;
+    let census = census(app, organisation).await?;
     let (now, Seen { commits, newest_end, failing, upkeep, .. }) =
         (app.clock.now(), app.store.watch().seen());
     let age = |instant: Timestamp| now.since(instant).as_secs();
@@ -100,7 +105,7 @@ pub(super) async fn vitals(app: &App, organisation: OrganisationId) -> Result<Vi
                 Connections { listener: listener.to_owned(), open, limit }
             })
             .into(),
-        agents: agents_of(enrolled, app.registry.agents_seen_lately(now)),
+        agents: agents_of(enrolled, app.registry.agents_seen_lately(now), &census),
         rejections: app.metrics.rejections(),
         dropped: health.dropped.clone(),
         store: store_of(&health),
@@ -119,10 +124,36 @@ fn store_of(health: &Health) -> StoreVitals {
     }
 }
 
-const fn agents_of(enrolled: u64, seen: u64) -> AgentVitals {
+fn agents_of(enrolled: u64, seen: u64, census: &Census) -> AgentVitals {
     // Who was revoked may have been seen a moment ago.
-    let seen_lately = if seen < enrolled { seen } else { enrolled };
-    AgentVitals { enrolled, seen_lately, silent: enrolled - seen_lately }
+    let seen_lately = seen.min(enrolled);
+    AgentVitals {
+        enrolled,
+        seen_lately,
+        silent: enrolled - seen_lately,
+        unhealthy: census.unhealthy,
+        behind: census.behind,
+        refusing: census.refusing,
+    }
+}
+
+/// What all agents say together. They are counted anew every five minutes.
+pub(super) async fn census(app: &App, organisation: OrganisationId) -> Result<Census, ApiError> {
+    let now = app.clock.now();
+    let mut census = app.census.lock().await;
+    if let Some((_, known)) = census.as_ref().filter(|(made, _)| now.since(*made) < CENSUS_HOLDS) {
+        return Ok(known.clone());
+    }
+    let life = KeyLife::from(app.config.keys);
+    let made = app
+        .ask(move |registry, now| {
+            let mut census = Census::default();
+            each_agent(registry, organisation, (&life, now), |agent| census.add(agent))?;
+            Ok(census)
+        })
+        .await?;
+    *census = Some((now, made.clone()));
+    Ok(made)
 }
 
 /// What is left of the disk. The forecast is made anew every ten minutes.

@@ -101,7 +101,7 @@ async fn admit_request(
     if agent.revoked {
         return Err(ApiError::agent(
             ProblemType::Forbidden,
-            "this agent was revoked; enrol it again with a new token",
+            "this agent was revoked or retired; enrol it again with a new token",
         ));
     }
     check_time(signature, app.clock.now())?;

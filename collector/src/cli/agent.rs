@@ -1,13 +1,13 @@
-//! `agent list|show|token|revoke`.
+//! `agent list|show|tag|token|retire|revoke`.
 
 use super::{
-    AgentCommand, Format, HistoryOptions, Output,
+    AgentCommand, FleetOptions, Format, Output,
     output::{listed, or_dash},
     token,
 };
 use crate::{
     client::Client,
-    registry::{AgentEntry, AgentSite, NewKeyToken},
+    registry::{AgentEntry, AgentHealth, AgentSite, NewKeyToken, NewTags},
     rfc3339,
 };
 use anyhow::bail;
@@ -31,6 +31,21 @@ pub(super) async fn run(
             let new = NewKeyToken { life_s: Some(life.as_secs()) };
             let issued = client.post(&format!("{PATH}/{agent}/tokens"), &new).await?;
             token::show(&issued, format, output)
+        }
+        AgentCommand::Tag { agent, add, remove, options } => {
+            let found = find(&agent, client).await?;
+            let tagged: AgentEntry =
+                client.post(&format!("{PATH}/{}/tags", found.agent), &NewTags { add, remove }).await?;
+            let sentence =
+                format!("agent {} of {} has the tags {}", tagged.agent, tagged.site, listed(&tagged.tags));
+            output.changed(options.format, &tagged, &sentence)
+        }
+        AgentCommand::Retire { agent, options } => {
+            let found = find(&agent, client).await?;
+            let retired: AgentEntry =
+                client.post(&format!("{PATH}/{}/retirement", found.agent), &serde_json::json!({})).await?;
+            let sentence = format!("retired agent {} of {}", retired.agent, retired.site);
+            output.changed(options.format, &retired, &sentence)
         }
         AgentCommand::Revoke { agent, options } => {
             let found = find(&agent, client).await?;
@@ -63,11 +78,25 @@ async fn find(wanted: &str, client: &Client) -> anyhow::Result<AgentEntry> {
     }
 }
 
-async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {
-    let agents: Vec<AgentEntry> = client.list(PATH, &[("all", options.all.to_string())]).await?;
-    if options.format == Format::Json {
-        return output.json(&agents);
+async fn list(options: FleetOptions, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {
+    let query = [
+        ("all", options.history.all.to_string()),
+        ("unhealthy", options.unhealthy.to_string()),
+        ("behind", options.behind.to_string()),
+    ];
+    let agents: Vec<AgentEntry> = client.list(PATH, &query).await?;
+    match options.history.format {
+        Format::Json => output.json(&agents)?,
+        Format::Table => table(options, &agents, output)?,
     }
+    if (options.unhealthy || options.behind) && !agents.is_empty() {
+        let what = if options.unhealthy { "should be looked into" } else { "lag behind" };
+        bail!("{} of the agents {what}", agents.len());
+    }
+    Ok(())
+}
+
+fn table(options: FleetOptions, agents: &[AgentEntry], output: &mut Output<'_>) -> anyhow::Result<()> {
     let rows = agents.iter().map(|entry| {
         [
             entry.agent.to_string(),
@@ -76,8 +105,8 @@ async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>)
             listed_sites(entry, &entry.location, |other| &other.location),
             or_dash(entry.last_seen.map(rfc3339::seconds)),
             or_dash(entry.address),
-            entry.version.clone(),
-            or_dash(entry.health.map(|health| health.spooled_batches)),
+            if entry.behind { format!("{}, behind", entry.version) } else { entry.version.clone() },
+            or_dash(entry.health.as_ref().map(|health| health.spooled_batches)),
             or_dash(entry.key_expires.map(day)),
             state(entry),
         ]
@@ -96,7 +125,11 @@ async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>)
             "state",
         ],
         rows,
-        "no agents yet; `peerlight-collector token create SITE` lets one enrol",
+        match options {
+            FleetOptions { unhealthy: true, .. } => "no agent needs anybody",
+            FleetOptions { behind: true, .. } => "no agent lags behind",
+            FleetOptions { .. } => "no agents yet; `peerlight-collector token create SITE` lets one enrol",
+        },
     )
 }
 
@@ -144,7 +177,15 @@ fn show(entry: &AgentEntry, output: &mut Output<'_>) -> anyhow::Result<()> {
         ("provider", entry.provider.clone()),
         ("location", entry.location.clone()),
         ("host", entry.host.clone()),
-        ("version", entry.version.clone()),
+        ("tags", listed(&entry.tags)),
+        (
+            "version",
+            if entry.behind {
+                format!("{}, older than the collector's", entry.version)
+            } else {
+                entry.version.clone()
+            },
+        ),
         ("enrolled", format!("{} from {}", rfc3339::seconds(entry.enrolled), entry.enrolled_from)),
         ("key", key(entry)),
         ("last seen", or_dash(entry.last_seen.map(rfc3339::seconds))),
@@ -159,19 +200,37 @@ fn show(entry: &AgentEntry, output: &mut Output<'_>) -> anyhow::Result<()> {
             format!("{site} of {provider} in {location} (registration {})", registration.0),
         ));
     }
-    if let Some(health) = entry.health {
-        facts.extend([
-            ("spooled", format!("{} batches, {} bytes", health.spooled_batches, health.spooled_bytes)),
-            ("dropped", format!("{} batches", health.dropped_batches)),
-            ("corrupt", format!("{} batches", health.corrupt_batches)),
-            (
-                "refused",
-                format!("{} measurements, {} batches", health.refused_measurements, health.rejected_batches),
-            ),
-        ]);
+    if let Some(health) = &entry.health {
+        facts.extend(health_facts(health, entry.last_loss));
     }
     for (name, value) in facts {
         output.line(&format!("{name:<10} {value}"))?;
     }
     Ok(())
+}
+
+/// What it says of itself.
+fn health_facts(health: &AgentHealth, last_loss: Option<Timestamp>) -> Vec<(&'static str, String)> {
+    let noise = health
+        .noise_p99_us
+        .map(|us| format!("99 % of its probes left within {}.{:03} ms", us / 1_000, us % 1_000));
+    let targets = health.held_set.map(|set| match (set, health.refused_set) {
+        (0, None) => "its own".to_owned(),
+        (set, None) => format!("set {set}"),
+        (set, Some(refused)) => format!("set {set}; refuses set {refused}: {}", health.refusal),
+    });
+    let mut facts = vec![
+        ("spooled", format!("{} batches, {} bytes", health.spooled_batches, health.spooled_bytes)),
+        ("dropped", format!("{} batches", health.dropped_batches)),
+        ("corrupt", format!("{} batches", health.corrupt_batches)),
+        (
+            "refused",
+            format!("{} measurements, {} batches", health.refused_measurements, health.rejected_batches),
+        ),
+        ("last loss", or_dash(last_loss.map(rfc3339::seconds))),
+        ("noise", or_dash(noise)),
+        ("targets", or_dash(targets)),
+    ];
+    facts.extend(health.problems.iter().map(|problem| ("problem", problem.clone())));
+    facts
 }

@@ -1,5 +1,9 @@
 //! The definitions of the commands that manage the registry.
 
+mod targets;
+
+pub use targets::{TargetArgs, TargetCommand, TargetListOptions};
+
 use super::{ChangeOptions, Format, HistoryOptions, ListOptions};
 use crate::registry::{ProviderKind, Role};
 use clap::{Args, Subcommand};
@@ -200,11 +204,27 @@ pub struct RegistrationListOptions {
     pub history: HistoryOptions,
 }
 
+/// Which agents are listed, and how.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct FleetOptions {
+    /// Only agents that an operator should look into: silent, refused, dropping, busy, with a wrong clock …
+    #[arg(long)]
+    pub unhealthy: bool,
+    /// Only agents whose version is older than the collector's.
+    #[arg(long)]
+    pub behind: bool,
+    /// How it is printed, and whether it shows what was revoked or retired.
+    #[command(flatten)]
+    pub history: HistoryOptions,
+}
+
 /// Agents.
 #[derive(Debug, Subcommand)]
 pub enum AgentCommand {
     /// List the agents.
-    List(HistoryOptions),
+    ///
+    /// With `--unhealthy` or `--behind` only those that an operator should look into; the exit code is 1 if there are any.
+    List(FleetOptions),
     /// Show all that is known of an agent.
     Show {
         /// Its identity, or as much of its beginning as is unique, or its site.
@@ -227,6 +247,30 @@ pub enum AgentCommand {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Give an agent tags, or take some from it: `target add --tag` assigns to those with a tag.
+    Tag {
+        /// Its identity, or as much of its beginning as is unique, or its site.
+        agent: String,
+        /// A tag that it is to have; may be given several times.
+        #[arg(long, value_name = "TAG")]
+        add: Vec<String>,
+        /// A tag that it is to have no more; may be given several times.
+        #[arg(long, value_name = "TAG")]
+        remove: Vec<String>,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
+    /// Retire an agent whose machine is gone: its requests are refused, and reports expect nothing of it from now on.
+    ///
+    /// What it measured stays. `peerlight-agent decommission` does the same from its machine.
+    Retire {
+        /// Its identity, or as much of its beginning as is unique, or its site.
+        agent: String,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
     /// Refuse an agent's requests from now on.
     Revoke {
         /// Its identity, or as much of its beginning as is unique, or its site.
@@ -235,51 +279,6 @@ pub enum AgentCommand {
         #[command(flatten)]
         options: ChangeOptions,
     },
-}
-
-/// Assigned targets.
-#[derive(Debug, Subcommand)]
-pub enum TargetCommand {
-    /// Assign a target.
-    Add(TargetArgs),
-    /// List the assigned targets.
-    List(ListOptions),
-    /// Take a target back.
-    Remove {
-        /// Its number.
-        target: i64,
-        /// How it is printed.
-        #[command(flatten)]
-        options: ChangeOptions,
-    },
-}
-
-/// A target to assign.
-#[derive(Debug, Clone, Args)]
-pub struct TargetArgs {
-    /// What people call it.
-    pub name: String,
-    /// A host name or an IP address.
-    #[arg(long)]
-    pub address: String,
-    /// What is done there: `icmp`, `tcp:PORT`, `https`, `https:PORT/PATH`, `dns` or `udp:PORT`; may be given several times.
-    #[arg(long, value_name = "PROBE", required = true)]
-    pub probe: Vec<String>,
-    /// The service that it belongs to.
-    #[arg(long, default_value = "")]
-    pub service: String,
-    /// The time between two probes: 10s, 1m …; the agent's default unless given.
-    #[arg(long, value_name = "SPAN", value_parser = humantime::parse_duration)]
-    pub interval: Option<Duration>,
-    /// Only for agents of this provider.
-    #[arg(long, value_name = "NAME")]
-    pub provider: Option<String>,
-    /// Only for agents in this location.
-    #[arg(long, value_name = "CODE")]
-    pub location: Option<String>,
-    /// How the change is printed.
-    #[command(flatten)]
-    pub options: ChangeOptions,
 }
 
 /// Enrolment tokens.
@@ -307,6 +306,15 @@ pub struct TokenArgs {
     /// How many agents may enrol with it.
     #[arg(long, default_value_t = 1)]
     pub uses: u32,
+    /// A prefix from which it may be used, and from nowhere else; may be given several times.
+    #[arg(long, value_name = "CIDR")]
+    pub source: Vec<String>,
+    /// A tag for each agent that it enrols; may be given several times.
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+    /// Let a machine that was set up anew become the agent of the same site that had its name, once that is silent.
+    #[arg(long)]
+    pub re_enrol: bool,
     /// How long it holds.
     #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = humantime::parse_duration)]
     pub life: Duration,

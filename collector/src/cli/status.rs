@@ -54,8 +54,8 @@ fn figures(status: &Status) -> Vec<(&'static str, String)> {
         (
             "agents",
             format!(
-                "{} enrolled, {} heard of lately, {} silent",
-                agents.enrolled, agents.seen_lately, agents.silent
+                "{} enrolled, {} heard of lately, {} silent, {} to look into, {} of an older version",
+                agents.enrolled, agents.seen_lately, agents.silent, agents.unhealthy, agents.behind
             ),
         ),
         ("registrations", status.registrations.to_string()),

@@ -1,6 +1,6 @@
 //! `target add|list|remove`.
 
-use super::{Format, Output, TargetArgs, TargetCommand, output::or_dash};
+use super::{Format, Output, TargetArgs, TargetCommand, output::or_dash, target_sets};
 use crate::{
     api::list::List,
     client::Client,
@@ -9,6 +9,7 @@ use crate::{
 use anyhow::Context as _;
 use peerlight_proto::{ceilings, duration};
 use std::{collections::BTreeSet, time::Duration};
+pub(super) use target_sets::share_permille;
 
 const PATH: &str = "/api/v1/targets";
 
@@ -29,8 +30,15 @@ pub(super) async fn run(
             let warnings: BTreeSet<String> = added.items.iter().flat_map(warnings).collect();
             warnings.iter().try_for_each(|warning| output.note(&format!("warning: {warning}")))
         }
+        TargetCommand::Sets(options) => target_sets::list(options, client, output).await,
+        TargetCommand::RollOut { share, options } => {
+            target_sets::roll_out(share, options, client, output).await
+        }
+        TargetCommand::RollBack { to, options } => target_sets::roll_back(to, options, client, output).await,
         TargetCommand::List(options) => {
-            let list: List<TargetEntry> = client.get(PATH, &[]).await?;
+            let mut query = vec![("staged", options.staged.to_string())];
+            query.extend(options.set.map(|set| ("set", set.to_string())));
+            let list: List<TargetEntry> = client.get(PATH, &query).await?;
             if options.format == Format::Json {
                 return output.json(&list.items);
             }
@@ -45,45 +53,51 @@ pub(super) async fn run(
                     or_dash(interval.map(duration::text)),
                     or_dash(entry.provider.as_ref()),
                     or_dash(entry.location.as_ref()),
+                    or_dash(entry.tag.as_ref()),
                 ]
             });
             output.table(
-                &["id", "name", "service", "address", "probe", "interval", "provider", "location"],
+                &["id", "name", "service", "address", "probe", "interval", "provider", "location", "tag"],
                 rows,
                 "no targets are assigned; agents measure what they are configured to, or Microsoft's front doors",
             )
         }
-        TargetCommand::Remove { target, options } => {
-            let removed: TargetEntry = client.delete(&format!("{PATH}/{target}"), &[]).await?;
+        TargetCommand::Remove { target, staged, options } => {
+            let query = [("staged", staged.to_string())];
+            let removed: TargetEntry = client.delete(&format!("{PATH}/{target}"), &query).await?;
             let sentence = format!("removed {} of {} (target {target})", removed.probe, removed.address);
             output.changed(options.format, &removed, &sentence)
         }
     }
 }
 
-/// What agents do not take of this unless their own machine permits it (rules, §9).
+/// What makes agents refuse all that they are assigned together with this, unless their own machine permits it (rules, §9).
 fn warnings(entry: &TargetEntry) -> Vec<String> {
     const PERMIT: &str =
         "only `[limits] allow` on an agent's machine permits more, in the networks that it names";
     let TargetEntry { address, probe, .. } = entry;
     if address.ip().is_some_and(|ip| !ceilings::is_public_unicast(ip)) {
-        return vec![format!("agents leave {address} out, which is not public unicast; {PERMIT}")];
+        return vec![format!(
+            "agents refuse a target set with {address}, which is not public unicast; {PERMIT}"
+        )];
     }
     let mut warnings = Vec::new();
     if let Some(port) = probe.port().filter(|port| !ceilings::permits_port(*port)) {
         let ports = ceilings::PORTS_TEXT;
-        warnings
-            .push(format!("agents leave {probe} of {address} out: port {port} is none of {ports}; {PERMIT}"));
+        warnings.push(format!(
+            "agents refuse a target set with {probe} of {address}: port {port} is none of {ports}; {PERMIT}"
+        ));
     }
     let shortest = ceilings::shortest_interval(probe);
     if let Some(interval) = entry.interval_ms.map(|ms| Duration::from_millis(ms.into()))
         && interval < shortest
     {
         let (interval, shortest) = (duration::text(interval), duration::text(shortest));
-        let slowed =
-            format!("agents probe {probe} of {address} every {shortest} rather than every {interval}");
+        let refused = format!(
+            "agents refuse a target set with {probe} of {address} every {interval}: {shortest} is the shortest"
+        );
         // Where an assigned name leads, agents take to be public.
-        warnings.push(if address.ip().is_some() { format!("{slowed}; {PERMIT}") } else { slowed });
+        warnings.push(if address.ip().is_some() { format!("{refused}; {PERMIT}") } else { refused });
     }
     warnings
 }
@@ -102,6 +116,8 @@ fn new(args: TargetArgs) -> anyhow::Result<NewTarget> {
         interval_ms,
         provider: args.provider,
         location: args.location,
+        tag: args.tag,
+        staged: args.staged,
     })
 }
 
@@ -121,6 +137,7 @@ mod tests {
             interval_ms,
             provider: None,
             location: None,
+            tag: None,
             created: Timestamp::from_secs(0),
         };
         warnings(&entry).join("\n")
@@ -139,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_agents_refuse_or_slow_down_is_said_with_what_would_permit_it() {
+    fn what_agents_refuse_is_said_with_what_would_permit_it() {
         let all = [
             warned("10.1.2.3", "tcp:8443", Some(100)),
             warned("fe80::1", "icmp", None),

@@ -1,6 +1,10 @@
 //! `token create|list|revoke`.
 
-use super::{Format, HistoryOptions, Output, TokenArgs, TokenCommand, output::or_dash, registration};
+use super::{
+    Format, HistoryOptions, Output, TokenArgs, TokenCommand,
+    output::{listed, or_dash},
+    registration,
+};
 use crate::{
     client::Client,
     registry::{IssuedToken, NewToken, TokenEntry},
@@ -26,8 +30,14 @@ pub(super) async fn run(
 
 async fn create(args: TokenArgs, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {
     let registration = registration::find(&args.registration, client).await?;
-    let new =
-        NewToken { registration: registration.id, uses: Some(args.uses), life_s: Some(args.life.as_secs()) };
+    let new = NewToken {
+        registration: registration.id,
+        uses: Some(args.uses),
+        life_s: Some(args.life.as_secs()),
+        sources: args.source,
+        tags: args.tag,
+        re_enrol: args.re_enrol,
+    };
     show(&client.post(PATH, &new).await?, args.format, output)
 }
 
@@ -44,8 +54,10 @@ pub(super) fn show(issued: &IssuedToken, format: Format, output: &mut Output<'_>
         (None, 1) => "one agent".to_owned(),
         (None, uses) => format!("{uses} agents"),
     };
+    let from =
+        if entry.sources.is_empty() { String::new() } else { format!(" from {}", listed(&entry.sources)) };
     output.note(&format!(
-        "token {} enrols {agents} of {} until {}; it is shown this once",
+        "token {} enrols {agents} of {}{from} until {}; it is shown this once",
         entry.id,
         entry.site,
         rfc3339::seconds(entry.expires)
@@ -63,12 +75,14 @@ async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>)
             entry.site.clone(),
             format!("{} of {}", entry.uses, entry.max_uses),
             rfc3339::seconds(entry.expires),
+            listed(&entry.sources),
+            listed(&entry.tags),
             entry.created_by.clone(),
             or_dash(entry.revoked.map(rfc3339::seconds)),
         ]
     });
     output.table(
-        &["id", "site", "used", "expires", "created by", "revoked"],
+        &["id", "site", "used", "expires", "from", "tags", "created by", "revoked"],
         rows,
         "no tokens that can still enrol; `peerlight-collector token create SITE` creates one",
     )

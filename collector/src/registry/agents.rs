@@ -1,15 +1,14 @@
 //! Agents: who has enrolled, for which registration, and how each was last seen.
 
 use super::{
-    AgentKey, Fault, Operator, Registration, RegistrationId, Registry, RegistryError,
+    AgentHealth, AgentKey, Fault, Operator, Registration, RegistrationId, Registry, RegistryError,
     agent_state::{self, Pushed},
     audit::{self, Change},
-    callers::Known,
+    callers::{Concerns, Known},
     json, keys, registrations, row,
 };
 use crate::{key_life::KeyLife, organisation::OrganisationId, rfc3339};
 use peerlight_proto::{
-    batch::Health,
     id::{AgentId, SessionId},
     keys::fingerprint,
     time::Timestamp,
@@ -36,8 +35,28 @@ pub struct EnrolledAgent {
     pub others: Vec<Registration>,
     /// The sites that it measures side by side; empty for an agent of one site.
     pub uplinks: Vec<String>,
-    /// Whether an operator has revoked it.
+    /// What operators call it by.
+    pub tags: Vec<String>,
+    /// Whether an operator has revoked it, or it was retired.
     pub revoked: bool,
+}
+
+impl EnrolledAgent {
+    /// Provider and location of every site that it measures now.
+    pub(super) fn places(&self, now: Timestamp) -> Vec<(&str, &str)> {
+        let mut present = BTreeMap::new();
+        // In the order of time: the last that has begun is the one.
+        for one in self.others.iter().filter(|one| self.uplinks.contains(&one.site) && one.valid_from <= now)
+        {
+            if one.site != self.registration.site {
+                present.insert(&one.site, one);
+            }
+        }
+        std::iter::once(&self.registration)
+            .chain(present.into_values())
+            .map(|one| (one.provider.as_str(), one.location.as_str()))
+            .collect()
+    }
 }
 
 /// An agent as lists show it.
@@ -62,10 +81,16 @@ pub struct AgentEntry {
     /// The sites that it measures beside that one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<AgentSite>,
+    /// What operators call it by, to assign targets to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The machine's name, as the agent gave it.
     pub host: String,
     /// The agent's version.
     pub version: String,
+    /// Whether that is older than the collector's.
+    #[serde(default)]
+    pub behind: bool,
     /// When it enrolled.
     #[serde(with = "rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -86,14 +111,21 @@ pub struct AgentEntry {
     pub session: Option<SessionId>,
     /// What it had to give up, and what waits on its disk.
     pub health: Option<AgentHealth>,
+    /// When it last told that it had to give up more than before.
+    #[serde(default, with = "rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_loss: Option<Timestamp>,
     /// Since when two machines have been using its key at once.
     #[serde(with = "rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub cloned_since: Option<Timestamp>,
-    /// When it was revoked.
+    /// When it was revoked, or retired.
     #[serde(with = "rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked: Option<Timestamp>,
+    /// Who retired it, if somebody did: an operator, or `agent` for its own machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_by: Option<String>,
     /// How its key is told from another: how its public half begins.
     #[serde(default)]
     pub key: String,
@@ -145,41 +177,12 @@ pub struct AgentSite {
     pub registration_ended: Option<Timestamp>,
 }
 
-/// What an agent had to give up since its session began, and what waits on its disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct AgentHealth {
-    /// Batches waiting.
-    pub spooled_batches: u64,
-    /// Their bytes.
-    pub spooled_bytes: u64,
-    /// Batches dropped because the spool was full.
-    pub dropped_batches: u64,
-    /// Batches set aside because their file was corrupt.
-    pub corrupt_batches: u64,
-    /// Measurements that the collector refused.
-    pub refused_measurements: u64,
-    /// Batches that the collector rejected whole.
-    pub rejected_batches: u64,
-}
-
-impl From<&Health> for AgentHealth {
-    fn from(health: &Health) -> Self {
-        Self {
-            spooled_batches: health.spooled_batches,
-            spooled_bytes: health.spooled_bytes,
-            dropped_batches: health.dropped_batches,
-            corrupt_batches: health.corrupt_batches,
-            refused_measurements: health.refused_measurements,
-            rejected_batches: health.rejected_batches,
-        }
-    }
-}
-
 /// What [`read`] reads.
 pub(super) const SELECT: &str = "SELECT a.id, r.id, r.site, p.name, l.code, a.host, a.version, a.enrolled, \
                       a.enrolled_from, a.last_seen, a.address, a.clock_offset_us, a.session, a.health, \
                       a.cloned_since, a.revoked, CASE WHEN r.valid_to <= ?1 THEN r.valid_to END, \
-                      a.last_push, a.interval_ms, a.uplinks, a.public_key, a.key_since, a.next_key";
+                      a.last_push, a.interval_ms, a.uplinks, a.public_key, a.key_since, a.next_key, \
+                      a.tags, a.retired_by, a.last_loss";
 
 /// Agents `a`, each with its site's registration `r` at the instant `?1` (the valid one, else the last that ended), the
 /// provider `p` and the location `l`. A site has one registration at a time, so the last that has begun is the one.
@@ -228,7 +231,7 @@ impl Registry {
         by: &Operator,
         now: Timestamp,
     ) -> Result<AgentEntry, RegistryError> {
-        self.change("revoke an agent", |transaction| {
+        self.change_of(Concerns::Agent(agent), "revoke an agent", |transaction| {
             let before = entry(transaction, by.organisation, agent, now)?;
             if before.revoked.is_some() {
                 return Ok(before);
@@ -250,7 +253,7 @@ fn known(connection: &Connection, agent: AgentId) -> Result<Option<Known>, Fault
     let registrations = registrations::of_agent(connection, agent)?;
     row(
         connection,
-        "SELECT public_key, registration, revoked IS NOT NULL, uplinks, key_since, next_key, next_key_since
+        "SELECT public_key, registration, revoked IS NOT NULL, uplinks, key_since, next_key, next_key_since, tags
          FROM agent WHERE id = ?1",
         params![agent.as_bytes()],
         |row| {
@@ -261,6 +264,7 @@ fn known(connection: &Connection, agent: AgentId) -> Result<Option<Known>, Fault
                 uplinks: json("agent's uplinks", &row.get::<_, String>(3)?)?,
                 key_since: Timestamp::from_micros(row.get(4)?),
                 next_key: keys::read_next(row.get(5)?, row.get(6)?),
+                tags: json("agent's tags", &row.get::<_, String>(7)?)?,
                 registrations,
             })
         },
@@ -331,6 +335,7 @@ pub(super) fn read(connection: &Connection, row: &Row<'_>, now: Timestamp) -> Re
         provider: one.provider,
         location: one.location,
     });
+    let version: String = row.get(6)?;
     let entry = AgentEntry {
         others: others.collect(),
         agent,
@@ -338,8 +343,10 @@ pub(super) fn read(connection: &Connection, row: &Row<'_>, now: Timestamp) -> Re
         site,
         provider: row.get(3)?,
         location: row.get(4)?,
+        tags: json("agent's tags", &row.get::<_, String>(23)?)?,
         host: row.get(5)?,
-        version: row.get(6)?,
+        behind: agent_state::is_behind(&version, env!("CARGO_PKG_VERSION")),
+        version,
         enrolled: Timestamp::from_micros(row.get(7)?),
         enrolled_from: row.get(8)?,
         last_seen: instant(9)?,
@@ -347,8 +354,10 @@ pub(super) fn read(connection: &Connection, row: &Row<'_>, now: Timestamp) -> Re
         clock_offset_us: row.get(11)?,
         session: row.get::<_, Option<[u8; 16]>>(12)?.map(SessionId::new),
         health,
+        last_loss: instant(25)?,
         cloned_since: instant(14)?,
         revoked: instant(15)?,
+        retired_by: row.get(24)?,
         registration_ended: instant(16)?,
         key: fingerprint(&row.get(20)?),
         key_since: instant(21)?,

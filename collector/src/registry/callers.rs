@@ -20,6 +20,7 @@ pub(super) struct Known {
     pub(super) next_key: Option<AgentKey>,
     pub(super) revoked: bool,
     pub(super) uplinks: Vec<String>,
+    pub(super) tags: Vec<String>,
     /// The registration that it enrolled for.
     pub(super) enrolled: RegistrationId,
     /// That one and every other that its measurements may count for, in the order of their beginnings.
@@ -41,6 +42,7 @@ impl Known {
             registration: present.clone(),
             others: self.registrations.iter().filter(|one| one.id != present.id).cloned().collect(),
             uplinks: self.uplinks.clone(),
+            tags: self.tags.clone(),
             revoked: self.revoked,
         })
     }
@@ -53,6 +55,8 @@ pub(super) enum Concerns {
     Everyone,
     /// This one alone.
     Agent(AgentId),
+    /// No agent, but what agents are assigned.
+    Targets,
     /// No agent.
     Nobody,
 }
@@ -80,7 +84,7 @@ impl Callers {
         match whom {
             Concerns::Everyone => self.kept().clear(),
             Concerns::Agent(agent) => drop(self.kept().remove(&agent)),
-            Concerns::Nobody => {}
+            Concerns::Targets | Concerns::Nobody => {}
         }
     }
 

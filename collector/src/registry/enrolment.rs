@@ -4,7 +4,7 @@ use super::{
     AgentKey, Fault, Operator, Registration, RegistrationId, Registry, RegistryError, Role, agents,
     audit::{self, Change},
     callers::Concerns,
-    hash_secret, keys, names, prefixes, providers, registrations, row, to_json,
+    hash_secret, json, keys, names, prefixes, providers, re_enrolment, registrations, row, to_json,
     token_use::{self, Attempt, Outcome},
 };
 use crate::{organisation::OrganisationId, rfc3339};
@@ -16,8 +16,11 @@ use peerlight_proto::{
     time::Timestamp,
 };
 use rusqlite::{Connection, params};
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 use subtle::ConstantTimeEq as _;
+
+/// A machine that was heard of within this runs still: no other takes its place.
+const SILENT_FOR: Duration = Duration::from_mins(5);
 
 /// Why an agent was not enrolled.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,23 @@ pub enum EnrolError {
         /// The agent.
         agent: AgentId,
     },
+    /// The machine was set up anew, and its token lets it become the agent that it was. Nothing is enrolled yet.
+    #[error("this machine is known as agent {agent}, and is to enrol as that one")]
+    KnownAs {
+        /// The agent.
+        agent: AgentId,
+        /// What it measures for.
+        registration: Box<Registration>,
+    },
+    /// The same, but that agent was heard of a moment ago.
+    #[error(
+        "agent {agent} has this machine's name and was heard of a moment ago; only once it is silent may another machine take \
+         its place"
+    )]
+    StillHeard {
+        /// The agent.
+        agent: AgentId,
+    },
     /// The key is, or once was, another agent's, or was this agent's and has been replaced.
     #[error("this key is, or once was, an agent's; make a new one (`peerlight-agent enrol --new-key`)")]
     KeyKnown,
@@ -81,7 +101,8 @@ impl Registry {
             };
             let registration = registrations::by_id(transaction, token.registration)?
                 .ok_or_else(|| Fault::damaged("enrolment token", "its registration is missing"))?;
-            let outcome = match enrol(transaction, &token, &registration, &newcomer, now) {
+            let heard = |agent| self.seen_lately(agent).is_some_and(|at| now.since(at) < SILENT_FOR);
+            let outcome = match enrol(transaction, &token, (&registration, &heard), &newcomer, now) {
                 // What was written so far must go, so this one is the transaction's failure, not its answer.
                 Err(EnrolError::Registry(error)) => return Err(Fault::Refused(error)),
                 outcome => outcome,
@@ -95,10 +116,10 @@ impl Registry {
 }
 
 /// The token as enrolment needs it.
-struct Token {
+pub(super) struct Token {
     id: i64,
-    organisation: OrganisationId,
-    registration: RegistrationId,
+    pub(super) organisation: OrganisationId,
+    pub(super) registration: RegistrationId,
     hash: [u8; 32],
     max_uses: u32,
     uses: u32,
@@ -106,11 +127,16 @@ struct Token {
     revoked: bool,
     /// The one agent that may use it, and bring a new key.
     agent: Option<AgentId>,
+    /// From where it may be used; empty for anywhere.
+    sources: Vec<IpNet>,
+    tags: Vec<String>,
+    /// Whether a machine that was set up anew becomes the agent that it was.
+    pub(super) re_enrol: bool,
 }
 
 /// Who enrols.
-struct Newcomer<'a> {
-    request: &'a EnrolmentRequest,
+pub(super) struct Newcomer<'a> {
+    pub(super) request: &'a EnrolmentRequest,
     key: [u8; 32],
     source: IpAddr,
 }
@@ -124,13 +150,16 @@ impl From<Fault> for EnrolError {
 fn enrol(
     connection: &Connection,
     token: &Token,
-    registration: &Registration,
+    (registration, heard): (&Registration, &dyn Fn(AgentId) -> bool),
     newcomer: &Newcomer<'_>,
     now: Timestamp,
 ) -> Result<Outcome, EnrolError> {
     let request = newcomer.request;
     if token.revoked {
         return Err(refused("was revoked".to_owned()));
+    }
+    if !token.sources.is_empty() && !token.sources.iter().any(|prefix| prefix.contains(&newcomer.source)) {
+        return Err(refused(format!("may not be used from {}", newcomer.source)));
     }
     if registration.valid_to.is_some_and(|end| end <= now) {
         return Err(refused(format!("is for `{}`, whose registration has ended", registration.site)));
@@ -154,7 +183,14 @@ fn enrol(
         return Err(refused("is used up".to_owned()));
     }
     let before = agents::find(connection, token.organisation, request.agent, now)?;
-    admit_key(connection, token, newcomer, now)?;
+    if let Some(agent) = re_enrolment::predecessor(connection, token, newcomer)? {
+        return Err(if heard(agent) {
+            EnrolError::StillHeard { agent }
+        } else {
+            EnrolError::KnownAs { agent, registration: Box::new(registration.clone()) }
+        });
+    }
+    admit_key(connection, token, (newcomer, heard), now)?;
     keep(connection, token, newcomer, now)?;
     let after = agents::entry(connection, token.organisation, request.agent, now)?;
     let by = Operator { organisation: token.organisation, name: "agent".to_owned(), role: Role::Reader };
@@ -172,8 +208,8 @@ fn find_token(connection: &Connection, secret: &str) -> Result<Option<Token>, Fa
     let hash = hash_secret(secret);
     let found = row(
         connection,
-        "SELECT id, organisation, registration, hash, max_uses, uses, expires, revoked IS NOT NULL, agent
-         FROM enrolment_token WHERE hash = ?1",
+        "SELECT id, organisation, registration, hash, max_uses, uses, expires, revoked IS NOT NULL, agent,
+         sources, tags, re_enrol FROM enrolment_token WHERE hash = ?1",
         params![hash],
         |row| {
             Ok(Token {
@@ -186,6 +222,9 @@ fn find_token(connection: &Connection, secret: &str) -> Result<Option<Token>, Fa
                 expires: Timestamp::from_micros(row.get(6)?),
                 revoked: row.get(7)?,
                 agent: row.get::<_, Option<[u8; 16]>>(8)?.map(AgentId::new),
+                sources: json("token's prefixes", &row.get::<_, String>(9)?)?,
+                tags: json("token's tags", &row.get::<_, String>(10)?)?,
+                re_enrol: row.get(11)?,
             })
         },
     )?;
@@ -223,7 +262,7 @@ fn already(
 fn admit_key(
     connection: &Connection,
     token: &Token,
-    newcomer: &Newcomer<'_>,
+    (newcomer, heard): (&Newcomer<'_>, &dyn Fn(AgentId) -> bool),
     now: Timestamp,
 ) -> Result<(), EnrolError> {
     let (agent, key) = (newcomer.request.agent, newcomer.key);
@@ -237,7 +276,10 @@ fn admit_key(
     }
     match own {
         None => Ok(()),
-        Some(own) if token.agent == Some(agent) => {
+        Some(own) if token.agent == Some(agent) || re_enrolment::takes_up(connection, token, newcomer)? => {
+            if token.agent.is_none() && heard(agent) {
+                return Err(EnrolError::StillHeard { agent });
+            }
             let new = AgentKey { public_key: key, since: now };
             keys::replace(connection, agent, &own.used, new, now)?;
             Ok(())
@@ -258,7 +300,7 @@ fn keep(
          VALUES (?1, ?2, ?3, ?4, ?7, ?5, ?6, ?7, ?8)
          ON CONFLICT (id) DO UPDATE SET organisation = excluded.organisation, registration = excluded.registration,
          host = excluded.host, version = excluded.version, enrolled = excluded.enrolled,
-         enrolled_from = excluded.enrolled_from, revoked = NULL, cloned_since = NULL",
+         enrolled_from = excluded.enrolled_from, revoked = NULL, retired_by = NULL, cloned_since = NULL",
         params![
             agent.as_bytes(),
             token.organisation.0,
@@ -275,11 +317,21 @@ fn keep(
         params![token.id, newcomer.key, agent.as_bytes(), now.as_micros()],
     )?;
     connection.execute("UPDATE enrolment_token SET uses = uses + 1 WHERE id = ?1", params![token.id])?;
+    let tags = all_tags(connection, agent, &token.tags)?;
     connection.execute(
-        "UPDATE agent SET uplinks = ?2 WHERE id = ?1",
-        params![agent.as_bytes(), to_json(&uplinks(connection, newcomer.request)?)],
+        "UPDATE agent SET uplinks = ?2, tags = ?3 WHERE id = ?1",
+        params![agent.as_bytes(), to_json(&uplinks(connection, newcomer.request)?), to_json(&tags)],
     )?;
     Ok(())
+}
+
+/// The tags that the agent has, and those of its token.
+fn all_tags(connection: &Connection, agent: AgentId, more: &[String]) -> Result<BTreeSet<String>, Fault> {
+    let present =
+        row(connection, "SELECT tags FROM agent WHERE id = ?1", params![agent.as_bytes()], |row| {
+            json::<BTreeSet<String>>("agent's tags", &row.get::<_, String>(0)?)
+        })?;
+    Ok(present.into_iter().flatten().chain(more.iter().cloned()).collect())
 }
 
 /// The sites that the agent measures side by side, as far as it has enrolled for them.
@@ -291,7 +343,7 @@ fn uplinks(connection: &Connection, request: &EnrolmentRequest) -> Result<BTreeS
 }
 
 /// A text of an agent, fit to be shown: no control characters, not too long.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut shown: String = text.chars().filter(|character| !character.is_control()).collect();
     while shown.len() > MAX_TEXT_BYTES {
         shown.pop();

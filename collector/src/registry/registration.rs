@@ -6,7 +6,7 @@ use peerlight_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The number of a registration in the registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RegistrationId(pub i64);
 

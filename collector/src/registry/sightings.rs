@@ -1,9 +1,10 @@
 //! Sightings: when, from where and in which state an agent was last heard of, and whether two machines use its key.
 
 mod overlap;
+mod refusals;
 
 use self::overlap::Measured;
-use super::{AgentHealth, Fault, Registry, RegistryError, row, rows, to_json};
+use super::{AgentHealth, Fault, Registry, RegistryError, json, row, rows, to_json};
 use hashbrown::HashMap;
 use peerlight_proto::{
     batch::Batch,
@@ -191,6 +192,11 @@ impl Registry {
         unnoted.add(sighting);
     }
 
+    /// When this agent was last heard of, if that was lately.
+    pub(super) fn seen_lately(&self, agent: AgentId) -> Option<Timestamp> {
+        self.sightings.seen().lately.get(&agent).copied()
+    }
+
     /// How many agents were heard of in the last ten minutes.
     pub fn agents_seen_lately(&self, now: Timestamp) -> u64 {
         let mut seen = self.sightings.seen();
@@ -234,7 +240,7 @@ fn note(connection: &Connection, agent: AgentId, unnoted: &Unnoted) -> Result<()
             unnoted.pushed.map(|pushed| u32::try_from(pushed.interval.as_millis()).unwrap_or(u32::MAX)),
         ])?;
     if let Some(newest) = &unnoted.newest {
-        note_batch(connection, agent, newest, unnoted.clock_offset_us)?;
+        note_batch(connection, agent, (newest, unnoted.at), unnoted.clock_offset_us)?;
     }
     let mut cloned = unnoted.cloned;
     for session in &unnoted.sessions {
@@ -255,13 +261,16 @@ fn note(connection: &Connection, agent: AgentId, unnoted: &Unnoted) -> Result<()
 fn note_batch(
     connection: &Connection,
     agent: AgentId,
-    batch: &BatchSighting,
+    (batch, at): (&BatchSighting, Timestamp),
     clock_offset_us: Option<i64>,
 ) -> Result<(), Fault> {
+    let health = &batch.health;
+    let Some(before) = Before::of(connection, agent, batch.made())? else { return Ok(()) };
+    let lost_now = (health.lost() > before.lost).then_some(at.as_micros());
     connection
         .prepare_cached(
             "UPDATE agent SET version = ?3, clock_offset_us = ifnull(?4, clock_offset_us), session = ?5, health = ?6,
-             newest_batch = ?2 WHERE id = ?1 AND (newest_batch IS NULL OR newest_batch <= ?2)",
+             newest_batch = ?2, last_loss = ifnull(?7, last_loss) WHERE id = ?1",
         )?
         .execute(params![
             agent.as_bytes(),
@@ -269,9 +278,50 @@ fn note_batch(
             batch.version,
             clock_offset_us,
             batch.session.as_bytes(),
-            to_json(&batch.health)
+            to_json(health),
+            lost_now
         ])?;
+    let told = (health.held_set, health.refused_set);
+    if told == before.sets {
+        // Nearly always: an index would be written for nothing.
+        return Ok(());
+    }
+    let remarked = refusals::remark(connection, agent, health, before.remarked_set, at)?;
+    connection
+        .prepare_cached("UPDATE agent SET held_set = ?2, refused_set = ?3, remarked_set = ?4 WHERE id = ?1")?
+        .execute(params![agent.as_bytes(), told.0, told.1, remarked])?;
     Ok(())
+}
+
+/// What was known before a batch that was made later.
+struct Before {
+    /// All that the agent had given up.
+    lost: u64,
+    /// The target sets that it held and refused.
+    sets: (Option<u32>, Option<u32>),
+    /// The latest target set whose refusal was written down.
+    remarked_set: u32,
+}
+
+impl Before {
+    /// None if there is no such agent, or a newer batch told of it.
+    fn of(connection: &Connection, agent: AgentId, made: i64) -> Result<Option<Self>, Fault> {
+        row(
+            connection,
+            "SELECT health, remarked_set, held_set, refused_set FROM agent
+             WHERE id = ?1 AND (newest_batch IS NULL OR newest_batch <= ?2)",
+            params![agent.as_bytes(), made],
+            |row| {
+                let health = row.get::<_, Option<String>>(0)?.map(|text| json("agent's health", &text));
+                let health: Option<AgentHealth> = health.transpose()?;
+                Ok(Self {
+                    lost: health.map_or(0, |health| health.lost()),
+                    remarked_set: row.get(1)?,
+                    sets: (row.get(2)?, row.get(3)?),
+                })
+            },
+        )
+    }
 }
 
 /// Widens what is known of the batch's session; true if another session of this agent measured at the same time.

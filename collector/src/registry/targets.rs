@@ -1,28 +1,25 @@
-//! Assigned targets: what agents measure besides their own configuration, for all of them or by provider and location.
+//! Targets that are assigned: what agents measure besides their own configuration, for all of them or by provider, location
+//! and tag.
+
+mod check;
 
 use super::{
     Fault, Operator, Registry, RegistryError,
-    agents::{WITH_REGISTRATION, beside},
     audit::{self, Change},
-    json, locations, names, providers, row, rows, to_json,
+    callers::Concerns,
+    rows,
+    target_sets::{self, Draft},
+    to_json,
 };
 use crate::{organisation::OrganisationId, rfc3339};
+use check::{Checked, check};
 use peerlight_proto::{
-    assignment::{AssignedTarget, Assignment},
-    id::{AgentId, TargetId},
-    limits::MAX_TARGET_TEXT_BYTES,
+    id::TargetId,
     target::{Host, ParseHostError, ParseProbeError, ProbeKind, Target},
     time::Timestamp,
 };
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
-
-/// The most targets that an agent takes (rules, §9).
-const MAX_TARGETS: usize = 200;
-/// The shortest and the longest time between two probes. Agents have floors of their own that no assignment can lower.
-const INTERVALS_MS: std::ops::RangeInclusive<u32> = 100..=3_600_000;
 
 /// An assigned target as the registry holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -48,6 +45,9 @@ pub struct TargetEntry {
     pub provider: Option<String>,
     /// Only for agents in this location.
     pub location: Option<String>,
+    /// Only for agents with this tag.
+    #[serde(default)]
+    pub tag: Option<String>,
     /// When it was added.
     #[serde(with = "rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -76,10 +76,28 @@ pub struct NewTarget {
     /// Only for agents in this location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// Only for agents with this tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Add it to the staged target set, which no agent has before it is rolled out.
+    #[serde(default)]
+    pub staged: bool,
+}
+
+/// Which target set is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhichSet {
+    /// The one in force.
+    #[default]
+    InForce,
+    /// The staged one.
+    Staged,
+    /// The one of this number.
+    Number(u32),
 }
 
 const SELECT: &str = "SELECT t.id, t.target, t.name, t.service, t.address, t.probe, t.interval_ms, p.name, l.code, \
-                      t.created FROM target t LEFT JOIN provider p ON p.id = t.provider \
+                      t.created, t.tag FROM target t LEFT JOIN provider p ON p.id = t.provider \
                       LEFT JOIN location l ON l.id = t.location";
 
 impl Registry {
@@ -90,38 +108,65 @@ impl Registry {
         by: &Operator,
         now: Timestamp,
     ) -> Result<Vec<TargetEntry>, RegistryError> {
-        self.change("add a target", |transaction| {
-            let there = present(transaction, by.organisation)?;
+        self.change_of(Concerns::Targets, "add a target", |transaction| {
+            let mut draft = Draft::begin(transaction, by.organisation, new.staged)?;
+            let there = these(transaction, &draft.targets)?;
             let checked = check(transaction, new, by.organisation, &there)?;
             let mut added = Vec::new();
             for target in &checked.targets {
                 let entry = insert(transaction, target, &checked, new.interval_ms, by, now)?;
                 audit::record(transaction, by, now, &Change::added("target add", &entry.name, &entry))?;
+                draft.targets.push(entry.id);
                 added.push(entry);
             }
+            draft.keep(transaction, by, now)?;
             Ok(added)
         })
     }
 
-    /// Every target that is assigned now, in the order of their names.
+    /// Every target of the set in force, in the order of their names.
     pub fn targets(&self, organisation: OrganisationId) -> Result<Vec<TargetEntry>, RegistryError> {
-        self.read("list the targets", |connection| present(connection, organisation))
+        self.targets_of(organisation, WhichSet::InForce)
     }
 
-    /// Takes a target back.
+    /// Every target of a set, in the order of their names.
+    pub fn targets_of(
+        &self,
+        organisation: OrganisationId,
+        which: WhichSet,
+    ) -> Result<Vec<TargetEntry>, RegistryError> {
+        self.read("list the targets", |connection| {
+            let current = target_sets::current(connection, organisation)?;
+            let number = match which {
+                WhichSet::InForce => current.in_force,
+                WhichSet::Staged => {
+                    current.staged.ok_or_else(|| Fault::conflict("no target set is staged".to_owned()))?
+                }
+                WhichSet::Number(number) => {
+                    let known = target_sets::members(connection, organisation, number)?;
+                    known.map(|_members| number).ok_or_else(|| Fault::not_found("target set", &number))?
+                }
+            };
+            of_set(connection, organisation, number)
+        })
+    }
+
+    /// Takes a target back, from the staged set or from the one in force.
     pub fn remove_target(
         &self,
         id: i64,
+        staged: bool,
         by: &Operator,
         now: Timestamp,
     ) -> Result<TargetEntry, RegistryError> {
-        self.change("remove a target", |transaction| {
-            let before = present(transaction, by.organisation)?
+        self.change_of(Concerns::Targets, "remove a target", |transaction| {
+            let mut draft = Draft::begin(transaction, by.organisation, staged)?;
+            let before = these(transaction, &draft.targets)?
                 .into_iter()
                 .find(|entry| entry.id == id)
                 .ok_or_else(|| Fault::not_found("target", &id))?;
-            transaction
-                .execute("UPDATE target SET ended = ?2 WHERE id = ?1", params![id, now.as_micros()])?;
+            draft.targets.retain(|target| *target != id);
+            draft.keep(transaction, by, now)?;
             let change = Change {
                 what: "target remove",
                 object: &before.name,
@@ -132,170 +177,24 @@ impl Registry {
             Ok(before)
         })
     }
-
-    /// What this agent is to measure: all that is meant for any site that it measures. Its version changes whenever the list does.
-    pub fn assignment(&self, agent: AgentId, now: Timestamp) -> Result<Assignment, RegistryError> {
-        self.read("assign targets", |connection| {
-            let (organisation, place, uplinks) = row(
-                connection,
-                &format!(
-                    "SELECT a.organisation, p.name, l.code, a.uplinks {WITH_REGISTRATION} WHERE a.id = ?2"
-                ),
-                params![now.as_micros(), agent.as_bytes()],
-                |row| {
-                    let place = (row.get::<_, String>(1)?, row.get::<_, String>(2)?);
-                    let uplinks: Vec<String> = json("agent's uplinks", &row.get::<_, String>(3)?)?;
-                    Ok((OrganisationId(row.get(0)?), place, uplinks))
-                },
-            )?
-            .ok_or_else(|| Fault::not_found("agent", &agent))?;
-            let mut entries = present(connection, organisation)?;
-            let mut places = vec![place];
-            let beside = beside(connection, agent, &uplinks, now)?;
-            places.extend(beside.into_values().map(|one| (one.provider, one.location)));
-            entries
-                .retain(|entry| places.iter().any(|(provider, location)| matches(entry, provider, location)));
-            Ok(assignment_of(entries))
-        })
-    }
 }
 
-/// Whether an agent of this provider in this location is meant.
-fn matches(entry: &TargetEntry, provider: &str, location: &str) -> bool {
-    entry.provider.as_ref().is_none_or(|only| names::fold(only) == names::fold(provider))
-        && entry.location.as_ref().is_none_or(|only| only == location)
-}
-
-/// One target per identity, the most closely scoped one, in the order of identities.
-fn assignment_of(entries: Vec<TargetEntry>) -> Assignment {
-    let scope = |entry: &TargetEntry| {
-        (usize::from(entry.provider.is_some()) + usize::from(entry.location.is_some()), entry.id)
-    };
-    let mut chosen: BTreeMap<TargetId, TargetEntry> = BTreeMap::new();
-    for entry in entries {
-        if chosen.get(&entry.target_id).is_none_or(|other| scope(other) < scope(&entry)) {
-            chosen.insert(entry.target_id, entry);
-        }
-    }
-    let targets: Vec<AssignedTarget> = chosen
-        .into_values()
-        .take(MAX_TARGETS)
-        .map(|entry| AssignedTarget {
-            target: Target {
-                name: entry.name,
-                service: entry.service,
-                address: entry.address,
-                probe: entry.probe,
-            },
-            interval_ms: entry.interval_ms,
-        })
-        .collect();
-    let digest = Sha256::digest(to_json(&targets));
-    Assignment { version: hex::encode(&digest[..16]), targets }
-}
-
-/// Targets that passed every check, with the numbers of their scope.
-struct Checked {
-    targets: Vec<Target>,
-    provider: Option<(i64, String)>,
-    location: Option<(i64, String)>,
-}
-
-fn check(
+/// The targets of a set, in the order of their names; none if there is no such set.
+pub(super) fn of_set(
     connection: &Connection,
-    new: &NewTarget,
     organisation: OrganisationId,
-    there: &[TargetEntry],
-) -> Result<Checked, Fault> {
-    let mut errors = Vec::new();
-    let targets = check_texts(new, &mut errors);
-    let known_providers = providers::present(connection, organisation)?;
-    let provider = new.provider.as_ref().and_then(|name| match providers::named(&known_providers, name) {
-        Ok(provider) => Some((provider.id, provider.name.clone())),
-        Err(error) => {
-            errors.push(error);
-            None
-        }
-    });
-    let known_locations = locations::present(connection, organisation)?;
-    let location = new.location.as_ref().and_then(|code| match locations::coded(&known_locations, code) {
-        Ok(location) => Some((location.id, location.code.clone())),
-        Err(error) => {
-            errors.push(error);
-            None
-        }
-    });
-    if let Some(interval) = new.interval_ms.filter(|interval| !INTERVALS_MS.contains(interval)) {
-        errors.push(format!("an interval of {interval} ms is not between 100 ms and an hour"));
-    }
-    let checked = Checked { targets, provider, location };
-    check_against(&checked, there, &mut errors);
-    if errors.is_empty() { Ok(checked) } else { Err(Fault::invalid("target", errors)) }
+    number: u32,
+) -> Result<Vec<TargetEntry>, Fault> {
+    these(connection, &target_sets::members(connection, organisation, number)?.unwrap_or_default())
 }
 
-fn check_texts(new: &NewTarget, errors: &mut Vec<String>) -> Vec<Target> {
-    let name = names::check("name", &new.name, errors);
-    let service =
-        if new.service.is_empty() { String::new() } else { names::check("service", &new.service, errors) };
-    let address = new
-        .address
-        .trim()
-        .parse::<Host>()
-        .map_err(|error: ParseHostError| errors.push(error.to_string()))
-        .ok();
-    if new.probes.is_empty() {
-        errors.push("a target needs at least one probe: icmp, tcp:PORT, https, dns or udp:PORT".to_owned());
-    }
-    let mut targets: Vec<Target> = Vec::new();
-    for text in &new.probes {
-        let probe = match text.parse::<ProbeKind>() {
-            Ok(probe) => probe,
-            Err(error) => {
-                errors.push(error.to_string());
-                continue;
-            }
-        };
-        if targets.iter().any(|target| target.probe == probe) {
-            errors.push(format!("the probe {probe} is given twice"));
-        } else if text.len() + new.address.len() > MAX_TARGET_TEXT_BYTES {
-            errors.push(format!("address and probe are longer than {MAX_TARGET_TEXT_BYTES} bytes"));
-        } else if let Some(address) = &address {
-            let (name, service, address) = (name.clone(), service.clone(), address.clone());
-            targets.push(Target { name, service, address, probe });
-        }
-    }
-    targets
-}
-
-/// No target twice in one scope, and no agent with more than it takes.
-fn check_against(checked: &Checked, there: &[TargetEntry], errors: &mut Vec<String>) {
-    let provider = checked.provider.as_ref().map(|(_, name)| name);
-    let location = checked.location.as_ref().map(|(_, code)| code);
-    for target in &checked.targets {
-        let same = there.iter().find(|entry| {
-            entry.target_id == target.id()
-                && entry.provider.as_ref() == provider
-                && entry.location.as_ref() == location
-        });
-        if let Some(entry) = same {
-            errors.push(format!(
-                "{} of {} is already assigned as `{}` (target {})",
-                target.probe, target.address, entry.name, entry.id
-            ));
-        }
-    }
-    let may_meet = |a: Option<&String>, b: Option<&String>| a.is_none() || b.is_none() || a == b;
-    let beside = there
-        .iter()
-        .filter(|entry| {
-            may_meet(entry.provider.as_ref(), provider) && may_meet(entry.location.as_ref(), location)
-        })
-        .count();
-    if beside + checked.targets.len() > MAX_TARGETS {
-        errors.push(format!(
-            "an agent takes at most {MAX_TARGETS} targets, and {beside} are assigned; remove some"
-        ));
-    }
+fn these(connection: &Connection, numbers: &[i64]) -> Result<Vec<TargetEntry>, Fault> {
+    rows(
+        connection,
+        &format!("{SELECT} WHERE t.id IN (SELECT value FROM json_each(?1)) ORDER BY t.name, t.id"),
+        params![to_json(&numbers)],
+        read,
+    )
 }
 
 fn insert(
@@ -308,7 +207,7 @@ fn insert(
 ) -> Result<TargetEntry, Fault> {
     connection.execute(
         "INSERT INTO target (organisation, target, name, service, address, probe, interval_ms, provider, location,
-         created) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         created, tag) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             by.organisation.0,
             target.id().as_bytes(),
@@ -319,7 +218,8 @@ fn insert(
             interval_ms,
             checked.provider.as_ref().map(|(id, _)| id),
             checked.location.as_ref().map(|(id, _)| id),
-            now.as_micros()
+            now.as_micros(),
+            checked.tag
         ],
     )?;
     Ok(TargetEntry {
@@ -332,17 +232,9 @@ fn insert(
         interval_ms,
         provider: checked.provider.as_ref().map(|(_, name)| name.clone()),
         location: checked.location.as_ref().map(|(_, code)| code.clone()),
+        tag: checked.tag.clone(),
         created: now,
     })
-}
-
-fn present(connection: &Connection, organisation: OrganisationId) -> Result<Vec<TargetEntry>, Fault> {
-    rows(
-        connection,
-        &format!("{SELECT} WHERE t.organisation = ?1 AND t.ended IS NULL ORDER BY t.name, t.id"),
-        params![organisation.0],
-        read,
-    )
 }
 
 fn read(row: &Row<'_>) -> Result<TargetEntry, Fault> {
@@ -361,5 +253,6 @@ fn read(row: &Row<'_>) -> Result<TargetEntry, Fault> {
         provider: row.get(7)?,
         location: row.get(8)?,
         created: Timestamp::from_micros(row.get(9)?),
+        tag: row.get(10)?,
     })
 }

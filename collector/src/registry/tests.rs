@@ -82,7 +82,7 @@ impl Fixture {
     }
 
     fn secret(&self, registration: RegistrationId, uses: Option<u32>) -> String {
-        let new = NewToken { registration, uses, life_s: Some(3_600) };
+        let new = NewToken { registration, uses, life_s: Some(3_600), ..NewToken::default() };
         let issued = self.registry.create_token(&new, &identity(), &Operator::local(), NOW).unwrap();
         issued.token.parse::<EnrolmentToken>().unwrap().secret
     }
@@ -97,6 +97,7 @@ fn request(secret: &str, agent: u8, key: u8) -> EnrolmentRequest {
         site: None,
         host: "host\n1".to_owned(),
         version: "0.1.0".to_owned(),
+        adopts: false,
     }
 }
 
@@ -104,4 +105,6 @@ mod agents;
 mod entries;
 mod keys;
 mod lists;
+mod re_enrolment;
+mod target_sets;
 mod uplinks;

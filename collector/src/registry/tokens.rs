@@ -1,23 +1,20 @@
-//! Enrolment tokens: the right of one machine to join one registration, made by an operator and shown once.
+//! Enrolment tokens: the right of machines to join one registration, made by an operator and shown once.
+
+mod terms;
 
 use super::{
     Fault, Operator, Registration, RegistrationId, Registry, RegistryError, agents,
     audit::{self, Change},
     callers::Concerns,
-    count, hash_secret, new_secret, registrations, row, rows,
+    count, hash_secret, json, new_secret, registrations, row, rows, to_json,
 };
 use crate::{organisation::OrganisationId, rfc3339};
-use peerlight_proto::{duration, enrolment::EnrolmentToken, id::AgentId, time::Timestamp};
+use ipnet::IpNet;
+use peerlight_proto::{enrolment::EnrolmentToken, id::AgentId, time::Timestamp};
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
-
-/// How long a token holds unless told otherwise.
-const DEFAULT_LIFE: Duration = Duration::from_hours(7 * 24);
-/// How long a token may hold.
-const MAX_LIFE: Duration = Duration::from_hours(90 * 24);
-/// How many agents one token may enrol.
-const MAX_USES: u32 = 1_000;
+use std::fmt;
+use terms::{Terms, check_life};
 
 /// What a token tells an agent about its collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +28,7 @@ pub struct Identity {
 }
 
 /// A token to make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// The registration that it enrols for.
@@ -43,6 +40,15 @@ pub struct NewToken {
     /// How long it holds, in seconds; 7 days unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life_s: Option<u64>,
+    /// The prefixes, in CIDR form, from which it may be used; from anywhere unless given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// What agents are tagged with that it enrols.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Whether a machine that was set up anew becomes the agent of the same site that had its name, once that is silent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub re_enrol: bool,
 }
 
 /// A token to make with which an enrolled agent brings a new key, in the place of one that it lost or that has expired.
@@ -85,6 +91,16 @@ pub struct TokenEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub agent: Option<AgentId>,
+    /// The prefixes from which it may be used; empty for anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub sources: Vec<IpNet>,
+    /// What agents are tagged with that it enrols.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Whether a machine that was set up anew becomes the agent of the same site that had its name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub re_enrol: bool,
     /// How many agents may use it.
     pub max_uses: u32,
     /// How many have.
@@ -124,7 +140,7 @@ pub struct TokenQuery {
 }
 
 const SELECT: &str = "SELECT t.id, t.registration, r.site, t.max_uses, t.uses, t.expires, t.created, t.created_by, \
-                      t.revoked, t.agent FROM enrolment_token t JOIN registration r ON r.id = t.registration";
+                      t.revoked, t.agent, t.sources, t.tags, t.re_enrol FROM enrolment_token t JOIN registration r ON r.id = t.registration";
 
 impl Registry {
     /// Makes a token for a registration. Only its hash is kept.
@@ -135,7 +151,7 @@ impl Registry {
         by: &Operator,
         now: Timestamp,
     ) -> Result<IssuedToken, RegistryError> {
-        let (max_uses, life) = check(new)?;
+        let terms = Terms::check(new)?;
         let secret = new_secret();
         let entry = self.change_of(Concerns::Nobody, "create an enrolment token", |transaction| {
             let registration = registrations::by_id(transaction, new.registration)?
@@ -146,9 +162,12 @@ impl Registry {
                 registration: registration.id,
                 site: registration.site.clone(),
                 agent: None,
-                max_uses,
+                sources: terms.sources,
+                tags: terms.tags,
+                re_enrol: new.re_enrol,
+                max_uses: terms.max_uses,
                 uses: 0,
-                expires: now.plus(life),
+                expires: now.plus(terms.life),
                 created: now,
                 created_by: by.name.clone(),
                 revoked: None,
@@ -179,6 +198,9 @@ impl Registry {
                 registration: registration.id,
                 site: registration.site.clone(),
                 agent: Some(agent.agent),
+                sources: Vec::new(),
+                tags: Vec::new(),
+                re_enrol: false,
                 max_uses: 1,
                 uses: 0,
                 expires: now.plus(life),
@@ -275,8 +297,8 @@ fn keep(
         return Err(Fault::conflict(format!("the registration of `{}` has ended", registration.site)));
     }
     connection.execute(
-        "INSERT INTO enrolment_token (organisation, registration, hash, agent, max_uses, expires, created, created_by)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO enrolment_token (organisation, registration, hash, agent, max_uses, expires, created, created_by,
+         sources, tags, re_enrol) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             by.organisation.0,
             entry.registration.0,
@@ -285,7 +307,10 @@ fn keep(
             entry.max_uses,
             entry.expires.as_micros(),
             now.as_micros(),
-            entry.created_by
+            entry.created_by,
+            to_json(&entry.sources),
+            to_json(&entry.tags),
+            entry.re_enrol
         ],
     )?;
     entry.id = connection.last_insert_rowid();
@@ -300,35 +325,9 @@ fn issue(secret: String, identity: &Identity, entry: TokenEntry) -> IssuedToken 
         ca_sha256: identity.ca_sha256.clone(),
         response_key: identity.response_key.clone(),
         secret,
+        agent: entry.agent,
     };
     IssuedToken { token: token.to_text(), entry }
-}
-
-fn check(new: &NewToken) -> Result<(u32, Duration), RegistryError> {
-    let mut errors = Vec::new();
-    let uses = new.uses.unwrap_or(1);
-    if !(1..=MAX_USES).contains(&uses) {
-        errors.push(format!("{uses} uses: a token has from 1 to {MAX_USES}"));
-    }
-    let life = check_life(new.life_s).unwrap_or_else(|fault| {
-        errors.push(fault);
-        DEFAULT_LIFE
-    });
-    if errors.is_empty() {
-        Ok((uses, life))
-    } else {
-        Err(RegistryError::Invalid { what: "enrolment token", errors })
-    }
-}
-
-fn check_life(life_s: Option<u64>) -> Result<Duration, String> {
-    let life = life_s.map_or(DEFAULT_LIFE, Duration::from_secs);
-    if life.is_zero() || life > MAX_LIFE {
-        let (life, most) = (duration::text(life), duration::text(MAX_LIFE));
-        Err(format!("a life of {life}: a token holds for at most {most}"))
-    } else {
-        Ok(life)
-    }
 }
 
 fn read(row: &Row<'_>) -> Result<TokenEntry, Fault> {
@@ -337,6 +336,9 @@ fn read(row: &Row<'_>) -> Result<TokenEntry, Fault> {
         registration: RegistrationId(row.get(1)?),
         site: row.get(2)?,
         agent: row.get::<_, Option<[u8; 16]>>(9)?.map(AgentId::new),
+        sources: json("token's prefixes", &row.get::<_, String>(10)?)?,
+        tags: json("token's tags", &row.get::<_, String>(11)?)?,
+        re_enrol: row.get(12)?,
         max_uses: row.get(3)?,
         uses: row.get(4)?,
         expires: Timestamp::from_micros(row.get(5)?),

@@ -74,6 +74,10 @@ pub(crate) fn agent_entry(agent: AgentId) -> AgentEntry {
     AgentEntry {
         registration_ended: None,
         state: Vec::new(),
+        tags: Vec::new(),
+        behind: false,
+        last_loss: None,
+        retired_by: None,
         others: Vec::new(),
         agent,
         registration: RegistrationId(1),

@@ -38,6 +38,7 @@ pub fn concerns(vitals: &Vitals) -> Vec<Concern> {
         connections(vitals),
         news(vitals),
         agents(vitals),
+        refusals(vitals),
     ]
     .into_iter()
     .flatten()
@@ -116,7 +117,17 @@ fn agents(vitals: &Vitals) -> Found {
     let (silent, enrolled) = (vitals.agents.silent, vitals.agents.enrolled);
     let what = format!("{silent} of {enrolled} agents were not heard of within ten minutes");
     (silent > 0 && silent * MANY_SILENT >= enrolled)
-        .then_some((what, "see `peerlight-collector agent list`; revoke agents that are gone"))
+        .then_some((what, "see `peerlight-collector agent list`; retire agents that are gone"))
+}
+
+fn refusals(vitals: &Vitals) -> Found {
+    let refusing = vitals.agents.refusing;
+    let what = format!("{refusing} agents refuse the targets that they are assigned");
+    (refusing > 0).then_some((
+        what,
+        "see why in `peerlight-collector agent list --unhealthy`; they go on with what they had, and `target roll-back` takes the \
+         targets back",
+    ))
 }
 
 #[cfg(test)]
@@ -137,7 +148,7 @@ mod tests {
             log_age_s: Some(1_000),
             disk: DiskVitals { free_bytes: Some(1 << 40), full_in_days: Some(400), ..DiskVitals::default() },
             connections: vec![Connections { listener: "agents".into(), open: 80, limit: 100 }],
-            agents: AgentVitals { enrolled: 100, seen_lately: 95, silent: 5 },
+            agents: AgentVitals { enrolled: 100, seen_lately: 95, silent: 5, ..AgentVitals::default() },
             ..Vitals::default()
         };
         assert_eq!(whats(&well), Vec::<String>::new());
@@ -157,7 +168,13 @@ mod tests {
             log_age_s: Some(2_401),
             disk: DiskVitals { free_bytes: Some(1_000_000), full_in_days: Some(0), ..DiskVitals::default() },
             connections: vec![Connections { listener: "agents".into(), open: 90, limit: 100 }],
-            agents: AgentVitals { enrolled: 10, seen_lately: 9, silent: 1 },
+            agents: AgentVitals {
+                enrolled: 10,
+                seen_lately: 9,
+                silent: 1,
+                refusing: 3,
+                ..AgentVitals::default()
+            },
             ..Vitals::default()
         };
         ill.store.damaged_batches = 2;
@@ -172,6 +189,7 @@ mod tests {
                 "the listener for agents holds 90 of 100 connections",
                 "nothing newer than 10 min was stored",
                 "1 of 10 agents were not heard of within ten minutes",
+                "3 agents refuse the targets that they are assigned",
             ]
         );
         ill.disk.free_bytes = None;

@@ -90,6 +90,11 @@ impl Agent {
         Self { id: self.id, seed: self.seed, ..there }
     }
 
+    /// The same key by another name.
+    pub(crate) fn called(self, id: AgentId) -> Self {
+        Self { id, ..self }
+    }
+
     /// An agent that has enrolled for `site`.
     pub(crate) async fn enrolled(collector: &Place, site: &str) -> Self {
         let token = collector.token(site).await;
@@ -146,6 +151,7 @@ impl Agent {
             uplinks: Vec::new(),
             host: "test".into(),
             version: "0.1.0".into(),
+            adopts: false,
         };
         self.plan(Method::POST, ENROLMENTS_PATH, "application/json", serde_json::to_vec(&request).unwrap())
     }

@@ -82,13 +82,28 @@ fn changes() -> Vec<Change> {
             json!({"name": "door", "address": "outlook.office365.com", "probes": ["icmp"]}),
             &[("target add", After)],
         ),
+        post(
+            "/api/v1/targets",
+            json!({"name": "gate", "address": "teams.microsoft.com", "probes": ["icmp"], "staged": true}),
+            &[("target add", After)],
+        ),
+        post("/api/v1/target-sets/roll-out", json!({"share_permille": 100}), &[("target roll-out", Both)]),
+        post("/api/v1/target-sets/roll-back", json!({}), &[("target roll-back", Both)]),
         post("/api/v1/tokens", json!({"registration": 1}), &[("token create", After)]),
         delete("/api/v1/tokens/{id}", "/api/v1/tokens/2", "token revoke"),
         Change {
             template: "/api/v1/agents/{id}/tokens",
             ..post("/api/v1/agents/{agent}/tokens", json!({}), &[("agent token", After)])
         },
+        Change {
+            template: "/api/v1/agents/{id}/tags",
+            ..post("/api/v1/agents/{agent}/tags", json!({"add": ["till"]}), &[("agent tag", Both)])
+        },
         delete("/api/v1/agents/{id}", "/api/v1/agents/{agent}", "agent revoke"),
+        Change {
+            template: "/api/v1/agents/{id}/retirement",
+            ..post("/api/v1/agents/{agent}/retirement", json!({}), &[("agent retire", Both)])
+        },
         post("/api/v1/operators", json!({"name": "ben", "role": "reader"}), &[("operator create", After)]),
         // A lost token is replaced by one of the same name.
         post(

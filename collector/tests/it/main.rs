@@ -11,6 +11,7 @@ mod dashboard;
 mod dropped;
 mod enrolments;
 mod faults;
+mod fleet;
 mod imports;
 mod keys;
 mod operators;

@@ -1,7 +1,7 @@
 //! From the messages of the wire to checked types. A fault of the envelope refuses the batch, one of a measurement only
 //! that measurement.
 
-use super::{DecodeError, Decoded, Unread, protobuf, shapes::Shapes};
+use super::{DecodeError, Decoded, Unread, protobuf, remarks, shapes::Shapes};
 use crate::{
     ack::{Refusal, RefusalCode},
     batch::{Batch, Health, Part},
@@ -100,6 +100,7 @@ fn part_from_wire(part: &wire::Part) -> Result<Part, DecodeError> {
 }
 
 fn health_from_wire(health: wire::Health) -> Health {
+    let remarks = remarks::read(&health);
     Health {
         spooled_batches: health.spooled_batches,
         spooled_bytes: health.spooled_bytes,
@@ -109,6 +110,7 @@ fn health_from_wire(health: wire::Health) -> Health {
         rejected_batches: health.rejected_batches,
         // What is malformed here costs no measurement: it is not signed for, and the agent tells again.
         dropped: health.dropped.and_then(account_from_wire),
+        remarks,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    batch::{Health, Part},
+    assignment::{AssignmentState, RefusedAssignment},
+    batch::{Health, Part, Remarks},
     drops::{Account, DropEntry, DropReason, Signed},
     histogram::Histogram,
     id::{AccountId, AgentId, BatchNumber, SessionId},
@@ -335,4 +336,17 @@ proptest! {
             prop_assert_eq!(again.batch, decoded.batch);
         }
     }
+}
+
+#[test]
+fn how_an_agent_is_travels_with_its_batch() {
+    let refused = Some(RefusedAssignment { set: 8, reason: "port 22 may not be probed".to_owned() });
+    let remarks = Remarks {
+        noise_p99_us: Some(740),
+        assignment: Some(AssignmentState { held: 7, refused }),
+        problems: vec!["ICMP cannot be sent".to_owned(), "the key could not be looked after".to_owned()],
+    };
+    let health = Health { remarks: remarks.clone(), ..Health::default() };
+    let bytes = encode_batch(&Batch { health, ..example() }).unwrap();
+    assert_eq!(decode_batch(&bytes).unwrap().batch.health.remarks, remarks);
 }

@@ -1,7 +1,8 @@
 //! From checked types to the messages of the wire.
 
+use super::remarks;
 use crate::{
-    batch::Batch,
+    batch::{Batch, Health},
     drops::Account,
     limits,
     measurement::Measurement,
@@ -28,16 +29,29 @@ pub(super) fn batch_to_wire(batch: &Batch) -> wire::Batch {
             index: part.index,
             count: part.count,
         }),
-        health: Some(wire::Health {
-            spooled_batches: batch.health.spooled_batches,
-            spooled_bytes: batch.health.spooled_bytes,
-            dropped_batches: batch.health.dropped_batches,
-            corrupt_batches: batch.health.corrupt_batches,
-            refused_measurements: batch.health.refused_measurements,
-            rejected_batches: batch.health.rejected_batches,
-            dropped: batch.health.dropped.as_ref().map(account_to_wire),
-        }),
+        health: Some(health_to_wire(&batch.health)),
         agent_version: batch.agent_version.clone(),
+    }
+}
+
+fn health_to_wire(health: &Health) -> wire::Health {
+    let remarks = &health.remarks;
+    let refused = remarks.assignment.as_ref().and_then(|assignment| assignment.refused.as_ref());
+    wire::Health {
+        spooled_batches: health.spooled_batches,
+        spooled_bytes: health.spooled_bytes,
+        dropped_batches: health.dropped_batches,
+        corrupt_batches: health.corrupt_batches,
+        refused_measurements: health.refused_measurements,
+        rejected_batches: health.rejected_batches,
+        dropped: health.dropped.as_ref().map(account_to_wire),
+        noise_p99_us: remarks.noise_p99_us,
+        held_set: remarks.assignment.as_ref().map(|assignment| assignment.held),
+        refused_set: refused.map(|refused| refused.set),
+        refusal: refused
+            .map(|refused| remarks::line(&refused.reason, limits::MAX_REASON_BYTES))
+            .unwrap_or_default(),
+        problems: remarks::to_lines(&remarks.problems),
     }
 }
 

@@ -131,7 +131,7 @@ pub(crate) fn agent(number: u32) -> AgentId {
 
 /// A token's secret for a registration.
 pub(crate) fn token(registry: &Registry, registration: RegistrationId) -> anyhow::Result<String> {
-    let new = NewToken { registration, uses: None, life_s: None };
+    let new = NewToken { registration, ..NewToken::default() };
     let issued = registry.create_token(&new, &identity(), &Operator::local(), NOW)?;
     Ok(issued.token.parse::<EnrolmentToken>()?.secret)
 }
@@ -154,6 +154,7 @@ pub(crate) fn request(secret: String, number: u32) -> EnrolmentRequest {
         site: None,
         host: format!("host-{number:06}"),
         version: "0.1.0".to_owned(),
+        adopts: false,
     }
 }
 

@@ -99,7 +99,7 @@ pub fn prepare(
         };
         let registration = registry.add_registration(&new, &by, now)?;
         let share = agents / sites + u32::from(number < agents % sites);
-        let new = NewToken { registration: registration.id, uses: Some(share.max(1)), life_s: None };
+        let new = NewToken { registration: registration.id, uses: Some(share.max(1)), ..NewToken::default() };
         let token: EnrolmentToken = registry.create_token(&new, &named, &by, now)?.token.parse()?;
         for _agent in 0..share {
             let key = enrol(&registry, &token, now)?;
@@ -156,6 +156,7 @@ fn enrol(registry: &Registry, token: &EnrolmentToken, now: Timestamp) -> anyhow:
         uplinks: Vec::new(),
         host: "fleet".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        adopts: false,
     };
     registry.enrol(&request, Ipv4Addr::LOCALHOST.into(), now)?;
     Ok(AgentKey::new(agent, pair))

@@ -82,7 +82,7 @@ async fn enrolment_push_and_assignment_go_through_the_proxy_and_whoami_does_not(
     assert_eq!(proxy.asked().len(), 2, "the push");
 
     let enrolment = link.enrolment().unwrap().unwrap();
-    collector.assign(Assignment { version: "7".to_owned(), targets: vec![] });
+    collector.assign(Assignment { version: "7".to_owned(), ..Assignment::default() });
     let exchange = link.open(&enrolment, Source::System).unwrap();
     assert!(matches!(fetch(&exchange, None).await.unwrap(), Fetched::Changed(_)));
     let asked = proxy.asked();

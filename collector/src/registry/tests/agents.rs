@@ -56,7 +56,7 @@ fn tokens_that_are_wrong_expired_revoked_or_of_an_ended_registration_are_refused
     let secret = fixture.secret(london.id, None);
     fixture.registry.end_registration(london.id, NOW, &operator, NOW).unwrap();
     assert_eq!(reason(&secret, NOW), "is for `london-1`, whose registration has ended");
-    let late = NewToken { registration: london.id, uses: None, life_s: None };
+    let late = NewToken { registration: london.id, ..NewToken::default() };
     assert!(fixture.registry.create_token(&late, &identity(), &operator, NOW).is_err());
 }
 
@@ -192,7 +192,7 @@ fn an_assignment_holds_what_matches_and_its_version_says_so() {
     assert_eq!(both.targets.len(), 2, "one identity, one target");
     let icmp = both.targets.iter().find(|assigned| assigned.target.probe.port().is_none()).unwrap();
     assert_eq!(icmp.interval_ms, Some(1_000), "the closer scope wins");
-    fixture.registry.remove_target(scoped[0].id, &operator, NOW).unwrap();
+    fixture.registry.remove_target(scoped[0].id, false, &operator, NOW).unwrap();
     assert!(assignment().targets.iter().all(|assigned| assigned.interval_ms.is_none()));
     assert!(fixture.registry.assignment(AgentId::new([9; 16]), NOW).is_err());
     let wrong = NewTarget {
@@ -246,7 +246,14 @@ fn the_state_names_everything_that_is_not_well() {
     let health = AgentHealth { dropped_batches: 2, refused_measurements: 12, ..AgentHealth::default() };
     let ill = BatchSighting { health, clock_offset_us: Some(-3_000_000), ..batch(1, 360, 420) };
     see(&fixture, later(421), &ill);
-    assert_eq!(state(later(422)), ["dropping (2 batches)", "refused 12", "clock off by -3 s"]);
+    assert_eq!(
+        state(later(422)),
+        [
+            "dropping (2 batches, last 2026-09-21T14:20:21Z)",
+            "refused 12 measurements and 0 batches, last 2026-09-21T14:20:21Z",
+            "clock off by -3 s"
+        ]
+    );
 }
 
 #[test]
