@@ -6,6 +6,8 @@
 //! ```
 //! [`pipeline`] joins the stages; none of them knows another. [`run`] is the whole agent.
 
+#[cfg(windows)]
+mod access;
 pub mod aggregate;
 pub mod assignment;
 pub mod backoff;
@@ -22,6 +24,7 @@ pub mod durable;
 pub mod enrol;
 pub mod exchange;
 pub mod format;
+mod life;
 pub mod link;
 pub mod logging;
 pub mod notices;
@@ -126,7 +129,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     Ok(())
 }
 
-/// Enrols the agent if the service manager handed it a token. Several uplinks have a token each, and are enrolled by hand.
+/// Enrols the agent if it was handed a token. Several uplinks have a token each, and are enrolled by hand.
 async fn enrol_by_itself(
     config: &Config,
     proxies: &Proxies,
@@ -134,7 +137,9 @@ async fn enrol_by_itself(
     clock: &Clock,
     board: Board,
 ) {
-    let Some(token) = unattended::handed_over().filter(|_| config.uplinks.is_empty()) else { return };
+    let Some(token) = unattended::handed_over(&config.state).filter(|_| config.uplinks.is_empty()) else {
+        return;
+    };
     let applicant = Applicant {
         state: config.state.clone(),
         key: Arc::clone(key),

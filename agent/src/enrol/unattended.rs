@@ -1,10 +1,11 @@
-//! Enrolment with nobody at the machine: by a token that the service manager hands over (`LoadCredential=`).
+//! Enrolment with nobody at the machine: by a token that the service manager hands over (`LoadCredential=`), or that
+//! `service install` left in the state directory.
 
 use super::{Applicant, EnrolError, enrol, token};
-use crate::{backoff::Backoff, credential::Enrolment, status::Board};
+use crate::{backoff::Backoff, credential::Enrolment, paths::StateDir, status::Board};
 use peerlight_proto::enrolment::EnrolmentToken;
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -16,18 +17,20 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// … and the longest after many.
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
-/// Where the service manager put the token, if it did.
-pub fn handed_over() -> Option<PathBuf> {
-    let path = PathBuf::from(env::var_os("CREDENTIALS_DIRECTORY")?).join(CREDENTIAL);
-    path.exists().then_some(path)
+/// Where the token is, if one was handed over. The service manager's is the newer one.
+pub fn handed_over(state: &StateDir) -> Option<PathBuf> {
+    let credential = env::var_os("CREDENTIALS_DIRECTORY").map(|home| PathBuf::from(home).join(CREDENTIAL));
+    credential.into_iter().chain([state.token()]).find(|path| path.exists())
 }
 
 /// Enrols `applicant` with the token in this file, unless it is enrolled. As long as nobody answers it tries again, since a
 /// site's network may come up long after its machine; what the collector refuses is for its operator to put right.
 pub async fn enrol_unattended(applicant: &Applicant, file: &Path, asked: Option<&str>, board: &Board) {
-    // An enrolment that cannot be read is told by whoever needs it.
-    if !matches!(Enrolment::load(&applicant.state), Ok(None)) {
-        return;
+    match Enrolment::load(&applicant.state) {
+        Ok(None) => {}
+        Ok(Some(_)) => return forget_token(&applicant.state),
+        // Whoever needs it tells.
+        Err(_) => return,
     }
     let outcome = match token::read(Some(file)) {
         Ok(token) => attempt(applicant, &token, asked, board).await.map_err(anyhow::Error::from),
@@ -41,6 +44,7 @@ pub async fn enrol_unattended(applicant: &Applicant, file: &Path, asked: Option<
                 "the agent enrolled itself"
             );
             board.update(|status| status.enrolment_problem = None);
+            forget_token(&applicant.state);
         }
         Err(error) => {
             let problem = format!("{error:#}");
@@ -50,6 +54,16 @@ pub async fn enrol_unattended(applicant: &Applicant, file: &Path, asked: Option<
             );
             board.update(|status| status.enrolment_problem = Some(problem));
         }
+    }
+}
+
+/// The token in the state directory has served. The service manager's is not ours to remove.
+fn forget_token(state: &StateDir) {
+    match fs::remove_file(state.token()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, path = %state.token().display(), "the token that has served cannot be removed");
+        }
+        Ok(()) | Err(_) => {}
     }
 }
 
