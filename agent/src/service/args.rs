@@ -5,7 +5,7 @@ use crate::{
     format::Format,
 };
 use clap::{Args, Subcommand};
-use std::path::{Path, PathBuf};
+use std::{ffi::OsString, path::Path};
 use url::Url;
 
 /// What to do with the service.
@@ -45,7 +45,7 @@ pub struct InstallArgs {
     pub collector: Option<String>,
     /// The file with an enrolment token: the service enrols the agent when it starts, and then removes its copy
     #[arg(long, value_name = "PATH")]
-    pub token_file: Option<PathBuf>,
+    pub token_file: Option<OsString>,
     /// Said by the package that installs the service
     #[arg(long, hide = true)]
     pub package: bool,
@@ -80,24 +80,36 @@ impl InstallArgs {
 
     /// The file with the token, if one was named.
     pub fn token_file(&self) -> Option<&Path> {
-        self.token_file.as_deref().filter(|path| !path.as_os_str().is_empty())
+        self.token_file.as_deref().filter(|path| !path.is_empty()).map(Path::new)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser as _;
+
+    fn of(line: &[&str]) -> InstallArgs {
+        let line = ["peerlight-agent", "service", "install"].iter().chain(line);
+        let Command::Service(args) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command")
+        };
+        let ServiceCommand::Install(args) = args.command else { panic!("another word") };
+        args
+    }
 
     #[test]
     fn what_an_installer_leaves_empty_was_not_given() {
-        let empty = InstallArgs {
-            collector: Some(String::new()),
-            token_file: Some(PathBuf::new()),
-            ..InstallArgs::default()
-        };
+        let empty = of(&["--package", "--collector", "", "--token-file", ""]);
         assert_eq!((empty.collector().unwrap(), empty.token_file()), (None, None));
-        let wrong =
-            InstallArgs { collector: Some("collector.example.com".to_owned()), ..InstallArgs::default() };
-        assert!(wrong.collector().is_err());
+    }
+
+    #[test]
+    fn what_is_given_is_a_collector_and_a_file() {
+        let given = of(&["--collector", "https://collector.example.com:8443", "--token-file", "a token"]);
+        assert_eq!(given.collector().unwrap().unwrap().as_str(), "https://collector.example.com:8443/");
+        assert_eq!(given.token_file(), Some(Path::new("a token")));
+        assert!(of(&["--collector", "collector.example.com"]).collector().is_err());
     }
 }

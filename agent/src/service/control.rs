@@ -70,8 +70,8 @@ fn try_install(program: &Path, args: &InstallArgs) -> anyhow::Result<Vec<String>
     if !args.package {
         refuse_packaged("start it with `peerlight-agent service start`")?;
     }
-    let collector = args.collector()?;
     event_log::register(NAME).context("cannot make the event log know the service")?;
+    let (collector, token) = (args.collector()?, first::read_token(args.token_file())?);
     claim(&default_config())?;
     let mut told = vec![first::make_configuration(collector.as_ref())?];
     let state = first::state_directory();
@@ -81,8 +81,8 @@ fn try_install(program: &Path, args: &InstallArgs) -> anyhow::Result<Vec<String>
         durable::create_private_directory(state.path())
             .with_context(|| format!("cannot make {}", state.path().display()))?;
     }
-    if let Some(token_file) = args.token_file() {
-        told.push(first::hand_over(token_file, &state)?);
+    if let Some(token) = &token {
+        told.push(first::hand_over(token, &state)?);
     }
     let service = create(&manager, program)?;
     told.extend(configure(&service));

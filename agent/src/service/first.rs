@@ -8,6 +8,7 @@ use crate::{
     paths::{StateDir, default_config},
 };
 use anyhow::Context as _;
+use peerlight_proto::enrolment::EnrolmentToken;
 use std::{
     fs::File,
     io::{self, Write as _},
@@ -62,9 +63,13 @@ pub(super) fn state_directory() -> StateDir {
     Config::load(&default_config()).unwrap_or_default().state
 }
 
-/// Puts the token of this file where the agent that starts in `state` looks for it.
-pub(super) fn hand_over(token_file: &Path, state: &StateDir) -> anyhow::Result<String> {
-    let token = token::read(Some(token_file))?;
+/// The token of this file; read before anything is written, so that a wrong one changes nothing.
+pub(super) fn read_token(file: Option<&Path>) -> anyhow::Result<Option<EnrolmentToken>> {
+    file.map(|file| token::read(Some(file))).transpose()
+}
+
+/// Puts the token where the agent that starts in `state` looks for it.
+pub(super) fn hand_over(token: &EnrolmentToken, state: &StateDir) -> anyhow::Result<String> {
     if Enrolment::load(state)?.is_some() {
         return Ok("The agent is enrolled already; the token is not needed.".to_owned());
     }

@@ -1,6 +1,5 @@
 //! Windows' service control manager from within the service: it starts `peerlight-agent run`, hears of start and end from the work
 //! itself, and says when to stop.
-#![expect(unsafe_code, reason = "the service's entry point is a C function, which the macro makes")]
 
 use super::{News, event_log::EventLog};
 use crate::{

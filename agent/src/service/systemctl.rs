@@ -28,6 +28,7 @@ pub(super) fn install(program: &Path, args: &InstallArgs) -> anyhow::Result<Vec<
     require_systemd()?;
     refuse_packaged("installed the service already: `peerlight-agent service start` starts it")?;
     let (collector, files) = (args.collector()?, unit::files(program)?);
+    let token = first::read_token(args.token_file())?;
     for (path, text) in &files {
         refuse_foreign(path)?;
         write(path, text)?;
@@ -40,11 +41,11 @@ pub(super) fn install(program: &Path, args: &InstallArgs) -> anyhow::Result<Vec<
     if let Err(error) = run("/lib/systemd/systemd-sysctl", &["/etc/sysctl.d/60-peerlight-agent.conf"]) {
         told.push(format!("ICMP may not be permitted before the next start of the machine: {error:#}"));
     }
-    if let Some(token_file) = args.token_file() {
+    if let Some(token) = &token {
         // systemd gives the directory, and what is in it, to the account of the service.
         let state = first::state_directory();
         durable::create_private_directory(state.path())?;
-        told.push(first::hand_over(token_file, &state)?);
+        told.push(first::hand_over(token, &state)?);
     }
     systemctl(&["daemon-reload"])?;
     systemctl(&["enable", UNIT])?;
