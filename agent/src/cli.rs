@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::{
-    decommission::DecommissionArgs, doctor::DoctorArgs, format::Format, oneshot::ProbeArgs,
-    selftest::SelftestArgs, trace::PathArgs,
+    decommission::DecommissionArgs, doctor::DoctorArgs, format::Format, oneshot::ProbeArgs, paths,
+    selftest::SelftestArgs, service::ServiceArgs, trace::PathArgs,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
@@ -15,8 +15,8 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Debug, Parser)]
 #[command(name = "peerlight-agent", version, max_term_width = 100)]
 pub struct Cli {
-    /// The configuration file [default: /etc/peerlight/agent.toml]
-    #[arg(long, global = true, value_name = "PATH")]
+    /// The configuration file
+    #[arg(long, global = true, value_name = "PATH", help = paths::CONFIG_HELP)]
     pub config: Option<PathBuf>,
     /// The state directory, instead of the configuration's
     #[arg(long, global = true, value_name = "PATH")]
@@ -89,6 +89,8 @@ pub enum Command {
     /// For a machine that is given away, and before the agent is uninstalled. The agent must be stopped. Its identity, its keys, its
     /// enrolment and its spool are removed; what it measured stays with the collector.
     Decommission(DecommissionArgs),
+    /// Run the agent as a service of this machine
+    Service(ServiceArgs),
 }
 
 /// How to enrol.
@@ -176,18 +178,35 @@ mod tests {
     use super::*;
     use clap::CommandFactory as _;
 
+    /// The help as it is on Linux: other systems have other default paths.
+    fn on_linux(help: &str) -> String {
+        help.replace(paths::CONFIG_HELP, "The configuration file [default: /etc/peerlight/agent.toml]")
+    }
+
     #[test]
     fn help_is_worth_reading() {
         let mut cli = Cli::command().term_width(100);
         cli.build();
-        insta::assert_snapshot!("help", cli.render_long_help());
-        for name in
-            ["run", "enrol", "check-config", "catalogue", "status", "resend", "selftest", "path", "probe"]
-                .into_iter()
-                .chain(["doctor", "decommission"])
-        {
+        insta::assert_snapshot!("help", on_linux(&cli.render_long_help().to_string()));
+        for name in [
+            "run",
+            "enrol",
+            "check-config",
+            "catalogue",
+            "status",
+            "resend",
+            "service",
+            "selftest",
+            "path",
+            "probe",
+            "doctor",
+            "decommission",
+        ] {
             let command = cli.find_subcommand_mut(name).unwrap();
-            insta::assert_snapshot!(format!("help-{name}"), command.render_long_help());
+            insta::assert_snapshot!(
+                format!("help-{name}"),
+                on_linux(&command.render_long_help().to_string())
+            );
         }
     }
 

@@ -11,9 +11,10 @@ use crate::{
     doctor,
     enrol::{Applicant, EnrolError, adoption::adopt, enrol_beside, enrol_with_new_key, token},
     format::Format,
+    logging::complain,
     oneshot,
-    paths::{DEFAULT_CONFIG, StateDir},
-    selftest,
+    paths::{StateDir, default_config},
+    selftest, service,
     spool::{RESEND_REQUEST, Spool, SpoolError},
     status::Status,
     trace,
@@ -23,7 +24,6 @@ use anyhow::Context as _;
 use std::{
     error::Error,
     io::{self, Write as _},
-    path::Path,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -38,14 +38,18 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
     if let Command::Doctor(args) = cli.command {
         return doctor::run(load(&cli), args).await;
     }
+    // The service is managed whatever its configuration says.
+    if let Command::Service(args) = &cli.command {
+        return service::manage(&cli, args);
+    }
     let config = match load(&cli) {
         Ok(config) => config,
-        Err(error) => return misconfigured(&error),
+        Err(error) => return Ok(misconfigured(&error)),
     };
     match cli.command {
         Command::Run => match crate::run(config, shutdown).await {
             // Nothing was opened yet.
-            Err(RunError::Proxy(error)) => return misconfigured(&error),
+            Err(RunError::Proxy(error)) => return Ok(misconfigured(&error)),
             ended => ended?,
         },
         Command::Enrol(args) => enrol_agent(&config, &args).await?,
@@ -63,25 +67,27 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
         Command::Status(args) => show_status(&config.state, args.format)?,
         Command::Resend(args) => resend(&config, args.since)?,
         Command::Decommission(args) => say(&decommission(&config, args).await?)?,
-        // Done above: it looks at a configuration that cannot be read, too.
-        Command::Doctor(_) => {}
+        // Done above: they look at a configuration that cannot be read, too.
+        Command::Doctor(_) | Command::Service(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn misconfigured(error: &dyn Error) -> anyhow::Result<ExitCode> {
-    writeln!(io::stderr(), "peerlight-agent: {error}")?;
-    Ok(ExitCode::from(EXIT_CONFIG))
+fn misconfigured(error: &(dyn Error + 'static)) -> ExitCode {
+    complain(error);
+    ExitCode::from(EXIT_CONFIG)
 }
 
 /// The configuration of the command line. Only `run` and `check-config` insist on a file; the others need the state
 /// directory alone.
 fn load(cli: &Cli) -> Result<Config, ConfigError> {
-    let path = cli.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
+    let path = cli.config.clone().unwrap_or_else(default_config);
     let optional = match cli.command {
         Command::Run | Command::CheckConfig(_) => false,
         Command::Path(ref args) if args.captured => cli.config.is_none(),
-        Command::Probe(_) | Command::Path(_) | Command::Selftest(_) => return Ok(Config::default()),
+        Command::Probe(_) | Command::Path(_) | Command::Selftest(_) | Command::Service(_) => {
+            return Ok(Config::default());
+        }
         Command::Enrol(_)
         | Command::Catalogue(_)
         | Command::Status(_)
@@ -89,7 +95,7 @@ fn load(cli: &Cli) -> Result<Config, ConfigError> {
         | Command::Doctor(_)
         | Command::Decommission(_) => cli.config.is_none(),
     };
-    let mut config = match Config::load(path) {
+    let mut config = match Config::load(&path) {
         Err(ConfigError::Read { source, .. }) if optional && source.kind() == io::ErrorKind::NotFound => {
             Config::default()
         }
@@ -225,7 +231,7 @@ fn resend(config: &Config, since: Duration) -> anyhow::Result<()> {
 }
 
 /// Writes to standard output; a reader that went away is no failure.
-fn say(text: &str) -> anyhow::Result<()> {
+pub(crate) fn say(text: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout(), "{}", text.trim_end()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => Ok(outcome?),

@@ -11,7 +11,7 @@ mod uplinks;
 pub use describe::{Description, describe};
 
 use crate::{
-    paths::{DEFAULT_STATE, StateDir},
+    paths::{StateDir, default_state},
     probe::ProbeSettings,
     proxy::ProxySettings,
     spool::SpoolSettings,
@@ -95,7 +95,7 @@ impl Default for Config {
             probing: Probing::default(),
             spool: SpoolSettings::default(),
             limits: Ceilings::default(),
-            state: StateDir::new(DEFAULT_STATE),
+            state: StateDir::new(default_state()),
             dropped_token: None,
         }
     }

@@ -162,6 +162,7 @@ fn forget(state: &StateDir) -> Result<(), DecommissionError> {
         state.agent_key(),
         state.next_key(),
         state.previous_key(),
+        state.token(),
         state.enrolment(),
         state.assignment(),
         state.status(),

@@ -1,5 +1,19 @@
 //! Files that are whole or absent: written beside their place, synced, then renamed into it.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use unix::adopt;
+#[cfg(unix)]
+pub use unix::{create_private_directory, sync_directory};
+#[cfg(windows)]
+use windows::adopt;
+#[cfg(windows)]
+pub use windows::{create_private_directory, sync_directory};
+
 use std::{
     fs,
     io::{self, Write as _},
@@ -40,18 +54,10 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(directory)
 }
 
-/// A file that is yet to take its place. What root makes by hand (`enrol`) is made for whom the directory belongs to: the agent
-/// that runs under an account of its own must be able to read it.
+/// A file that is yet to take its place, of whom the directory belongs to.
 fn begin(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
     let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(directory)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{MetadataExt as _, fchown};
-        let (home, made) = (fs::metadata(directory)?, file.as_file().metadata()?);
-        if made.uid() == 0 && home.uid() != 0 {
-            fchown(file.as_file(), Some(home.uid()), Some(home.gid()))?;
-        }
-    }
+    adopt(file.as_file(), directory)?;
     Ok(file)
 }
 
@@ -71,26 +77,6 @@ pub fn remove_unfinished(directory: &Path, age: Duration) -> io::Result<()> {
             fs::remove_file(entry.path())?;
         }
     }
-    Ok(())
-}
-
-/// Makes renames and removals in `directory` durable.
-#[cfg(unix)]
-pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    fs::File::open(directory)?.sync_all()
-}
-
-/// Windows opens no directory as a file; there the file system's journal orders renames and removals.
-#[cfg(not(unix))]
-pub fn sync_directory(_directory: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-/// Creates `directory` and its parents; it alone becomes private to the owner.
-pub fn create_private_directory(directory: &Path) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    #[cfg(unix)]
-    fs::set_permissions(directory, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
     Ok(())
 }
 

@@ -6,6 +6,8 @@
 //! ```
 //! [`pipeline`] joins the stages; none of them knows another. [`run`] is the whole agent.
 
+#[cfg(windows)]
+mod access;
 pub mod aggregate;
 pub mod assignment;
 pub mod backoff;
@@ -24,6 +26,7 @@ pub mod durable;
 pub mod enrol;
 pub mod exchange;
 pub mod format;
+mod life;
 pub mod link;
 pub mod logging;
 pub mod notices;

@@ -1,9 +1,13 @@
-//! Logs: to standard error, for people or as JSON for a log collector.
+//! Logs: to standard error, for people or as JSON for a log collector; or to the journal of the system that keeps one for services.
 
-use crate::cli::LogFormat;
-use std::io::IsTerminal as _;
+use crate::{causes::with_causes, cli::LogFormat, service};
+use std::{
+    error::Error,
+    io::{self, IsTerminal as _, Write as _},
+};
 use tracing_subscriber::{
-    EnvFilter, filter::ParseError, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, filter::ParseError, fmt, fmt::writer::BoxMakeWriter, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 /// What is logged unless `PEERLIGHT_LOG` says otherwise.
@@ -21,21 +25,42 @@ impl From<ParseError> for LogFilterError {
     }
 }
 
+/// Where the log goes.
+#[derive(Debug)]
+pub(crate) enum Journal {
+    /// To standard error.
+    StandardError,
+    /// To a journal that keeps time and severity of each entry itself.
+    #[cfg_attr(unix, expect(dead_code, reason = "the journal of systemd reads standard error"))]
+    Of(BoxMakeWriter),
+}
+
 /// Starts logging. A second start in one process changes nothing. Where a command fills the terminal, lines would spoil
 /// it: only what `PEERLIGHT_LOG` asks for is logged.
-pub fn init(format: LogFormat, fills_terminal: bool) -> Result<(), LogFilterError> {
+pub(crate) fn init(format: LogFormat, fills_terminal: bool, journal: Journal) -> Result<(), LogFilterError> {
     let asked = std::env::var_os("PEERLIGHT_LOG").filter(|text| !text.is_empty());
-    let default = if fills_terminal && std::io::stderr().is_terminal() { "off" } else { DEFAULT_FILTER };
+    let default = if fills_terminal && io::stderr().is_terminal() { "off" } else { DEFAULT_FILTER };
     let filter = asked.as_ref().map_or(default.into(), |text| text.to_string_lossy());
     let registry = tracing_subscriber::registry().with(filter.parse::<EnvFilter>()?);
-    let outcome = match format {
-        LogFormat::Text => {
-            let colours = std::io::stderr().is_terminal();
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(colours)).try_init()
+    let layer = match (format, journal) {
+        (LogFormat::Text, Journal::StandardError) => {
+            fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).boxed()
         }
-        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
+        (LogFormat::Text, Journal::Of(writer)) => {
+            fmt::layer().without_time().with_level(false).with_ansi(false).with_writer(writer).boxed()
+        }
+        (LogFormat::Json, Journal::StandardError) => fmt::layer().json().with_writer(io::stderr).boxed(),
+        (LogFormat::Json, Journal::Of(writer)) => fmt::layer().json().with_writer(writer).boxed(),
     };
     // Somebody else in this process logs already, and so shall we.
-    drop(outcome);
+    drop(registry.with(layer).try_init());
     Ok(())
+}
+
+/// Says why this process ends: to whoever reads standard error, and to the journal of a service that has none.
+pub(crate) fn complain(error: &(dyn Error + 'static)) {
+    let text = with_causes(error);
+    // With standard error gone there is nobody left to tell.
+    let _told = writeln!(io::stderr(), "peerlight-agent: {text}");
+    service::record(&text.to_string());
 }

@@ -1,11 +1,16 @@
 //! Where the agent's files are.
 
-use std::path::{Path, PathBuf};
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
-/// The configuration that is read unless told otherwise.
-pub const DEFAULT_CONFIG: &str = "/etc/peerlight/agent.toml";
-/// The state directory unless told otherwise.
-pub const DEFAULT_STATE: &str = "/var/lib/peerlight-agent";
+#[cfg(unix)]
+pub use unix::{CONFIG_HELP, default_config, default_state};
+#[cfg(windows)]
+pub use windows::{CONFIG_HELP, default_config, default_state};
+
+use std::path::{Path, PathBuf};
 
 /// The directory that holds what the agent must not forget: its identity, its enrolment and its spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +50,11 @@ impl StateDir {
     /// What enrolment yielded.
     pub fn enrolment(&self) -> PathBuf {
         self.0.join("enrolment.json")
+    }
+
+    /// A token to enrol by, if the service was installed with one.
+    pub fn token(&self) -> PathBuf {
+        self.0.join("enrolment.token")
     }
 
     /// The last assignment.

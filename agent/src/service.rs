@@ -1,15 +1,36 @@
-//! The service manager: it is told when the agent measures, what it is doing, that it still works, and that it ends.
-//! Where there is none, nobody is told.
+//! The service manager (systemd, or Windows' service control manager): it is told when the agent measures, what it is doing, that
+//! it still works, and that it ends; where there is none, nobody is told. And the `service` command, which has it run the agent.
 
+mod args;
+mod first;
+mod manage;
+mod state;
+
+#[cfg(windows)]
+mod control;
+#[cfg(windows)]
+mod event_log;
+#[cfg(windows)]
+mod scm;
+#[cfg(unix)]
+mod systemctl;
 #[cfg(unix)]
 mod systemd;
-#[cfg(not(unix))]
-mod unmanaged;
-
 #[cfg(unix)]
-pub use systemd::{tell, watchdog};
-#[cfg(not(unix))]
-pub use unmanaged::{tell, watchdog};
+mod unit;
+
+pub use args::ServiceArgs;
+pub(crate) use manage::manage;
+pub use state::{Activity, Installer, ServiceState};
+
+#[cfg(windows)]
+pub(crate) use scm::{NAME, record};
+#[cfg(windows)]
+pub use scm::{host, tell, watchdog};
+#[cfg(unix)]
+pub(crate) use systemd::record;
+#[cfg(unix)]
+pub use systemd::{host, tell, watchdog};
 
 use std::time::Duration;
 use tokio::time::Instant;

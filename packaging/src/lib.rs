@@ -2,6 +2,7 @@
 
 pub mod documents;
 pub mod manifest;
+pub mod msi;
 pub mod packages;
 
 /// The sample configuration of the agent.

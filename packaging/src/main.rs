@@ -23,14 +23,15 @@ enum Cli {
         /// Where to; what is there is overwritten
         directory: PathBuf,
     },
-    /// Make a .deb and a .rpm of both programs; needs nfpm
+    /// Make packages of the programs that were built: .deb and .rpm (needs nfpm), of the agent for Windows an .msi (needs wixl and
+    /// msitools)
     Packages(Making),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse() {
         Cli::Documents { directory } => write_documents(&directory),
-        Cli::Packages(making) => PACKAGES.iter().try_for_each(|package| packages::make(package, &making)),
+        Cli::Packages(making) => packages::make_all(&PACKAGES, &making),
     }
 }
 

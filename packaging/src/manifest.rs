@@ -21,6 +21,8 @@ pub struct Package {
     command: fn() -> Command,
     /// Texts with their places below `/usr`.
     texts: &'static [(&'static str, &'static str)],
+    /// Texts with their places below the program's directory on Windows; none where there is no such package.
+    windows: Option<&'static [(&'static str, &'static str)]>,
     /// What Debian's checker is told to overlook, and why.
     lintian: &'static str,
     /// The configuration with its place below `/etc/peerlight`.
@@ -46,6 +48,11 @@ pub const PACKAGES: [Package; 2] = [
                 include_str!("../linux/icmp-by-capability.conf"),
             ),
         ],
+        windows: Some(&[
+            ("LICENSE.txt", include_str!("../../LICENSE")),
+            ("examples/agent.toml", AGENT_SAMPLE),
+            ("examples/agent-uplinks.toml", UPLINKS_SAMPLE),
+        ]),
         lintian: "# They are no upload to Debian, so they close none of its bugs.\n\
                   peerlight-agent: initial-upload-closes-no-bugs\n",
         configuration: ("agent.toml", AGENT_SAMPLE),
@@ -72,6 +79,7 @@ pub const PACKAGES: [Package; 2] = [
                 include_str!("../linux/low-ports.conf"),
             ),
         ],
+        windows: None,
         lintian: "# They are no upload to Debian, so they close none of its bugs.\n\
                   peerlight-collector: initial-upload-closes-no-bugs\n\
                   # SQLite is built in: the store relies on its very version.\n\
@@ -83,7 +91,7 @@ pub const PACKAGES: [Package; 2] = [
 /// A file as it is installed.
 #[derive(Debug)]
 pub struct Shipped {
-    /// Its place, from the root.
+    /// Its place: from the root, or on Windows from the program's directory.
     pub path: String,
     /// What it holds.
     pub content: Vec<u8>,
@@ -113,10 +121,27 @@ pub enum Of {
     Deb,
     /// RPM's alone.
     Rpm,
+    /// Windows Installer's alone.
+    Msi,
 }
 
 impl Package {
-    /// Every file, with `program` as cargo built it. `changelog` is the text of Debian's.
+    /// The program's file on Windows, if there is a package for it.
+    pub fn windows_program(&self) -> Option<String> {
+        self.windows.map(|_texts| format!("{}.exe", self.name))
+    }
+
+    /// Every file on Windows, with its place below the program's directory; the program, as cargo built it, is the first. The
+    /// configuration is made by the program itself, which knows what the installer was told.
+    pub fn windows_files(&self, program: Vec<u8>) -> Vec<Shipped> {
+        let file = |path: String, content, kind| Shipped { path, content, kind, of: Of::Msi };
+        let texts = self.windows.unwrap_or_default().iter();
+        let texts = texts.map(|(path, text)| file((*path).to_owned(), text.as_bytes().into(), Kind::Text));
+        let program = file(format!("{}.exe", self.name), program, Kind::Program);
+        std::iter::once(program).chain(texts).collect()
+    }
+
+    /// Every file on Linux, with `program` as cargo built it. `changelog` is the text of Debian's.
     pub fn files(&self, program: Vec<u8>, changelog: &str) -> io::Result<Vec<Shipped>> {
         let (name, command) = (self.name, (self.command)());
         let file = |path: String, content, kind, of| Shipped { path, content, kind, of };

@@ -1,6 +1,9 @@
-//! Packages of the manifest, made by nfpm.
+//! Packages of the manifest: of each program that cargo built, for the system that it was built for. Those for Linux are made by nfpm.
 
-use crate::manifest::{Kind, Of, Package, Shipped};
+use crate::{
+    manifest::{Kind, Of, Package, Shipped},
+    msi,
+};
 use anyhow::Context as _;
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
@@ -67,16 +70,31 @@ const FLAVOURS: [Flavour; 2] = [
     },
 ];
 
-/// Makes a .deb and a .rpm of `package`.
-pub fn make(package: &Package, making: &Making) -> anyhow::Result<()> {
-    let built = making.programs.iter().map(|directory| directory.join(package.name));
-    let program = built.into_iter().find(|path| path.exists());
-    let program =
-        program.with_context(|| format!("there is no {} in {:?}", package.name, making.programs))?;
-    let program = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
-    let files = package.files(program, &changelog(package, making)?)?;
+/// Makes the packages of every program that was built: a .deb and a .rpm of one for Linux, an .msi of one for Windows.
+pub fn make_all(packages: &[Package], making: &Making) -> anyhow::Result<()> {
     fs::create_dir_all(&making.output).with_context(|| format!("cannot make {}", making.output.display()))?;
-    FLAVOURS.iter().try_for_each(|flavour| pack(flavour, package, &files, making))
+    let mut is_any = false;
+    for package in packages {
+        if let Some(program) = built(package.name, making)? {
+            let files = package.files(program, &changelog(package, making)?)?;
+            FLAVOURS.iter().try_for_each(|flavour| pack(flavour, package, &files, making))?;
+            is_any = true;
+        }
+        let windows = package.windows_program().map(|name| built(&name, making)).transpose()?.flatten();
+        if let Some(program) = windows {
+            msi::pack(package, &package.windows_files(program), making)?;
+            is_any = true;
+        }
+    }
+    anyhow::ensure!(is_any, "there is no program of Peerlight in {:?}", making.programs);
+    Ok(())
+}
+
+/// A program as cargo built it, if it did.
+fn built(name: &str, making: &Making) -> anyhow::Result<Option<Vec<u8>>> {
+    let mut places = making.programs.iter().map(|directory| directory.join(name));
+    let Some(program) = places.find(|path| path.exists()) else { return Ok(None) };
+    fs::read(&program).map(Some).with_context(|| format!("cannot read {}", program.display()))
 }
 
 /// Lays everything out for nfpm, and has it packed.
@@ -158,7 +176,7 @@ fn date(making: &Making) -> anyhow::Result<Timestamp> {
     Timestamp::from_second(making.date).context("SOURCE_DATE_EPOCH is no date")
 }
 
-fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let place = path.parent().unwrap_or(path);
     fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
     fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))

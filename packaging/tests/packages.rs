@@ -78,3 +78,85 @@ fn what_debian_reads_of_a_package_is_the_manifest() {
     let control = Command::new("dpkg-deb").arg("--info").arg(&package).arg("conffiles").output().unwrap();
     assert_eq!(String::from_utf8(control.stdout).unwrap(), "/etc/peerlight/agent.toml\n");
 }
+
+/// The package for Windows that one command makes of a stand-in for the agent, in this directory. None, and word of it,
+/// without what makes it.
+fn make_for_windows(directory: &Path) -> Option<std::path::PathBuf> {
+    for tool in ["wixl", "msibuild", "msiinfo", "msiextract"] {
+        if let Err(error) = Command::new(tool).arg("--help").output() {
+            eprintln!("skipped: the package for Windows: {tool}: {error}");
+            return None;
+        }
+    }
+    fs::write(directory.join("peerlight-agent.exe"), "peerlight-agent").unwrap();
+    let made = Command::new(env!("CARGO_BIN_EXE_peerlight-packaging"))
+        .args(["packages", "--maintainer", "Somebody & <somebody@example.org>", "--programs"])
+        .arg(directory)
+        .arg("--output")
+        .arg(directory)
+        .env("SOURCE_DATE_EPOCH", "1790000000")
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Some(directory.join("peerlight-agent-0.1.0-1-x64.msi"))
+}
+
+/// The rows of a table of a package for Windows, without its head.
+fn rows(package: &Path, table: &str) -> Vec<Vec<String>> {
+    let exported = Command::new("msiinfo").arg("export").arg(package).arg(table).output().unwrap();
+    let text = String::from_utf8(exported.stdout).unwrap();
+    text.lines().skip(3).map(|line| line.trim_end().split('\t').map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn what_windows_installer_reads_of_a_package_is_the_manifest() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(package) = make_for_windows(directory.path()) else { return };
+    let out = directory.path().join("out");
+    let extracted = Command::new("msiextract").arg("-C").arg(&out).arg(&package).output().unwrap();
+    assert!(extracted.status.success(), "{}", String::from_utf8_lossy(&extracted.stderr));
+    let program = out.join("Peerlight");
+    assert_eq!(fs::read(program.join("peerlight-agent.exe")).unwrap(), b"peerlight-agent");
+    assert_eq!(
+        fs::read_to_string(program.join("examples/agent.toml")).unwrap(),
+        include_str!("../config/agent.toml")
+    );
+    assert_eq!(fs::read_to_string(program.join("LICENSE.txt")).unwrap(), include_str!("../../LICENSE"));
+}
+
+#[test]
+fn the_package_for_windows_registers_the_service_before_it_is_prepared_and_starts_it_after() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(package) = make_for_windows(directory.path()) else { return };
+    let order: BTreeMap<String, u32> = rows(&package, "InstallExecuteSequence")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[2].parse().unwrap()))
+        .collect();
+    let steps = [
+        "InstallInitialize",
+        "RemoveExistingProducts",
+        "StopServices",
+        "DeleteServices",
+        "Tidy",
+        "Purge",
+        "RemoveFiles",
+        "InstallFiles",
+        "InstallServices",
+        "Configure",
+        "StartServices",
+        "InstallFinalize",
+    ];
+    assert!(steps.is_sorted_by_key(|step| order[*step]), "{order:?}");
+    let [service] = rows(&package, "ServiceInstall").try_into().unwrap();
+    for part in ["PeerlightAgent", r"NT SERVICE\PeerlightAgent", "run"] {
+        assert!(service.iter().any(|field| field == part), "{part} of {service:?}");
+    }
+    let properties: BTreeMap<String, String> =
+        rows(&package, "Property").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    for property in ["COLLECTOR", "TOKENFILE", "PURGE"] {
+        let secure = &properties["SecureCustomProperties"];
+        assert!(secure.split(';').any(|name| name == property), "{property} of {secure}");
+    }
+    assert_eq!(properties["Manufacturer"], "Somebody & <somebody@example.org>");
+    assert!(rows(&package, "Environment").iter().any(|row| row.contains(&"[~];[INSTALLDIR]".to_owned())));
+}

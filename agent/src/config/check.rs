@@ -3,7 +3,7 @@
 use super::{CollectorConfig, Config, Probing, departure, proxy, raw, uplinks};
 use crate::{
     exchange::parse_address,
-    paths::{DEFAULT_STATE, StateDir},
+    paths::{StateDir, default_state},
     probe::{Expectations, IcmpEngine, ProbeSettings, Trust},
     proxy::Proxies,
     spool::SpoolSettings,
@@ -43,7 +43,7 @@ pub(super) fn check(file: raw::File) -> Result<Config, Vec<String>> {
         proxy: proxy::check(&file.proxy, &mut problems),
         targets: targets(&file.target, &limits, &mut problems),
         spool: spool(&file.spool, &mut problems),
-        state: StateDir::new(file.state.unwrap_or_else(|| DEFAULT_STATE.into())),
+        state: StateDir::new(file.state.unwrap_or_else(default_state)),
         probing,
         limits,
         dropped_token: None,

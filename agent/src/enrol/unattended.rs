@@ -1,8 +1,9 @@
 //! Enrolment with nobody at the machine: by a token that the service manager hands over (`LoadCredential=`), that stands in the
-//! environment (`PEERLIGHT_TOKEN`), or that somebody dropped beside the configuration.
+//! environment (`PEERLIGHT_TOKEN`), that `service install` left in the state directory, or that somebody dropped beside the
+//! configuration.
 
 use super::{Applicant, EnrolError, enrol, token};
-use crate::{backoff::Backoff, credential::Enrolment, status::Board};
+use crate::{backoff::Backoff, credential::Enrolment, paths::StateDir, status::Board};
 use peerlight_proto::{enrolment::EnrolmentToken, id::AgentId};
 use std::{
     env, fs,
@@ -26,13 +27,15 @@ enum HandedOver {
     Credential(PathBuf),
     /// It stands in the environment.
     Environment,
+    /// `service install` left it in the state directory.
+    Installed(PathBuf),
     /// Somebody dropped it beside the configuration.
     Dropped(PathBuf),
 }
 
 impl HandedOver {
     /// The first that there is.
-    fn find(dropped: Option<&Path>) -> Option<Self> {
+    fn find(state: &StateDir, dropped: Option<&Path>) -> Option<Self> {
         let credential =
             env::var_os("CREDENTIALS_DIRECTORY").map(|directory| PathBuf::from(directory).join(CREDENTIAL));
         if let Some(path) = credential.filter(|path| path.exists()) {
@@ -41,19 +44,21 @@ impl HandedOver {
         if token::is_in_the_environment() {
             return Some(Self::Environment);
         }
-        dropped.filter(|path| path.exists()).map(|path| Self::Dropped(path.to_owned()))
+        let installed = Some(state.token()).filter(|path| path.exists()).map(Self::Installed);
+        let dropped = dropped.filter(|path| path.exists()).map(|path| Self::Dropped(path.to_owned()));
+        installed.or(dropped)
     }
 
     fn read(&self) -> anyhow::Result<EnrolmentToken> {
         match self {
-            Self::Credential(path) | Self::Dropped(path) => token::read(Some(path)),
+            Self::Credential(path) | Self::Installed(path) | Self::Dropped(path) => token::read(Some(path)),
             Self::Environment => token::read(None),
         }
     }
 
     /// What the agent has of it has no further use.
     fn used(&self) {
-        let Self::Dropped(path) = self else { return };
+        let (Self::Installed(path) | Self::Dropped(path)) = self else { return };
         if let Err(error) = fs::remove_file(path) {
             tracing::warn!(file = %path.display(), %error, "the token was used and its file cannot be removed; remove it by hand");
         }
@@ -72,10 +77,15 @@ pub async fn enrol_unattended(
     let mut refused = None;
     loop {
         // An enrolment that cannot be read is told by whoever needs it.
-        if !matches!(Enrolment::load(&applicant.state), Ok(None)) {
-            return None;
+        match Enrolment::load(&applicant.state) {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                forget_installed(&applicant.state);
+                return None;
+            }
+            Err(_) => return None,
         }
-        let Some(handed_over) = HandedOver::find(dropped) else {
+        let Some(handed_over) = HandedOver::find(&applicant.state, dropped) else {
             dropped?;
             tokio::time::sleep(LOOK).await;
             continue;
@@ -111,6 +121,14 @@ pub async fn enrol_unattended(
             return None;
         }
         refused = Some(text);
+    }
+}
+
+/// What `service install` left has no use for an agent that is enrolled.
+fn forget_installed(state: &StateDir) {
+    let installed = HandedOver::Installed(state.token());
+    if state.token().exists() {
+        installed.used();
     }
 }
 

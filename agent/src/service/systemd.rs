@@ -1,8 +1,22 @@
 //! systemd, and whoever else speaks its `sd_notify`: a datagram for each word to the socket that `NOTIFY_SOCKET` names.
 
 use super::News;
+use crate::{
+    cli::Cli,
+    life::{self, Ends},
+    logging::Journal,
+};
 use sd_notify::NotifyState;
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
+
+/// Lives as the command line says. Who started the process makes no difference here: the manager speaks by signals, and takes
+/// the log from standard error.
+pub fn host(cli: Cli) -> ExitCode {
+    life::live(cli, Journal::StandardError, Ends::BySignal)
+}
+
+/// Nobody keeps a log that standard error does not reach.
+pub(crate) const fn record(_error: &str) {}
 
 /// Tells the manager, if there is one.
 pub fn tell(news: News<'_>) {

@@ -3,7 +3,7 @@
 use crate::{
     agent_file::write_agent_file,
     collector::{Collector, Mood, site},
-    process::{Running, agent, eventually},
+    process::{Running, agent, eventually, text},
 };
 use nix::{
     sys::{
@@ -156,4 +156,55 @@ async fn an_agent_enrols_itself_by_the_credential_once_the_collector_can_be_beli
     assert_eq!(enrolment.site, site());
     let well = |status: &Status| status.enrolment_problem.is_none();
     eventually("word that all is well", || Status::read(&state).ok().filter(well)).await;
+}
+
+/// An agent with this state directory and nothing else.
+fn start(directory: &Path, state: &StateDir) -> Running {
+    let configuration = directory.join("agent.toml");
+    fs::write(&configuration, format!("state = \"{}\"\n", state.path().display())).unwrap();
+    let mut command = agent(&["run", "--config", &configuration.to_string_lossy()]);
+    Running(command.env_remove("CREDENTIALS_DIRECTORY").stderr(Stdio::null()).spawn().unwrap())
+}
+
+#[tokio::test]
+async fn a_token_that_the_installer_left_serves_once_and_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = Collector::start(Clock::system()).await;
+    let state = StateDir::new(directory.path().join("state"));
+    fs::create_dir(state.path()).unwrap();
+    fs::write(state.token(), collector.token.to_text()).unwrap();
+    let running = start(directory.path(), &state);
+    eventually("the token's removal", || (!state.token().exists()).then_some(())).await;
+    let enrolment = Enrolment::load(&state).unwrap();
+    assert_eq!(enrolment.clone().unwrap().site, site(), "it goes once it has served");
+    drop(running);
+    fs::write(state.token(), collector.token.to_text()).unwrap();
+    let _again = start(directory.path(), &state);
+    eventually("the removal of a token that is not needed", || (!state.token().exists()).then_some(())).await;
+    assert_eq!(Enrolment::load(&state).unwrap(), enrolment);
+}
+
+#[test]
+fn a_service_has_the_default_configuration_and_no_other() {
+    for option in ["--config", "--state-dir"] {
+        let refused = agent(&["service", "install", option, "/nowhere"]).output().unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        let said = text(&refused.stderr);
+        assert!(said.contains("the service reads /etc/peerlight/agent.toml"), "{said}");
+        assert!(said.contains("leave --config and --state-dir out"), "{said}");
+    }
+}
+
+#[test]
+fn where_systemd_does_not_run_the_service_commands_say_what_does() {
+    if Path::new("/run/systemd/system").exists() {
+        eprintln!("skipped: what the service commands say without systemd, which runs this machine");
+        return;
+    }
+    for word in ["install", "uninstall", "start", "stop", "status"] {
+        let refused = agent(&["service", word]).output().unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        let said = text(&refused.stderr);
+        assert!(said.contains("have its own service manager run `peerlight-agent run`"), "{word}: {said}");
+    }
 }
