@@ -86,6 +86,7 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(storage::show))
         .routes(routes!(metrics::show))
         .routes(routes!(reports::show))
+        .routes(routes!(reports::compare::compare))
         .merge(registry_routes())
 }
 
