@@ -232,6 +232,41 @@ pub struct HistoryOptions {
 pub enum ReportCommand {
     /// Latency and loss, by provider and more.
     Latency(LatencyQuestion),
+    /// One provider against another, where both measured the same: better, worse, no difference, or insufficient data.
+    Compare(CompareArgs),
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CompareArgs {
+    /// The provider that the verdict is about and the one that it is compared with; given twice where a name has a comma.
+    #[arg(long, value_name = "A,B", required = true)]
+    pub providers: Vec<String>,
+    /// The span that ends now, at least 6 days for a verdict; 7d unless given.
+    #[arg(long, value_name = "SPAN", conflicts_with_all = ["from", "to"])]
+    pub last: Option<String>,
+    /// The first instant: RFC 3339 or Unix seconds.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// The first instant after the span.
+    #[arg(long, value_name = "TIME", requires = "from")]
+    pub to: Option<String>,
+    /// Compare by these metrics, each for itself: icmp.rtt, https.ttfb …; tcp.connect unless given.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub metric: Vec<String>,
+    /// Only these locations.
+    #[arg(long, value_name = "CODE")]
+    pub location: Vec<String>,
+    /// Only these targets.
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
+    /// From which difference on one is better: milliseconds, percent of the faster one's median, or the lesser of both;
+    /// 5ms,10% unless given.
+    #[arg(long, value_name = "5ms,10%")]
+    pub threshold: Option<String>,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
 }
 
 /// What is asked about latency.

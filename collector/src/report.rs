@@ -4,6 +4,7 @@
 //! registration allows it; everything else is shown beside, never counted (rules, §7). Nothing is invented where
 //! samples are too few: such a value is null.
 
+pub mod compare;
 mod coverage;
 mod dropped;
 #[cfg(test)]

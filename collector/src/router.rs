@@ -88,6 +88,7 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(metrics::show))
         .routes(routes!(metrics::agents))
         .routes(routes!(reports::show))
+        .routes(routes!(reports::compare::compare))
         .merge(registry_routes())
 }
 

@@ -1,5 +1,7 @@
 //! `/api/v1/reports`: what was measured.
 
+pub mod compare;
+
 use super::{error::ApiError, extract::Query};
 use crate::{
     app::App,

@@ -1,6 +1,6 @@
 //! Groups: what rows of a report are about, by the dimensions that were asked for.
 
-use super::{Dimension, Question, base_of, tally::Counting};
+use super::{Dimension, Question, base_of, question::same, tally::Counting};
 use crate::{
     registry::{Registration, RegistrationId, Registrations},
     store::{Grouping, Origin, Presence, Shape},
@@ -111,7 +111,8 @@ struct Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct GroupKey {
     place: u32,
-    subject: u32,
+    /// The target, family and path, as far as they were asked for: the same number at every place.
+    pub(super) subject: u32,
     prefix: Option<IpNet>,
 }
 
@@ -174,6 +175,12 @@ impl Groups {
     /// What is asked.
     pub fn question(&self) -> &Question {
         &self.question
+    }
+
+    /// A provider's name as it is registered.
+    pub(super) fn provider(&self, asked: &str) -> String {
+        let mut registered = self.registrations.iter().map(|entry| &entry.provider);
+        registered.find(|name| same(name, asked)).map_or_else(|| asked.to_owned(), Clone::clone)
     }
 
     pub(super) fn registration(&self, id: RegistrationId) -> Option<&Registration> {

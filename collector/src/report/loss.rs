@@ -2,9 +2,11 @@
 
 use peerlight_proto::measurement::Counters;
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF as _, Normal};
+use std::sync::LazyLock;
 
 /// The standard normal quantile of 97.5 %.
-const Z: f64 = 1.959_963_985;
+static Z: LazyLock<f64> = LazyLock::new(|| Normal::standard().inverse_cdf(0.975));
 
 /// The share of probes that the network lost, `(late + retransmitted + lost) / (answered + late + retransmitted + lost)`,
 /// with its Wilson interval of 95 %.
@@ -31,9 +33,10 @@ pub(super) fn wilson(hits: u64, of: u64) -> Option<Loss> {
         return None;
     }
     let (hits, n) = (hits.min(of) as f64, of as f64);
-    let (value, z2) = (hits / n, Z * Z);
+    let (z, value) = (*Z, hits / n);
+    let z2 = z * z;
     let centre = (value + z2 / (2.0 * n)) / (1.0 + z2 / n);
-    let half = Z / (1.0 + z2 / n) * (value * (1.0 - value) / n + z2 / (4.0 * n * n)).sqrt();
+    let half = z / (1.0 + z2 / n) * (value * (1.0 - value) / n + z2 / (4.0 * n * n)).sqrt();
     // Rounding must not push a bound past the value or out of range.
     let low = if hits == 0.0 { 0.0 } else { (centre - half).clamp(0.0, value) };
     let high = if hits >= n { 1.0 } else { (centre + half).clamp(value, 1.0) };

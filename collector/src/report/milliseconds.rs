@@ -12,3 +12,9 @@ pub(super) fn ms(us: u64) -> f64 {
 pub(super) fn mean_ms(histogram: &Histogram) -> Option<f64> {
     histogram.mean_us().map(|us| (us * 1e3).round() / 1e6)
 }
+
+/// Milliseconds without what arithmetic left beyond a nanosecond.
+pub(super) fn rounded_ms(ms: f64) -> f64 {
+    // No zero has a sign.
+    (ms * 1e6).round() / 1e6 + 0.0
+}

@@ -229,7 +229,8 @@ pub(super) fn start_of_minute(instant: Timestamp) -> Timestamp {
     Timestamp::from_secs(instant.as_secs().div_euclid(60).saturating_mul(60))
 }
 
-fn same(there: &str, asked: &str) -> bool {
+/// Whether two names are one.
+pub(super) fn same(there: &str, asked: &str) -> bool {
     there.to_lowercase() == asked.to_lowercase()
 }
 

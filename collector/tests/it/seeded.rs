@@ -40,30 +40,59 @@ const TARGETS: [&str; 2] = ["exchange-online", "teams"];
 /// The collector, with everything pushed.
 pub(crate) async fn seeded_collector() -> Collector {
     let collector = Collector::start().await;
-    for name in ["Aurora Networks", "Borealis"] {
-        add(&collector, "providers", json!({"name": name, "kind": "ISP", "countries": ["GB", "DE", "FR"]}))
-            .await;
-    }
-    for (code, zone) in [("GB-LND", "Europe/London"), ("DE-BE", "Europe/Berlin"), ("FR-IDF", "Europe/Paris")]
-    {
-        add(&collector, "locations", json!({"code": code, "time_zone": zone})).await;
-    }
+    add_places(
+        &collector,
+        &[("GB-LND", "Europe/London"), ("DE-BE", "Europe/Berlin"), ("FR-IDF", "Europe/Paris")],
+    )
+    .await;
     let mut random = Random(42);
     for (index, (provider, location, least_ms)) in SITES.iter().enumerate() {
-        let site = json!({"site": format!("site-{index}"), "provider": provider, "location": location,
-            "prefixes": [format!("198.51.{}.0/24", 100 + index)], "allow_non_public": true,
-            "valid_from": "2026-01-01T00:00:00Z"});
-        let registration = add(&collector, "registrations", site).await;
-        let issued = add(&collector, "tokens", json!({"registration": registration["id"]})).await;
-        let token: peerlight_proto::enrolment::EnrolmentToken =
-            issued["token"].as_str().unwrap().parse().unwrap();
-        let agent = Agent::new(&collector, &token.response_key);
-        assert_eq!(agent.send(&agent.enrolment(&token.secret)).await.status, 201);
-        let batch = encode_batch(&hour(&agent, index, u64::from(*least_ms), &mut random)).unwrap();
-        let pushed = agent.send(&agent.plan(Method::POST, BATCHES_PATH, BATCH_MEDIA_TYPE, batch)).await;
-        assert_eq!(pushed.status, 200, "{}", String::from_utf8_lossy(&pushed.body));
+        let agent = enrolled(&collector, index, provider, location).await;
+        let (series, measurements) = hour(index, u64::from(*least_ms), &mut random);
+        push(&agent, 0, series, measurements).await;
     }
     collector
+}
+
+/// Both providers, and locations with their time zones.
+pub(crate) async fn add_places(collector: &Collector, locations: &[(&str, &str)]) {
+    for name in ["Aurora Networks", "Borealis"] {
+        add(collector, "providers", json!({"name": name, "kind": "ISP"})).await;
+    }
+    for (code, zone) in locations {
+        add(collector, "locations", json!({"code": code, "time_zone": zone})).await;
+    }
+}
+
+/// An agent of a new site, `site-{index}` with the prefix `198.51.{100 + index}.0/24`.
+pub(crate) async fn enrolled(collector: &Collector, index: usize, provider: &str, location: &str) -> Agent {
+    let site = json!({"site": format!("site-{index}"), "provider": provider, "location": location,
+        "prefixes": [format!("198.51.{}.0/24", 100 + index)], "allow_non_public": true,
+        "valid_from": "2026-01-01T00:00:00Z"});
+    let registration = add(collector, "registrations", site).await;
+    let issued = add(collector, "tokens", json!({"registration": registration["id"]})).await;
+    let token: peerlight_proto::enrolment::EnrolmentToken =
+        issued["token"].as_str().unwrap().parse().unwrap();
+    let agent = Agent::new(collector, &token.response_key);
+    assert_eq!(agent.send(&agent.enrolment(&token.secret)).await.status, 201);
+    agent
+}
+
+/// Pushes a batch of an agent's only session.
+pub(crate) async fn push(agent: &Agent, sequence: u64, series: Vec<Series>, measurements: Vec<Measurement>) {
+    let batch = Batch {
+        number: BatchNumber { agent: agent.id, session: SessionId::new([1; 16]), sequence },
+        created: NOON,
+        clock_offset_us: Some(1_250),
+        agent_version: "0.1.0".into(),
+        part: None,
+        health: Health::default(),
+        series,
+        measurements,
+    };
+    let batch = encode_batch(&batch).unwrap();
+    let pushed = agent.send(&agent.plan(Method::POST, BATCHES_PATH, BATCH_MEDIA_TYPE, batch)).await;
+    assert_eq!(pushed.status, 200, "{}", String::from_utf8_lossy(&pushed.body));
 }
 
 async fn add(collector: &Collector, what: &str, body: Value) -> Value {
@@ -75,7 +104,7 @@ async fn add(collector: &Collector, what: &str, body: Value) -> Value {
 }
 
 /// What an agent measured, minute by minute, of two targets every 10 s.
-fn hour(agent: &Agent, site: usize, least_ms: u64, random: &mut Random) -> Batch {
+fn hour(site: usize, least_ms: u64, random: &mut Random) -> (Vec<Series>, Vec<Measurement>) {
     let metrics = [Metric::TcpConnect, Metric::Jitter(NetworkMetric::TcpConnect)];
     let series =
         TARGETS.iter().flat_map(|target| metrics.map(|metric| series(site, metric, target))).collect();
@@ -93,19 +122,11 @@ fn hour(agent: &Agent, site: usize, least_ms: u64, random: &mut Random) -> Batch
             measurements.push(measurement(site, 2 * target + 1, interval, pairs, 0));
         }
     }
-    Batch {
-        number: BatchNumber { agent: agent.id, session: SessionId::new([1; 16]), sequence: 0 },
-        created: NOON,
-        clock_offset_us: Some(1_250),
-        agent_version: "0.1.0".into(),
-        part: None,
-        health: Health::default(),
-        series,
-        measurements,
-    }
+    (series, measurements)
 }
 
-fn measurement(
+/// What a site measured of one of its series, as seen from inside its prefix.
+pub(crate) fn measurement(
     site: usize,
     series: u32,
     interval: Interval,
@@ -125,7 +146,8 @@ fn measurement(
     }
 }
 
-fn series(site: usize, metric: Metric, target: &str) -> Series {
+/// A series of a site.
+pub(crate) fn series(site: usize, metric: Metric, target: &str) -> Series {
     let target = Target {
         name: target.to_owned(),
         service: "Microsoft 365".to_owned(),

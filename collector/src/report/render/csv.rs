@@ -34,6 +34,11 @@ pub fn render(report: &Report) -> Result<String, CsvError> {
     for row in &report.rows {
         writer.write_record(record(row, by, slotted).into_iter().chain(dropped.of_row(row)))?;
     }
+    text(writer)
+}
+
+/// What was written.
+pub(super) fn text(writer: csv::Writer<Vec<u8>>) -> Result<String, CsvError> {
     let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error).map_err(csv::Error::from)?;
     Ok(String::from_utf8(bytes)?)
 }
@@ -206,11 +211,11 @@ fn latencies(latency: &Latency) -> [Option<f64>; 9] {
     [min, p5, p50, p90, p95, p99, p99_9, max, mean]
 }
 
-fn cell(value: Option<f64>) -> String {
+pub(super) fn cell(value: Option<f64>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 /// A name that a spreadsheet cannot take for a formula.
-fn defused(name: &str) -> String {
+pub(super) fn defused(name: &str) -> String {
     if name.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{name}") } else { name.to_owned() }
 }

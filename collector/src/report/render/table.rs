@@ -37,11 +37,7 @@ fn render_columns(report: &Report, columns: &[Column], width: Option<u16>) -> St
         text.push_str(missing(report).trim_start());
         return text;
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).force_no_tty();
-    if let Some(width) = width {
-        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
-    }
+    let mut table = plain(width);
     table.set_header(columns.iter().map(|column| aligned(column, column.title.clone())));
     for row in &report.rows {
         table.add_row(columns.iter().map(|column| aligned(column, (column.value)(row))));
@@ -53,6 +49,16 @@ fn render_columns(report: &Report, columns: &[Column], width: Option<u16>) -> St
     text.push('\n');
     text.push_str(&notes(report));
     text
+}
+
+/// A table without lines, of at most `width` columns.
+pub(super) fn plain(width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).force_no_tty();
+    if let Some(width) = width {
+        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table
 }
 
 struct Column {
