@@ -66,8 +66,6 @@ async fn expire_what_is_old(
         return Ok(Expired::default());
     }
     let now = clock.now();
-    // After a long stop, the newest may wait in the log. What cannot be compacted is said at its own turn.
-    let _compacted = store.compact(now).await;
     match store.newest().await? {
         Some(newest) => store.expire(now.min(newest.plus(AHEAD)), retention).await,
         None => Ok(Expired::default()),

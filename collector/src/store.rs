@@ -87,7 +87,7 @@ pub trait Store: Send + Sync {
     /// recomputed.
     fn expire(&self, now: Timestamp, retention: Retention) -> BoxFuture<'_, Result<Expired, StoreError>>;
 
-    /// The end of the newest quarter hour of which measurements are folded, if there are any: how far time has come by what
+    /// The end of the newest quarter hour of which there are measurements, if there are any: how far time has come by what
     /// agents measured, whatever the collector's clock shows.
     fn newest(&self) -> BoxFuture<'_, Result<Option<Timestamp>, StoreError>>;
 

@@ -155,12 +155,17 @@ fn keeps_from(db: &Connection, layer: Layer, now: Timestamp, retention: &Retenti
     Ok(from)
 }
 
-/// The end of the newest quarter hour that there is a segment of measurements of.
+/// The end of the newest quarter hour that there are measurements of.
 pub(super) fn newest(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
-    db.prepare_cached("SELECT max(start) FROM segment WHERE resolution = ?1")
-        .and_then(|mut statement| statement.query_row([KEPT_MEASURED], |row| row.get::<_, Option<i64>>(0)))
-        .map(|start| start.map(|start| Timestamp::from_secs(start + KEPT_QUARTERS)))
-        .map_err(StoreError::while_doing("find the newest measurement"))
+    db.prepare_cached(
+        "SELECT max(second) FROM (SELECT max(start) + ?2 AS second FROM segment WHERE resolution = ?1
+                                  UNION ALL SELECT max(newest_start - newest_start % ?2) + ?2 FROM batch)",
+    )
+    .and_then(|mut statement| {
+        statement.query_row([KEPT_MEASURED, KEPT_QUARTERS], |row| row.get::<_, Option<i64>>(0))
+    })
+    .map(|second| second.map(Timestamp::from_secs))
+    .map_err(StoreError::while_doing("find the newest measurement"))
 }
 
 /// Adds what a slice dropped.
