@@ -160,7 +160,7 @@ impl Follower {
         match fetch(exchange, newest.as_deref()).await? {
             Fetched::Unchanged => {}
             Fetched::Changed(assignment) if held.as_ref() == Some(&assignment.version) => {
-                self.accept(assignment.set)
+                self.accept(assignment.set);
             }
             Fetched::Changed(assignment) => self.judge(assignment)?,
             Fetched::Unreadable(Unreadable { version, set, reason }) => self.refuse(version, set, &reason),

@@ -107,7 +107,7 @@ pub enum RunError {
 /// Runs the agent until `shutdown`; then it spools the open interval and ends within five seconds.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
     let mut adopted = None;
-    while let Some(agent) = run_as_known(&config, &shutdown).await? {
+    while let Some(agent) = Box::pin(run_as_known(&config, &shutdown)).await? {
         // Whoever says so twice would have this go on for ever.
         if adopted.replace(agent).is_some() {
             return Err(RunError::Adopted(agent));

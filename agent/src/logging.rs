@@ -62,5 +62,5 @@ pub(crate) fn complain(error: &(dyn Error + 'static)) {
     let text = with_causes(error);
     // With standard error gone there is nobody left to tell.
     let _told = writeln!(io::stderr(), "peerlight-agent: {text}");
-    service::record(&text.to_string());
+    service::record(&text);
 }

@@ -1,7 +1,7 @@
 //! A fleet as its operator runs it, by the real programs alone: agents enrol themselves by a dropped token, get targets, refuse what
 //! is beyond their ceilings, are looked into, retire, and come back on a machine that was set up anew.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, helpers of tests too")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
 
 mod agent_file;
 #[path = "fleet_operation/machines.rs"]

@@ -326,9 +326,10 @@ impl From<EnrolError> for ApiError {
             EnrolError::StillHeard { .. } => {
                 Self::agent(ProblemType::Unavailable, detail).retry_after(Duration::from_mins(1))
             }
-            EnrolError::KnownAs { .. } => Self::agent(ProblemType::AgentExists, detail),
             EnrolError::KeyKnown => Self::agent(ProblemType::KeyRefused, detail),
-            EnrolError::AgentExists { .. } => Self::agent(ProblemType::AgentExists, detail),
+            EnrolError::KnownAs { .. } | EnrolError::AgentExists { .. } => {
+                Self::agent(ProblemType::AgentExists, detail)
+            }
             EnrolError::Registry(error) => unavailable("the registry failed", &error),
         }
     }

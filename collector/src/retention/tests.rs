@@ -42,7 +42,11 @@ async fn what_waits_is_rolled_up_and_what_is_old_goes_until_shutdown() {
     };
     tokio::time::timeout(Duration::from_mins(1), async { tokio::join!(upkeep, watch) }).await.unwrap();
     let health = store.health().await.unwrap();
-    assert_eq!((health.log_batches, health.oldest), (1, Some(MIDNIGHT.plus(DAY * 4))), "what is not over waits");
+    assert_eq!(
+        (health.log_batches, health.oldest),
+        (1, Some(MIDNIGHT.plus(DAY * 4))),
+        "what is not over waits"
+    );
     assert_eq!(counted(store.as_ref()).await, 4);
 }
 

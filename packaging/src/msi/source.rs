@@ -85,9 +85,9 @@ fn components(package: &Package, files: &[Shipped]) -> (Vec<String>, String) {
         let _infallible = if directory.is_empty() {
             write!(text, "{elements}")
         } else {
-            write!(
+            writeln!(
                 text,
-                "<Directory Id=\"below{index}\" Name=\"{}\">{elements}</Directory>\n",
+                "<Directory Id=\"below{index}\" Name=\"{}\">{elements}</Directory>",
                 escape(directory)
             )
         };
