@@ -73,7 +73,10 @@ async fn every_vital_sign_shows_what_happened() {
     assert_eq!(said["concerns"], json!([]));
     assert_eq!(said["newest_interval_age_s"], 180);
     assert_eq!(said["commits"]["count"], 2);
-    assert_eq!(said["agents"], json!({"enrolled": 1, "seen_lately": 1, "silent": 0}));
+    assert_eq!(
+        said["agents"],
+        json!({"enrolled": 1, "seen_lately": 1, "silent": 0, "unhealthy": 0, "behind": 0, "refusing": 0})
+    );
     assert_eq!(said["connections"][0], json!({"listener": "agents", "open": 1, "limit": 77}));
     collector.clock.set(soon.plus(Duration::from_mins(11)));
     let said = status(&collector).await;
