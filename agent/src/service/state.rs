@@ -131,10 +131,11 @@ pub(super) fn explain(code: u32) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn running() -> ServiceState {
+    /// A service that a package installed, and that runs.
+    pub(in crate::service) fn running() -> ServiceState {
         ServiceState {
             service: "peerlight-agent.service".to_owned(),
             state: Activity::Running,

@@ -17,29 +17,15 @@ pub(super) fn predecessor(
     token: &Token,
     newcomer: &Newcomer<'_>,
 ) -> Result<Option<AgentId>, Fault> {
-    let (request, host) = (newcomer.request, printable(&newcomer.request.host));
-    if !token.re_enrol || !request.adopts || host.is_empty() {
-        return Ok(None);
-    }
-    let known =
-        row(connection, "SELECT 1 FROM agent WHERE id = ?1", params![request.agent.as_bytes()], |_row| {
-            Ok(())
-        })?;
-    if known.is_some() {
-        return Ok(None);
-    }
-    let namesakes = rows(
+    let namesakes = namesakes(connection, token, newcomer)?;
+    let [only] = namesakes.as_slice() else { return Ok(None) };
+    let known = row(
         connection,
-        "SELECT a.id FROM agent a JOIN registration r ON r.id = a.registration WHERE a.host = ?1
-         AND r.site = (SELECT site FROM registration WHERE id = ?2) AND a.organisation = ?3
-         AND (a.revoked IS NULL OR a.retired_by IS NOT NULL) LIMIT 2",
-        params![host, token.registration.0, token.organisation.0],
-        |row| Ok(AgentId::new(row.get(0)?)),
+        "SELECT 1 FROM agent WHERE id = ?1",
+        params![newcomer.request.agent.as_bytes()],
+        |_row| Ok(()),
     )?;
-    Ok(match namesakes.as_slice() {
-        [only] => Some(*only),
-        _ => None,
-    })
+    Ok(known.is_none().then_some(*only))
 }
 
 /// Whether a newcomer that calls itself by a known agent's identity may bring a new key: the same machine at the same site.
@@ -48,17 +34,22 @@ pub(super) fn takes_up(
     token: &Token,
     newcomer: &Newcomer<'_>,
 ) -> Result<bool, Fault> {
-    let (request, host) = (newcomer.request, printable(&newcomer.request.host));
-    if !token.re_enrol || !request.adopts || host.is_empty() {
-        return Ok(false);
+    Ok(namesakes(connection, token, newcomer)?.contains(&newcomer.request.agent))
+}
+
+/// The agents that had the newcomer's name at its site and were not revoked for good; none where its token, or it, does not
+/// want to take one's place.
+fn namesakes(connection: &Connection, token: &Token, newcomer: &Newcomer<'_>) -> Result<Vec<AgentId>, Fault> {
+    let host = printable(&newcomer.request.host);
+    if !token.re_enrol || !newcomer.request.adopts || host.is_empty() {
+        return Ok(Vec::new());
     }
-    let same = row(
+    rows(
         connection,
-        "SELECT 1 FROM agent a JOIN registration r ON r.id = a.registration WHERE a.id = ?1 AND a.host = ?2
-         AND r.site = (SELECT site FROM registration WHERE id = ?3) AND a.organisation = ?4
+        "SELECT a.id FROM agent a JOIN registration r ON r.id = a.registration WHERE a.host = ?1
+         AND r.site = (SELECT site FROM registration WHERE id = ?2) AND a.organisation = ?3
          AND (a.revoked IS NULL OR a.retired_by IS NOT NULL)",
-        params![request.agent.as_bytes(), host, token.registration.0, token.organisation.0],
-        |_row| Ok(()),
-    )?;
-    Ok(same.is_some())
+        params![host, token.registration.0, token.organisation.0],
+        |row| Ok(AgentId::new(row.get(0)?)),
+    )
 }

@@ -4,7 +4,7 @@ use super::RegistryError;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One step per released shape of the tables; `user_version` counts the steps that a file has taken.
-const STEPS: [&str; 6] = [
+pub(super) const STEPS: [&str; 6] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),

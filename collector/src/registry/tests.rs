@@ -20,6 +20,27 @@ struct Fixture {
     directory: tempfile::TempDir,
 }
 
+/// The file of a registry as it was at a version, with one agent, and a connection to put more in.
+fn older(version: usize) -> (tempfile::TempDir, std::path::PathBuf, rusqlite::Connection) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.sqlite");
+    let older = rusqlite::Connection::open(&path).unwrap();
+    for step in &schema::STEPS[..version] {
+        older.execute_batch(step).unwrap();
+    }
+    older.pragma_update(None, "user_version", u32::try_from(version).unwrap()).unwrap();
+    older
+        .execute_batch(
+            "INSERT INTO provider VALUES (1, 1, 'Example', 'example', 'ISP', '[]', '[]', '[]', NULL, 0, NULL);
+             INSERT INTO location VALUES (1, 1, 'GB-LND', 'London', 'Europe/London', NULL, NULL, 0, NULL);
+             INSERT INTO registration VALUES (1, 1, 'london-1', 1, 1, '[]', 0, 1, 0, 0, NULL, 0);
+             INSERT INTO agent (id, organisation, registration, public_key, host, version, enrolled, enrolled_from)
+             VALUES (x'01010101010101010101010101010101', 1, 1, zeroblob(32), '', '', 7000000, '192.0.2.1');",
+        )
+        .unwrap();
+    (directory, path, older)
+}
+
 fn later(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
 }

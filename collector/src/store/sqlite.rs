@@ -165,7 +165,8 @@ impl SqliteStore {
         if let Some(error) = failure {
             return Err(error);
         }
-        while self.write("sweep the log", move |db| fold::sweep(db, swept)).await? {}
+        // Nearly always there is nothing: no transaction is begun for it.
+        while swept > 0 && self.write("sweep the log", move |db| fold::sweep(db, swept)).await? {}
         Ok(())
     }
 

@@ -79,24 +79,7 @@ fn remarks_about_a_token_are_bounded() {
 
 #[test]
 fn keys_from_before_keys_had_a_life_begin_theirs_with_the_upgrade() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("registry.sqlite");
-    let older = rusqlite::Connection::open(&path).unwrap();
-    for step in
-        [include_str!("../schema/1.sql"), include_str!("../schema/2.sql"), include_str!("../schema/3.sql")]
-    {
-        older.execute_batch(step).unwrap();
-    }
-    older.pragma_update(None, "user_version", 3).unwrap();
-    older
-        .execute_batch(
-            "INSERT INTO provider VALUES (1, 1, 'Example', 'example', 'ISP', '[]', '[]', '[]', NULL, 0, NULL);
-             INSERT INTO location VALUES (1, 1, 'GB-LND', 'London', 'Europe/London', NULL, NULL, 0, NULL);
-             INSERT INTO registration VALUES (1, 1, 'london-1', 1, 1, '[]', 0, 1, 0, 0, NULL, 0);
-             INSERT INTO agent (id, organisation, registration, public_key, host, version, enrolled, enrolled_from)
-             VALUES (x'01010101010101010101010101010101', 1, 1, zeroblob(32), '', '', 7000000, '192.0.2.1');",
-        )
-        .unwrap();
+    let (_directory, path, older) = older(3);
     let before: i64 = older.query_row("SELECT unixepoch() * 1000000", [], |row| row.get(0)).unwrap();
     drop(older);
     let registry = Registry::open(&path).unwrap();

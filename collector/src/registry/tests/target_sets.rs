@@ -222,27 +222,10 @@ fn what_was_lost_yesterday_is_no_concern_today() {
 
 #[test]
 fn what_an_older_registry_assigned_is_its_first_target_set() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("registry.sqlite");
-    let older = rusqlite::Connection::open(&path).unwrap();
-    for step in [
-        include_str!("../schema/1.sql"),
-        include_str!("../schema/2.sql"),
-        include_str!("../schema/3.sql"),
-        include_str!("../schema/4.sql"),
-        include_str!("../schema/5.sql"),
-    ] {
-        older.execute_batch(step).unwrap();
-    }
-    older.pragma_update(None, "user_version", 5).unwrap();
+    let (_directory, path, older) = older(5);
     older
         .execute_batch(
-            "INSERT INTO provider VALUES (1, 1, 'Example', 'example', 'ISP', '[]', '[]', '[]', NULL, 0, NULL);
-             INSERT INTO location VALUES (1, 1, 'GB-LND', 'London', 'Europe/London', NULL, NULL, 0, NULL);
-             INSERT INTO registration VALUES (1, 1, 'london-1', 1, 1, '[]', 0, 1, 0, 0, NULL, 0);
-             INSERT INTO agent (id, organisation, registration, public_key, host, version, enrolled, enrolled_from)
-             VALUES (x'01010101010101010101010101010101', 1, 1, zeroblob(32), '', '', 7000000, '192.0.2.1');
-             INSERT INTO target VALUES (1, 1, zeroblob(16), 'gone', '', 'a.example', 'icmp', NULL, NULL, NULL, 5, 6);
+            "INSERT INTO target VALUES (1, 1, zeroblob(16), 'gone', '', 'a.example', 'icmp', NULL, NULL, NULL, 5, 6);
              INSERT INTO target VALUES (2, 1, zeroblob(16), 'kept', '', 'a.example', 'icmp', 5000, 1, NULL, 7, NULL);",
         )
         .unwrap();

@@ -168,7 +168,7 @@ impl Reader {
         Ok(Health {
             log_batches: count("SELECT count(*) FROM batch")?,
             ledger_entries: count("SELECT coalesce(sum(count), 0) FROM tally WHERE what = 'ledger'")?,
-            stale_rollups: count("SELECT count(*) FROM stale WHERE resolution <> 3600")?,
+            stale_rollups: count(&format!("SELECT count(*) FROM stale WHERE resolution <> {SCATTERED}"))?,
             damaged_batches: count("SELECT count(*) FROM damaged")?,
             bytes: count("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?,
             oldest: oldest.into_iter().flatten().min().map(Timestamp::from_secs),

@@ -117,8 +117,11 @@ impl Cells {
 
     /// Adds what a block holds: all of it or, if it is damaged, nothing.
     pub(in super::super) fn add_block(&mut self, block: &[u8]) -> Result<(), StoreError> {
-        let before = self.items.len();
-        read(block, self).inspect_err(|_damaged| self.items.truncate(before))
+        let (items, rows) = (self.items.len(), self.rows.len());
+        read(block, self).inspect_err(|_damaged| {
+            self.items.truncate(items);
+            self.rows.truncate(rows);
+        })
     }
 
     /// The rows, and from when to when each was measured.
