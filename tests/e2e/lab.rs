@@ -161,7 +161,11 @@ fn on_loopback_the_report_shows_what_the_echo_servers_held_back() {
         );
         let (p50, true_p50) = (row["latency_ms"]["p50"].as_f64(), true_row["p50_ms"].as_f64());
         let (p50, true_p50) = (p50.unwrap(), true_p50.unwrap());
-        assert!((p50 - true_p50).abs() <= width_at(true_p50) + TOLERANCE_MS, "{row:#} {true_row:#}");
+        // No relay sees the loopback's own way, so that a busy machine may add to it what it adds to a timer, which the
+        // report says beside the times; nothing can take away from what the server held back.
+        let noise = row["agent_noise_ms"]["p50"].as_f64().unwrap();
+        let error = width_at(true_p50) + TOLERANCE_MS;
+        assert!((-error..=error + noise).contains(&(p50 - true_p50)), "{row:#} {true_row:#}");
     }
 }
 
