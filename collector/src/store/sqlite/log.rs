@@ -15,7 +15,7 @@ use peerlight_proto::{
     id::{BatchDigest, BatchNumber},
     time::{IntervalLength, Timestamp},
 };
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use std::{
     collections::HashMap,
     hash::{BuildHasher as _, Hash as _, Hasher as _},
@@ -291,47 +291,88 @@ fn append(
     Ok(())
 }
 
-/// A batch of the log.
+/// A batch of the log, as its index tells it.
 pub(super) struct Logged<'a> {
     pub(super) agent: u32,
     /// The start of its oldest interval.
     pub(super) oldest_start: i64,
     /// The hash of its rows, if all of it is of one minute.
     pub(super) rows: Option<i64>,
-    row: &'a Row<'a>,
+    id: i64,
+    db: &'a Connection,
 }
 
 impl Logged<'_> {
-    /// Its block of records, whose pages SQLite reads now.
-    pub(super) fn block(&self) -> Result<&[u8], StoreError> {
-        let block = self.row.get_ref(4).and_then(|value| Ok(value.as_blob()?));
-        block.map_err(StoreError::while_doing("read the log"))
+    /// Reads its block of records.
+    pub(super) fn read(&self, read: impl FnOnce(&[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let database = StoreError::while_doing("read the log");
+        let mut statement =
+            self.db.prepare_cached("SELECT block FROM batch WHERE id = ?1").map_err(&database)?;
+        let mut rows = statement.query([self.id]).map_err(&database)?;
+        let Some(row) = rows.next().map_err(&database)? else { return Ok(()) };
+        read(row.get_ref(0).and_then(|block| Ok(block.as_blob()?)).map_err(&database)?)
     }
 }
 
-/// Hands over an organisation's batches that may have measurements which start in `from..to` and that are not in segments.
+/// Hands over an organisation's batches that are not in segments, without their blocks.
 pub(super) fn each_unfolded(
     db: &Connection,
     organisation: i64,
-    (from, to): (i64, i64),
     mut each: impl FnMut(&Logged<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let database = StoreError::while_doing("read the log");
     let folded = folded(db).map_err(&database)?;
     let mut statement = db
         .prepare_cached(
-            "SELECT id, agent, oldest_start, rows, block FROM batch
-             WHERE newest_start >= ?1 AND oldest_start < ?2 AND organisation = ?3",
+            "SELECT id, agent, oldest_start, rows FROM batch INDEXED BY batch_by_time WHERE organisation = ?1",
         )
         .map_err(&database)?;
-    let mut rows = statement.query(params![from, to, organisation]).map_err(&database)?;
+    let mut rows = statement.query([organisation]).map_err(&database)?;
+    while let Some(row) = rows.next().map_err(&database)? {
+        let read = || -> rusqlite::Result<Logged<'_>> {
+            Ok(Logged { id: row.get(0)?, agent: row.get(1)?, oldest_start: row.get(2)?, rows: row.get(3)?, db })
+        };
+        let batch = read().map_err(&database)?;
+        if folded.get(&stripe_of(batch.agent)).is_none_or(|upto| batch.id > *upto) {
+            each(&batch)?;
+        }
+    }
+    Ok(())
+}
+
+/// Hands over the blocks of an organisation's batches that may have measurements which start in `from..to` and that are not
+/// in segments.
+pub(super) fn each_block(
+    db: &Connection,
+    organisation: i64,
+    (from, to): (i64, i64),
+    mut each: impl FnMut(&[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let database = StoreError::while_doing("read the log");
+    let folded = folded(db).map_err(&database)?;
+    // The index says at once that no batch is of a past hour. Those that are stand mostly one after another: to read them
+    // in the order of the table costs less than to look each up.
+    let asked = (from, to, organisation);
+    let (first, last): (Option<i64>, Option<i64>) = db
+        .prepare_cached(
+            "SELECT min(id), max(id) FROM batch INDEXED BY batch_by_time
+             WHERE oldest_start < ?2 AND newest_start >= ?1 AND organisation = ?3",
+        )
+        .and_then(|mut statement| statement.query_row(asked, |row| Ok((row.get(0)?, row.get(1)?))))
+        .map_err(&database)?;
+    let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
+    let mut statement = db
+        .prepare_cached(
+            "SELECT id, agent, block FROM batch NOT INDEXED
+             WHERE id BETWEEN ?4 AND ?5 AND newest_start >= ?1 AND oldest_start < ?2 AND organisation = ?3",
+        )
+        .map_err(&database)?;
+    let mut rows = statement.query(params![from, to, organisation, first, last]).map_err(&database)?;
     while let Some(row) = rows.next().map_err(&database)? {
         let (id, agent): (i64, u32) = (row.get(0).map_err(&database)?, row.get(1).map_err(&database)?);
-        if folded.get(&stripe_of(agent)).is_some_and(|upto| id <= *upto) {
-            continue;
+        if folded.get(&stripe_of(agent)).is_none_or(|upto| id > *upto) {
+            each(row.get_ref(2).and_then(|block| Ok(block.as_blob()?)).map_err(&database)?)?;
         }
-        let (oldest_start, rows) = (row.get(2).map_err(&database)?, row.get(3).map_err(&database)?);
-        each(&Logged { agent, oldest_start, rows, row })?;
     }
     Ok(())
 }

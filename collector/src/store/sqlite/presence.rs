@@ -142,7 +142,7 @@ impl Sightings {
     /// Adds a batch. Its block is read if its rows are not known: mostly an agent measures the same each minute.
     pub(super) fn see(&mut self, batch: &Logged<'_>) -> Result<(), StoreError> {
         let Some(rows) = batch.rows else {
-            return spans(batch.block()?, |key, span| self.others.push((key, span)));
+            return batch.read(|block| spans(block, |key, span| self.others.push((key, span))));
         };
         let minute = (batch.oldest_start, batch.oldest_start + i64::from(IntervalLength::MINUTE.as_secs()));
         match self.minutes.entry((batch.agent, rows)) {
@@ -152,7 +152,7 @@ impl Sightings {
             }
             Entry::Vacant(new) => {
                 let mut keys = Vec::new();
-                spans(batch.block()?, |key, _span| keys.push(key))?;
+                batch.read(|block| spans(block, |key, _span| keys.push(key)))?;
                 new.insert((minute, keys));
             }
         }

@@ -90,9 +90,7 @@ impl Reader {
             }
         }
         answer.within(from, to);
-        log::each_unfolded(db, organisation, (from, to), |batch| {
-            read_of(&query.metrics, batch.block()?, &mut answer)
-        })?;
+        log::each_block(db, organisation, (from, to), |block| read_of(&query.metrics, block, &mut answer))?;
         answer.finish()
     }
 
@@ -114,7 +112,7 @@ impl Reader {
         let Self { db, names, .. } = self;
         let mut presences = Presences::of_organisation(db, organisation.0)?;
         let mut log = Sightings::default();
-        log::each_unfolded(db, organisation.0, (i64::MIN, i64::MAX), |batch| log.see(batch))?;
+        log::each_unfolded(db, organisation.0, |batch| log.see(batch))?;
         let seen = log.spans().map(|(key, span)| {
             let registration = names.origin(db, key.origin)?.registration;
             Ok(((key.agent, registration.0, key.shape), span))

@@ -57,6 +57,9 @@ CREATE TABLE batch (
     rows         INTEGER,
     block        BLOB NOT NULL
 );
+-- Who asks when batches were measured, and by whom, does not read past their blocks.
+CREATE INDEX batch_by_time ON batch (oldest_start, newest_start, organisation, agent, rows);
+
 -- Up to which batch the agents of a stripe have been folded into segments: what the log still holds of these does not
 -- count any more. It leaves the log in one sweep, and this with it.
 CREATE TABLE folded (stripe INTEGER PRIMARY KEY, batch INTEGER NOT NULL);
