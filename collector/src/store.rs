@@ -162,7 +162,7 @@ pub struct Origin {
 pub trait Grouping: Send + Sync {
     /// The group of what was measured so, or none if it is not wanted. Asked once for each origin and shape, and for each
     /// agent if they are kept apart; only then is the agent told.
-    fn group(&self, origin: &Origin, shape: &Shape, agent: Option<AgentId>) -> Option<u32>;
+    fn group(&self, origin: &Origin, shape: &Arc<Shape>, agent: Option<AgentId>) -> Option<u32>;
 
     /// Whether agents are kept apart.
     fn keeps_agents_apart(&self) -> bool {

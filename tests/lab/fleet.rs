@@ -13,7 +13,7 @@ mod prepare;
 mod tally;
 
 pub use collector::{Machine, Spent};
-pub use content::{ASKED, Content, METRICS, TARGETS, series};
+pub use content::{ASKED, Content, METRICS, TARGETS, series, targets};
 pub use prepare::{Prepared, prepare};
 pub use tally::{Counts, Tally, Times};
 

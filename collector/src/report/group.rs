@@ -135,13 +135,32 @@ pub struct Groups {
     known: Mutex<Known>,
 }
 
+/// What was found out so far. A fleet has many registrations and few shapes, each of which is asked about over and over.
 #[derive(Debug, Default)]
 struct Known {
     places: IndexSet<Place>,
-    place_of: HashMap<RegistrationId, u32>,
+    registrations: HashMap<RegistrationId, AtPlace>,
     subjects: IndexSet<Subject>,
-    subject_of: HashMap<Shape, u32>,
+    /// By where they are in memory.
+    shapes: HashMap<usize, OfSubject>,
     shares: IndexSet<Share>,
+}
+
+/// What is known of a registration.
+#[derive(Debug, Clone, Copy)]
+struct AtPlace {
+    place: u32,
+    wanted: bool,
+    count_declared: bool,
+}
+
+/// What is known of a shape.
+#[derive(Debug)]
+struct OfSubject {
+    subject: u32,
+    wanted: bool,
+    /// As long as it is held no other one is in its place.
+    _shape: Arc<Shape>,
 }
 
 /// What groups are ordered by, one dimension after another.
@@ -197,19 +216,53 @@ impl Groups {
     }
 
     /// The group of a shape at a registration; `prefix` is what a measurement says of it, which a schedule has none of.
-    pub(super) fn key(&self, registration: RegistrationId, shape: &Shape, prefix: Option<IpNet>) -> GroupKey {
+    pub(super) fn key(
+        &self,
+        registration: RegistrationId,
+        shape: &Arc<Shape>,
+        prefix: Option<IpNet>,
+    ) -> GroupKey {
         let mut known = self.known();
-        let Known { places, place_of, subjects, subject_of, .. } = &mut *known;
-        let place = *place_of.entry(registration).or_insert_with(|| number(places, self.place(registration)));
-        let subject = subject_of.get(shape).copied().unwrap_or_else(|| {
-            let subject = number(subjects, self.subject(shape));
-            subject_of.insert(shape.clone(), subject);
-            subject
-        });
+        let (at, of) = (self.at_place(&mut known, registration), self.of_subject(&mut known, shape));
+        self.group_key(registration, (at.place, of.0), prefix)
+    }
+
+    fn group_key(
+        &self,
+        registration: RegistrationId,
+        (place, subject): (u32, u32),
+        prefix: Option<IpNet>,
+    ) -> GroupKey {
         let by_prefix = self.question.by.contains(&Dimension::Prefix);
         let prefix =
             prefix.filter(|_| by_prefix).map(|prefix| registered(self.registration(registration), prefix));
         GroupKey { place, subject, prefix }
+    }
+
+    fn at_place(&self, known: &mut Known, registration: RegistrationId) -> AtPlace {
+        let Known { places, registrations, .. } = known;
+        *registrations.entry(registration).or_insert_with(|| {
+            let entry = self.registration(registration);
+            AtPlace {
+                place: number(places, self.place(registration)),
+                wanted: entry.is_none_or(|entry| self.question.wants(entry)),
+                count_declared: entry.is_some_and(|entry| entry.count_declared),
+            }
+        })
+    }
+
+    /// The number of a shape's subject, and whether it is wanted.
+    fn of_subject(&self, known: &mut Known, shape: &Arc<Shape>) -> (u32, bool) {
+        let Known { subjects, shapes, .. } = known;
+        let of = shapes.entry(Arc::as_ptr(shape).addr()).or_insert_with(|| {
+            let question = &self.question;
+            let beside = shape.metric == Metric::AgentNoise
+                || base_of(shape.metric).is_some_and(|base| question.wants_metric(base));
+            let wanted =
+                question.wants_target(&shape.target) && (beside || question.wants_metric(shape.metric));
+            OfSubject { subject: number(subjects, self.subject(shape)), wanted, _shape: Arc::clone(shape) }
+        });
+        (of.subject, of.wanted)
     }
 
     fn place(&self, registration: RegistrationId) -> Place {
@@ -299,21 +352,14 @@ impl Groups {
 }
 
 impl Grouping for Groups {
-    fn group(&self, origin: &Origin, shape: &Shape, _agent: Option<AgentId>) -> Option<u32> {
-        let entry = self.registration(origin.registration);
-        let question = &self.question;
-        let beside = shape.metric == Metric::AgentNoise
-            || base_of(shape.metric).is_some_and(|base| question.wants_metric(base));
-        let wanted = entry.is_none_or(|entry| question.wants(entry))
-            && question.wants_target(&shape.target)
-            && (beside || question.wants_metric(shape.metric));
-        wanted.then(|| {
-            let group = self.key(origin.registration, shape, origin.prefix);
-            let counting = Counting::of(origin.attribution, entry.is_some_and(|entry| entry.count_declared));
-            number(
-                &mut self.known().shares,
-                Share { group, metric: shape.metric, clock: shape.clock, counting },
-            )
+    fn group(&self, origin: &Origin, shape: &Arc<Shape>, _agent: Option<AgentId>) -> Option<u32> {
+        let mut known = self.known();
+        let at = self.at_place(&mut known, origin.registration);
+        let (subject, wanted) = self.of_subject(&mut known, shape);
+        (at.wanted && wanted).then(|| {
+            let group = self.group_key(origin.registration, (at.place, subject), origin.prefix);
+            let counting = Counting::of(origin.attribution, at.count_declared);
+            number(&mut known.shares, Share { group, metric: shape.metric, clock: shape.clock, counting })
         })
     }
 }

@@ -199,7 +199,7 @@ pub(crate) struct Each {
 struct Apart(Mutex<Vec<(EachKey, Series)>>);
 
 impl Grouping for Apart {
-    fn group(&self, origin: &Origin, shape: &Shape, agent: Option<AgentId>) -> Option<u32> {
+    fn group(&self, origin: &Origin, shape: &Arc<Shape>, agent: Option<AgentId>) -> Option<u32> {
         let series = shape.over(Arc::clone(&origin.uplink));
         let key = EachKey {
             registration: origin.registration,

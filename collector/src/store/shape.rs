@@ -48,20 +48,6 @@ impl Shape {
         }
     }
 
-    /// Whether this is the shape of a series, whatever its target is called and how often it is probed.
-    pub fn is_same_as(&self, series: &Series) -> bool {
-        let key = &series.key;
-        // Those of one decoder are one in memory.
-        (Arc::ptr_eq(&self.target, &series.target)
-            || (&self.target.address, &self.target.probe) == (&series.target.address, &series.target.probe))
-            && self.metric == key.metric
-            && self.family == key.family
-            && self.path == key.path
-            && self.clock == key.clock
-            && self.http_version == key.http_version
-            && self.handshake == key.handshake
-    }
-
     /// Whether it describes a series of this shape as the series does itself.
     pub fn describes(&self, series: &Series) -> bool {
         self.target == series.target && self.probe_interval_ms == series.probe_interval_ms

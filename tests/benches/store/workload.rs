@@ -9,7 +9,7 @@ use peerlight_collector::{
     registry::{Registration, RegistrationId},
 };
 pub(crate) use peerlight_lab::fleet::ASKED;
-use peerlight_lab::fleet::{METRICS, TARGETS, series};
+use peerlight_lab::fleet::{METRICS, TARGETS, series, targets};
 use peerlight_proto::{
     batch::{Batch, Health},
     codec::Decoded,
@@ -17,10 +17,11 @@ use peerlight_proto::{
     id::{AgentId, BatchDigest, BatchNumber, SessionId},
     measurement::{Counters, Measurement, Observed},
     series::Series,
+    target::Target,
     time::{Interval, IntervalLength, Timestamp},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The first instant that is measured: a UTC midnight.
 pub(crate) const BEGIN: Timestamp = Timestamp::from_secs(20_773 * 86_400);
@@ -77,8 +78,10 @@ impl Fleet {
     /// So many agents, each at a site of its own; the same for the same number.
     pub(crate) fn new(agents: u32) -> anyhow::Result<Self> {
         let mut random = StdRng::seed_from_u64(u64::from(agents));
-        let sites =
-            (0..agents).map(|number| Site::new(number, &mut random)).collect::<anyhow::Result<_>>()?;
+        // As of batches that one decoder has read.
+        let targets = targets()?;
+        let sites = (0..agents).map(|number| Site::new(number, &targets, &mut random));
+        let sites = sites.collect::<anyhow::Result<_>>()?;
         Ok(Self { sites, random })
     }
 
@@ -137,7 +140,7 @@ impl Fleet {
 }
 
 impl Site {
-    fn new(number: u32, random: &mut StdRng) -> anyhow::Result<Self> {
+    fn new(number: u32, targets: &[Arc<Target>], random: &mut StdRng) -> anyhow::Result<Self> {
         // The square of a uniform number: the first providers serve more.
         let skewed = random.random::<f64>().powi(2);
         #[expect(
@@ -164,7 +167,7 @@ impl Site {
             .map(|_target| (log_normal(random), random.random_range(0.001..0.02)))
             .flat_map(|path| [path; METRICS.len()])
             .collect();
-        let series = series(&registration.site)?;
+        let series = series(&registration.site, targets);
         let caller =
             Caller { agent: AgentId::new(id), registration, others: Vec::new(), uplinks: Vec::new() };
         Ok(Self { caller, series, nature, next: 0 })

@@ -77,32 +77,37 @@ impl Content {
     }
 }
 
-/// The dictionary of every agent of a site.
-pub fn series(site: &str) -> anyhow::Result<Vec<Series>> {
-    let mut all = Vec::new();
-    for number in 0..TARGETS {
-        let target = Target {
+/// What every agent measures.
+pub fn targets() -> anyhow::Result<Vec<Arc<Target>>> {
+    let target = |number| {
+        Ok(Arc::new(Target {
             name: format!("target-{number}"),
             service: "Microsoft 365".to_owned(),
             address: format!("target-{number}.example.com").parse()?,
             probe: "https".parse()?,
-        };
-        let target = Arc::new(target);
-        for metric in METRICS {
-            let key = SeriesKey {
-                uplink: site.into(),
-                target: target.id(),
-                metric,
-                family: Family::V4,
-                path: Path::Direct,
-                clock: Clock::Kernel,
-                http_version: None,
-                handshake: None,
-            };
-            all.push(Series { key, target: Arc::clone(&target), probe_interval_ms: 10_000 });
-        }
-    }
-    Ok(all)
+        }))
+    };
+    (0..TARGETS).map(target).collect()
+}
+
+/// The dictionary of every agent of a site.
+pub fn series(site: &str, targets: &[Arc<Target>]) -> Vec<Series> {
+    let site: Arc<str> = site.into();
+    let of_metric = |target: &Arc<Target>, metric| Series {
+        key: SeriesKey {
+            uplink: Arc::clone(&site),
+            target: target.id(),
+            metric,
+            family: Family::V4,
+            path: Path::Direct,
+            clock: Clock::Kernel,
+            http_version: None,
+            handshake: None,
+        },
+        target: Arc::clone(target),
+        probe_interval_ms: 10_000,
+    };
+    targets.iter().flat_map(|target| METRICS.map(|metric| of_metric(target, metric))).collect()
 }
 
 /// An interval of every target and metric: round trips around a base, with jitter, spikes and loss.

@@ -84,6 +84,7 @@ pub fn prepare(
         ca_sha256: identity.ca_sha256(),
         response_key: identity.response_key(),
     };
+    let targets = content::targets()?;
     let (mut credentials, mut known) = (Vec::new(), Vec::new());
     for number in 0..sites {
         let network = Ipv4Addr::from_bits((10 << 24) | (number << SITE_BITS));
@@ -107,7 +108,7 @@ pub fn prepare(
             progress(u32::try_from(credentials.len())?);
         }
         let address = Ipv4Addr::from_bits(network.to_bits() + 1).into();
-        known.push(Site { series: Arc::new(content::series(&site)?), address });
+        known.push(Site { series: Arc::new(content::series(&site, &targets)), address });
     }
     let ca = std::fs::read_to_string(paths::ca(directory)).context("cannot read the collector's CA")?;
     Ok(Prepared {

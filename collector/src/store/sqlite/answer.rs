@@ -24,33 +24,31 @@ pub(super) struct Answer<'a> {
     grouping: &'a dyn Grouping,
     /// Only cells that start in these seconds count.
     span: (i64, i64),
-    /// Groups by origin, shape and, where they are kept apart, agent.
-    groups: HashMap<(u32, u32, Option<u32>), Option<u32>>,
-    /// The rows that were met, and their places in `wanted`. None: nobody asks for it.
-    rows: HashMap<Key, Option<usize>>,
+    /// What was met by origin, shape and, where they are kept apart, agent, and its place in `wanted`. None: nobody asks for
+    /// it.
+    known: HashMap<(u32, u32, Option<u32>), Option<usize>>,
     wanted: Vec<Wanted>,
     /// The place of each group and slot in `sums`.
     places: HashMap<(u32, i64), usize>,
     #[expect(
         clippy::vec_box,
-        reason = "a sum is most of a kilobyte: it moves by its address when more come, and at the end"
+        reason = "a sum is some hundred bytes: it moves by its address when more come, and at the end"
     )]
     sums: Vec<Box<Sum>>,
     /// Every kind and value of attributes, once.
     texts: IndexSet<(String, String)>,
     /// Where the texts of the block that is being read stand in `texts`.
     block_texts: Vec<usize>,
-    /// The place of the row that is being read, if it is wanted.
-    row: Option<usize>,
+    /// The row that is being read, if it is wanted: its place in `wanted`, and its agent.
+    row: Option<(usize, u32)>,
 }
 
-/// A row that adds to a group.
+/// What adds to a group.
 #[derive(Debug)]
 struct Wanted {
-    agent: u32,
     group: u32,
-    /// The slot and place of its last cell.
-    last: Option<(i64, usize)>,
+    /// The slot, agent and place of its last cell.
+    last: Option<(i64, u32, usize)>,
 }
 
 impl<'a> Answer<'a> {
@@ -66,8 +64,7 @@ impl<'a> Answer<'a> {
             query,
             grouping,
             span: (0, 0),
-            groups: HashMap::new(),
-            rows: HashMap::new(),
+            known: HashMap::new(),
             wanted: Vec::new(),
             places: HashMap::new(),
             sums: Vec::new(),
@@ -86,51 +83,50 @@ impl<'a> Answer<'a> {
     pub(super) fn finish(mut self) -> Result<Vec<Row>, StoreError> {
         let mut places: Vec<((u32, i64), usize)> = self.places.into_iter().collect();
         places.sort_unstable();
+        // What grows piece by piece is copied over and over.
+        let mut buckets = Vec::new();
         let rows = places.into_iter().map(|((group, slot), place)| {
             let sum = std::mem::take(&mut self.sums[place]);
-            sum.into_row(group, Timestamp::from_micros(slot), &self.texts)
+            sum.into_row(group, Timestamp::from_micros(slot), &self.texts, &mut buckets)
         });
         rows.collect()
     }
 
     fn group_of(&mut self, key: Key) -> Result<Option<u32>, StoreError> {
-        let agent = self.grouping.keeps_agents_apart().then_some(key.agent);
-        let known = (key.origin, key.shape, agent);
-        if let Some(group) = self.groups.get(&known) {
-            return Ok(*group);
-        }
         let origin = self.names.origin(self.db, key.origin)?;
+        if self.query.registrations.as_ref().is_some_and(|wanted| !wanted.contains(&origin.registration)) {
+            return Ok(None);
+        }
         let shape = self.names.shape(self.db, key.shape)?;
-        let asked =
-            self.query.registrations.as_ref().is_none_or(|wanted| wanted.contains(&origin.registration));
-        let agent: Option<AgentId> = agent.map(|number| self.names.agent(self.db, number)).transpose()?;
-        let group = if asked { self.grouping.group(&origin, &shape, agent) } else { None };
-        self.groups.insert(known, group);
-        Ok(group)
+        let agent: Option<AgentId> = match self.grouping.keeps_agents_apart() {
+            true => Some(self.names.agent(self.db, key.agent)?),
+            false => None,
+        };
+        Ok(self.grouping.group(&origin, &shape, agent))
     }
 
     /// The place of the sum that a cell of the row adds to which starts then.
     #[inline]
-    fn place(&mut self, row: usize, start: i64) -> usize {
+    fn place(&mut self, (row, agent): (usize, u32), start: i64) -> usize {
         let slot = match self.query.step {
             Some(step) => slot_of(Timestamp::from_secs(start), step).as_micros(),
             None => self.query.from.as_micros(),
         };
         match self.wanted[row].last {
-            Some((last, place)) if last == slot => place,
-            _ => self.place_of(row, slot),
+            Some((last, of, place)) if (last, of) == (slot, agent) => place,
+            _ => self.place_of((row, agent), slot),
         }
     }
 
-    fn place_of(&mut self, row: usize, slot: i64) -> usize {
-        let Wanted { agent, group, last } = &mut self.wanted[row];
+    fn place_of(&mut self, (row, agent): (usize, u32), slot: i64) -> usize {
+        let Wanted { group, last } = &mut self.wanted[row];
         let next = self.sums.len();
         let place = *self.places.entry((*group, slot)).or_insert(next);
         if place == next {
             self.sums.push(Box::default());
         }
-        self.sums[place].agents.insert(*agent);
-        *last = Some((slot, place));
+        self.sums[place].agents.insert(agent);
+        *last = Some((slot, agent, place));
         place
     }
 }
@@ -146,17 +142,20 @@ impl Sink for Answer<'_> {
     }
 
     fn row(&mut self, key: Key) -> Result<bool, StoreError> {
-        self.row = if let Some(row) = self.rows.get(&key) {
+        let agent = self.grouping.keeps_agents_apart().then_some(key.agent);
+        let known = (key.origin, key.shape, agent);
+        let row = if let Some(row) = self.known.get(&known) {
             *row
         } else {
             let group = self.group_of(key)?;
             let row = group.map(|group| {
-                self.wanted.push(Wanted { agent: key.agent, group, last: None });
+                self.wanted.push(Wanted { group, last: None });
                 self.wanted.len() - 1
             });
-            self.rows.insert(key, row);
+            self.known.insert(known, row);
             row
         };
+        self.row = row.map(|row| (row, key.agent));
         Ok(self.row.is_some())
     }
 
@@ -172,19 +171,48 @@ impl Sink for Answer<'_> {
 /// How many buckets a page holds: a quarter of an octave of times.
 const PAGE: usize = 32;
 const PAGES: usize = BUCKETS.div_ceil(PAGE);
+const _: () = assert!(PAGES < u8::MAX as usize, "a page's number, plus one, fits a byte");
 
-/// Counts of buckets, where there are any.
+/// Counts of buckets. Latencies of a group lie in a few parts of an octave: pages of counts are dense where there are any, and
+/// few and small all the same.
 #[derive(Debug)]
-struct Pages([Option<Box<[u64; PAGE]>>; PAGES]);
+struct Pages {
+    /// Where the counts of each page stand, from one; zero where there are none.
+    places: [u8; PAGES],
+    counts: Vec<[u64; PAGE]>,
+}
 
 impl Default for Pages {
     fn default() -> Self {
-        Self([const { None }; PAGES])
+        Self { places: [0; PAGES], counts: Vec::new() }
     }
 }
 
-/// What one row of an answer adds up to so far. Latencies of a group lie in a few parts of an octave, so that its counts are
-/// dense and small at once.
+impl Pages {
+    #[inline]
+    fn add(&mut self, bucket: u16, count: u64) {
+        let (page, place) = (usize::from(bucket) / PAGE, usize::from(bucket) % PAGE);
+        if self.places[page] == 0 {
+            self.counts.push([0; PAGE]);
+            self.places[page] = u8::try_from(self.counts.len()).unwrap_or(u8::MAX);
+        }
+        let sum = &mut self.counts[usize::from(self.places[page]) - 1][place];
+        *sum = sum.saturating_add(count);
+    }
+
+    /// Adds the buckets that there are, in order, to these.
+    fn collect(&self, buckets: &mut Vec<(u16, u64)>) {
+        for (page, place) in self.places.iter().enumerate().filter(|(_, place)| **place > 0) {
+            for (offset, &count) in self.counts[usize::from(*place) - 1].iter().enumerate() {
+                if count > 0 {
+                    buckets.push((u16::try_from(page * PAGE + offset).unwrap_or(u16::MAX), count));
+                }
+            }
+        }
+    }
+}
+
+/// What one row of an answer adds up to so far.
 #[derive(Debug, Default)]
 struct Sum {
     counters: Counters,
@@ -203,9 +231,7 @@ impl Sum {
     fn add(&mut self, cell: &Cell<'_>, texts: &[usize]) {
         self.counters.merge(cell.counters);
         for &(bucket, count) in cell.buckets {
-            let page = self.pages.0[usize::from(bucket) / PAGE].get_or_insert_with(|| Box::new([0; PAGE]));
-            let sum = &mut page[usize::from(bucket) % PAGE];
-            *sum = sum.saturating_add(count);
+            self.pages.add(bucket, count);
         }
         if !cell.buckets.is_empty() {
             self.total_us = self.total_us.saturating_add(cell.sum_us);
@@ -224,27 +250,21 @@ impl Sum {
         }
     }
 
+    /// The row. `buckets` is of use only for its memory.
     fn into_row(
         self: Box<Self>,
         group: u32,
         slot: Timestamp,
         texts: &IndexSet<(String, String)>,
+        buckets: &mut Vec<(u16, u64)>,
     ) -> Result<Row, StoreError> {
-        // What grows piece by piece is copied over and over.
-        let pages = self.pages.0.iter().flatten();
-        let many = pages.flat_map(|counts| counts.iter()).filter(|count| **count > 0).count();
-        let mut buckets = Vec::with_capacity(many);
-        for (page, counts) in self.pages.0.iter().enumerate() {
-            let counts = counts.iter().flat_map(|counts| counts.iter().enumerate());
-            for (place, &count) in counts.filter(|(_, count)| **count > 0) {
-                buckets.push((u16::try_from(page * PAGE + place).unwrap_or(u16::MAX), count));
-            }
-        }
+        buckets.clear();
+        self.pages.collect(buckets);
         let (min, max) = self.bounds.unwrap_or_default();
         let histogram =
-            Histogram::from_parts(buckets, self.total_us, min, max, self.overflow).map_err(|error| {
-                StoreError::Damaged { what: "block of measurements", detail: error.to_string() }
-            })?;
+            Histogram::from_parts(buckets.clone(), self.total_us, min, max, self.overflow).map_err(
+                |error| StoreError::Damaged { what: "block of measurements", detail: error.to_string() },
+            )?;
         let mut attributes: Vec<Attribute> = self
             .attributes
             .into_iter()

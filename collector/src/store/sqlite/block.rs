@@ -7,10 +7,11 @@
 //! further one; the exact minimum and maximum are bits within the first and the last bucket, the exact sum is what is left of
 //! the guess that the buckets allow.
 //!
-//! What is soon written again, in the log, is a block of [`records`].
+//! What is soon written again, in the log, is a block of [`records`]; those of many blocks are [`gathered`] to be read.
 
 mod cells;
 mod deal;
+mod gathered;
 mod read;
 mod records;
 #[cfg(feature = "fuzzing")]
@@ -20,7 +21,8 @@ mod sum;
 mod write;
 
 pub(super) use cells::{Cells, Starting, View};
-pub(super) use read::{Sink, read, read_of};
+pub(super) use gathered::Gathered;
+pub(super) use read::{Sink, read};
 pub(super) use records::{Records, spans};
 #[cfg(feature = "fuzzing")]
 pub(super) use reread::reread;

@@ -9,8 +9,9 @@ use crate::{
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use ipnet::IpNet;
 use peerlight_proto::{
-    id::{AgentId, BatchNumber, SessionId},
-    series::{Series, SeriesKey},
+    id::{AgentId, BatchNumber, SessionId, TargetId},
+    metric::Metric,
+    series::{Clock, Family, Handshake, HttpVersion, Path, Series, SeriesKey},
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -96,7 +97,7 @@ impl Numbers {
     ) -> Result<u32, StoreError> {
         let Self { shapes, hasher, .. } = self;
         let hash = hash_of(hasher, organisation, &series.key);
-        let same = |known: &KnownShape| known.organisation == organisation && known.shape.is_same_as(series);
+        let same = |known: &KnownShape| known.is_of(organisation, &series.key);
         if let Some(known) = shapes.find(hash, same)
             && (known.shape.describes(series) || now.since(known.described) < DESCRIBED_FOR)
         {
@@ -142,10 +143,24 @@ struct KnownShape {
     described: Timestamp,
 }
 
+impl KnownShape {
+    /// Whether it is the shape of this key in the organisation.
+    fn is_of(&self, organisation: OrganisationId, key: &SeriesKey) -> bool {
+        self.organisation == organisation && about(&self.key) == about(key)
+    }
+}
+
+/// What tells a shape from others: all of its key but the uplink.
+const fn about(key: &SeriesKey) -> About {
+    let how = (key.family, key.path, key.clock, key.http_version, key.handshake);
+    (key.target, key.metric, how)
+}
+
+type About = (TargetId, Metric, (Family, Path, Clock, Option<HttpVersion>, Option<Handshake>));
+
 /// Hashes what tells a shape from others.
 fn hash_of(hasher: &DefaultHashBuilder, organisation: OrganisationId, key: &SeriesKey) -> u64 {
-    let about = (key.target, key.metric, key.family, key.path);
-    hasher.hash_one((organisation, about, key.clock, key.http_version, key.handshake))
+    hasher.hash_one((organisation, about(key)))
 }
 
 /// Writes a shape's description, unless the one that is there is too young, and reads what is there then.
@@ -180,8 +195,10 @@ fn describe(
         .query_row(params![organisation.0, id.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
     };
     let (number, definition, described_us) = write().map_err(StoreError::while_doing("describe a shape"))?;
+    let there = read_shape(&definition)?;
+    // A decoder's series share their targets, and those that are one in memory need not be compared.
+    let shape = if there == described { described } else { there };
     let described = Timestamp::from_micros(described_us);
-    let shape = read_shape(&definition)?;
     let key = shape.over("").key;
     Ok(KnownShape { organisation, shape, key, number, described })
 }

@@ -330,7 +330,13 @@ pub(super) fn each_unfolded(
     let mut rows = statement.query([organisation]).map_err(&database)?;
     while let Some(row) = rows.next().map_err(&database)? {
         let read = || -> rusqlite::Result<Logged<'_>> {
-            Ok(Logged { id: row.get(0)?, agent: row.get(1)?, oldest_start: row.get(2)?, rows: row.get(3)?, db })
+            Ok(Logged {
+                id: row.get(0)?,
+                agent: row.get(1)?,
+                oldest_start: row.get(2)?,
+                rows: row.get(3)?,
+                db,
+            })
         };
         let batch = read().map_err(&database)?;
         if folded.get(&stripe_of(batch.agent)).is_none_or(|upto| batch.id > *upto) {

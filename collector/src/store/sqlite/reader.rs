@@ -2,7 +2,7 @@
 
 use super::{
     answer::Answer,
-    block::{Cells, Sink, read, read_of},
+    block::{Cells, Gathered, Sink, read},
     dictionary::Names,
     dropped,
     kept::{KEPT_MEASURED, Kept, SCATTERED, ceil_secs, span_of},
@@ -28,6 +28,7 @@ pub(super) struct Reader {
     /// For what is read to be written anew: kept for their memory.
     pub(super) cells: Cells,
     pub(super) spare: Cells,
+    pub(super) gathered: Gathered,
 }
 
 /// The spans of a stripe whose rollups are not to be trusted, by resolution and start.
@@ -35,7 +36,13 @@ type Stale = BTreeSet<(i64, i64)>;
 
 impl Reader {
     pub(super) fn new(db: Connection) -> Self {
-        Self { db, names: Names::default(), cells: Cells::default(), spare: Cells::default() }
+        Self {
+            db,
+            names: Names::default(),
+            cells: Cells::default(),
+            spare: Cells::default(),
+            gathered: Gathered::default(),
+        }
     }
 
     /// Runs `read` within one read transaction, so that all of it sees the same instant.
@@ -68,7 +75,7 @@ impl Reader {
             });
             class_of.insert(stripe, class);
         }
-        let Self { db, names, .. } = self;
+        let Self { db, names, gathered, .. } = self;
         let mut answer = Answer::new(db, names, query, grouping);
         for (class, stale) in classes.into_iter().enumerate() {
             let known = State { stale, measured_from: kept.measured, quarters_from: kept.quarters };
@@ -90,7 +97,12 @@ impl Reader {
             }
         }
         answer.within(from, to);
-        log::each_block(db, organisation, (from, to), |block| read_of(&query.metrics, block, &mut answer))?;
+        gathered.clear();
+        log::each_block(db, organisation, (from, to), |block| {
+            gathered.add(&query.metrics, block, |key| answer.row(key))?;
+            if gathered.is_crowded() { gathered.drain(&mut answer) } else { Ok(()) }
+        })?;
+        gathered.drain(&mut answer)?;
         answer.finish()
     }
 

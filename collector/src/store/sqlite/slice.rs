@@ -5,14 +5,13 @@
 
 use super::{
     Reader,
-    block::{Cells, Key},
+    block::{Cell, Cells, Gathered, Key, Sink, read},
     dictionary::Names,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, Kept, SCATTERED, day_of, hour_of, quarter_of},
     presence::{Presences, Span},
     segment::{Place, Segment, is_there, segments},
 };
 use crate::store::StoreError;
-use hashbrown::{HashMap, hash_map::Entry};
 use peerlight_proto::metric::Metric;
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,38 +38,69 @@ pub(super) struct Slice {
 
 /// Reads the first of a stripe's batches, as many as make a slice.
 pub(super) fn read_slice(reader: &mut Reader, stripe: u32, batches: &[i64]) -> Result<Slice, StoreError> {
-    let mut slice = Slice {
-        stripe,
-        taken: 0,
-        upto: i64::MIN,
-        segments: Vec::new(),
-        stale: BTreeSet::new(),
-        presences: Vec::new(),
-        unreadable: Vec::new(),
-    };
-    let Reader { db, names, cells, spare } = reader;
-    let of_organisations = slice.take(db, batches, cells)?;
-    let kept = Kept::read(db).map_err(StoreError::while_doing("read what is kept"))?;
-    for (organisation, mut of_organisation) in of_organisations {
-        slice.add((db, names), (organisation, kept), &mut of_organisation, spare)?;
-        of_organisation.clear();
-        *cells = of_organisation;
+    let kept = Kept::read(&reader.db).map_err(StoreError::while_doing("read what is kept"))?;
+    match Slice::of(reader, (stripe, kept), batches, |_block| Ok(())) {
+        // Some batch is damaged: each is read by itself, to set those aside that are.
+        Err(StoreError::Damaged { .. }) => {
+            Slice::of(reader, (stripe, kept), batches, |block| read(block, &mut Nothing))
+        }
+        read => read,
     }
-    Ok(slice)
+}
+
+/// Takes what a block holds, and does nothing with it.
+struct Nothing;
+
+impl Sink for Nothing {
+    fn begin(&mut self, _texts: &[(&str, &str)]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn row(&mut self, _key: Key) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    fn cell(&mut self, _cell: &Cell<'_>) {}
 }
 
 impl Slice {
-    /// The cells of as many batches as it takes, by organisation. Mostly there is one, which takes the memory of `spare`.
+    fn of(
+        reader: &mut Reader,
+        (stripe, kept): (u32, Kept),
+        batches: &[i64],
+        check: impl Fn(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        let mut slice = Self {
+            stripe,
+            taken: 0,
+            upto: i64::MIN,
+            segments: Vec::new(),
+            stale: BTreeSet::new(),
+            presences: Vec::new(),
+            unreadable: Vec::new(),
+        };
+        let Reader { db, names, cells, spare, gathered } = reader;
+        let of_organisations = slice.take(db, batches, gathered, check)?;
+        for (organisation, mut of_organisation) in of_organisations {
+            slice.add((db, names), (organisation, kept), &mut of_organisation, (cells, spare))?;
+            *gathered = of_organisation;
+        }
+        Ok(slice)
+    }
+
+    /// The records of as many batches as it takes, by organisation. Mostly there is one, which takes the memory of `spare`.
     fn take(
         &mut self,
         db: &Connection,
         batches: &[i64],
-        spare: &mut Cells,
-    ) -> Result<BTreeMap<i64, Cells>, StoreError> {
+        spare: &mut Gathered,
+        check: impl Fn(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<BTreeMap<i64, Gathered>, StoreError> {
         let database = StoreError::while_doing("read the log");
-        let mut of_organisations: BTreeMap<i64, Cells> = BTreeMap::new();
+        let mut of_organisations: BTreeMap<i64, Gathered> = BTreeMap::new();
         let mut statement =
             db.prepare_cached("SELECT organisation, block FROM batch WHERE id = ?1").map_err(&database)?;
+        let every = BTreeSet::new();
         let mut bytes = 0;
         spare.clear();
         for &id in batches {
@@ -82,8 +112,8 @@ impl Slice {
                 let organisation = row.get(0).map_err(&database)?;
                 let block = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
                 bytes += block.len();
-                let cells = of_organisations.entry(organisation).or_insert_with(|| std::mem::take(spare));
-                if let Err(error) = cells.add_block(block) {
+                let gathered = of_organisations.entry(organisation).or_insert_with(|| std::mem::take(spare));
+                if let Err(error) = check(block).and_then(|()| gathered.add(&every, block, |_key| Ok(true))) {
                     tracing::error!(%error, batch = id, "a damaged batch is set aside; no report counts it any more");
                     self.unreadable.push(id);
                 }
@@ -93,32 +123,40 @@ impl Slice {
         Ok(of_organisations)
     }
 
-    /// Adds the cells of an organisation.
+    /// Adds the records of an organisation, metric by metric. `cells` and `spare` are of use only for their memory.
     fn add(
         &mut self,
         (db, names): (&Connection, &mut Names),
         (organisation, kept): (i64, Kept),
-        cells: &mut Cells,
-        spare: &mut Cells,
+        gathered: &mut Gathered,
+        (cells, spare): (&mut Cells, &mut Cells),
     ) -> Result<(), StoreError> {
-        let spans: Vec<_> = cells.spans().collect();
-        self.presences.push((organisation, presences(self.stripe, &spans, (db, names), organisation)?));
-        let parts = Parts::of(&spans, names, db)?;
-        let place = |(metric, start): (Metric, i64), resolution: i64| Place {
-            organisation,
-            stripe: self.stripe,
-            resolution,
-            metric,
-            start,
-        };
-        // Each part in order, and mostly one after another as they are to be.
-        cells.sort_by(|key| (parts.of_row(key), key));
-        cells.unite(spare);
-        cells.merge_by(quarter_of, spare);
+        let presences = presences(self.stripe, &gathered.spans()?, (db, names), organisation)?;
+        self.presences.push((organisation, presences));
+        gathered.sort();
+        for (metric, records) in gathered.metrics() {
+            cells.clear();
+            gathered.read(records, cells)?;
+            cells.unite(spare);
+            cells.merge_by(quarter_of, spare);
+            self.add_metric(db, (organisation, kept, metric), cells, spare)?;
+        }
+        Ok(())
+    }
+
+    /// Adds cells of a metric, and the rollup of those quarter hours of which there were none.
+    fn add_metric(
+        &mut self,
+        db: &Connection,
+        (organisation, kept, metric): (i64, Kept, Metric),
+        cells: &mut Cells,
+        rollup: &mut Cells,
+    ) -> Result<(), StoreError> {
+        let stripe = self.stripe;
+        let place = |resolution, start| Place { organisation, stripe, resolution, metric, start };
         let mut first = BTreeSet::new();
-        for (part, cells) in cells.parts(|key| parts.of_row(key), |start| parts.of_start(start)) {
-            let measured = place(parts.part(part), KEPT_MEASURED);
-            let quarter = measured.start;
+        for (quarter, cells) in cells.parts(quarter_of) {
+            let measured = place(KEPT_MEASURED, quarter);
             // Where finer rows have expired no rollup is made any more: the retention takes these, too.
             let is_first = quarter >= kept.measured
                 && !is_there(db, measured).map_err(StoreError::while_doing("look for segments"))?;
@@ -126,18 +164,17 @@ impl Slice {
                 self.segments.push(segment?);
             }
             if is_first {
-                first.insert(part);
+                first.insert(quarter);
                 self.stale.insert((SCATTERED, hour_of(quarter), organisation));
             } else {
                 self.stale.insert((KEPT_QUARTERS, quarter, organisation));
             }
             self.stale.insert((KEPT_DAYS, day_of(quarter), organisation));
         }
-        for (part, rollup) in spare.parts(|key| parts.of_row(key), |start| parts.of_start(start)) {
-            if first.contains(&part) {
-                for segment in segments(place(parts.part(part), KEPT_QUARTERS), rollup) {
-                    self.segments.push(segment?);
-                }
+        let rollups = rollup.parts(quarter_of).into_iter().filter(|(quarter, _)| first.contains(quarter));
+        for (quarter, cells) in rollups {
+            for segment in segments(place(KEPT_QUARTERS, quarter), cells) {
+                self.segments.push(segment?);
             }
         }
         Ok(())
@@ -166,42 +203,3 @@ fn presences(
     presences.add(seen);
     Ok(presences)
 }
-
-/// Numbers the parts that cells fall into: a metric and a quarter hour each.
-struct Parts {
-    /// The metric of each shape.
-    metrics: HashMap<u32, Metric>,
-    first: i64,
-}
-
-impl Parts {
-    fn of(spans: &[(Key, Span)], names: &mut Names, db: &Connection) -> Result<Self, StoreError> {
-        let mut parts = Self { metrics: HashMap::new(), first: i64::MAX };
-        for &(key, (start, _end)) in spans {
-            parts.first = parts.first.min(quarter_of(start));
-            if let Entry::Vacant(entry) = parts.metrics.entry(key.shape) {
-                entry.insert(names.shape(db, key.shape)?.metric);
-            }
-        }
-        Ok(parts)
-    }
-
-    /// What the row of a cell adds to the number of its part.
-    fn of_row(&self, key: Key) -> u32 {
-        u32::from(self.metrics[&key.shape].number()) << QUARTER_BITS
-    }
-
-    /// What its start adds.
-    fn of_start(&self, start: i64) -> u32 {
-        u32::try_from((quarter_of(start) - self.first) / KEPT_QUARTERS).unwrap_or(0)
-    }
-
-    fn part(&self, number: u32) -> (Metric, i64) {
-        let metric = Metric::ALL[(number >> QUARTER_BITS) as usize];
-        (metric, self.first + i64::from(number & ((1 << QUARTER_BITS) - 1)) * KEPT_QUARTERS)
-    }
-}
-
-/// Enough for the quarter hours of centuries; a slice's measurements lie within a few weeks, the horizon that admission keeps.
-const QUARTER_BITS: u32 = 24;
-const _: () = assert!(Metric::ALL.len() <= 1 << (u32::BITS - QUARTER_BITS), "every metric has a number");

@@ -98,7 +98,7 @@ type Key = (AgentId, RegistrationId, SeriesId);
 struct Apart(Mutex<Vec<Key>>);
 
 impl Grouping for Apart {
-    fn group(&self, origin: &Origin, shape: &Shape, agent: Option<AgentId>) -> Option<u32> {
+    fn group(&self, origin: &Origin, shape: &Arc<Shape>, agent: Option<AgentId>) -> Option<u32> {
         let key = (agent?, origin.registration, shape.id());
         let mut known = self.0.lock().unwrap();
         let at = known.iter().position(|there| *there == key).unwrap_or_else(|| {

@@ -3,7 +3,6 @@
 use super::{
     Cell, Key, Sink,
     deal::{deal, number, ranks},
-    read::read,
     sum::Sum,
 };
 use crate::store::{ClockOffsets, StoreError};
@@ -79,7 +78,7 @@ pub(super) fn place_of(texts: &mut IndexSet<(String, String)>, kind: &str, value
 }
 
 /// Places fit 32 bits: what is collected at once is far below.
-fn index(length: usize) -> u32 {
+pub(super) fn index(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
@@ -113,26 +112,6 @@ impl Cells {
     fn number(&self, key: Key, before: u32) -> Option<u32> {
         let is = |row: u32| self.rows.get_index(row as usize) == Some(&key);
         [before, before + 1].into_iter().find(|row| is(*row))
-    }
-
-    /// Adds what a block holds: all of it or, if it is damaged, nothing.
-    pub(in super::super) fn add_block(&mut self, block: &[u8]) -> Result<(), StoreError> {
-        let (items, rows) = (self.items.len(), self.rows.len());
-        read(block, self).inspect_err(|_damaged| {
-            self.items.truncate(items);
-            self.rows.truncate(rows);
-        })
-    }
-
-    /// The rows, and from when to when each was measured.
-    pub(in super::super) fn spans(&self) -> impl Iterator<Item = (Key, (i64, i64))> {
-        let mut spans = vec![None; self.rows.len()];
-        for item in &self.items {
-            let end = item.start + i64::from(item.length);
-            let (first, last) = spans[item.row as usize].get_or_insert((item.start, end));
-            (*first, *last) = (item.start.min(*first), end.max(*last));
-        }
-        self.rows.iter().zip(spans).filter_map(|(key, span)| Some((*key, span?)))
     }
 
     /// Begins or goes on with a row.
@@ -252,14 +231,10 @@ impl Cells {
 
     /// Puts the cells in the order of their rows and starts.
     pub(in super::super) fn sort(&mut self) {
-        if !self.items.is_sorted_by_key(|item| (self.key(item), item.start)) {
-            self.sort_by(|key| key);
+        if self.items.is_sorted_by_key(|item| (self.key(item), item.start)) {
+            return;
         }
-    }
-
-    /// Puts the cells in the order of what `rank` says of their rows, and of their starts.
-    pub(in super::super) fn sort_by<K: Ord>(&mut self, rank: impl Fn(Key) -> K) {
-        let ranks = ranks(self.rows.len(), |row| rank(self.rows[row as usize]));
+        let ranks = ranks(self.rows.len(), |row| self.rows[row as usize]);
         let ranks_of: Vec<u32> = self.items.iter().map(|item| ranks[item.row as usize]).collect();
         deal(&mut self.items, &mut self.dealt, &ranks_of, ranks.len());
         for row in self.items.chunk_by_mut(|one, next| one.row == next.row) {
@@ -268,18 +243,14 @@ impl Cells {
         }
     }
 
-    /// Distributes cells that are in order by the sum of what is said of their rows and of their starts: each part is in
-    /// order, too.
-    pub(in super::super) fn parts(
+    /// Distributes cells that are in order by what is said of their starts: each part is in order, too.
+    pub(in super::super) fn parts<P: Ord + Copy>(
         &mut self,
-        of_row: impl Fn(Key) -> u32,
-        of_start: impl Fn(i64) -> u32,
-    ) -> Vec<(u32, View<'_>)> {
-        let of_rows: Vec<u32> = self.rows.iter().map(|key| of_row(*key)).collect();
-        let part = |item: &Item| of_rows[item.row as usize] + of_start(item.start);
-        let mut parts_of: Vec<u32> = self.items.iter().map(part).collect();
-        let parts = number(&mut parts_of);
-        let ends = deal(&mut self.items, &mut self.dealt, &parts_of, parts.len());
+        of_start: impl Fn(i64) -> P,
+    ) -> Vec<(P, View<'_>)> {
+        let of_items: Vec<P> = self.items.iter().map(|item| of_start(item.start)).collect();
+        let (parts, numbers) = number(&of_items);
+        let ends = deal(&mut self.items, &mut self.dealt, &numbers, parts.len());
         let begins = std::iter::once(0).chain(ends.clone());
         let spans = begins.zip(ends);
         parts

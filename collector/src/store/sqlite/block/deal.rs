@@ -18,11 +18,7 @@ pub(super) fn deal<T: Copy>(
     }
     if places_of.is_sorted() {
         // Begins are where those before end.
-        ends.rotate_left(1);
-        if let Some(last) = ends.last_mut() {
-            *last = items.len();
-        }
-        return ends;
+        return ends.into_iter().skip(1).chain((places > 0).then_some(items.len())).collect();
     }
     let mut order = vec![0; places_of.len()];
     for (at, place) in (0_u32..).zip(places_of) {
@@ -36,16 +32,17 @@ pub(super) fn deal<T: Copy>(
     ends
 }
 
-/// Numbers parts, which come in long runs, in their order: in the place of each item's part stands its number, and what is
-/// returned says which part a number means.
-pub(super) fn number(parts_of: &mut [u32]) -> Vec<u32> {
-    let runs = parts_of.chunk_by(|one, next| one == next).map(|run| run[0]);
-    let parts: Vec<u32> = runs.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
-    parts_of.chunk_by_mut(|one, next| one == next).for_each(|run| {
-        let place = parts.partition_point(|part| *part < run[0]);
-        run.fill(u32::try_from(place).unwrap_or(u32::MAX));
-    });
-    parts
+/// Numbers parts, which come in long runs, in their order. Returns the parts, and for each item the number of its part.
+pub(super) fn number<P: Ord + Copy>(parts_of: &[P]) -> (Vec<P>, Vec<u32>) {
+    let runs = parts_of.chunk_by(|one, next| one == next);
+    let parts: Vec<P> =
+        runs.clone().map(|run| run[0]).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+    let mut numbers = Vec::with_capacity(parts_of.len());
+    for run in runs {
+        let number = u32::try_from(parts.partition_point(|part| *part < run[0])).unwrap_or(u32::MAX);
+        numbers.extend(std::iter::repeat_n(number, run.len()));
+    }
+    (parts, numbers)
 }
 
 /// For each of the keys by its number, its place in their order.

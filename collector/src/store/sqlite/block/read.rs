@@ -9,9 +9,8 @@ use crate::store::{ClockOffsets, StoreError};
 use peerlight_proto::{
     histogram::{MAX_BUCKET, lowest_of},
     measurement::Counters,
-    metric::Metric,
 };
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
 
 /// Takes what a block holds.
 pub(in super::super) trait Sink {
@@ -28,20 +27,10 @@ pub(in super::super) trait Sink {
 /// Hands over all that a block holds. Every place of an attribute that it hands over is that of a text, every bucket
 /// within the range and after the one before it, and no count is zero.
 pub(in super::super) fn read(block: &[u8], sink: &mut impl Sink) -> Result<(), StoreError> {
-    read_of(&BTreeSet::new(), block, sink)
-}
-
-/// Hands over what a block holds of these metrics, as [`read`] does; no metric means every one. A block of columns is of one
-/// metric, which its reader knows.
-pub(in super::super) fn read_of(
-    metrics: &BTreeSet<Metric>,
-    block: &[u8],
-    sink: &mut impl Sink,
-) -> Result<(), StoreError> {
     let mut rest = Stream::new(block);
     match rest.byte()? {
         VERSION => read_columns(rest, sink),
-        records::VERSION => records::read(rest, metrics, sink),
+        records::VERSION => records::read(rest, sink),
         _ => Err(Fault::Version.into()),
     }
 }

@@ -10,7 +10,6 @@ use super::{
 use crate::store::{ClockOffsets, StoreError};
 use indexmap::IndexSet;
 use peerlight_proto::{histogram::lowest_of, measurement::Counters, metric::Metric};
-use std::collections::BTreeSet;
 
 /// The first byte of a block of records.
 pub(super) const VERSION: u8 = 2;
@@ -188,14 +187,20 @@ fn usual(scheduled: u64, answered: u64) -> Counters {
 }
 
 /// The groups of a block, one after another.
-struct Groups<'a> {
+pub(super) struct Groups<'a> {
     rest: Stream<'a>,
     base: i64,
     /// The kinds and values by whose places attributes are counted.
-    texts: Vec<(&'a str, &'a str)>,
+    pub(super) texts: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Groups<'a> {
+    /// Reads the head of a block.
+    pub(super) fn of(block: &'a [u8]) -> Result<Self, Fault> {
+        let mut rest = Stream::new(block);
+        if rest.byte()? == VERSION { Self::new(rest) } else { Err(Fault::Version) }
+    }
+
     /// Reads what follows the block's version.
     fn new(mut rest: Stream<'a>) -> Result<Self, Fault> {
         let texts = read_texts(&mut rest)?;
@@ -204,7 +209,7 @@ impl<'a> Groups<'a> {
     }
 
     /// The metric of the next one, and its records; none after the last.
-    fn next(&mut self) -> Result<Option<(Metric, Reader<'a>)>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<(Metric, Reader<'a>)>, Fault> {
         if self.rest.left() == 0 {
             return Ok(None);
         }
@@ -217,25 +222,25 @@ impl<'a> Groups<'a> {
 }
 
 /// The records of a group, one after another.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     rest: Stream<'a>,
     base: i64,
     key: Option<Key>,
 }
 
 /// A record that is not read yet.
-struct Record<'a> {
-    key: Key,
+pub(super) struct Record<'a> {
+    pub(super) key: Key,
     /// Whether it says which row it is of, rather than that it is of the one before.
-    begins_row: bool,
-    start: i64,
-    flags: u8,
-    body: &'a [u8],
+    pub(super) begins_row: bool,
+    pub(super) start: i64,
+    pub(super) flags: u8,
+    pub(super) body: &'a [u8],
 }
 
 /// What a cell of a record is read into.
 #[derive(Debug, Default)]
-struct Scratch {
+pub(super) struct Scratch {
     counters: Counters,
     buckets: Vec<(u16, u64)>,
     attributes: Vec<(u32, u64)>,
@@ -244,7 +249,7 @@ struct Scratch {
 impl<'a> Reader<'a> {
     /// The next one, unless there is none.
     #[inline]
-    fn next(&mut self) -> Result<Option<Record<'a>>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<Record<'a>>, Fault> {
         if self.rest.left() == 0 {
             return Ok(None);
         }
@@ -271,7 +276,7 @@ impl<'a> Reader<'a> {
 impl Record<'_> {
     /// How long its interval is, in seconds.
     #[inline]
-    fn length(&self) -> Result<i64, Fault> {
+    pub(super) fn length(&self) -> Result<i64, Fault> {
         if self.flags & flag::LENGTH == 0 {
             return Ok(MINUTE);
         }
@@ -280,9 +285,13 @@ impl Record<'_> {
         body.signed()
     }
 
-    /// Reads the cell. Every place of an attribute is below `texts`.
+    /// Reads the cell. `text` says where the text of a place in the block is that an attribute names.
     #[inline]
-    fn cell<'s>(&self, texts: usize, scratch: &'s mut Scratch) -> Result<Cell<'s>, Fault> {
+    pub(super) fn cell<'s>(
+        &self,
+        text: impl Fn(u64) -> Result<u32, Fault>,
+        scratch: &'s mut Scratch,
+    ) -> Result<Cell<'s>, Fault> {
         let flags = self.flags;
         let mut body = Stream::new(self.body);
         let scheduled = body.number()?;
@@ -301,11 +310,8 @@ impl Record<'_> {
         scratch.attributes.clear();
         if flags & flag::ATTRIBUTES != 0 {
             while body.left() > 0 {
-                let place = body.number()?;
-                // What is not below the number of texts has no place at all.
-                let place =
-                    usize::try_from(place).ok().filter(|place| *place < texts).ok_or(Fault::Attribute)?;
-                scratch.attributes.push((u32::try_from(place).unwrap_or(u32::MAX), body.number()?));
+                let place = text(body.number()?)?;
+                scratch.attributes.push((place, body.number()?));
             }
         }
         if body.left() > 0 {
@@ -365,11 +371,7 @@ fn read_exact(body: &mut Stream<'_>, buckets: &[(u16, u64)], total: u64) -> Resu
 
 /// Hands over the row, start and end of each record of a block, and reads no more of it.
 pub(in super::super) fn spans(block: &[u8], mut each: impl FnMut(Key, (i64, i64))) -> Result<(), StoreError> {
-    let mut rest = Stream::new(block);
-    if rest.byte()? != VERSION {
-        return Err(Fault::Version.into());
-    }
-    let mut groups = Groups::new(rest)?;
+    let mut groups = Groups::of(block)?;
     while let Some((_metric, mut records)) = groups.next()? {
         while let Some(record) = records.next()? {
             each(record.key, (record.start, record.start.wrapping_add(record.length()?)));
@@ -396,27 +398,21 @@ pub(super) fn records_of(metric: Metric, cells: &super::Cells) -> Written {
     records.finish()
 }
 
-/// Hands over what a block of records holds of these metrics; no metric means every one. `rest` follows its version.
-pub(super) fn read(
-    rest: Stream<'_>,
-    metrics: &BTreeSet<Metric>,
-    sink: &mut impl Sink,
-) -> Result<(), StoreError> {
+/// Hands over what a block of records holds. `rest` follows its version.
+pub(super) fn read(rest: Stream<'_>, sink: &mut impl Sink) -> Result<(), StoreError> {
     let mut groups = Groups::new(rest)?;
     sink.begin(&groups.texts)?;
-    let texts = groups.texts.len();
+    let texts = groups.texts.len() as u64;
+    let text = |place: u64| u32::try_from(place).ok().filter(|_| place < texts).ok_or(Fault::Attribute);
     let mut scratch = Scratch::default();
-    while let Some((metric, mut records)) = groups.next()? {
-        if !metrics.is_empty() && !metrics.contains(&metric) {
-            continue;
-        }
+    while let Some((_metric, mut records)) = groups.next()? {
         let mut wanted = false;
         while let Some(record) = records.next()? {
             if record.begins_row {
                 wanted = sink.row(record.key)?;
             }
             if wanted {
-                sink.cell(&record.cell(texts, &mut scratch)?);
+                sink.cell(&record.cell(text, &mut scratch)?);
             }
         }
     }

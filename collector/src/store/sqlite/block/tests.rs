@@ -5,6 +5,7 @@ use super::{
 use crate::store::StoreError;
 use peerlight_proto::{histogram::Histogram, metric::Metric};
 use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A cell that owns what it holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -237,24 +238,41 @@ proptest! {
     }
 
     #[test]
-    fn cells_take_all_of_a_block_and_nothing_of_a_damaged_one(
+    fn records_are_gathered_of_whole_blocks_and_not_of_damaged_ones(
         batches in prop::collection::vec((prop::collection::vec(owned(), 0..12), any::<bool>()), 0..8),
     ) {
-        let mut cells = Cells::default();
+        let mut gathered = Gathered::default();
         let mut expected = Vec::new();
         for (batch, damaged) in batches {
             let mut block = records::records_of(Metric::IcmpRtt, &cells_of(&batch)).bytes;
             if damaged {
                 block.push(0);
-                prop_assert!(cells.add_block(&block).is_err());
+                prop_assert!(gathered.add(&BTreeSet::new(), &block, |_key| Ok(true)).is_err());
                 continue;
             }
-            cells.add_block(&block).unwrap();
+            gathered.add(&BTreeSet::new(), &block, |_key| Ok(true)).unwrap();
             expected.extend(batch);
         }
-        cells.sort();
         expected.sort_by_key(|one| (one.key, one.start));
+        let mut spans: BTreeMap<Key, (i64, i64)> = BTreeMap::new();
+        for one in &expected {
+            let (origin, agent, shape) = one.key;
+            let span = spans.entry(Key { origin, agent, shape }).or_insert((one.start, one.start + 60));
+            *span = (span.0.min(one.start), span.1.max(one.start + 60));
+        }
+        prop_assert_eq!(gathered.spans().unwrap().into_iter().collect::<BTreeMap<_, _>>(), spans);
+        gathered.sort();
+        let mut cells = Cells::default();
+        for (metric, records) in gathered.metrics() {
+            prop_assert_eq!(metric, Metric::IcmpRtt);
+            gathered.read(records, &mut cells).unwrap();
+        }
+        prop_assert_eq!(owned_of(&cells), expected.clone());
+        cells.clear();
+        gathered.drain(&mut cells).unwrap();
+        cells.sort();
         prop_assert_eq!(owned_of(&cells), expected);
+        prop_assert!(gathered.metrics().is_empty());
     }
 
     #[test]
@@ -270,14 +288,21 @@ proptest! {
             let attributes: Vec<_> = counted.collect();
             records.push(*metric, key, &Cell { attributes: &attributes, ..cell });
         }
-        let (block, mut cells) = (records.finish(), Cells::default());
-        read_of(&wanted, &block.bytes, &mut cells).unwrap();
+        let (block, mut gathered) = (records.finish(), Gathered::default());
+        // Of the rows only some are wanted, too.
+        gathered.add(&wanted, &block.bytes, |key| Ok(key.shape > 0)).unwrap();
+        gathered.sort();
+        let mut found = Vec::new();
+        for (metric, records) in gathered.metrics() {
+            let mut cells = Cells::default();
+            gathered.read(records, &mut cells).unwrap();
+            found.extend(owned_of(&cells).into_iter().map(|one| (one, metric)));
+        }
         let is_wanted = |metric: &Metric| wanted.is_empty() || wanted.contains(metric);
-        let mut expected: Vec<_> = all.iter().filter(|(_, metric)| is_wanted(metric)).cloned().collect();
-        // Metric after metric, in the order in which they came.
-        let first = |metric: Metric| all.iter().position(|(_, there)| *there == metric);
-        expected.sort_by_key(|(_, metric)| first(*metric));
-        prop_assert_eq!(owned_of(&cells), expected.into_iter().map(|(one, _)| one).collect::<Vec<_>>());
+        let mut expected: Vec<_> =
+            all.iter().filter(|(one, metric)| is_wanted(metric) && one.key.2 > 0).cloned().collect();
+        expected.sort_by_key(|(one, metric)| (*metric, one.key, one.start));
+        prop_assert_eq!(found, expected);
         let told = all.iter().map(|(one, _)| i64::try_from(one.counters.scheduled).unwrap()).sum::<i64>();
         prop_assert_eq!((block.cells, block.probes), (i64::try_from(all.len()).unwrap(), told));
     }
