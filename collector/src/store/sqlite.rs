@@ -392,7 +392,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         db.execute_batch(
             "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
              PRAGMA busy_timeout = 10000; PRAGMA cache_size = -16384; PRAGMA foreign_keys = ON;
-             PRAGMA wal_autocheckpoint = 2048; PRAGMA journal_size_limit = 67108864;",
+             PRAGMA wal_autocheckpoint = 1024; PRAGMA journal_size_limit = 67108864;",
         )?;
         // Else a statement whose plan could depend on what is bound to it is planned anew each time.
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
