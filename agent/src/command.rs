@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError, Description, describe},
     credential,
-    decommission::decommission,
+    decommission::{decommission, on_removal},
     doctor,
     enrol::{Applicant, EnrolError, adoption::adopt, enrol_beside, enrol_with_new_key, token},
     format::Format,
@@ -39,7 +39,7 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
     }
     // The service is managed whatever its configuration says.
     if let Command::Service(args) = &cli.command {
-        return service::manage(&cli, args);
+        return service::manage(&cli, args).await;
     }
     let config = match load(&cli) {
         Ok(config) => config,
@@ -65,6 +65,11 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
         },
         Command::Status(args) => show_status(&config.state, args.format).await?,
         Command::Resend(args) => resend(&config, args.since)?,
+        Command::Decommission(args) if args.removal => {
+            if let Some(told) = on_removal(&config).await {
+                say(&told)?;
+            }
+        }
         Command::Decommission(args) => say(&decommission(&config, args).await?)?,
         // Done above: they look at a configuration that cannot be read, too.
         Command::Doctor(_) | Command::Service(_) => {}

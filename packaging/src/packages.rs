@@ -109,7 +109,7 @@ fn pack(flavour: &Flavour, package: &Package, files: &[Shipped], making: &Making
     let mut scripts = serde_json::Map::new();
     for (moment, text) in flavour.scripts {
         let path = stage.path().join(moment);
-        write(&path, text.replace("@NAME@", package.name).as_bytes())?;
+        write(&path, package.script(text).as_bytes())?;
         scripts.insert(moment.to_owned(), json!(path));
     }
     let manifest = json!({
