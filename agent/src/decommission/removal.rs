@@ -28,7 +28,9 @@ pub async fn on_removal(config: &Config) -> Option<String> {
         Ok(Err(error)) => error.to_string(),
         Err(_late) => format!("it did not answer within {} s", PATIENCE.as_secs()),
     };
-    Some(format!("The collector was not told that agent {agent} goes ({why}); if it never comes back, {retire}."))
+    Some(format!(
+        "The collector was not told that agent {agent} goes ({why}); if it never comes back, {retire}."
+    ))
 }
 
 fn identity(state: &StateDir) -> Option<String> {

@@ -131,7 +131,7 @@ async fn the_program_fails_no_removal() {
     let (directory, config, collector) = machine().await;
     let file = directory.path().join("agent.toml");
     fs::write(&file, format!("state = \"{}\"\n", config.state.path().display())).unwrap();
-    drop(collector);
+    collector.set_mood(Mood::Portal);
     let mut command = agent(&["decommission", "--removal", "--config", &file.to_string_lossy()]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(output.status.success() && text(&output.stdout).contains("was not told"), "{output:?}");
