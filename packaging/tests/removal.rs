@@ -9,13 +9,15 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 const DEB: &str = include_str!("../linux/deb/preremove");
 const RPM: &str = include_str!("../linux/rpm/preremove");
 /// How the agent is called.
-const TOLD: &str = "runuser -u peerlight-agent -- timeout --kill-after=5 40 /usr/bin/peerlight-agent decommission --removal";
+const TOLD: &str =
+    "runuser -u peerlight-agent -- timeout --kill-after=5 40 /usr/bin/peerlight-agent decommission --removal";
 
 /// Puts commands in the place of the system's that note their words, and end like this.
 fn commands(directory: &Path, code: i32) {
     for name in ["runuser", "systemctl", "deb-systemd-invoke"] {
         let path = directory.join(name);
-        let text = format!("#!/bin/sh\necho \"{name} $*\" >>'{}'\nexit {code}\n", directory.join("calls").display());
+        let text =
+            format!("#!/bin/sh\necho \"{name} $*\" >>'{}'\nexit {code}\n", directory.join("calls").display());
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
