@@ -59,6 +59,11 @@ pub(crate) fn claim(directory: &Path, service: &str, everybody_reads: bool) -> i
     Ok(())
 }
 
+/// What a pipe is made with that the system, the administrators, the service of this name and whoever runs this may open.
+pub(crate) fn private_pipe(service: &str) -> io::Result<Descriptor> {
+    Descriptor::parse(&list(&[full(&service_sid(service)), full(&of_this_process()?)]))
+}
+
 /// Refuses what belongs neither to the system, the administrators, the service with this SID nor whoever runs this.
 pub(crate) fn refuse_strangers(path: &Path, service_sid: &str) -> io::Result<()> {
     let owner = match Descriptor::of(path) {

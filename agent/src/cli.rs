@@ -77,7 +77,10 @@ pub enum Command {
     /// Name resolution, sockets and privileges, proxy, TLS trust, the collector, Microsoft's endpoints, clock and disk. Changes
     /// nothing, and a running agent does not mind.
     Doctor(DoctorArgs),
-    /// Say what the running agent is doing, or did last
+    /// Say what the running agent is doing, what it handed over last, and why not if it does not
+    ///
+    /// The agent itself is asked, over a socket in its state directory (on Windows a pipe) that is open to its own account and to root
+    /// or administrators. Exit code: 0 if it answers, else 1.
     Status(StatusArgs),
     /// Send acknowledged batches again, for a collector that lost them
     ///

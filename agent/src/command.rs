@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError, Description, describe},
     credential,
-    decommission::decommission,
+    decommission::{decommission, on_removal},
     doctor,
     enrol::{Applicant, EnrolError, adoption::adopt, enrol_beside, enrol_with_new_key, token},
     format::Format,
@@ -16,8 +16,7 @@ use crate::{
     paths::{StateDir, default_config},
     selftest, service,
     spool::{RESEND_REQUEST, Spool, SpoolError},
-    status::Status,
-    trace,
+    status, trace,
     uplink::{Uplink, is_same_site},
 };
 use anyhow::Context as _;
@@ -40,7 +39,7 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
     }
     // The service is managed whatever its configuration says.
     if let Command::Service(args) = &cli.command {
-        return service::manage(&cli, args);
+        return service::manage(&cli, args).await;
     }
     let config = match load(&cli) {
         Ok(config) => config,
@@ -64,8 +63,13 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
             None => say(&catalogue::show::describe(&Published::load(&config.state)))?,
             Some(CatalogueCommand::Update(args)) => update_catalogue(&config, &args).await?,
         },
-        Command::Status(args) => show_status(&config.state, args.format)?,
+        Command::Status(args) => show_status(&config.state, args.format).await?,
         Command::Resend(args) => resend(&config, args.since)?,
+        Command::Decommission(args) if args.removal => {
+            if let Some(told) = on_removal(&config).await {
+                say(&told)?;
+            }
+        }
         Command::Decommission(args) => say(&decommission(&config, args).await?)?,
         // Done above: they look at a configuration that cannot be read, too.
         Command::Doctor(_) | Command::Service(_) => {}
@@ -204,11 +208,10 @@ async fn update_catalogue(config: &Config, args: &UpdateArgs) -> anyhow::Result<
     ))
 }
 
-fn show_status(state: &StateDir, format: Format) -> anyhow::Result<()> {
-    let status = Status::read(state)
-        .with_context(|| format!("cannot read {}; has this agent ever run?", state.status().display()))?;
+async fn show_status(state: &StateDir, format: Format) -> anyhow::Result<()> {
+    let status = status::ask(state).await?;
     match format {
-        Format::Table => say(&status.table(Clock::system().wall())),
+        Format::Table => say(&status.table()),
         Format::Json => say(&serde_json::to_string_pretty(&status)?),
     }
 }

@@ -52,12 +52,20 @@ pub struct Config {
 }
 
 /// The collector.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorConfig {
     /// Where it is.
     pub url: Option<Url>,
     /// Whose certificate it has.
     pub trust: CollectorTrust,
+    /// Whether it is told when the program is removed.
+    pub retire_on_removal: bool,
+}
+
+impl Default for CollectorConfig {
+    fn default() -> Self {
+        Self { url: None, trust: CollectorTrust::default(), retire_on_removal: true }
+    }
 }
 
 /// How probes are sent and what one measurement covers.

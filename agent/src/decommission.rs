@@ -2,6 +2,10 @@
 //!
 //! The collector is told first: whoever dies in between comes back with the key that can tell it again.
 
+mod removal;
+
+pub use removal::on_removal;
+
 use crate::{
     clock::Clock,
     config::Config,
@@ -36,6 +40,12 @@ pub struct DecommissionArgs {
     /// Tell nobody: the collector is gone, or its operator retires the agent there
     #[arg(long)]
     pub offline: bool,
+    /// Said by what removes the program: what waits is given up, twenty seconds have to do, and nothing is a failure, so that the
+    /// removal goes on
+    ///
+    /// Where no collector knows the agent, or `retire_on_removal = false` in [collector], nothing is done.
+    #[arg(long, conflicts_with_all = ["abandon", "offline"])]
+    pub removal: bool,
 }
 
 /// Why the agent is not decommissioned. Nothing was removed, but where the disk refused.

@@ -7,7 +7,6 @@ mod machine;
 mod network;
 
 use crate::{
-    clock::Clock,
     config::{Config, ConfigError},
     format::Format,
 };
@@ -68,8 +67,7 @@ async fn examine(config: Result<Config, ConfigError>) -> Vec<Check> {
         }
     };
     let mut checks = vec![Check::ok("configuration", "read, and every check passed")];
-    let now = Clock::system().wall();
-    checks.push(machine::agent(&config.state, now));
+    checks.push(machine::agent(&config.state).await);
     checks.push(machine::state(&config.state));
     checks.push(machine::disk(&config.state, config.spool.max_bytes));
     checks.extend(machine::sockets(&config));

@@ -35,15 +35,6 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(directory)
 }
 
-/// Replaces `path` with `bytes`, readable by the owner alone, without waiting for the disk: readers see the old file or the
-/// new one, but after a crash of the machine there may be none.
-pub fn publish(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = begin(directory_of(path))?;
-    file.write_all(bytes)?;
-    file.persist(path).map_err(|failed| failed.error)?;
-    Ok(())
-}
-
 /// Creates `path` with `bytes`, readable by the owner alone; never replaces a file that is there.
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = directory_of(path);
@@ -127,7 +118,7 @@ mod tests {
             return;
         }
         let path = directory.path().join("file");
-        for make in [create, replace, publish] {
+        for make in [create, replace] {
             make(&path, b"one").unwrap();
             let made = fs::metadata(&path).unwrap();
             assert_eq!((made.uid(), made.gid()), (OTHER, OTHER));

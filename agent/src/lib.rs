@@ -131,7 +131,7 @@ async fn run_as_known(config: &Config, shutdown: &CancellationToken) -> Result<O
         *status = Status {
             agent: key.agent().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: Some(std::process::id()),
+            pid: std::process::id(),
             started_us: clock.wall().as_micros(),
             icmp_problem,
             ..Status::default()

@@ -6,7 +6,11 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
+use unix::STATUS;
+#[cfg(unix)]
 pub use unix::{CONFIG_HELP, default_config, default_state};
+#[cfg(windows)]
+use windows::STATUS;
 #[cfg(windows)]
 pub use windows::{CONFIG_HELP, default_config, default_state};
 
@@ -67,9 +71,9 @@ impl StateDir {
         self.0.join("published.json")
     }
 
-    /// What `status` prints.
+    /// Where a running agent is asked what it is doing: its socket, or on Windows a file with the name of its pipe.
     pub fn status(&self) -> PathBuf {
-        self.0.join("status.json")
+        self.0.join(STATUS)
     }
 
     /// The paths to targets that turned bad.

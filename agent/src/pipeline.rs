@@ -1,6 +1,7 @@
 //! Joins the stages: schedule, probe and aggregate in one loop, then the spool, then push; and bounds their end.
 
 mod measure;
+mod report;
 
 use crate::{
     assignment::Follower,
@@ -12,19 +13,18 @@ use crate::{
     link::Link,
     observe::{Observations, Observer},
     offset::Offset,
-    paths::StateDir,
     probe::Probe,
     proxy::Proxies,
     push::{Patience, Push},
     rotation::{self, Rotation},
     sample::Stray,
-    service::{self, News},
     spool::{handle::SharedSpool, pack::pack},
     status::{self, Board},
     targets::{ScheduledTarget, Selector},
     uplink::Way,
 };
 use measure::{Closed, Measure, Outlet};
+use report::Speaker;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -96,7 +96,9 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
     background.spawn(Push::new(spool.clone(), link.clone(), board.clone(), patience).run());
     background.spawn(Rotation::new(link.clone(), board.clone(), rotation::Patience::default()).run());
     background.spawn(follower.run(link.clone(), Cadence::default()));
-    background.spawn(report_status(config.state.clone(), board.clone(), spool.clone(), link.clone()));
+    let speaker = Speaker { board: board.clone(), spool: spool.clone(), link: link.clone() };
+    background.spawn(speaker.clone().tell_manager());
+    background.spawn(status::answer(config.state.clone(), move || speaker.clone().status()));
     background.spawn(tidy(spool.clone(), link.clone()));
     for (way, observations) in ways.iter().zip(&observations) {
         for observer in observers(way, &link, observations, &board) {
@@ -122,8 +124,6 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
     tokio::join!(measure.run(shutdown), keep_safe(to_spool, &spool, &link, &board));
     background.shutdown().await;
     spool.close();
-    board.update(status::Status::end);
-    write_status(&config.state, &board, &spool, &link);
 }
 
 /// What the loop needs of each way.
@@ -195,36 +195,5 @@ async fn tidy(spool: SharedSpool, link: Link) {
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a request to resend could not be honoured"),
         }
-    }
-}
-
-async fn report_status(state: StateDir, board: Board, spool: SharedSpool, link: Link) {
-    let mut ticks = tokio::time::interval(status::PERIOD);
-    let mut said = String::new();
-    loop {
-        ticks.tick().await;
-        let headline = board.get().headline();
-        if headline != said {
-            service::tell(News::Doing(&headline));
-            said = headline;
-        }
-        let (state, board, spool, link) = (state.clone(), board.clone(), spool.clone(), link.clone());
-        // The disk may be slow, and the schedule runs on this thread.
-        let written = tokio::task::spawn_blocking(move || write_status(&state, &board, &spool, &link)).await;
-        if let Err(error) = written {
-            tracing::warn!(%error, "the status could not be written");
-        }
-    }
-}
-
-fn write_status(state: &StateDir, board: &Board, spool: &SharedSpool, link: &Link) {
-    board.update(|status| {
-        status.written_us = link.clock.wall().as_micros();
-        status.clock_offset_us = link.offset.micros();
-        status.clock_uncertainty_us = link.offset.uncertainty_micros();
-        status.spool = spool.counts();
-    });
-    if let Err(error) = board.get().write(state) {
-        tracing::warn!(%error, path = %state.status().display(), "the status could not be written");
     }
 }

@@ -1,25 +1,23 @@
-//! What the agent is doing, for people: written to the state directory every few seconds, printed by `status`.
+//! What the agent is doing, for people: told to whoever asks a running agent (`status`), and printed.
 
 mod headline;
 mod noise;
+mod socket;
 mod table;
 
 pub use noise::Noise;
+pub(crate) use socket::answer;
+pub use socket::{AskError, ask};
 pub(crate) use table::millis;
 
-use crate::{credential::Enrolment, durable, notices::Notices, paths::StateDir, spool::Counts};
+use crate::{credential::Enrolment, notices::Notices, spool::Counts};
 use peerlight_proto::{assignment::AssignmentState, batch::Remarks, enrolment::SiteAssertion};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    io,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
-
-/// How often it is written.
-pub const PERIOD: Duration = Duration::from_secs(3);
 
 /// What the agent is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,12 +27,12 @@ pub struct Status {
     pub agent: String,
     /// Its version.
     pub version: String,
-    /// Its process; none once it has shut down.
-    pub pid: Option<u32>,
+    /// Its process.
+    pub pid: u32,
     /// When it started, in microseconds since 1970.
     pub started_us: i64,
-    /// When this was written.
-    pub written_us: i64,
+    /// When it said this.
+    pub told_us: i64,
     /// With which collector it is enrolled, for what.
     pub enrolled: Option<Enrolled>,
     /// Which uplinks it is not enrolled for; nothing is handed over until it is.
@@ -138,8 +136,6 @@ pub enum PushState {
         /// Why.
         reason: String,
     },
-    /// The agent has shut down; what waits is delivered at its next start.
-    Ended,
 }
 
 /// A batch that the collector has.
@@ -218,17 +214,6 @@ impl Board {
 }
 
 impl Status {
-    /// Says that the agent has shut down. That it is not enrolled, or was turned away, holds on.
-    pub fn end(&mut self) {
-        self.pid = None;
-        match self.push {
-            PushState::NotEnrolled | PushState::Stopped { .. } => {}
-            PushState::Idle | PushState::Delivering | PushState::Retrying { .. } | PushState::Ended => {
-                self.push = PushState::Ended;
-            }
-        }
-    }
-
     /// What the collector's operator is told with each batch.
     pub fn remarks(&self) -> Remarks {
         let icmp = self.icmp_problem.as_ref().map(|problem| format!("ICMP: {problem}"));
@@ -239,44 +224,5 @@ impl Status {
             assignment: Some(self.assignment.clone()),
             problems: [icmp, key, losses].into_iter().flatten().collect(),
         }
-    }
-
-    /// Writes it for `status` to read.
-    pub fn write(&self, state: &StateDir) -> io::Result<()> {
-        durable::publish(&state.status(), &serde_json::to_vec_pretty(self)?)
-    }
-
-    /// Reads what the agent wrote last.
-    pub fn read(state: &StateDir) -> io::Result<Self> {
-        Ok(serde_json::from_slice(&std::fs::read(state.status())?)?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_agent_that_has_shut_down_claims_nothing_of_its_deliveries() {
-        let after = |push| {
-            let mut status = Status { push, pid: Some(1), ..Status::default() };
-            status.end();
-            (status.pid, status.push)
-        };
-        for push in [PushState::Idle, PushState::Delivering, PushState::Retrying { reason: "x".to_owned() }] {
-            assert_eq!(after(push), (None, PushState::Ended));
-        }
-        let stopped = PushState::Stopped { reason: "revoked".to_owned() };
-        assert_eq!(after(stopped.clone()), (None, stopped));
-        assert_eq!(after(PushState::NotEnrolled), (None, PushState::NotEnrolled));
-    }
-
-    #[test]
-    fn what_is_written_reads_back() {
-        let directory = tempfile::tempdir().unwrap();
-        let state = StateDir::new(directory.path());
-        let status = Status { push: PushState::Retrying { reason: "x".to_owned() }, ..Status::default() };
-        status.write(&state).unwrap();
-        assert_eq!(Status::read(&state).unwrap(), status);
     }
 }

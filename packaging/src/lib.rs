@@ -4,6 +4,9 @@ pub mod documents;
 pub mod manifest;
 pub mod msi;
 pub mod packages;
+pub mod release;
+pub mod sbom;
+pub mod signing;
 
 /// The sample configuration of the agent.
 pub const AGENT_SAMPLE: &str = include_str!("../config/agent.toml");

@@ -6,6 +6,7 @@ use peerlight_packaging::{
     documents::{completions, manual},
     manifest::PACKAGES,
     packages::{self, Making},
+    release::{self, Releasing},
 };
 use std::{
     fs,
@@ -26,12 +27,17 @@ enum Cli {
     /// Make packages of the programs that were built: .deb and .rpm (needs nfpm), of the agent for Windows an .msi (needs wixl and
     /// msitools)
     Packages(Making),
+    /// Make a release: the packages, of each what it is made of (CycloneDX), SHA256SUMS of all of it, and their signature by minisign
+    ///
+    /// Run it in the work tree that the programs were built from. The directory that it goes to must be empty.
+    Release(Releasing),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse() {
         Cli::Documents { directory } => write_documents(&directory),
-        Cli::Packages(making) => packages::make_all(&PACKAGES, &making),
+        Cli::Packages(making) => packages::make_all(&PACKAGES, &making).map(drop),
+        Cli::Release(releasing) => release::make(&PACKAGES, &releasing),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Package {
     lintian: &'static str,
     /// The configuration with its place below `/etc/peerlight`.
     configuration: (&'static str, &'static str),
+    /// What is run, by the shell, when it is removed for good: its service has stopped, and its program is still there.
+    on_removal: &'static str,
 }
 
 /// Both.
@@ -56,6 +58,8 @@ pub const PACKAGES: [Package; 2] = [
         lintian: "# They are no upload to Debian, so they close none of its bugs.\n\
                   peerlight-agent: initial-upload-closes-no-bugs\n",
         configuration: ("agent.toml", AGENT_SAMPLE),
+        // Under its own account, whose files it reads; bounded once more, should looking up a name take long; never a failure.
+        on_removal: "runuser -u peerlight-agent -- timeout --kill-after=5 40 /usr/bin/peerlight-agent decommission --removal || true",
     },
     Package {
         name: "peerlight-collector",
@@ -85,6 +89,7 @@ pub const PACKAGES: [Package; 2] = [
                   # SQLite is built in: the store relies on its very version.\n\
                   peerlight-collector: embedded-library\n",
         configuration: ("collector.toml", COLLECTOR_SAMPLE),
+        on_removal: "true",
     },
 ];
 
@@ -126,6 +131,11 @@ pub enum Of {
 }
 
 impl Package {
+    /// What a package manager runs, of its template.
+    pub fn script(&self, template: &str) -> String {
+        template.replace("@NAME@", self.name).replace("@ON_REMOVAL@", self.on_removal)
+    }
+
     /// The program's file on Windows, if there is a package for it.
     pub fn windows_program(&self) -> Option<String> {
         self.windows.map(|_texts| format!("{}.exe", self.name))

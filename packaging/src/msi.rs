@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
-use std::{path::Path, process::Command};
+use std::{fs::File, path::Path, process::Command, time::SystemTime};
 use uuid::Uuid;
 
 /// What every version of the package has in common: by it a new one finds the old one.
@@ -51,6 +51,11 @@ pub(crate) fn pack(package: &Package, files: &[Shipped], making: &Making) -> any
     let stage = tempfile::tempdir().context("cannot make a directory to work in")?;
     let root = stage.path().join(source::ROOT);
     files.iter().try_for_each(|file| write(&root.join(&file.path), &file.content))?;
+    // The cabinet holds the times of its files.
+    let time = SystemTime::from(making.time()?);
+    files
+        .iter()
+        .try_for_each(|file| File::options().append(true).open(root.join(&file.path))?.set_modified(time))?;
     let version = format!("{VERSION}.{}", making.release);
     let codes = Codes::of(&version, files);
     let source = stage.path().join("package.wxs");
@@ -88,21 +93,12 @@ impl Codes {
             all.update(file.path.as_bytes());
             all.update(Sha256::digest(&file.content));
         }
-        let all = hex(&all.finalize());
+        let all = hex::encode(all.finalize());
         Self {
             product: code(&format!("product {version} {all}")),
             package: code(&format!("package {version} {all}")),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A number that follows from what it is for.

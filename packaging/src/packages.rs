@@ -70,24 +70,56 @@ const FLAVOURS: [Flavour; 2] = [
     },
 ];
 
-/// Makes the packages of every program that was built: a .deb and a .rpm of one for Linux, an .msi of one for Windows.
-pub fn make_all(packages: &[Package], making: &Making) -> anyhow::Result<()> {
+/// A program of which packages were made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Its name.
+    pub name: &'static str,
+    /// The triple of what it was built for, as Rust calls it.
+    pub target: String,
+}
+
+impl Made {
+    /// The file that says what it is made of.
+    pub fn sbom(&self) -> String {
+        format!("{}-{}-{}.cdx.json", self.name, env!("CARGO_PKG_VERSION"), self.target)
+    }
+}
+
+/// Makes the packages of every program that was built: a .deb and a .rpm of one for Linux, an .msi of one for Windows. Says of which.
+pub fn make_all(packages: &[Package], making: &Making) -> anyhow::Result<Vec<Made>> {
     fs::create_dir_all(&making.output).with_context(|| format!("cannot make {}", making.output.display()))?;
-    let mut is_any = false;
+    let mut all = Vec::new();
     for package in packages {
         if let Some(program) = built(package.name, making)? {
             let files = package.files(program, &changelog(package, making)?)?;
             FLAVOURS.iter().try_for_each(|flavour| pack(flavour, package, &files, making))?;
-            is_any = true;
+            all.push(Made { name: package.name, target: format!("{}-unknown-linux-gnu", making.machine()?) });
         }
         let windows = package.windows_program().map(|name| built(&name, making)).transpose()?.flatten();
         if let Some(program) = windows {
             msi::pack(package, &package.windows_files(program), making)?;
-            is_any = true;
+            all.push(Made { name: package.name, target: "x86_64-pc-windows-gnu".to_owned() });
         }
     }
-    anyhow::ensure!(is_any, "there is no program of Peerlight in {:?}", making.programs);
-    Ok(())
+    anyhow::ensure!(!all.is_empty(), "there is no program of Peerlight in {:?}", making.programs);
+    Ok(all)
+}
+
+impl Making {
+    /// The time that everything bears.
+    pub fn time(&self) -> anyhow::Result<Timestamp> {
+        Timestamp::from_second(self.date).context("SOURCE_DATE_EPOCH is no date")
+    }
+
+    /// The machines that it is for, as Rust calls them.
+    fn machine(&self) -> anyhow::Result<&'static str> {
+        match self.arch.as_str() {
+            "amd64" => Ok("x86_64"),
+            "arm64" => Ok("aarch64"),
+            other => anyhow::bail!("packages are made for amd64 and arm64, and not for {other}"),
+        }
+    }
 }
 
 /// A program as cargo built it, if it did.
@@ -109,7 +141,7 @@ fn pack(flavour: &Flavour, package: &Package, files: &[Shipped], making: &Making
     let mut scripts = serde_json::Map::new();
     for (moment, text) in flavour.scripts {
         let path = stage.path().join(moment);
-        write(&path, text.replace("@NAME@", package.name).as_bytes())?;
+        write(&path, package.script(text).as_bytes())?;
         scripts.insert(moment.to_owned(), json!(path));
     }
     let manifest = json!({
@@ -117,7 +149,7 @@ fn pack(flavour: &Flavour, package: &Package, files: &[Shipped], making: &Making
         "arch": making.arch,
         "version": env!("CARGO_PKG_VERSION"),
         "release": making.release.to_string(),
-        "mtime": date(making)?.to_string(),
+        "mtime": making.time()?.to_string(),
         "section": "net",
         "priority": "optional",
         "maintainer": making.maintainer,
@@ -162,7 +194,7 @@ fn content(file: &Shipped, source: &Path) -> Value {
 
 /// Debian's changelog is of packages; what changes for operators stands in `CHANGELOG.md`.
 fn changelog(package: &Package, making: &Making) -> anyhow::Result<String> {
-    let date = jiff::fmt::rfc2822::to_string(&date(making)?.to_zoned(TimeZone::UTC))?;
+    let date = jiff::fmt::rfc2822::to_string(&making.time()?.to_zoned(TimeZone::UTC))?;
     Ok(format!(
         "{} ({}-{}) unstable; urgency=medium\n\n  * See CHANGELOG.md of this version for what changes.\n\n -- {}  {date}\n",
         package.name,
@@ -170,10 +202,6 @@ fn changelog(package: &Package, making: &Making) -> anyhow::Result<String> {
         making.release,
         making.maintainer,
     ))
-}
-
-fn date(making: &Making) -> anyhow::Result<Timestamp> {
-    Timestamp::from_second(making.date).context("SOURCE_DATE_EPOCH is no date")
 }
 
 pub(crate) fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {

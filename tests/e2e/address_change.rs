@@ -4,7 +4,7 @@
 
 use futures::TryStreamExt as _;
 use ipnet::Ipv4Net;
-use peerlight_agent::{cadence::Cadence, paths::StateDir, spool::record::Record, status::Status};
+use peerlight_agent::{cadence::Cadence, paths::StateDir, spool::record::Record, status};
 use peerlight_lab::{
     collector::Collector,
     echo,
@@ -122,10 +122,12 @@ async fn replace_address(netlink: &Handle, device: u32, new: Ipv4Net) {
 }
 
 async fn until_observed(state: &StateDir, address: IpAddr) {
-    eventually(format!("{address} observed"), Duration::from_secs(40), async || match Status::read(state) {
-        Ok(status) if status.observed.get("v4") == Some(&address) => Look::Holds(()),
-        Ok(status) => Look::NotYet(format!("{:?}", status.observed)),
-        Err(error) => Look::NotYet(error.to_string()),
+    eventually(format!("{address} observed"), Duration::from_secs(40), async || {
+        match status::ask(state).await {
+            Ok(status) if status.observed.get("v4") == Some(&address) => Look::Holds(()),
+            Ok(status) => Look::NotYet(format!("{:?}", status.observed)),
+            Err(error) => Look::NotYet(error.to_string()),
+        }
     })
     .await
     .unwrap();

@@ -6,7 +6,10 @@
 use futures::TryStreamExt as _;
 use ipnet::IpNet;
 use nix::sys::socket::{SetSockOpt as _, sockopt};
-use peerlight_agent::status::Status;
+use peerlight_agent::{
+    paths::StateDir,
+    status::{Status, ask},
+};
 use peerlight_lab::{
     eventually::{Look, eventually},
     network::namespace::Namespace,
@@ -311,9 +314,8 @@ impl Agent {
         Self { process, directory }
     }
 
-    fn status(&self) -> Option<Status> {
-        let bytes = fs::read(self.directory.path().join("state/status.json")).ok()?;
-        Some(serde_json::from_slice(&bytes).unwrap())
+    async fn status(&self) -> Option<Status> {
+        ask(&StateDir::new(self.directory.path().join("state"))).await.ok()
     }
 
     /// What triggered each capture and its hops, once there are `count` of them.
@@ -346,7 +348,7 @@ impl Drop for Agent {
 }
 
 fn await_look<T>(what: &str, look: impl AsyncFnMut() -> Look<T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(eventually(what, Duration::from_mins(1), look)).unwrap()
 }
 
@@ -381,7 +383,7 @@ fn a_running_agent_captures_the_path_to_a_target_that_turns_bad_and_when_it_is_g
         ),
     );
     let forward = |on: &str| within(&nodes.all[2], || set("ipv4/ip_forward", on, nodes.v6));
-    await_look("the first turns", async || match agent.status() {
+    await_look("the first turns", async || match agent.status().await {
         Some(status) if status.measuring.turns >= 40 => Look::Holds(()),
         status => Look::NotYet(format!("{status:?}")),
     });
@@ -393,7 +395,7 @@ fn a_running_agent_captures_the_path_to_a_target_that_turns_bad_and_when_it_is_g
     let path = ["1 10.77.1.2 3/3 [\"time exceeded\"]", "2 * 0/3 []", "3 10.77.3.2 3/3 [\"reached\"]"];
     let recovered = (serde_json::json!({ "kind": "recovered" }), path.map(str::to_owned).to_vec());
     assert_eq!(agent.captures(2), [bad[0].clone(), recovered]);
-    let captured = await_look("the status of it", async || match agent.status().unwrap().captured {
+    let captured = await_look("the status of it", async || match agent.status().await.unwrap().captured {
         Some(captured) if captured.count == 2 => Look::Holds(captured),
         captured => Look::NotYet(format!("{captured:?}")),
     });

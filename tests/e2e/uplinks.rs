@@ -15,7 +15,7 @@ use peerlight_agent::{
     enrol::{Applicant, enrol_beside},
     probe::{Probe as _, ProbeSettings, Prober},
     sample::Outcome,
-    status::Status,
+    status,
 };
 use peerlight_collector::{
     client::Client,
@@ -176,7 +176,7 @@ async fn one_agent_compares_two_providers() {
         assert!((delay..delay + OVERHEAD_MS).contains(&p50), "{row}");
         assert_eq!((row["lost"].as_u64(), row["agents"].as_u64()), (Some(0), Some(1)), "{row}");
     }
-    let observed = Status::read(&config.state).unwrap().observed;
+    let observed = status::ask(&config.state).await.unwrap().observed;
     assert_eq!(observed["v4 over fibre"], IpAddr::V4(FIBRE.0));
     assert_eq!(observed["v4 over mobile"], IpAddr::V4(MOBILE.0));
     let agents: Value = operator.get("/api/v1/agents", &[]).await.unwrap();

@@ -84,11 +84,7 @@ impl Descriptor {
 
     /// Creates a directory with it; false if it is there already.
     pub(crate) fn create_directory(&self, path: &Path) -> io::Result<bool> {
-        let attributes = SECURITY_ATTRIBUTES {
-            nLength: u32::try_from(size_of::<SECURITY_ATTRIBUTES>()).unwrap_or_default(),
-            lpSecurityDescriptor: self.0,
-            bInheritHandle: 0,
-        };
+        let attributes = self.attributes();
         // SAFETY: the path ends with a zero, and the attributes and their descriptor live until the call returns.
         if unsafe { CreateDirectoryW(wide(path).as_ptr(), &raw const attributes) } != 0 {
             return Ok(true);
@@ -96,6 +92,15 @@ impl Descriptor {
         let error = io::Error::last_os_error();
         let exists = error.raw_os_error() == Some(ERROR_ALREADY_EXISTS.cast_signed());
         if exists && path.is_dir() { Ok(false) } else { Err(error) }
+    }
+
+    /// What the system is told of it where something is made. It points to the descriptor, which has to live as long.
+    pub(crate) fn attributes(&self) -> SECURITY_ATTRIBUTES {
+        SECURITY_ATTRIBUTES {
+            nLength: u32::try_from(size_of::<SECURITY_ATTRIBUTES>()).unwrap_or_default(),
+            lpSecurityDescriptor: self.0,
+            bInheritHandle: 0,
+        }
     }
 
     /// Gives its list to what is there and to all below it.

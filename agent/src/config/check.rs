@@ -125,7 +125,7 @@ fn network(text: &str) -> Result<IpNet, String> {
 
 fn collector(raw: &raw::Collector, problems: &mut Problems) -> CollectorConfig {
     let url = raw.url.as_deref().and_then(|url| problems.check("collector.url", parse_address(url)));
-    CollectorConfig { url, trust: raw.trust }
+    CollectorConfig { url, trust: raw.trust, retire_on_removal: raw.retire_on_removal }
 }
 
 fn limits(raw: &raw::Limits, problems: &mut Problems) -> Ceilings {

@@ -27,6 +27,8 @@ pub struct Description {
     /// Where batches go; none where the enrolment names it.
     collector: Option<String>,
     trust: CollectorTrust,
+    /// Whether the collector is told when the program is removed.
+    retire_on_removal: bool,
     proxy: ProxyDescription,
     families: Vec<&'static str>,
     icmp_engine: &'static str,
@@ -97,6 +99,7 @@ impl Description {
             uplinks: config.ways().iter().filter_map(uplink).collect(),
             collector: config.collector.url.as_ref().map(ToString::to_string),
             trust: config.collector.trust,
+            retire_on_removal: config.collector.retire_on_removal,
             proxy: ProxyDescription::of(&config.proxy),
             families: config.probing.families.iter().map(|family| family.as_str()).collect(),
             icmp_engine: match settings.icmp_engine {
@@ -165,6 +168,9 @@ pub fn describe(config: &Config) -> String {
     match &config.collector.url {
         Some(url) => line(format!("Pushes to {url}, recognised by {trust}.")),
         None => line(format!("Pushes to the collector that the enrolment names, recognised by {trust}.")),
+    }
+    if !config.collector.retire_on_removal {
+        line("Tells the collector nothing when the program is removed.".to_owned());
     }
     proxy::describe(&config.proxy).into_iter().for_each(&mut line);
     let probing = &config.probing;

@@ -24,7 +24,7 @@ pub(super) const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("site", &["name", "provider", "location", "prefixes"]),
     ("uplink", &["name", "provider", "location", "prefixes", "source_v4", "source_v6", "interface", "dscp"]),
-    ("collector", &["url", "trust"]),
+    ("collector", &["url", "trust", "retire_on_removal"]),
     ("proxy", &["use", "url", "username", "password_file", "bypass", "probe"]),
     ("target", &["name", "service", "address", "probes", "interval", "issuer"]),
     (

@@ -54,11 +54,18 @@ pub(super) struct Uplink {
     pub(super) dscp: Option<Dscp>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Collector {
     pub(super) url: Option<String>,
     pub(super) trust: CollectorTrust,
+    pub(super) retire_on_removal: bool,
+}
+
+impl Default for Collector {
+    fn default() -> Self {
+        Self { url: None, trust: CollectorTrust::default(), retire_on_removal: true }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -37,6 +37,7 @@ prefixes = []
 [collector]
 url = "https://collector.example.com"
 trust = "platform"
+retire_on_removal = false
 [proxy]
 use = "static"
 url = "http://proxy.example.com:3128"

@@ -5,60 +5,57 @@ use crate::{
     config::Config,
     paths::StateDir,
     probe::Prober,
-    status::{PushState, Status},
+    status::{self, AskError, PushState, Status},
     uplink::Way,
 };
-use peerlight_proto::{duration, time::Timestamp};
-use std::{fs, io, path::Path, time::Duration};
+use std::{fs, io, path::Path};
 
-/// A status that is older than this is not a running agent's: it is written every few seconds.
-const STALE: Duration = Duration::from_mins(1);
 /// A spool may not take the last of a disk.
 const SPARE_BYTES: u64 = 64 << 20;
 
 /// Whether an agent runs, and how its deliveries go.
-pub(super) fn agent(state: &StateDir, now: Timestamp) -> Check {
-    const NAME: &str = "agent";
-    match Status::read(state) {
-        Ok(status) => running(&status, now),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Check::warning(
-            NAME,
-            "has never run with this state directory",
-            "start it (`systemctl start peerlight-agent`, or `peerlight-agent run`)",
-        ),
-        Err(error) => Check::failed(
-            NAME,
-            format!("{} cannot be read: {error}", state.status().display()),
-            "look as root, or as the account that the agent runs under",
-        ),
+pub(super) async fn agent(state: &StateDir) -> Check {
+    match status::ask(state).await {
+        Ok(status) => running(&status),
+        Err(error) => silent(&error, state.agent_id().exists()),
     }
 }
 
-/// The same, from what it wrote last. Pure.
-fn running(status: &Status, now: Timestamp) -> Check {
-    const NAME: &str = "agent";
-    let age = now.since(Timestamp::from_micros(status.written_us));
-    let ago = duration::text(Duration::from_secs(age.as_secs()));
-    match (status.pid, &status.push) {
-        (None, _) => Check::warning(NAME, format!("was shut down {ago} ago"), "start it again"),
-        (Some(pid), _) if age > STALE => Check::failed(
-            NAME,
-            format!("process {pid} said nothing for {ago}"),
-            "see whether it still runs, and its log (`journalctl -u peerlight-agent`)",
-        ),
-        (Some(_), PushState::Stopped { reason }) => Check::failed(
-            NAME,
+const AGENT: &str = "agent";
+
+/// An agent that answered. Pure.
+fn running(status: &Status) -> Check {
+    match &status.push {
+        PushState::Stopped { reason } => Check::failed(
+            AGENT,
             format!("runs, and the collector turned it away: {reason}"),
             "ask the collector's operator (`peerlight-collector agent list`); what was measured is kept",
         ),
-        (Some(_), PushState::Retrying { reason }) => Check::warning(
-            NAME,
+        PushState::Retrying { reason } => Check::warning(
+            AGENT,
             format!("runs, and could not hand over its last batch: {reason}"),
             "see the checks of the collector below; what was measured is kept",
         ),
-        (Some(pid), PushState::NotEnrolled | PushState::Idle | PushState::Delivering | PushState::Ended) => {
-            Check::ok(NAME, format!("runs as process {pid}; {}", status.push))
+        PushState::NotEnrolled | PushState::Idle | PushState::Delivering => {
+            Check::ok(AGENT, format!("runs as process {}; {}", status.pid, status.push))
         }
+    }
+}
+
+/// One that did not; `has_run` if there ever was one. Pure.
+fn silent(error: &AskError, has_run: bool) -> Check {
+    let start = "start it (`systemctl start peerlight-agent`, or `peerlight-agent run`)";
+    match error {
+        AskError::NotRunning(_) if has_run => Check::warning(AGENT, "does not run", start),
+        AskError::NotRunning(_) => Check::warning(AGENT, "has never run with this state directory", start),
+        AskError::Silent(_) => {
+            Check::failed(AGENT, error.to_string(), "see its log (`journalctl -u peerlight-agent`)")
+        }
+        AskError::Denied(_) | AskError::Unreadable { .. } | AskError::System { .. } => Check::failed(
+            AGENT,
+            error.to_string(),
+            "look as root, or as the account that the agent runs under",
+        ),
     }
 }
 
@@ -192,22 +189,18 @@ mod tests {
 
     #[test]
     fn an_agent_that_runs_is_told_from_one_that_hangs_or_was_turned_away() {
-        let now = Timestamp::from_secs(1_000);
-        let status = |pid, seconds_ago: i64, push| Status {
-            pid,
-            written_us: (1_000 - seconds_ago) * 1_000_000,
-            push,
-            ..Status::default()
-        };
-        let outcome = |status: &Status| running(status, now).outcome;
-        assert_eq!(outcome(&status(Some(1), 3, PushState::Idle)), Outcome::Ok);
-        assert_eq!(outcome(&status(Some(1), 61, PushState::Idle)), Outcome::Failed);
-        assert_eq!(outcome(&status(None, 9_999, PushState::Ended)), Outcome::Warning);
+        let status = |push| Status { push, ..Status::default() };
+        assert_eq!(running(&status(PushState::Idle)).outcome, Outcome::Ok);
         let reason = "revoked".to_owned();
-        let stopped = running(&status(Some(1), 3, PushState::Stopped { reason: reason.clone() }), now);
+        let stopped = running(&status(PushState::Stopped { reason: reason.clone() }));
         assert_eq!(stopped.outcome, Outcome::Failed);
         assert!(stopped.found.contains("revoked") && stopped.advice.is_some(), "{stopped:?}");
-        assert_eq!(outcome(&status(Some(1), 3, PushState::Retrying { reason })), Outcome::Warning);
+        assert_eq!(running(&status(PushState::Retrying { reason })).outcome, Outcome::Warning);
+        let state = || "/var/lib/peerlight-agent".into();
+        assert_eq!(silent(&AskError::Silent(state()), true).outcome, Outcome::Failed);
+        let [stopped, never] = [true, false].map(|has_run| silent(&AskError::NotRunning(state()), has_run));
+        assert_eq!((stopped.outcome, never.outcome), (Outcome::Warning, Outcome::Warning));
+        assert!(stopped.found == "does not run" && never.found.contains("never"), "{stopped:?} {never:?}");
     }
 
     #[test]

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 /// What `--help` says of `--config`.
 pub const CONFIG_HELP: &str = r"The configuration file [default: %ProgramData%\Peerlight\agent.toml]";
 
+/// What the agent is asked by, in its state directory.
+pub(super) const STATUS: &str = "status.pipe";
+
 /// The configuration that is read unless told otherwise.
 pub fn default_config() -> PathBuf {
     home().join("agent.toml")

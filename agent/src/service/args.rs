@@ -25,7 +25,10 @@ pub enum ServiceCommand {
     /// an administrator's rights. Where a package installed the service, that is the package's to do. Installing once more brings
     /// the service up to date and keeps configuration, keys and spool. Needs root, or an elevated prompt on Windows.
     Install(InstallArgs),
-    /// Stop the service and take it off the system; configuration, keys and spool stay
+    /// Stop the service, take it off the system, and tell the collector that the agent goes
+    ///
+    /// Where the collector hears it, keys and spool are removed; where it cannot be reached within twenty seconds they stay, and
+    /// what is left to do is said. `retire_on_removal = false` in [collector] tells nobody. The configuration stays.
     Uninstall(UninstallArgs),
     /// Start the service, and wait until it measures
     Start,
@@ -54,8 +57,8 @@ pub struct InstallArgs {
 /// How to take the service off the system.
 #[derive(Debug, Clone, Default, Args)]
 pub struct UninstallArgs {
-    /// Remove configuration, keys and spool from their default places, too: what was not delivered is lost, and the agent must be
-    /// enrolled anew
+    /// Remove configuration, keys and spool from their default places whatever the collector heard: what was not delivered is lost,
+    /// and the agent must be enrolled anew
     #[arg(long)]
     pub purge: bool,
     /// Said by the package that takes the service off the system

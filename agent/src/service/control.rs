@@ -89,7 +89,7 @@ fn try_install(program: &Path, args: &InstallArgs) -> anyhow::Result<Vec<String>
     Ok(told)
 }
 
-/// Stops the service and takes it away with its traces; false if there was none.
+/// Stops the service and takes it away; false if there was none.
 pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<bool> {
     if !args.package {
         refuse_packaged("remove it in the system's settings, or by `msiexec /x`")?;
@@ -105,11 +105,13 @@ pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<bool> {
             deleted => deleted.map_err(told("remove the service"))?,
         }
     }
-    event_log::forget(NAME).context("cannot make the event log forget the service")?;
-    if args.purge {
-        purge()?;
-    }
     Ok(was_there)
+}
+
+/// Removes its traces, and what a removal leaves if that is asked for.
+pub(super) fn forget(args: &UninstallArgs) -> anyhow::Result<()> {
+    event_log::forget(NAME).context("cannot make the event log forget the service")?;
+    if args.purge { purge() } else { Ok(()) }
 }
 
 /// Starts the service, and waits until it measures.

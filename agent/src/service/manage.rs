@@ -8,12 +8,17 @@ use super::{
     args::{InstallArgs, ServiceArgs, ServiceCommand, UninstallArgs},
     state::Activity,
 };
-use crate::{cli::Cli, command::say, paths::default_config};
+use crate::{cli::Cli, command::say, config::Config, decommission::on_removal, paths::default_config};
 use anyhow::{Context as _, ensure};
 use std::process::ExitCode;
+#[cfg(windows)]
+use {
+    super::{NAME, event_log::EventLog},
+    tracing::Level,
+};
 
 /// Does with the service what the command line says.
-pub(crate) fn manage(cli: &Cli, args: &ServiceArgs) -> anyhow::Result<ExitCode> {
+pub(crate) async fn manage(cli: &Cli, args: &ServiceArgs) -> anyhow::Result<ExitCode> {
     ensure!(
         cli.config.is_none() && cli.state_dir.is_none(),
         "the service reads {}, and the state directory stands in there: leave --config and --state-dir out",
@@ -21,7 +26,7 @@ pub(crate) fn manage(cli: &Cli, args: &ServiceArgs) -> anyhow::Result<ExitCode> 
     );
     match &args.command {
         ServiceCommand::Install(args) => install(args)?,
-        ServiceCommand::Uninstall(args) => uninstall(args)?,
+        ServiceCommand::Uninstall(args) => uninstall(args).await?,
         ServiceCommand::Start => manager::start().and_then(|()| say("The service runs."))?,
         ServiceCommand::Stop => manager::stop().and_then(|()| say("The service has stopped."))?,
         ServiceCommand::Status(args) => {
@@ -40,6 +45,17 @@ fn install(args: &InstallArgs) -> anyhow::Result<()> {
     say("The service is installed; `peerlight-agent service start` starts it.")
 }
 
-fn uninstall(args: &UninstallArgs) -> anyhow::Result<()> {
-    if manager::uninstall(args)? { say("The service is gone.") } else { say("There was no service.") }
+async fn uninstall(args: &UninstallArgs) -> anyhow::Result<()> {
+    let was_there = manager::uninstall(args)?;
+    let config = Config::load(&default_config()).unwrap_or_default();
+    if let Some(told) = on_removal(&config).await {
+        say(&told)?;
+        // An installer keeps to itself what its programs say.
+        #[cfg(windows)]
+        if args.package {
+            EventLog::of(NAME).report(Level::INFO, &told);
+        }
+    }
+    manager::forget(args)?;
+    if was_there { say("The service is gone.") } else { say("There was no service.") }
 }

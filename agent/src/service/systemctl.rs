@@ -52,7 +52,7 @@ pub(super) fn install(program: &Path, args: &InstallArgs) -> anyhow::Result<Vec<
     Ok(told)
 }
 
-/// Stops the service and removes what `install` wrote; false if there was none.
+/// Stops the service and removes what `install` wrote; false if there was no service.
 pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<bool> {
     ensure!(!args.package, "packages for this system take their unit away themselves");
     require_systemd()?;
@@ -75,10 +75,12 @@ pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<bool> {
         fs::remove_file(path).with_context(|| denied("remove", path))?;
     }
     systemctl(&["daemon-reload"])?;
-    if args.purge {
-        purge()?;
-    }
     Ok(!ours.is_empty())
+}
+
+/// Removes what a removal leaves, if that is asked for.
+pub(super) fn forget(args: &UninstallArgs) -> anyhow::Result<()> {
+    if args.purge { purge() } else { Ok(()) }
 }
 
 /// Starts the service, and waits until it measures.

@@ -6,31 +6,27 @@ use peerlight_proto::{assignment::AssignmentState, duration, time::Timestamp};
 use std::{fmt::Write as _, time::Duration};
 
 impl Status {
-    /// The status as a table, as of `now`.
-    pub fn table(&self, now: Timestamp) -> String {
+    /// The status as a table.
+    pub fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        for (name, value) in self.lines(now) {
+        for (name, value) in self.lines() {
             table.add_row([name.to_owned(), value]);
         }
         table.trim_fmt()
     }
 
-    fn lines(&self, now: Timestamp) -> Vec<(&'static str, String)> {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let now = Timestamp::from_micros(self.told_us);
         let ago = |micros: i64| {
             let age = now.since(Timestamp::from_micros(micros)).as_secs();
             format!("{} ago", duration::text(Duration::from_secs(age)))
-        };
-        let running = match self.pid {
-            Some(pid) => format!("process {pid}, started {}", ago(self.started_us)),
-            None => format!("shut down {}", ago(self.written_us)),
         };
         let spool = &self.spool;
         let measuring = &self.measuring;
         let mut lines = vec![
             ("agent", format!("{} ({})", self.agent, self.version)),
-            ("running", running),
-            ("as of", ago(self.written_us)),
+            ("running", format!("process {}, started {}", self.pid, ago(self.started_us))),
             ("enrolled", self.enrolled_line()),
             ("push", self.push.to_string()),
             ("last acknowledgement", self.last_ack_us.map_or_else(|| "none yet".to_owned(), ago)),
@@ -156,7 +152,6 @@ impl std::fmt::Display for PushState {
             Self::Delivering => f.write_str("delivering"),
             Self::Retrying { reason } => write!(f, "retrying: {reason}"),
             Self::Stopped { reason } => write!(f, "stopped, batches are kept: {reason}"),
-            Self::Ended => f.write_str("ended: what waits is delivered at the next start"),
         }
     }
 }
@@ -173,9 +168,9 @@ mod tests {
         let status = Status {
             agent: "0102".to_owned(),
             version: "0.1.0".to_owned(),
-            pid: Some(7),
+            pid: 7,
             started_us: 0,
-            written_us: 58_000_000,
+            told_us: 60_000_000,
             push: PushState::Stopped { reason: "the agent is revoked".to_owned() },
             last_ack_us: Some(30_000_000),
             last_pushed: Some(Pushed { until_us: 20_000_000, bytes: 4_321, refused: 0 }),
@@ -189,7 +184,7 @@ mod tests {
             observed: BTreeMap::from([("v4".to_owned(), IpAddr::from([192, 0, 2, 1]))]),
             ..Status::default()
         };
-        insta::assert_snapshot!(status.table(Timestamp::from_secs(60)));
+        insta::assert_snapshot!(status.table());
     }
 
     #[test]
@@ -234,11 +229,11 @@ mod tests {
     #[test]
     fn every_loss_is_told() {
         let measuring = Measuring { lost_intervals: 2, dropped_strays: 7, ..Measuring::default() };
-        let table = Status { measuring, ..Status::default() }.table(Timestamp::default());
+        let table = Status { measuring, ..Status::default() }.table();
         assert!(
             table.contains("2 intervals could not be spooled, 7 stray replies came too fast to be counted"),
             "{table}"
         );
-        assert!(!Status::default().table(Timestamp::default()).contains("not measured"));
+        assert!(!Status::default().table().contains("not measured"));
     }
 }

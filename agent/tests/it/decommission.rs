@@ -1,18 +1,24 @@
 //! Decommissioning against a real TLS server: the collector is told first, and nothing stays that made the agent itself.
 
-use crate::collector::{Collector, Mood};
+use crate::{
+    collector::{Collector, Mood},
+    process::{agent, text},
+};
 use peerlight_agent::{
     clock::Clock,
     config::Config,
     credential::Enrolment,
-    decommission::{DecommissionArgs, DecommissionError, decommission},
+    decommission::{DecommissionArgs, DecommissionError, decommission, on_removal},
     paths::StateDir,
     spool::{Spool, SpoolSettings, pack::Draft},
 };
-use peerlight_proto::{id::SessionId, time::Timestamp};
-use std::fs;
+use peerlight_proto::{
+    id::{AgentId, SessionId},
+    time::Timestamp,
+};
+use std::{fs, net::TcpListener};
 
-const TELL: DecommissionArgs = DecommissionArgs { abandon: false, offline: false };
+const TELL: DecommissionArgs = DecommissionArgs { abandon: false, offline: false, removal: false };
 
 /// A machine with an agent that is enrolled and has stopped.
 async fn machine() -> (tempfile::TempDir, Config, Collector) {
@@ -72,4 +78,66 @@ async fn whoever_answers_in_the_collectors_place_retires_nobody() {
     let said = decommission(&config, DecommissionArgs { offline: true, ..TELL }).await.unwrap();
     assert!(said.starts_with("no collector was told"), "{said}");
     assert!(!config.state.agent_key().exists());
+}
+
+/// The agent of this machine, with something that waits.
+fn identity(config: &Config) -> AgentId {
+    let mut spool = spool(config);
+    spool.begin_session(SessionId::new([1; 16]));
+    spool.append(Draft::default(), Timestamp::from_secs(1_800_000_000), None).unwrap();
+    peerlight_agent::credential::load_or_create(&config.state).unwrap().agent()
+}
+
+#[tokio::test]
+async fn a_removal_tells_the_collector_and_gives_up_what_waits() {
+    let (_directory, config, collector) = machine().await;
+    let agent = identity(&config);
+    let said = on_removal(&config).await.unwrap();
+    assert!(said.contains("is retired") && said.contains("1 batches were given up"), "{said}");
+    assert_eq!(collector.seen.borrow().retired, [agent]);
+    assert!(!config.state.agent_key().exists());
+    assert_eq!(on_removal(&config).await, None, "there is no agent any more");
+}
+
+#[tokio::test]
+async fn a_removal_says_what_is_left_to_do_and_keeps_everything_where_no_collector_can_be_believed() {
+    let (_directory, mut config, collector) = machine().await;
+    let agent = identity(&config);
+    collector.set_mood(Mood::Portal);
+    let command = format!("peerlight-collector agent retire {agent}");
+    let kept = |said: &str| {
+        assert!(said.contains(&command), "{said}");
+        assert!(config.state.agent_key().exists() && spool(&config).counts().batches == 1);
+    };
+    kept(&on_removal(&config).await.unwrap());
+    // One that takes connections, and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut enrolment = Enrolment::load(&config.state).unwrap().unwrap();
+    enrolment.collector = format!("https://{}", silent.local_addr().unwrap());
+    enrolment.save(&config.state).unwrap();
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    kept(&on_removal(&config).await.unwrap());
+    assert!(begun.elapsed() <= std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    collector.set_mood(Mood::Accept);
+    config.collector.retire_on_removal = false;
+    let said = on_removal(&config).await.unwrap();
+    assert!(said.contains("is not retired") && said.contains(&command), "{said}");
+    assert!(collector.seen.borrow().retired.is_empty());
+}
+
+#[tokio::test]
+async fn the_program_fails_no_removal() {
+    let (directory, config, collector) = machine().await;
+    let file = directory.path().join("agent.toml");
+    fs::write(&file, format!("state = \"{}\"\n", config.state.path().display())).unwrap();
+    collector.set_mood(Mood::Portal);
+    let mut command = agent(&["decommission", "--removal", "--config", &file.to_string_lossy()]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success() && text(&output.stdout).contains("was not told"), "{output:?}");
+    // Without an agent there is nothing to say.
+    let nowhere = directory.path().join("nowhere");
+    let output = agent(&["decommission", "--removal", "--state-dir", &nowhere.to_string_lossy()]).output();
+    let output = output.unwrap();
+    assert!(output.status.success() && output.stdout.is_empty() && !nowhere.exists(), "{output:?}");
 }

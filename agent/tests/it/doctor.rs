@@ -44,6 +44,7 @@ async fn a_collector_that_answers_is_well_and_one_that_does_not_is_said_with_wha
     assert_eq!(outcome, "ok", "{found}");
     assert!(found.contains("believes this agent"), "{found}");
     assert_eq!(check(&well, "clock").0, "ok");
+    assert_eq!(check(&well, "agent").0, "warning", "none runs");
     for name in ["configuration", "state directory", "disk", "proxy", "packets v4", "catalogue"] {
         let (outcome, found, advice) = check(&well, name);
         assert!(!found.is_empty() && (outcome == "ok" || !advice.is_empty()), "{name}: {well:#}");

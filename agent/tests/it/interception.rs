@@ -2,7 +2,7 @@
 
 use crate::{
     probe::servers::{Dns, Https, Reply, Say},
-    process::{Running, agent, eventually, text},
+    process::{Running, agent, eventually, status, text},
 };
 use bytes::Bytes;
 use nix::{
@@ -13,7 +13,6 @@ use peerlight_agent::{
     credential::load_or_create,
     paths::StateDir,
     spool::{Spool, SpoolSettings},
-    status::Status,
 };
 use peerlight_proto::{
     batch::Batch,
@@ -107,7 +106,7 @@ async fn inspection_is_refused_told_once_and_shown_and_a_front_door_is_counted()
     let child = agent(&["run", "--config", &config]).stderr(File::create(&log).unwrap()).spawn().unwrap();
     let mut running = Running(child);
     let status = eventually("a status with a notice", || {
-        Status::read(&state).ok().filter(|status| !status.notices.is_empty() && status.measuring.turns >= 20)
+        status(&state).filter(|status| !status.notices.is_empty() && status.measuring.turns >= 20)
     })
     .await;
     let notice = "TLS is inspected: the certificate is of CN=Test Authority, not of Microsoft Corporation";

@@ -125,7 +125,7 @@ async fn live(state: &path::Path, span: Duration, mut at: impl FnMut(u64, &Clock
     let keys: Vec<_> = spool.keys().collect();
     let batches =
         keys.into_iter().map(|key| decode_batch(&spool.read(key).unwrap().unwrap().bytes).unwrap().batch);
-    (batches.collect(), Status::read(&config.state).unwrap())
+    (batches.collect(), board.get())
 }
 
 fn rtts(batches: &[Batch]) -> Vec<(&Batch, &Measurement)> {
@@ -147,8 +147,7 @@ async fn shutdown_waits_for_probes_in_flight_and_spools_the_open_interval() {
     assert_eq!(total.scheduled, status.measuring.turns + status.measuring.skipped);
     assert!((124..=126).contains(&total.scheduled), "{total:?}");
     assert!(rtts.iter().all(|(batch, m)| &*batch.series[m.series as usize].key.uplink == "london-1"));
-    assert_eq!((status.pid, status.measuring.sessions), (None, 1));
-    assert_eq!(status.spool.batches, batches.len() as u64);
+    assert_eq!(status.measuring.sessions, 1);
 }
 
 #[tokio::test(start_paused = true)]

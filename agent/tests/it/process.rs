@@ -5,9 +5,16 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use peerlight_agent::{paths::StateDir, status::Status};
+use peerlight_agent::{
+    credential::load_or_create,
+    paths::StateDir,
+    spool::{Spool, SpoolSettings},
+    status::Status,
+};
 use std::{
     fs,
+    io::Read as _,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::Duration,
@@ -25,6 +32,13 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 
 fn run(arguments: &[&str]) -> Output {
     agent(arguments).output().unwrap()
+}
+
+/// What the agent with this state directory says of itself, if it runs.
+pub(crate) fn status(state: &StateDir) -> Option<Status> {
+    let mut said = Vec::new();
+    UnixStream::connect(state.status()).ok()?.read_to_end(&mut said).ok()?;
+    serde_json::from_slice(&said).ok()
 }
 
 /// Kills the agent if the test fails before it has ended.
@@ -99,10 +113,15 @@ async fn sigterm_spools_the_open_interval_and_ends_within_five_seconds() {
     let state = StateDir::new(directory.path().join("state"));
     let child = agent(&["run", "--config", &config]).stderr(Stdio::null()).spawn().unwrap();
     let mut running = Running(child);
-    eventually("a status with turns", || {
-        Status::read(&state).ok().filter(|status| status.measuring.turns > 0)
-    })
-    .await;
+    eventually("a status with turns", || status(&state).filter(|status| status.measuring.turns > 0)).await;
+    eventually("a spooled interval", || status(&state).filter(|status| status.spool.batches > 0)).await;
+    assert_eq!(fs::metadata(state.status()).unwrap().permissions().mode() & 0o777, 0o600);
+    let table = text(&run(&["status", "--config", &config]).stdout);
+    let process = format!("process {}", running.0.id());
+    assert!(table.contains(&process) && table.contains("not enrolled: batches are kept"), "{table}");
+    let json = run(&["status", "--format", "json", "--config", &config]).stdout;
+    let told = serde_json::from_slice::<Status>(&json).unwrap();
+    assert_eq!((told.pid, told.spool.dropped, told.spool.corrupt), (running.0.id(), 0, 0));
     let second = run(&["run", "--config", &config]);
     assert!(text(&second.stderr).contains("in use by another peerlight-agent"), "{}", text(&second.stderr));
     let resend = run(&["resend", "--since", "1h", "--config", &config]);
@@ -118,13 +137,18 @@ async fn sigterm_spools_the_open_interval_and_ends_within_five_seconds() {
         "{code:?} after {:?}",
         ended.elapsed()
     );
-    let status = Status::read(&state).unwrap();
-    assert_eq!((status.pid, status.spool.dropped, status.spool.corrupt), (None, 0, 0));
-    assert!(status.spool.batches >= 1, "the open interval is on disk");
-    let table = text(&run(&["status", "--config", &config]).stdout);
-    assert!(table.contains("shut down") && table.contains("not enrolled: batches are kept"), "{table}");
-    let json = run(&["status", "--format", "json", "--config", &config]).stdout;
-    assert_eq!(serde_json::from_slice::<Status>(&json).unwrap(), status);
+    let key = load_or_create(&state).unwrap();
+    let spool = Spool::open(&state.spool(), key.agent(), SpoolSettings::default()).unwrap();
+    assert!(spool.counts().batches > told.spool.batches, "the open interval is on disk");
+    for format in ["table", "json"] {
+        let nobody = run(&["status", "--format", format, "--config", &config]);
+        let said = text(&nobody.stderr);
+        assert!(nobody.status.code() == Some(1) && nobody.stdout.is_empty(), "{nobody:?}");
+        assert!(
+            said.contains("no agent runs with the state directory") && said.contains("service start"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

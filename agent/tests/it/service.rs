@@ -3,7 +3,7 @@
 use crate::{
     agent_file::write_agent_file,
     collector::{Collector, Mood, site},
-    process::{Running, agent, eventually, text},
+    process::{Running, agent, eventually, status, text},
 };
 use nix::{
     sys::{
@@ -150,12 +150,12 @@ async fn an_agent_enrols_itself_by_the_credential_once_the_collector_can_be_beli
     let told = |status: &Status| {
         status.enrolment_problem.as_ref().is_some_and(|told| told.contains("captive portal"))
     };
-    eventually("word of the portal", || Status::read(&state).ok().filter(told)).await;
+    eventually("word of the portal", || status(&state).filter(told)).await;
     collector.set_mood(Mood::Accept);
     let enrolment = eventually("the enrolment", || Enrolment::load(&state).unwrap()).await;
     assert_eq!(enrolment.site, site());
     let well = |status: &Status| status.enrolment_problem.is_none();
-    eventually("word that all is well", || Status::read(&state).ok().filter(well)).await;
+    eventually("word that all is well", || status(&state).filter(well)).await;
 }
 
 /// An agent with this state directory and nothing else.

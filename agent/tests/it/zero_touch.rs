@@ -4,9 +4,9 @@
 use crate::{
     agent_file::write_agent_file,
     collector::{Collector, Mood, site},
-    process::{Running, agent, eventually},
+    process::{Running, agent, eventually, status},
 };
-use peerlight_agent::{clock::Clock, credential::Enrolment, paths::StateDir, status::Status};
+use peerlight_agent::{clock::Clock, credential::Enrolment, paths::StateDir};
 use peerlight_proto::id::AgentId;
 use std::{
     fs,
@@ -62,7 +62,7 @@ fn identity(state: &StateDir) -> Option<AgentId> {
 }
 
 fn problem(state: &StateDir) -> Option<String> {
-    Status::read(state).ok()?.enrolment_problem
+    status(state)?.enrolment_problem
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_token_in_the_environment_enrols_the_agent() {
 async fn a_token_dropped_beside_the_configuration_enrols_a_running_agent_and_is_used_up() {
     let (machine, collector) = (Machine::new(), Collector::start(Clock::system()).await);
     let _agent = machine.start(|_command| {});
-    eventually("the agent", || Status::read(&machine.state()).ok()).await;
+    eventually("the agent", || status(&machine.state())).await;
     machine.drop_token("nonsense");
     eventually("word of the nonsense", || {
         problem(&machine.state()).filter(|told| told.contains("not an enrolment token"))
@@ -102,10 +102,8 @@ async fn a_machine_that_was_set_up_anew_becomes_the_agent_that_it_was_with_what_
     let agent = machine.start(|_command| {});
     let temporary = eventually("an identity", || identity(&machine.state())).await;
     assert_ne!(temporary, before);
-    let measured = eventually("a batch", || {
-        Status::read(&machine.state()).ok().filter(|status| status.spool.batches > 0)
-    })
-    .await;
+    let measured =
+        eventually("a batch", || status(&machine.state()).filter(|status| status.spool.batches > 0)).await;
     collector.set_mood(Mood::Accept);
     enrolled(&machine.state()).await;
     assert_eq!(identity(&machine.state()), Some(before));
@@ -116,8 +114,8 @@ async fn a_machine_that_was_set_up_anew_becomes_the_agent_that_it_was_with_what_
     let seen = collector.until("what was measured", |seen| seen.stored.len() > waited).await;
     assert!(seen.stored.iter().all(|batch| batch.number.agent == before));
     let earliest = seen.stored.iter().map(|batch| batch.created.as_micros()).min().unwrap();
-    assert!(earliest <= measured.written_us, "what was measured before is among it");
-    assert_eq!(Status::read(&machine.state()).unwrap().spool.corrupt, 0);
+    assert!(earliest <= measured.told_us, "what was measured before is among it");
+    assert_eq!(status(&machine.state()).unwrap().spool.corrupt, 0);
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub(super) fn text(
       ExeCommand="service uninstall --package --purge"/>
     <InstallExecuteSequence>
       <Custom Action="Configure" After="InstallServices">NOT REMOVE=&quot;ALL&quot;</Custom>
-      <Custom Action="Tidy" After="DeleteServices">REMOVE=&quot;ALL&quot; AND NOT UPGRADINGPRODUCTCODE</Custom>
+      <Custom Action="Tidy" After="DeleteServices">REMOVE=&quot;ALL&quot; AND NOT UPGRADINGPRODUCTCODE AND NOT PURGE=&quot;1&quot;</Custom>
       <Custom Action="Purge" After="DeleteServices">REMOVE=&quot;ALL&quot; AND NOT UPGRADINGPRODUCTCODE AND PURGE=&quot;1&quot;</Custom>
     </InstallExecuteSequence>
     <Directory Id="TARGETDIR" Name="SourceDir">

@@ -184,7 +184,7 @@ impl AgentMachine {
         Said::by(command).await
     }
 
-    /// Waits until `status` says so: it is written every few seconds.
+    /// Waits until `status` says so.
     pub(crate) async fn until_status_says(&self, text: &str) {
         eventually(text, WAIT, async || {
             let said = self.command(&["status"]).await.out;

@@ -7,7 +7,7 @@ use crate::{
     agent_file::write_agent_file,
     scene::{Agent, DAY, Scene, WAIT},
 };
-use peerlight_agent::{clock::Clock as AgentClock, status::Status};
+use peerlight_agent::{clock::Clock as AgentClock, status};
 use peerlight_collector::{clock::Clock, config::Keys};
 use peerlight_lab::eventually::{Look, eventually};
 use peerlight_proto::keys::fingerprint;
@@ -148,7 +148,7 @@ async fn an_agent_that_is_killed_at_every_message_never_loses_its_way_back() {
     let started = AgentClock::system().wall().as_micros();
     let mut process = start(&agent, target_at);
     eventually("an acknowledgement and a key of one mind", WAIT, async || {
-        let status = Status::read(&agent.state()).unwrap_or_default();
+        let status = status::ask(&agent.state()).await.unwrap_or_default();
         let acknowledged = status.last_ack_us.is_some_and(|at| at > started);
         let key = status.key.map(|key| key.key);
         let shown = scene.shown(&agent).await;

@@ -9,7 +9,11 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use peerlight_agent::{credential::load_or_create, paths::StateDir, status::Status};
+use peerlight_agent::{
+    credential::load_or_create,
+    paths::StateDir,
+    status::{Status, ask},
+};
 use peerlight_collector::paths;
 use peerlight_lab::eventually::{Look, eventually};
 use peerlight_proto::enrolment::EnrolmentToken;
@@ -263,9 +267,8 @@ impl AgentMachine {
     /// Runs until its status is what `enough` asks for, and ends it.
     pub(crate) async fn run_until(&self, what: &str, enough: impl Fn(&Status) -> bool) {
         let process = self.command("run").spawn().unwrap();
-        let pid = process.id();
-        eventually(what, WAIT, async || match Status::read(&StateDir::new(self.state())) {
-            Ok(status) if status.pid == pid && enough(&status) => Look::Holds(()),
+        eventually(what, WAIT, async || match ask(&StateDir::new(self.state())).await {
+            Ok(status) if enough(&status) => Look::Holds(()),
             Ok(status) => Look::NotYet(format!("{:?} {:?}", status.push, status.key_problem)),
             Err(error) => Look::NotYet(error.to_string()),
         })

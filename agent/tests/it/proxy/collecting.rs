@@ -110,11 +110,7 @@ async fn a_proxy_that_refuses_keeps_the_batch_and_the_status_says_why_without_th
     tokio::spawn(Push::new(spool.clone(), link, board.clone(), Patience::default()).run());
     let reason = eventually("the reason", || match board.get().push {
         PushState::Retrying { reason } => Some(reason),
-        PushState::NotEnrolled
-        | PushState::Idle
-        | PushState::Delivering
-        | PushState::Stopped { .. }
-        | PushState::Ended => None,
+        PushState::NotEnrolled | PushState::Idle | PushState::Delivering | PushState::Stopped { .. } => None,
     })
     .await;
     assert!(reason.contains("proxy authorization required"), "{reason}");
@@ -173,12 +169,13 @@ async fn a_running_agent_measures_both_paths_as_series_of_their_own_and_shows_no
         (proxy.asked().len() >= 3 && server.requested() >= 8).then_some(())
     })
     .await;
+    let status = agent(&["status", "--config", &config]).output().unwrap();
     kill(Pid::from_raw(running.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
     let code = eventually("the end", || running.0.try_wait().unwrap()).await;
     let log = fs::read_to_string(&log).unwrap();
     assert!(code.success(), "{log}");
     assert!(log.contains("what is not excepted goes through a proxy"), "{log}");
-    let status = agent(&["status", "--config", &config]).output().unwrap();
+    assert!(status.status.success(), "{status:?}");
     let checked = agent(&["check-config", "--config", &config, "--format", "json"]).output().unwrap();
     for shown in [log, text(&status.stdout), text(&checked.stdout)] {
         assert!(!shown.contains("sesame") && !shown.contains("YWdlbnQtNz"), "{shown}");
