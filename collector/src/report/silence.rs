@@ -34,6 +34,12 @@ const QUARTER_HOUR: Duration = Duration::from_mins(15);
 pub struct Silences(HashSet<(RegistrationId, Host, Family)>);
 
 impl Silences {
+    /// That of one series at a registration.
+    #[cfg(test)]
+    pub(super) fn of(registration: RegistrationId, series: &peerlight_proto::series::Series) -> Self {
+        Self([(registration, series.target.address.clone(), series.key.family)].into_iter().collect())
+    }
+
     /// Whether what this shape did not answer at the registration is no loss.
     pub(super) fn hold(&self, registration: RegistrationId, shape: &Shape) -> bool {
         shape.metric == Metric::IcmpRtt

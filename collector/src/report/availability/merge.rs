@@ -37,7 +37,7 @@ impl Merged {
             to: sight.to,
             known,
             unanswered: sight.unanswered,
-            resolution: sight.resolution,
+            resolution: sight.resolution[0].max(sight.resolution[1]),
             agents: [span.agent].into(),
         }
     }
@@ -94,8 +94,13 @@ mod tests {
 
     fn span(agent: u32, from: i64, to: i64, known: [bool; 2]) -> Span {
         let (from, to) = (Timestamp::from_secs(from * 60), Timestamp::from_secs(to * 60));
-        let sight =
-            Sight { from, to, state: State::Unanswered, unanswered: 6, resolution: Duration::from_mins(1) };
+        let sight = Sight {
+            from,
+            to,
+            state: State::Unanswered,
+            unanswered: 6,
+            resolution: [Duration::from_mins(1); 2],
+        };
         Span { agent, part: Part::Outage, run: Run { sight, known } }
     }
 

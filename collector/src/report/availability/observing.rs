@@ -122,7 +122,12 @@ impl Courses {
                         course.see(slot.max(from), end, &counters, MINUTE);
                     }
                 }
-                _ => course.see(from, to, &counters, QUARTER_HOUR),
+                // A quarter hour of one state is of that in each of its minutes.
+                _ => {
+                    let mixed = is_mixed(&counters, course.turns_within(from, to), course.cadence);
+                    let resolution = if mixed { QUARTER_HOUR } else { MINUTE.max(course.cadence) };
+                    course.see(from, to, &counters, resolution);
+                }
             }
         }
     }
@@ -157,7 +162,7 @@ impl Course {
         let to = last.map_or(to, |(_, end)| to.min((*end).max(from.plus(MINUTE))));
         if counters.scheduled > 0 && from < to {
             let (state, unanswered) = (State::of(counters), counters.lost);
-            self.timeline.see(Sight { from, to, state, unanswered, resolution });
+            self.timeline.see(Sight { from, to, state, unanswered, resolution: [resolution; 2] });
         }
     }
 }

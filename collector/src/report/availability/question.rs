@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The span of a question that names none.
 pub const DEFAULT_LAST: Duration = Duration::from_hours(24);
 /// The longest span.
-pub const MAX_DAYS: u32 = 366;
+const MAX_DAYS: u32 = 366;
 /// The metrics of a question that names none: what every agent sends often, and what tells by itself whether a target answers.
 pub const DEFAULT_METRICS: [Metric; 2] = [Metric::IcmpRtt, Metric::TcpConnect];
 /// The coarse look that every span is given first.
@@ -58,7 +58,7 @@ impl AvailabilityQuestion {
         let to = start_of_minute(question.to.min(now.minus(ON_ITS_WAY)));
         let from = question.last.map_or(question.from, |last| to.minus(last));
         (question.from, question.to) = (slot_of(from, QUARTER_HOUR), to);
-        if question.from >= to && errors.is_empty() {
+        if from >= to && errors.is_empty() {
             errors.push(
                 "the span holds no minute whose measurements must have arrived; make it longer".to_owned(),
             );

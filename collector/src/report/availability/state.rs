@@ -85,7 +85,9 @@ mod tests {
         #[test]
         fn no_minute_of_another_state_hides_in_a_quarter_hour(kinds in prop::collection::vec(0_u8..5, 15)) {
             let mut whole = Counters::default();
-            kinds.iter().for_each(|kind| whole.merge(&minute(*kind)));
+            for kind in &kinds {
+                whole.merge(&minute(*kind));
+            }
             let alike = kinds.windows(2).all(|pair| pair[0] == pair[1]);
             prop_assert_eq!(is_mixed(&whole, 90, CADENCE), !alike, "{:?}", whole);
         }

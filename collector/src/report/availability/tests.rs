@@ -208,6 +208,7 @@ fn an_outage_that_lasts_says_so_and_whole_quarter_hours_are_not_read_by_the_minu
     let [outage] = only(&report).outages.as_slice() else { panic!("{report:?}") };
     assert_eq!((minute(outage.from), minute(outage.to)), (95, MINUTES));
     assert_eq!((outage.ongoing, outage.start_known, outage.end_known), (true, true, false));
+    assert_eq!(outage.resolution_seconds, 60);
     let minutes = stored.asked.iter().filter(|query| query.step == Some(Duration::from_mins(1)));
     let minutes: Vec<_> = minutes.map(|query| (minute(query.from), minute(query.to))).collect();
     assert_eq!(minutes, [(90, 105)]);
@@ -243,7 +244,9 @@ fn a_target_that_never_answers_icmp_while_tcp_works_is_silent_and_not_out() {
 fn table_and_csv_are_as_they_were_read_and_approved() {
     let dark = format!("{}{}{}{}a", "a".repeat(20), "u".repeat(9), "a".repeat(31), "-".repeat(40));
     let icmp = course(1, 1, Metric::IcmpRtt, "u");
-    let report = stored([tcp(1, 1, &dark), tcp(2, 1, "aau"), icmp, tcp(3, 2, "a")]).answer("last=4h");
+    let report =
+        stored([tcp(1, 1, &dark), tcp(2, 1, &format!("aa{}a", "u".repeat(28))), icmp, tcp(3, 2, "a")])
+            .answer("last=4h");
     insta::assert_snapshot!("table", table::render(&report, None));
     insta::assert_snapshot!("csv", csv::render(&report).unwrap());
     insta::assert_snapshot!("json", serde_json::to_string_pretty(&report.rows[0]).unwrap());

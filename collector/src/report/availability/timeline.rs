@@ -12,8 +12,8 @@ pub(super) struct Sight {
     pub(super) state: State,
     /// Probes that nobody answered.
     pub(super) unanswered: u64,
-    /// How exactly its ends are known.
-    pub(super) resolution: Duration,
+    /// How exactly its start and its end are known: to a minute, or to the quarter hour whose minutes nobody could look at.
+    pub(super) resolution: [Duration; 2],
 }
 
 /// The sights that follow one another in one state.
@@ -58,7 +58,7 @@ impl Timeline {
             if last.to == sight.from && last.state == sight.state {
                 last.to = sight.to;
                 last.unanswered = last.unanswered.saturating_add(sight.unanswered);
-                last.resolution = last.resolution.max(sight.resolution);
+                last.resolution[1] = sight.resolution[1];
                 return;
             }
         }
@@ -76,8 +76,13 @@ impl Timeline {
         let silent = |from: Timestamp, to: Timestamp| {
             let within = expected.iter().map(move |(start, end)| (from.max(*start), to.min(*end)));
             within.filter(|(from, to)| from < to).map(|(from, to)| {
-                let sight =
-                    Sight { from, to, state: State::NotMeasuring, unanswered: 0, resolution: Duration::ZERO };
+                let sight = Sight {
+                    from,
+                    to,
+                    state: State::NotMeasuring,
+                    unanswered: 0,
+                    resolution: [Duration::ZERO; 2],
+                };
                 (Part::Silent, Run { sight, known: [false; 2] })
             })
         };
@@ -85,14 +90,16 @@ impl Timeline {
         let mut at = Timestamp::from_micros(i64::MIN);
         for (place, sight) in self.runs.iter().enumerate() {
             parts.extend(silent(at, sight.from));
-            let beside = |other: Option<&Sight>| {
-                other.is_some_and(|other| {
-                    let touches = other.to == sight.from || other.from == sight.to;
-                    touches && matches!(other.state, State::Answered | State::Refused)
-                })
-            };
             let before = place.checked_sub(1).and_then(|before| self.runs.get(before));
-            let known = [beside(before), beside(self.runs.get(place + 1))];
+            let before = before.filter(|before| before.to == sight.from);
+            let after = self.runs.get(place + 1).filter(|after| after.from == sight.to);
+            let known = [before, after].map(|beside| {
+                beside.is_some_and(|beside| matches!(beside.state, State::Answered | State::Refused))
+            });
+            // An end is known no better than what stands beyond it.
+            let [start, end] = sight.resolution;
+            let start = before.map_or(start, |before| start.max(before.resolution[1]));
+            let end = after.map_or(end, |after| end.max(after.resolution[0]));
             let part = match sight.state {
                 State::Answered => Part::Answered,
                 State::Refused => Part::Refused,
@@ -100,7 +107,7 @@ impl Timeline {
                 State::Unanswered => Part::Undecided,
                 State::NotMeasuring => Part::NotMeasuring,
             };
-            parts.push((part, Run { sight: *sight, known }));
+            parts.push((part, Run { sight: Sight { resolution: [start, end], ..*sight }, known }));
             at = sight.to;
         }
         parts.extend(silent(at, Timestamp::from_micros(i64::MAX)));
@@ -132,7 +139,7 @@ mod tests {
             };
             let unanswered = if state == State::Unanswered { lost } else { 0 };
             let (from, to) = (at(minute), at(minute + 1));
-            timeline.see(Sight { from, to, state, unanswered, resolution: MINUTE });
+            timeline.see(Sight { from, to, state, unanswered, resolution: [MINUTE; 2] });
         }
         timeline
     }

@@ -63,7 +63,7 @@ const COUNTS: [&str; 18] = [
     "overflow",
     "icmp_silent",
 ];
-const LOSS: [&str; 3] = ["loss", "loss_low", "loss_high"];
+const LOSS: [&str; 4] = ["loss", "loss_low", "loss_high", "no_loss_because"];
 const LATENCY: [&str; 9] = ["min", "p5", "p50", "p90", "p95", "p99", "p99_9", "max", "mean"];
 const BESIDE: [&str; 18] = [
     "p50_low_ms",
@@ -154,6 +154,7 @@ fn line(row: &ReportRow, by: &[Dimension], slotted: bool) -> Vec<String> {
         [row.loss.map(|loss| loss.value), row.loss.map(|loss| loss.low), row.loss.map(|loss| loss.high)]
             .map(cell),
     );
+    record.push(row.no_loss_because.map(code).unwrap_or_default());
     record.extend(latencies(&row.latency_ms).map(cell));
     record.extend(latencies(&row.latency_incl_loss_ms).map(cell));
     let (p50, p95) =

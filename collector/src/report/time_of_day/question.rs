@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The span of a question that names none: four weeks, in which each day of the week comes as often.
 pub const DEFAULT_LAST: Duration = Duration::from_hours(28 * 24);
 /// The longest span.
-pub const MAX_DAYS: u32 = 366;
+const MAX_DAYS: u32 = 366;
 const QUARTER_HOUR: Duration = Duration::from_mins(15);
 const DAY: Duration = Duration::from_hours(24);
 /// The parameters that a question may have.

@@ -105,11 +105,11 @@ fn outages(report: &AvailabilityReport) -> String {
     let count: u64 = report.rows.iter().map(|row| row.outage_count).sum();
     let mut text = String::new();
     for (row, one) in all.iter().take(MAX_TOLD) {
-        let start = if one.start_known { "" } else { ", or earlier" };
+        let start = if one.start_known { "" } else { " (or earlier)" };
         let end = match (one.ongoing, one.end_known) {
-            (true, _) => " and lasts",
+            (true, _) => " (and lasts)",
             (false, true) => "",
-            (false, false) => ", or later",
+            (false, false) => " (or later)",
         };
         let _ = write!(
             text,
@@ -170,7 +170,7 @@ fn notes(report: &AvailabilityReport) -> String {
     let coarse = report.rows.iter().flat_map(|row| &row.outages).any(|one| one.resolution_seconds > 60);
     if coarse {
         notes.push_str(
-            "\nWhere minutes have expired outages are known to a quarter hour, and shorter ones not at all.",
+            "\nWhere minutes have expired outages are known to a quarter hour, and shorter ones are not seen.",
         );
     }
     let _ = write!(

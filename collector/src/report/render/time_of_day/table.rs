@@ -41,6 +41,9 @@ pub fn render(report: &TimeOfDayReport, width: Option<u16>) -> String {
 
 /// How the busy hour differs from the quiet one.
 fn sentence(row: &TimeOfDayRow) -> String {
+    if row.hours.iter().all(|hour| hour.no_loss_because == Some(NoLoss::IcmpSilent)) {
+        return "the target never answers ICMP.".to_owned();
+    }
     let Some(found) = row.busy_quiet else {
         return "too few days to tell a busy hour from a quiet one.".to_owned();
     };
