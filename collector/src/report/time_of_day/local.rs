@@ -64,15 +64,15 @@ fn weekend(code: &str) -> &'static [Weekday] {
 mod tests {
     use super::*;
 
-    fn hours(zone: &str, from: &str, quarters: i64) -> Vec<u8> {
+    fn hours(zone: &str, from: &str, quarters: i64) -> Vec<u32> {
         let clocks = Clocks::of("GB-LND", zone);
         let first = crate::rfc3339::parse(from).unwrap().as_secs();
         (0..quarters)
-            .map(|quarter| clocks.at(Timestamp::from_secs(first + quarter * 900)).unwrap().hour)
+            .map(|quarter| clocks.at(Timestamp::from_secs(first + quarter * 900)).unwrap().hour.into())
             .collect()
     }
 
-    fn count(hours: &[u8]) -> Vec<usize> {
+    fn count(hours: &[u32]) -> Vec<usize> {
         (0..24).map(|hour| hours.iter().filter(|there| **there == hour).count()).collect()
     }
 
