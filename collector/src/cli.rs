@@ -198,6 +198,8 @@ pub enum ReportFormat {
     Json,
     /// For spreadsheets.
     Csv,
+    /// For programs, a row a line.
+    Ndjson,
 }
 
 /// How a list is printed.
@@ -234,6 +236,74 @@ pub enum ReportCommand {
     Latency(LatencyQuestion),
     /// One provider against another, where both measured the same: better, worse, no difference, or insufficient data.
     Compare(CompareArgs),
+    /// How much of the time targets answered, and the outages; what agents did not measure is told apart.
+    Availability(AvailabilityArgs),
+    /// Latency and loss by the hour that clocks show at the location, and how much slower the busy hour is than the quiet one.
+    TimeOfDay(TimeOfDayArgs),
+}
+
+/// Of what, and when.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Selection {
+    /// The first instant: RFC 3339 or Unix seconds.
+    #[arg(long, value_name = "TIME", conflicts_with = "last")]
+    pub from: Option<String>,
+    /// The first instant after the span.
+    #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "last")]
+    pub to: Option<String>,
+    /// Only these providers.
+    #[arg(long, value_name = "NAME")]
+    pub provider: Vec<String>,
+    /// Only these locations.
+    #[arg(long, value_name = "CODE")]
+    pub location: Vec<String>,
+    /// Only these sites.
+    #[arg(long, value_name = "NAME")]
+    pub site: Vec<String>,
+    /// Only these targets.
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+}
+
+/// What is asked about availability.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AvailabilityArgs {
+    /// One row for each of: provider, location, site, target, family; provider,location,target,family unless given.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub by: Vec<String>,
+    /// The span that ends now; 24h unless given.
+    #[arg(long, value_name = "SPAN")]
+    pub last: Option<String>,
+    /// Only these metrics; icmp.rtt,tcp.connect unless given.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub metric: Vec<String>,
+    /// Of what, and when.
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// What is asked about the time of day.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TimeOfDayArgs {
+    /// One row for each of: provider, site, target, prefix, family; and location, always. Provider unless given.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub by: Vec<String>,
+    /// The span that ends now, at least 12 days for a difference; 28d unless given.
+    #[arg(long, value_name = "SPAN")]
+    pub last: Option<String>,
+    /// Only these metrics; tcp.connect unless given.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub metric: Vec<String>,
+    /// Which days count, by the date and the weekend at the location: all (unless given), weekdays, weekends, or apart for a
+    /// row of each.
+    #[arg(long, value_name = "DAYS")]
+    pub days: Option<String>,
+    /// Of what, and when.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// What is compared.

@@ -183,6 +183,11 @@ impl Client {
         self.text("text/csv", path, query).await
     }
 
+    /// Asks for something as JSON documents, one a line.
+    pub async fn get_ndjson(&self, path: &str, query: &[(&str, String)]) -> Result<String, ClientError> {
+        self.text("application/x-ndjson", path, query).await
+    }
+
     /// Asks for the metrics, in Prometheus's text format.
     pub async fn get_metrics(&self) -> Result<String, ClientError> {
         self.text("text/plain", "/metrics", &[]).await

@@ -4,6 +4,7 @@
 //! registration allows it; everything else is shown beside, never counted (rules, §7). Nothing is invented where
 //! samples are too few: such a value is null.
 
+pub mod availability;
 pub mod compare;
 mod coverage;
 mod dropped;
@@ -18,14 +19,16 @@ mod noise;
 mod question;
 pub mod render;
 mod seen;
+pub mod silence;
 mod tally;
+pub mod time_of_day;
 
 pub use coverage::ON_ITS_WAY;
 pub use dropped::Missing;
 pub use group::{Group, Groups};
 pub use interval::{Bounds, LatencyBounds};
 pub use latency::{Jitter, Latency};
-pub use loss::Loss;
+pub use loss::{Loss, NoLoss};
 pub use noise::AgentNoise;
 pub use question::{DEFAULT_LAST, Dimension, MAX_SLOTS, MAX_SPAN, Question, QuestionError};
 pub use seen::{Seen, Sighting};
@@ -131,8 +134,8 @@ pub struct ReportRow {
     pub scheduled: u64,
     /// Turns that schedules had in the span.
     pub expected: Option<u64>,
-    /// Probes that left the machines: the sum of answered, retransmitted, late, lost and refused, and of verified and
-    /// declared.
+    /// Probes that left the machines: the sum of answered, retransmitted, late, lost, refused and `icmp_silent`, and of
+    /// verified and declared.
     pub sent: u64,
     /// Answered in time: what the latencies are of.
     pub answered: u64,
@@ -156,8 +159,14 @@ pub struct ReportRow {
     pub duplicate: u64,
     /// Replies to nothing that was asked, or from another address than was; no probes of their own.
     pub foreign: u64,
+    /// Echo requests that were not answered by targets that never answer ICMP at their site while TCP works there: no loss.
+    #[serde(default)]
+    pub icmp_silent: u64,
     /// The share that the network lost, null if nothing could be.
     pub loss: Option<Loss>,
+    /// Why there is no loss although probes were sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_loss_because: Option<NoLoss>,
     /// Of the answered probes.
     pub latency_ms: Latency,
     /// With late, retransmitted and lost probes as infinitely slow; null where the rank falls on one.
@@ -209,10 +218,11 @@ pub fn answer(groups: &Groups, evidence: &Evidence<'_>, now: Timestamp) -> Repor
     let mut tallies = Tallies::new();
     let mut noise: HashMap<(GroupKey, Option<Timestamp>), Histogram> = HashMap::new();
     for row in evidence.rows {
-        let Some(Share { group, metric, clock, counting }) = groups.share(row.group) else { continue };
+        let Some(share) = groups.share(row.group) else { continue };
+        let Share { group, metric, counting, .. } = share;
         let slot = question.step.map(|_| row.slot);
         if question.wants_metric(metric) {
-            tallies.entry((group, metric, slot)).or_default().add(row, clock, counting);
+            tallies.entry((group, metric, slot)).or_default().add(row, &share);
         }
         if metric == Metric::AgentNoise && counting.counts() {
             noise.entry((group, slot)).or_default().merge(&row.totals.histogram);

@@ -89,6 +89,8 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(metrics::agents))
         .routes(routes!(reports::show))
         .routes(routes!(reports::compare::compare))
+        .routes(routes!(reports::availability::availability))
+        .routes(routes!(reports::time_of_day::time_of_day))
         .merge(registry_routes())
 }
 

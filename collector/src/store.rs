@@ -168,6 +168,11 @@ pub trait Grouping: Send + Sync {
     fn keeps_agents_apart(&self) -> bool {
         false
     }
+
+    /// Whether rows are to hold times and what was seen; else they hold counters alone, in less time and memory.
+    fn wants_times(&self) -> bool {
+        true
+    }
 }
 
 /// Agents, by numbers that are the same within one answer and mean nothing outside of it.

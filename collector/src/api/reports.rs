@@ -1,27 +1,27 @@
 //! `/api/v1/reports`: what was measured.
 
+pub mod availability;
 pub mod compare;
+mod format;
+pub mod time_of_day;
 
 use super::{error::ApiError, extract::Query};
 use crate::{
     app::App,
     organisation::OrganisationId,
     registry::{AgentEntry, Operator, Registrations, Registry, RegistryError},
-    report::{Evidence, Groups, Question, QuestionError, Report, answer, render},
+    report::{
+        Evidence, Groups, Question, QuestionError, Report, answer, render,
+        silence::{Listening, Silences},
+    },
     store::{Presence, Store, StoreError},
 };
-use axum::{
-    Extension, Json,
-    extract::State,
-    response::{IntoResponse as _, Response},
-};
-use http::{HeaderMap, HeaderValue, header};
+use axum::{Extension, extract::State, response::Response};
+use format::Format;
+use http::HeaderMap;
 use peerlight_proto::time::Timestamp;
 use serde::Deserialize;
 use std::sync::Arc;
-
-/// The media type of CSV with its header line (RFC 4180).
-const CSV: &str = "text/csv; charset=utf-8; header=present";
 
 /// What may be asked; [`Question::read`] reads it. Lists are repeated, `by` and `metric` may be separated by commas.
 #[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
@@ -47,7 +47,7 @@ pub struct LatencyQuery {
     pub target: Option<Vec<String>>,
     /// One row per group and slot of this length: whole minutes that divide a day.
     pub step: Option<String>,
-    /// `json` or `csv`; as `Accept` says unless given.
+    /// `json`, `ndjson` or `csv`; as `Accept` says unless given.
     pub format: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl Snapshot {
 
 /// Latency per provider, or whatever it is asked to be grouped by.
 #[utoipa::path(get, path = "/api/v1/reports/latency", tag = "reports", params(LatencyQuery), responses(
-    (status = 200, content((Report = "application/json"), (String = "text/csv"))),
+    (status = 200, content((Report = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
     (status = 422, description = "everything that is wrong with the question")))]
 pub async fn show(
     State(app): State<App>,
@@ -101,19 +101,12 @@ pub async fn show(
     let asked = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let asked = asked.filter(|(name, _)| *name != "format");
     let (question, mut errors) = Question::read(asked, operator.organisation, app.clock.now());
-    let csv = wants_csv(&parameters, &headers).unwrap_or_else(|error| {
+    let format = Format::asked(&parameters, &headers).unwrap_or_else(|error| {
         errors.push(error);
-        false
+        Format::default()
     });
     let report = ask(&app, question, errors).await?;
-    if csv {
-        let text = render::csv::render(&report).map_err(|error| {
-            tracing::error!(%error, "a report could not be written as CSV");
-            ApiError::internal()
-        })?;
-        return Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(CSV))], text).into_response());
-    }
-    Ok(Json(report).into_response())
+    format.answer(report, render::csv::render, render::ndjson::latency)
 }
 
 /// Answers the question from the app's registry and store, now, unless there are errors in it: then all that is wrong
@@ -153,7 +146,9 @@ pub(crate) async fn latency_given(
         return Err(QuestionError { errors }.into());
     }
     let query = question.query(&snapshot.registrations);
-    let groups = Arc::new(Groups::new(question, snapshot.registrations.clone(), &presence));
+    let silences = silences(store, &question, &snapshot.registrations, &presence).await?;
+    let groups = Groups::new(question, snapshot.registrations.clone(), &presence).with_silences(silences);
+    let groups = Arc::new(groups);
     let dropped = store.dropped(query.organisation, query.from, query.to).await?;
     let rows = store.scan(query, Arc::<Groups>::clone(&groups)).await?;
     // Months of rows take a while to add up; the runtime's threads have sockets to serve.
@@ -165,17 +160,18 @@ pub(crate) async fn latency_given(
     .await?)
 }
 
-/// Whether CSV is asked for, by parameter before header.
-fn wants_csv(parameters: &[(String, String)], headers: &HeaderMap) -> Result<bool, String> {
-    match parameters.iter().find(|(name, _)| name == "format").map(|(_, value)| value.as_str()) {
-        Some("csv") => return Ok(true),
-        Some("json") => return Ok(false),
-        Some(_) => return Err("format: write json or csv".to_owned()),
-        None => {}
-    }
-    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let position = |kind: &str| accepted.find(kind);
-    Ok(position("text/csv").is_some_and(|csv| position("application/json").is_none_or(|json| csv < json)))
+/// Where a question's ICMP targets never answer while TCP works, by one question more where that may be.
+async fn silences(
+    store: &dyn Store,
+    question: &Question,
+    registrations: &Registrations,
+    presence: &[Presence],
+) -> Result<Silences, StoreError> {
+    let Some(listening) = Listening::to(question, registrations, presence).map(Arc::new) else {
+        return Ok(Silences::default());
+    };
+    let grouping: Arc<Listening> = Arc::clone(&listening);
+    Ok(listening.hear(&store.scan(listening.query(), grouping).await?))
 }
 
 impl From<QuestionError> for ApiError {

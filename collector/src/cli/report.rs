@@ -1,98 +1,151 @@
-//! `report latency` and `report compare`.
+//! `report latency`, `report compare`, `report availability` and `report time-of-day`.
 
-use super::{CompareArgs, LatencyQuestion, Output, ReportCommand, ReportFormat};
+use super::{
+    AvailabilityArgs, CompareArgs, LatencyQuestion, Output, ReportCommand, ReportFormat, Selection,
+    TimeOfDayArgs,
+};
 use crate::{
     client::Client,
-    report::{Report, compare::Comparison, render},
+    report::{
+        Report, availability::AvailabilityReport, compare::Comparison, render, time_of_day::TimeOfDayReport,
+    },
 };
+use serde::de::DeserializeOwned;
 
-const LATENCY: &str = "/api/v1/reports/latency";
-const COMPARE: &str = "/api/v1/reports/compare";
+/// The parameters of a question.
+type Parameters = Vec<(&'static str, String)>;
 
 pub(super) async fn run(
     command: ReportCommand,
     client: &Client,
     output: &mut Output<'_>,
 ) -> anyhow::Result<()> {
+    let width = output.width;
     match command {
-        ReportCommand::Latency(question) => latency(question, client, output).await,
-        ReportCommand::Compare(question) => compare(question, client, output).await,
-    }
-}
-
-async fn latency(question: LatencyQuestion, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {
-    let mut query = query(&question);
-    match question.format {
-        ReportFormat::Json => {
-            let report: serde_json::Value = client.get(LATENCY, &query).await?;
-            output.json(&report)
-        }
-        ReportFormat::Csv => {
-            query.push(("format", "csv".to_owned()));
-            let text = client.get_csv(LATENCY, &query).await?;
-            output.line(text.trim_end())
-        }
-        ReportFormat::Table => {
-            let report: Report = client.get(LATENCY, &query).await?;
-            let text = if question.wide {
-                render::table::render_wide(&report)
-            } else {
-                render::table::render(&report, output.width)
+        ReportCommand::Latency(question) => {
+            let asked = Asked { path: "latency", query: latency(&question), format: question.format };
+            let table = |report: &Report| {
+                if question.wide {
+                    render::table::render_wide(report)
+                } else {
+                    render::table::render(report, width)
+                }
             };
-            output.line(text.trim_end())
+            asked.print(client, output, table).await
+        }
+        ReportCommand::Compare(question) => {
+            let asked = Asked { path: "compare", query: compare(&question), format: question.format };
+            let table = |report: &Comparison| render::comparison::table::render(report, width);
+            asked.print(client, output, table).await
+        }
+        ReportCommand::Availability(question) => {
+            let format = question.selection.format;
+            let asked = Asked { path: "availability", query: availability(&question), format };
+            let table = |report: &AvailabilityReport| render::availability::table::render(report, width);
+            asked.print(client, output, table).await
+        }
+        ReportCommand::TimeOfDay(question) => {
+            let format = question.selection.format;
+            let asked = Asked { path: "time-of-day", query: time_of_day(&question), format };
+            let table = |report: &TimeOfDayReport| render::time_of_day::table::render(report, width);
+            asked.print(client, output, table).await
         }
     }
 }
 
-async fn compare(question: CompareArgs, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {
-    let mut query = Vec::new();
-    let once = [
-        ("last", &question.last),
-        ("from", &question.from),
-        ("to", &question.to),
-        ("threshold", &question.threshold),
-    ];
-    query.extend(once.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
-    let lists = [
-        ("providers", &question.providers),
-        ("metric", &question.metric),
-        ("location", &question.location),
-        ("target", &question.target),
-    ];
-    for (name, values) in lists {
-        query.extend(values.iter().map(|value| (name, value.clone())));
-    }
-    match question.format {
-        ReportFormat::Json => {
-            let comparison: serde_json::Value = client.get(COMPARE, &query).await?;
-            output.json(&comparison)
-        }
-        ReportFormat::Csv => {
-            query.push(("format", "csv".to_owned()));
-            let text = client.get_csv(COMPARE, &query).await?;
-            output.line(text.trim_end())
-        }
-        ReportFormat::Table => {
-            let comparison: Comparison = client.get(COMPARE, &query).await?;
-            output.line(render::comparison::table::render(&comparison, output.width).trim_end())
-        }
+/// A question, and how its answer is printed.
+struct Asked {
+    /// The last part of the path.
+    path: &'static str,
+    query: Parameters,
+    format: ReportFormat,
+}
+
+impl Asked {
+    async fn print<R: DeserializeOwned>(
+        mut self,
+        client: &Client,
+        output: &mut Output<'_>,
+        table: impl FnOnce(&R) -> String,
+    ) -> anyhow::Result<()> {
+        let path = format!("/api/v1/reports/{}", self.path);
+        let text = match self.format {
+            ReportFormat::Json => {
+                let report: serde_json::Value = client.get(&path, &self.query).await?;
+                return output.json(&report);
+            }
+            ReportFormat::Csv => {
+                self.query.push(("format", "csv".to_owned()));
+                client.get_csv(&path, &self.query).await?
+            }
+            ReportFormat::Ndjson => {
+                self.query.push(("format", "ndjson".to_owned()));
+                client.get_ndjson(&path, &self.query).await?
+            }
+            ReportFormat::Table => table(&client.get(&path, &self.query).await?),
+        };
+        output.line(text.trim_end())
     }
 }
 
-/// The question as the API reads it.
-fn query(question: &LatencyQuestion) -> Vec<(&'static str, String)> {
+fn latency(question: &LatencyQuestion) -> Parameters {
     let mut query = vec![("by", question.by.join(","))];
-    let times = [("last", &question.last), ("from", &question.from), ("to", &question.to)];
-    query.extend(times.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
-    let filters = [
+    query.extend(once([("last", &question.last), ("from", &question.from), ("to", &question.to)]));
+    query.extend(lists([
         ("metric", &question.metric),
         ("provider", &question.provider),
         ("location", &question.location),
         ("site", &question.site),
         ("target", &question.target),
-    ];
-    for (name, values) in filters {
-        query.extend(values.iter().map(|value| (name, value.clone())));
-    }
+    ]));
     query
+}
+
+fn compare(question: &CompareArgs) -> Parameters {
+    let times = once([
+        ("last", &question.last),
+        ("from", &question.from),
+        ("to", &question.to),
+        ("threshold", &question.threshold),
+    ]);
+    let lists = lists([
+        ("providers", &question.providers),
+        ("metric", &question.metric),
+        ("location", &question.location),
+        ("target", &question.target),
+    ]);
+    times.chain(lists).collect()
+}
+
+fn availability(question: &AvailabilityArgs) -> Parameters {
+    let lists = lists([("by", &question.by), ("metric", &question.metric)]);
+    once([("last", &question.last)]).chain(lists).chain(selection(&question.selection)).collect()
+}
+
+fn time_of_day(question: &TimeOfDayArgs) -> Parameters {
+    let lists = lists([("by", &question.by), ("metric", &question.metric)]);
+    let once = once([("last", &question.last), ("days", &question.days)]);
+    once.chain(lists).chain(selection(&question.selection)).collect()
+}
+
+fn selection(selection: &Selection) -> impl Iterator<Item = (&'static str, String)> {
+    let lists = lists([
+        ("provider", &selection.provider),
+        ("location", &selection.location),
+        ("site", &selection.site),
+        ("target", &selection.target),
+    ]);
+    once([("from", &selection.from), ("to", &selection.to)]).chain(lists)
+}
+
+fn once<const N: usize>(
+    values: [(&'static str, &Option<String>); N],
+) -> impl Iterator<Item = (&'static str, String)> {
+    values.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)))
+}
+
+fn lists<const N: usize>(
+    values: [(&'static str, &Vec<String>); N],
+) -> impl Iterator<Item = (&'static str, String)> {
+    values.into_iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value.clone())))
 }

@@ -16,10 +16,11 @@ mod threshold;
 pub use cells::{CENSORED_MS, FEWEST_CELLS, FEWEST_PROBES};
 pub use loss_difference::{LossDifference, Lost, difference as loss_difference};
 pub use question::{CompareQuestion, DEFAULT_METRIC, MAX_DAYS};
+pub(super) use shift::median;
 pub use shift::{FEWEST_DAYS, Shift, shift};
 pub use threshold::Threshold;
 
-use super::{Groups, Loss, loss::wilson, milliseconds::rounded_ms, question::same};
+use super::{Groups, Loss, loss::wilson, milliseconds::rounded_ms, question::same, silence::Silences};
 use crate::{
     registry::Registrations,
     rfc3339,
@@ -178,9 +179,16 @@ pub struct Comparing {
 }
 
 impl Comparing {
-    /// Begins, given every registration of the organisation and what its agents measured.
-    pub fn new(asked: CompareQuestion, registrations: Registrations, presence: &[Presence]) -> Self {
-        let groups = Arc::new(Groups::new(asked.question.clone(), registrations, presence));
+    /// Begins, given every registration of the organisation, what its agents measured, and where ICMP is never answered:
+    /// there nothing is compared by it.
+    pub fn new(
+        asked: CompareQuestion,
+        registrations: Registrations,
+        presence: &[Presence],
+        silences: Silences,
+    ) -> Self {
+        let groups = Groups::new(asked.question.clone(), registrations, presence).with_silences(silences);
+        let groups = Arc::new(groups);
         Self { asked, groups, cells: Cells::default(), next: 0 }
     }
 

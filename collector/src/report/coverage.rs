@@ -23,6 +23,8 @@ pub const ON_ITS_WAY: Duration = Duration::from_mins(3);
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {
     /// Whose.
+    pub(super) agent: AgentId,
+    /// For which registration.
     pub(super) registration: RegistrationId,
     /// One of its shapes; they differ in clock, HTTP version and handshake alone.
     pub(super) shape: Arc<Shape>,
@@ -79,6 +81,7 @@ pub(super) fn schedules(
                     .into_iter()
                     .flatten()
                     .fold(expected_until(&seen, agent_last, now), Timestamp::min),
+                agent: seen.agent,
                 registration: seen.registration,
                 first: seen.first,
                 shape: seen.shape,
@@ -116,11 +119,25 @@ fn expected_until(seen: &Presence, agent_last: Timestamp, now: Timestamp) -> Tim
     }
 }
 
-fn interval(shape: &Shape) -> Duration {
+/// How often a shape's target is probed.
+pub(super) fn interval(shape: &Shape) -> Duration {
     Duration::from_millis(u64::from(shape.probe_interval_ms.max(1)))
 }
 
 impl Schedule {
+    /// The spans from `from` until `to` in which turns were expected, in order and apart.
+    pub(super) fn spans(&self, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+        let (mut at, end) = (self.first.max(from), self.until.min(to));
+        let mut spans = Vec::new();
+        for (given, kept) in &self.given_away {
+            spans.push((at, end.min(*given)));
+            at = at.max(*kept);
+        }
+        spans.push((at, end));
+        spans.retain(|(from, to)| from < to);
+        spans
+    }
+
     /// The turns that it had from `from` until `to`.
     pub(super) fn turns(&self, from: Timestamp, to: Timestamp) -> u64 {
         let (from, to) = (self.first.max(from), self.until.min(to));
@@ -196,6 +213,8 @@ mod tests {
         let spans = [(300, 900), (1_800, 2 * HOUR)].map(|(from, to)| (at(from), at(to)));
         let seen =
             Presence { given_away: spans.to_vec(), ..presence(&series(Metric::IcmpRtt, "a"), 0, HOUR) };
+        let schedule = &schedules(std::slice::from_ref(&seen), |_| true, |_| None, &[], at(HOUR))[0];
+        assert_eq!(schedule.spans(at(60), at(HOUR)), [(at(60), at(300)), (at(900), at(1_800))]);
         let expected = [HOUR, 600, 1_000].map(|to| turns(std::slice::from_ref(&seen), HOUR, to));
         assert_eq!(expected, [[30 + 90], [30], [30 + 10]]);
     }

@@ -1,6 +1,6 @@
 //! What tests of reports and of the page build upon.
 
-use super::{Groups, Question, Report};
+use super::{Groups, Question, Report, silence::Silences};
 use crate::{
     admission::Attribution,
     organisation::OrganisationId,
@@ -159,6 +159,16 @@ pub(crate) struct Evidence<'a> {
 
 /// Groups what was measured, as a store does, and answers.
 pub(crate) fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> Report {
+    answer_where(question, evidence, &Silences::default(), now)
+}
+
+/// The same where it is known which targets never answer ICMP.
+pub(crate) fn answer_where(
+    question: &Question,
+    evidence: &Evidence<'_>,
+    silences: &Silences,
+    now: Timestamp,
+) -> Report {
     // What was measured was present, though it may not be expected here.
     let present = |row: &Measured| Presence {
         agent: AGENT,
@@ -169,7 +179,8 @@ pub(crate) fn answer(question: &Question, evidence: &Evidence<'_>, now: Timestam
         given_away: Vec::new(),
     };
     let seen: Vec<_> = evidence.presence.iter().cloned().chain(evidence.rows.iter().map(present)).collect();
-    let groups = Groups::new(question.clone(), evidence.registrations.iter().cloned().collect(), &seen);
+    let groups = Groups::new(question.clone(), evidence.registrations.iter().cloned().collect(), &seen)
+        .with_silences(silences.clone());
     let grouped = evidence.rows.iter().filter_map(|row| {
         Some(Row {
             group: groups.group(&row.origin, &row.shape, None)?,

@@ -1,6 +1,6 @@
 //! Groups: what rows of a report are about, by the dimensions that were asked for.
 
-use super::{Dimension, Question, base_of, question::same, tally::Counting};
+use super::{Dimension, Question, base_of, question::same, silence::Silences, tally::Counting};
 use crate::{
     registry::{Registration, RegistrationId, Registrations},
     store::{Grouping, Origin, Presence, Shape},
@@ -123,6 +123,8 @@ pub(super) struct Share {
     pub(super) metric: Metric,
     pub(super) clock: Clock,
     pub(super) counting: Counting,
+    /// Whether the target never answers ICMP there while TCP works, and this is ICMP.
+    pub(super) silent: bool,
 }
 
 /// Says which group of a report each measurement belongs to, and what groups are called: one target has one name here,
@@ -132,6 +134,7 @@ pub struct Groups {
     question: Question,
     registrations: Registrations,
     names: HashMap<(Host, ProbeKind), String>,
+    silences: Silences,
     known: Mutex<Known>,
 }
 
@@ -188,12 +191,23 @@ impl Groups {
                 })
                 .or_insert_with(|| target.name.clone());
         }
-        Self { question, registrations, names, known: Mutex::default() }
+        Self { question, registrations, names, silences: Silences::default(), known: Mutex::default() }
+    }
+
+    /// The same where it is known which targets never answer ICMP.
+    #[must_use]
+    pub fn with_silences(self, silences: Silences) -> Self {
+        Self { silences, ..self }
     }
 
     /// What is asked.
     pub fn question(&self) -> &Question {
         &self.question
+    }
+
+    /// Whether a shape is ICMP to a target that never answers it at the registration's site while TCP works there.
+    pub(super) fn is_silent(&self, registration: RegistrationId, shape: &Shape) -> bool {
+        self.silences.hold(registration, shape)
     }
 
     /// A provider's name as it is registered.
@@ -359,7 +373,9 @@ impl Grouping for Groups {
         (at.wanted && wanted).then(|| {
             let group = self.group_key(origin.registration, (at.place, subject), origin.prefix);
             let counting = Counting::of(origin.attribution, at.count_declared);
-            number(&mut known.shares, Share { group, metric: shape.metric, clock: shape.clock, counting })
+            let silent = self.is_silent(origin.registration, shape);
+            let Shape { metric, clock, .. } = **shape;
+            number(&mut known.shares, Share { group, metric, clock, counting, silent })
         })
     }
 }

@@ -20,6 +20,14 @@ pub struct Loss {
     pub high: f64,
 }
 
+/// Why a row has no loss although probes were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoLoss {
+    /// Its targets never answer ICMP while TCP works there.
+    IcmpSilent,
+}
+
 /// The loss of these probes; none if none of them could be lost.
 pub(super) fn loss(counters: &Counters) -> Option<Loss> {
     let lost = counters.network_lost();

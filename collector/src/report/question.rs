@@ -6,7 +6,7 @@ use crate::{
     organisation::OrganisationId,
     registry::{Registration, RegistrationId, Registrations},
     rfc3339,
-    store::{Presence, Query},
+    store::{Presence, Query, slot_of},
 };
 use peerlight_proto::{duration, metric::Metric, target::Target, time::Timestamp};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub const MAX_SPAN: Duration = Duration::from_hours(5 * 366 * 24);
 pub const DEFAULT_LAST: Duration = Duration::from_hours(1);
 /// The most slots that a question with a step may have.
 pub const MAX_SLOTS: u64 = 2_000;
+
+/// How many unknown parameters are named.
+const MAX_NAMED: usize = 64;
 
 /// What rows of a report are grouped by; the path and the metric always are.
 #[derive(
@@ -126,6 +129,25 @@ impl Question {
         parse::read(parameters, organisation, now)
     }
 
+    /// The same where only some parameters may be given: also says which were, other than empty.
+    pub(super) fn read_some<'a>(
+        names: &[&str],
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+        organisation: OrganisationId,
+        now: Timestamp,
+    ) -> (Self, Vec<String>, BTreeSet<&'a str>) {
+        let (known, others): (Vec<_>, Vec<_>) =
+            parameters.into_iter().partition(|(name, _)| names.contains(name));
+        let (question, wrong) = parse::read(known.iter().copied(), organisation, now);
+        let mut errors: Vec<String> =
+            others.iter().map(|(name, _)| parse::no_parameter(name, names)).collect();
+        errors.truncate(MAX_NAMED);
+        errors.extend(wrong);
+        let given = known.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, _)| *name);
+        let given = given.collect();
+        (question, errors, given)
+    }
+
     /// The parameters that ask this again.
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         let mut parameters = Vec::new();
@@ -222,6 +244,19 @@ impl Question {
             ("target", &self.targets),
         ]
     }
+}
+
+/// What is wrong with a span that begins at `from` where the quarter hours that answer it are kept for `kept`.
+pub(super) fn kept_since(from: Timestamp, kept: Duration, now: Timestamp) -> Option<String> {
+    // The day is kept whole that its end lies in.
+    let since = slot_of(now.minus(kept), Duration::from_hours(24));
+    (from < since).then(|| {
+        format!(
+            "quarter hours, which this takes, are kept for {} ([retention] quarter_hour); let the span begin at {} or later",
+            duration::text(kept),
+            rfc3339::text(since)
+        )
+    })
 }
 
 /// The start of the minute that `instant` lies in.

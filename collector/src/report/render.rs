@@ -1,7 +1,10 @@
-//! Reports as text: JSON for programs, CSV for spreadsheets, a table for people.
+//! Reports as text: JSON and NDJSON for programs, CSV for spreadsheets, a table for people.
 
+pub mod availability;
 pub mod comparison;
 pub mod csv;
 pub mod figure;
 pub mod json;
+pub mod ndjson;
 pub mod table;
+pub mod time_of_day;

@@ -1,8 +1,9 @@
 //! Adds rows of the store up to one row of a report.
 
 use super::{
-    Clocks, Group, ReportRow,
+    Clocks, Group, NoLoss, ReportRow,
     coverage::coverage,
+    group::Share,
     latency::{including_loss, intervals, jitter, of_answered},
     loss::loss,
     milliseconds::ms,
@@ -31,6 +32,7 @@ pub(super) struct Tally {
     clocks: Clocks,
     attributes: Vec<Attribute>,
     expected: Option<u64>,
+    icmp_silent: u64,
     verified: u64,
     declared: u64,
     declared_uncounted: u64,
@@ -38,8 +40,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Adds what was measured, timed by this clock.
-    pub(super) fn add(&mut self, row: &Row, clock: Clock, counting: Counting) {
+    /// Adds what was measured.
+    pub(super) fn add(&mut self, row: &Row, share: &Share) {
+        let Share { clock, counting, silent, .. } = *share;
         let sent = row.totals.counters.sent();
         let column = match counting {
             Counting::Verified => &mut self.verified,
@@ -58,7 +61,11 @@ impl Tally {
         };
         *clock = clock.saturating_add(row.totals.counters.answered);
         self.agents |= &*row.agents;
-        self.counters.merge(&row.totals.counters);
+        let mut counters = row.totals.counters;
+        if silent {
+            self.icmp_silent = self.icmp_silent.saturating_add(std::mem::take(&mut counters.lost));
+        }
+        self.counters.merge(&counters);
         self.histogram.merge(&row.totals.histogram);
         self.clock_offsets = joined(self.clock_offsets, row.totals.clock_offsets);
         merge_attributes(&mut self.attributes, &row.totals.attributes);
@@ -78,6 +85,7 @@ impl Tally {
 
     pub(super) fn into_row(self, slot: Option<Timestamp>, group: Group, metric: Metric) -> ReportRow {
         let counters = self.counters;
+        let loss = loss(&counters);
         let offset = self.clock_offsets.map(ClockOffsets::furthest_us);
         ReportRow {
             slot,
@@ -87,7 +95,7 @@ impl Tally {
             coverage: self.expected.and_then(|expected| coverage(counters.scheduled, expected)),
             scheduled: counters.scheduled,
             expected: self.expected,
-            sent: counters.sent(),
+            sent: counters.sent().saturating_add(self.icmp_silent),
             answered: counters.answered,
             lost: counters.lost,
             refused: counters.refused,
@@ -99,7 +107,9 @@ impl Tally {
             send_failed: counters.send_failed,
             duplicate: counters.duplicate,
             foreign: counters.foreign,
-            loss: loss(&counters),
+            icmp_silent: self.icmp_silent,
+            loss,
+            no_loss_because: (loss.is_none() && self.icmp_silent > 0).then_some(NoLoss::IcmpSilent),
             latency_ms: of_answered(&self.histogram),
             latency_incl_loss_ms: including_loss(&self.histogram, counters.network_lost()),
             latency_interval_ms: intervals(&self.histogram),

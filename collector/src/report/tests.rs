@@ -103,6 +103,32 @@ fn noise_stands_beside_every_metric_of_its_group_and_is_a_row_only_when_asked_fo
 }
 
 #[test]
+fn what_a_target_that_never_answers_icmp_leaves_unanswered_is_shown_and_no_loss() {
+    let (silent, answers) = (series(Metric::IcmpRtt, "edge"), series(Metric::IcmpRtt, "relay"));
+    let rows = [row(1, &silent, &[], 100), row(1, &answers, &[5_000; 99], 1)];
+    let registrations = [registration(1, "Aurora", "GB-LND")];
+    let evidence = Evidence { rows: &rows, registrations: &registrations, ..Evidence::default() };
+    let counted = answer(&question(&[Dimension::Provider]), &evidence, NOW);
+    assert_eq!(counted.rows[0].loss.map(|loss| loss.value), Some(0.505), "where nothing is known of TCP");
+    let silences = silence::Silences::of(RegistrationId(1), &silent);
+    let answer = |by| fixture::answer_where(&question(by), &evidence, &silences, NOW);
+    let together = answer(&[Dimension::Provider]);
+    let [row] = together.rows.as_slice() else { panic!("{together:?}") };
+    assert_eq!((row.sent, row.lost, row.icmp_silent, row.no_loss_because), (200, 1, 100, None));
+    assert_eq!(row.loss.map(|loss| loss.value), Some(0.01));
+    assert_eq!(row.latency_incl_loss_ms.p95, Some(5.0));
+    let apart = answer(&[Dimension::Target]);
+    let [edge, relay] = apart.rows.as_slice() else { panic!("{apart:?}") };
+    assert_eq!((edge.loss, edge.no_loss_because, edge.icmp_silent), (None, Some(NoLoss::IcmpSilent), 100));
+    assert_eq!((relay.icmp_silent, relay.no_loss_because, relay.lost), (0, None, 1));
+    let table = render::table::render(&apart, None);
+    assert!(
+        table.contains("icmp silent") && table.contains("Not counted as loss: 100 echo requests"),
+        "{table}"
+    );
+}
+
+#[test]
 fn what_went_through_a_proxy_is_never_added_to_what_went_straight() {
     let direct = series(Metric::HttpsTtfb, "edge");
     let proxied = Series { key: SeriesKey { path: Path::Proxy, ..direct.key.clone() }, ..direct.clone() };
@@ -317,7 +343,8 @@ fn csv_and_the_wide_table_hold_every_figure_of_a_row() {
     let csv = render::csv::render(&report).unwrap();
     let header = csv.lines().next().unwrap().split(',');
     let (of_dropped, of_row): (Vec<_>, Vec<_>) = header.partition(|name| name.starts_with("dropped_"));
-    assert_eq!((of_row.len(), of_dropped.len()), (figures, 4), "{csv}");
+    // Why there is no loss stands where there is none.
+    assert_eq!((of_row.len(), of_dropped.len()), (figures + 1, 4), "{csv}");
     let wide = render::table::render_wide(&report);
     let header = wide.lines().find(|line| line.starts_with("PROVIDER")).unwrap();
     // Loss, p50 and p95 bear the two ends of their intervals in brackets.

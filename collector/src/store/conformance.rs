@@ -4,7 +4,7 @@
 use super::{
     ClockOffsets, Dropped, PutOutcome, Query, Store,
     fixture::{
-        DAY, Each, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, digest, each, everything,
+        DAY, Each, MIDNIGHT, MINUTE, RETENTION, admitted, batch, caller, counted, digest, each, everything,
         measurement, part_of, reattribute, scheduled, series,
     },
     memory::MemoryStore,
@@ -14,6 +14,7 @@ use peerlight_proto::{
     batch::{Batch, Health},
     drops::{Account, DropEntry, DropReason},
     id::{AccountId, BatchNumber},
+    measurement::Counters,
     metric::Metric,
     time::Timestamp,
 };
@@ -60,7 +61,18 @@ async fn put(store: &dyn Store, caller: &Caller, batch: &Batch, now: Timestamp) 
 }
 
 async fn answer(store: &dyn Store) -> Vec<Each> {
-    each(store, everything(1, MIDNIGHT, MIDNIGHT.plus(DAY * 30))).await.unwrap()
+    let everything = everything(1, MIDNIGHT, MIDNIGHT.plus(DAY * 30));
+    let all = each(store, everything.clone()).await.unwrap();
+    let counted = counted(store, everything).await.unwrap();
+    let sum = |mut sum: Counters, one: &Counters| {
+        sum.merge(one);
+        sum
+    };
+    let whole = all.iter().map(|one| &one.totals.counters).fold(Counters::default(), sum);
+    let alone = counted.iter().map(|totals| &totals.counters).fold(Counters::default(), sum);
+    assert_eq!(whole, alone, "counters are the same without times");
+    assert!(counted.iter().all(|totals| totals.histogram.is_empty() && totals.attributes.is_empty()));
+    all
 }
 
 async fn a_replayed_batch_changes_nothing(store: &dyn Store) {

@@ -222,6 +222,30 @@ impl Grouping for Apart {
     }
 }
 
+/// The same without times.
+#[derive(Debug, Default)]
+struct Counted(Apart);
+
+impl Grouping for Counted {
+    fn group(&self, origin: &Origin, shape: &Arc<Shape>, agent: Option<AgentId>) -> Option<u32> {
+        self.0.group(origin, shape, agent)
+    }
+
+    fn keeps_agents_apart(&self) -> bool {
+        true
+    }
+
+    fn wants_times(&self) -> bool {
+        false
+    }
+}
+
+/// What answers a query where counters alone are wanted.
+pub(crate) async fn counted(store: &dyn Store, query: Query) -> Result<Vec<Totals>, StoreError> {
+    let rows = store.scan(query, Arc::new(Counted::default())).await?;
+    Ok(rows.into_iter().map(|row| row.totals).collect())
+}
+
 /// What answers a query, with nothing merged but time: in the order of keys and slots.
 pub(crate) async fn each(store: &dyn Store, query: Query) -> Result<Vec<Each>, StoreError> {
     let apart = Arc::new(Apart::default());

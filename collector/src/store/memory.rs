@@ -192,7 +192,11 @@ impl Kept {
             };
             let slot = query.step.map_or(query.from, |step| slot_of(one.start, step));
             let (totals, seen) = rows.entry((group, slot)).or_default();
-            totals.merge(&one.totals);
+            if grouping.wants_times() {
+                totals.merge(&one.totals);
+            } else {
+                totals.counters.merge(&one.totals.counters);
+            }
             seen.insert(u32::try_from(agents.range(..one.agent).count()).unwrap());
         }
         rows.into_iter()

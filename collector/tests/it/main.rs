@@ -4,6 +4,7 @@
 
 mod agent;
 mod audit;
+mod availability;
 mod batches;
 mod clock;
 mod collector;

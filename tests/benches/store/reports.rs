@@ -4,15 +4,20 @@ use crate::{
     Workload, after, cpu, milliseconds, print,
     workload::{ASKED, BEGIN, Truth},
 };
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use peerlight_collector::{
     organisation::OrganisationId,
     registry::Registrations,
-    report::{Dimension, Evidence, Groups, Question, Report, answer},
+    report::{
+        Dimension, Evidence, Groups, Question, Report, answer,
+        availability::{AvailabilityQuestion, Ground, Observing, Units},
+        silence::Silences,
+        time_of_day::{Gathering, TimeOfDayQuestion},
+    },
     store::{Presence, SqliteStore, Store as _},
 };
 use peerlight_proto::time::Timestamp;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// A store that was filled, to be asked.
 pub(crate) struct Bench<'a> {
@@ -54,6 +59,8 @@ impl Bench<'_> {
                 let report = self.ask("report of thirty days", &month, Some(truth), 250.0).await?;
                 let odd = question(after(847), end);
                 self.ask("report of thirty days less 847 minutes", &odd, None, 250.0).await?;
+                self.availability(end).await?;
+                self.time_of_day(end).await?;
                 Ok(report)
             }
         }
@@ -96,6 +103,70 @@ impl Bench<'_> {
         }
         Ok(whole)
     }
+
+    /// Asks how available all targets were, and prints the CPU time.
+    async fn availability(&self, end: Timestamp) -> anyhow::Result<()> {
+        let now = end.plus(Duration::from_mins(3));
+        let (organisation, span) = (OrganisationId::DEFAULT, span(end));
+        let asked =
+            span.iter().map(|(name, value)| (*name, value.as_str())).chain([("metric", ASKED.name())]);
+        let (asked, errors) = AvailabilityQuestion::read(asked, organisation, now);
+        ensure!(errors.is_empty(), "{errors:?}");
+        let begun = cpu()?;
+        let presence = self.store.presence(organisation).await?;
+        let ground = Ground {
+            registrations: &self.registrations,
+            agents: &[],
+            presence: &presence,
+            minutes_from: BEGIN,
+        };
+        let mut observing =
+            Observing::new(asked, ground, Silences::default(), now).map_err(anyhow::Error::msg)?;
+        let mut closer_looks = 0;
+        for part in observing.parts() {
+            let units = observing.units();
+            let rows = self.store.scan(part.clone(), Arc::<Units>::clone(&units)).await?;
+            let closer = observing.closer(&rows);
+            let mut minutes = Vec::new();
+            for query in closer.asks(&part, &observing) {
+                closer_looks += 1;
+                minutes.append(&mut self.store.scan(query, Arc::<Units>::clone(&units)).await?);
+            }
+            observing.take(rows, minutes, &closer);
+        }
+        let report = observing.finish(now);
+        let outages: u64 = report.rows.iter().map(|row| row.outage_count).sum();
+        print("availability of thirty days", milliseconds(&mut [cpu()? - begun]), "ms CPU", 1_000.0);
+        println!("    {} rows, {outages} outages, {closer_looks} looks at minutes", report.rows.len());
+        Ok(())
+    }
+
+    /// Asks how latency was by the hour, and prints the CPU time.
+    async fn time_of_day(&self, end: Timestamp) -> anyhow::Result<()> {
+        let (organisation, span) = (OrganisationId::DEFAULT, span(end));
+        let asked =
+            span.iter().map(|(name, value)| (*name, value.as_str())).chain([("metric", ASKED.name())]);
+        let (asked, errors) = TimeOfDayQuestion::read(asked, organisation, end);
+        ensure!(errors.is_empty(), "{errors:?}");
+        let begun = cpu()?;
+        let presence = self.store.presence(organisation).await?;
+        let parts = asked.parts(&self.registrations);
+        let mut gathering =
+            Gathering::new(asked, self.registrations.clone(), &[], &presence, Silences::default());
+        for part in parts {
+            let (to, groups) = (part.to, gathering.groups());
+            gathering.take(&self.store.scan(part, Arc::<Groups>::clone(&groups)).await?, to);
+        }
+        let report = gathering.finish(end);
+        print("time of day of thirty days", milliseconds(&mut [cpu()? - begun]), "ms CPU", 1_000.0);
+        println!("    {} rows", report.rows.len());
+        Ok(())
+    }
+}
+
+/// The whole of a workload, as the parameters of a question.
+fn span(end: Timestamp) -> [(&'static str, String); 2] {
+    [("from", BEGIN.as_secs().to_string()), ("to", end.as_secs().to_string())]
 }
 
 /// By provider, location and target.

@@ -1,6 +1,6 @@
 //! `/api/v1/reports/compare`: one provider against another.
 
-use super::{CSV, ReportError, Snapshot, wants_csv};
+use super::{ReportError, Snapshot, format::Format, silences};
 use crate::{
     api::{error::ApiError, extract::Query},
     app::App,
@@ -8,16 +8,12 @@ use crate::{
     report::{
         QuestionError,
         compare::{CompareQuestion, Comparing, Comparison},
-        render::comparison,
+        render::{comparison, ndjson},
     },
     store::Store,
 };
-use axum::{
-    Extension, Json,
-    extract::State,
-    response::{IntoResponse as _, Response},
-};
-use http::{HeaderMap, HeaderValue, header};
+use axum::{Extension, extract::State, response::Response};
+use http::HeaderMap;
 use peerlight_proto::time::Timestamp;
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
@@ -44,13 +40,13 @@ pub struct CompareQuery {
     /// From which difference on one is better: milliseconds, percent of the faster one's median, or both, of which the
     /// lesser decides; `5ms,10%` unless given.
     pub threshold: Option<String>,
-    /// `json` or `csv`; as `Accept` says unless given.
+    /// `json`, `ndjson` or `csv`; as `Accept` says unless given.
     pub format: Option<String>,
 }
 
 /// One provider against another: better, worse, no difference, or insufficient data, for each location and over all.
 #[utoipa::path(get, path = "/api/v1/reports/compare", tag = "reports", params(CompareQuery), responses(
-    (status = 200, content((Comparison = "application/json"), (String = "text/csv"))),
+    (status = 200, content((Comparison = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
     (status = 422, description = "everything that is wrong with the question")))]
 pub async fn compare(
     State(app): State<App>,
@@ -62,21 +58,14 @@ pub async fn compare(
     let asked = asked.filter(|(name, _)| *name != "format");
     let (organisation, now) = (operator.organisation, app.clock.now());
     let (question, mut errors) = CompareQuestion::read(asked, organisation, now);
-    let csv = wants_csv(&parameters, &headers).unwrap_or_else(|error| {
+    let format = Format::asked(&parameters, &headers).unwrap_or_else(|error| {
         errors.push(error);
-        false
+        Format::default()
     });
     let snapshot = app.ask(move |registry, now| Snapshot::take(registry, organisation, now)).await?;
     let kept = app.config.retention.quarter_hour;
     let comparison = answer(app.store.as_ref(), snapshot, question, errors, kept, now).await?;
-    if csv {
-        let text = comparison::csv::render(&comparison).map_err(|error| {
-            tracing::error!(%error, "a comparison could not be written as CSV");
-            ApiError::internal()
-        })?;
-        return Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(CSV))], text).into_response());
-    }
-    Ok(Json(comparison).into_response())
+    format.answer(comparison, comparison::csv::render, ndjson::comparison)
 }
 
 /// Answers from the store and what the registry knows, unless there are errors in the question: then all that is wrong
@@ -97,7 +86,8 @@ async fn answer(
         return Err(QuestionError { errors }.into());
     }
     let days = question.days(&registrations);
-    let mut comparing = Comparing::new(question, registrations, &presence);
+    let silences = silences(store, question.question(), &registrations, &presence).await?;
+    let mut comparing = Comparing::new(question, registrations, &presence, silences);
     for day in days {
         let groups: Arc<_> = comparing.groups();
         let rows = store.scan(day, groups).await?;

@@ -148,7 +148,8 @@ impl Cells {
         let mut halves: BTreeMap<CellKey, Sides<Half>> = BTreeMap::new();
         for row in rows {
             let known = self.known.entry(row.group).or_insert_with(|| {
-                let share = groups.share(row.group).filter(|share| share.counting.counts())?;
+                let share =
+                    groups.share(row.group).filter(|share| share.counting.counts() && !share.silent)?;
                 let group = groups.called(share.group);
                 let side = side(group.provider.as_deref()?)?;
                 Some(Known { share, location: group.location?.into(), side })

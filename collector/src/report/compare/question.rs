@@ -4,11 +4,10 @@ use super::threshold::Threshold;
 use crate::{
     organisation::OrganisationId,
     registry::Registrations,
-    report::{Dimension, Question},
-    rfc3339,
+    report::{Dimension, Question, question::kept_since},
     store::{Presence, Query, slot_of},
 };
-use peerlight_proto::{duration, metric::Metric, time::Timestamp};
+use peerlight_proto::{metric::Metric, time::Timestamp};
 use std::time::Duration;
 
 /// The span of a comparison that names none: a week.
@@ -82,6 +81,11 @@ impl CompareQuestion {
         (Self { question, providers, threshold }, errors)
     }
 
+    /// What is asked for, as every report reads it.
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+
     /// Whose measurements.
     pub fn organisation(&self) -> OrganisationId {
         self.question.organisation
@@ -94,14 +98,7 @@ impl CompareQuestion {
 
     /// What is wrong with the span where quarter hours are kept for `kept`.
     pub fn too_old(&self, kept: Duration, now: Timestamp) -> Option<String> {
-        // The day is kept whole that its end lies in.
-        let since = slot_of(now.minus(kept), DAY);
-        (self.question.from < since).then(|| {
-            format!(
-                "quarter hours, which are compared, are kept for {} ([retention] quarter_hour); let the span begin at {} or later",
-                duration::text(kept), rfc3339::text(since)
-            )
-        })
+        kept_since(self.question.from, kept, now)
     }
 
     /// What the store is asked of each day, the latest first: days end at the end of the span, so that each but the first

@@ -35,7 +35,7 @@ pub fn shift(differences: &[f64]) -> Option<Shift> {
 }
 
 /// The median; of an even number the mean of the two in the middle.
-pub(super) fn median(values: &mut [f64]) -> Option<f64> {
+pub(in crate::report) fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     middle(values)
 }

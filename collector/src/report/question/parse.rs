@@ -20,11 +20,7 @@ pub(super) fn read<'a>(
     let mut reader = Reader { parameters: Vec::new(), errors: Vec::new() };
     for (name, value) in parameters {
         if !PARAMETERS.contains(&name) {
-            reader.wrong(format!(
-                "`{}` is not a parameter; the parameters are {}",
-                short(name),
-                PARAMETERS.join(", ")
-            ));
+            reader.wrong(no_parameter(name, &PARAMETERS));
         } else if reader.values(name).count() == MAX_VALUES {
             reader.wrong(format!("`{name}` has more than {MAX_VALUES} values; ask for fewer"));
         } else {
@@ -187,6 +183,11 @@ impl<'a> Reader<'a> {
         }
         Some(step)
     }
+}
+
+/// Tells of a parameter that there is none of.
+pub(super) fn no_parameter(name: &str, names: &[&str]) -> String {
+    format!("`{}` is not a parameter; the parameters are {}", short(name), names.join(", "))
 }
 
 /// The head of a text that someone else wrote.

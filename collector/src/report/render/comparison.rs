@@ -31,8 +31,3 @@ pub fn because(judgement: &Judgement) -> Option<String> {
         }
     })
 }
-
-/// The name of a verdict or reason as JSON has it.
-fn code(value: impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}

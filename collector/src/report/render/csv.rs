@@ -3,10 +3,10 @@
 //! What was dropped is known by site and hour, not by row. Each row says what was of its providers, locations and sites.
 
 use crate::{
-    report::{Dimension, Latency, Missing, Report, ReportRow},
+    report::{Dimension, Group, Latency, Missing, Report, ReportRow},
     rfc3339,
 };
-use peerlight_proto::time::Timestamp;
+use peerlight_proto::{metric::Metric, time::Timestamp};
 use std::{
     collections::{BTreeSet, HashMap},
     time::Duration,
@@ -32,7 +32,7 @@ pub fn render(report: &Report) -> Result<String, CsvError> {
     writer.write_record(&header)?;
     let dropped = Dropped::of(report);
     for row in &report.rows {
-        writer.write_record(record(row, by, slotted).into_iter().chain(dropped.of_row(row)))?;
+        writer.write_record(line(row, by, slotted).into_iter().chain(dropped.of_row(row)))?;
     }
     text(writer)
 }
@@ -43,7 +43,7 @@ pub(super) fn text(writer: csv::Writer<Vec<u8>>) -> Result<String, CsvError> {
     Ok(String::from_utf8(bytes)?)
 }
 
-const COUNTS: [&str; 17] = [
+const COUNTS: [&str; 18] = [
     "agents",
     "coverage",
     "scheduled",
@@ -61,8 +61,9 @@ const COUNTS: [&str; 17] = [
     "duplicate",
     "foreign",
     "overflow",
+    "icmp_silent",
 ];
-const LOSS: [&str; 3] = ["loss", "loss_low", "loss_high"];
+const LOSS: [&str; 4] = ["loss", "loss_low", "loss_high", "no_loss_because"];
 const LATENCY: [&str; 9] = ["min", "p5", "p50", "p90", "p95", "p99", "p99_9", "max", "mean"];
 const BESIDE: [&str; 18] = [
     "p50_low_ms",
@@ -90,13 +91,7 @@ const DROPPED: [&str; 4] =
 fn header(by: &[Dimension], slotted: bool) -> Vec<String> {
     let mut header: Vec<String> = Vec::new();
     header.extend(slotted.then(|| "slot".to_owned()));
-    for dimension in by {
-        header.push(dimension.name().to_owned());
-        if *dimension == Dimension::Target {
-            header.extend(["address", "probe"].map(str::to_owned));
-        }
-    }
-    header.extend(["path", "metric"].map(str::to_owned));
+    header.extend(names(by));
     header.extend(COUNTS.iter().chain(&LOSS).map(|name| (*name).to_owned()));
     header.extend(LATENCY.iter().map(|name| format!("{name}_ms")));
     header.extend(LATENCY.iter().map(|name| format!("{name}_incl_loss_ms")));
@@ -104,17 +99,36 @@ fn header(by: &[Dimension], slotted: bool) -> Vec<String> {
     header
 }
 
-fn record(row: &ReportRow, by: &[Dimension], slotted: bool) -> Vec<String> {
-    let mut record = Vec::new();
-    record.extend(slotted.then(|| row.slot.map(rfc3339::text).unwrap_or_default()));
+/// The columns that say what a line is about.
+pub(super) fn names(by: &[Dimension]) -> Vec<String> {
+    let mut names: Vec<&str> = Vec::new();
     for dimension in by {
-        record.push(defused(row.group.name(*dimension)));
+        names.push(dimension.name());
         if *dimension == Dimension::Target {
-            record.push(row.group.address.clone().unwrap_or_default());
-            record.push(row.group.probe.clone().unwrap_or_default());
+            names.extend(["address", "probe"]);
         }
     }
-    record.extend([row.group.path.to_string(), row.metric.to_string()]);
+    names.extend(["path", "metric"]);
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// What a line is about.
+pub(super) fn record(group: &Group, metric: Metric, by: &[Dimension]) -> Vec<String> {
+    let mut record = Vec::new();
+    for dimension in by {
+        record.push(defused(group.name(*dimension)));
+        if *dimension == Dimension::Target {
+            record.push(group.address.clone().unwrap_or_default());
+            record.push(group.probe.clone().unwrap_or_default());
+        }
+    }
+    record.extend([group.path.to_string(), metric.to_string()]);
+    record
+}
+
+fn line(row: &ReportRow, by: &[Dimension], slotted: bool) -> Vec<String> {
+    let slot = slotted.then(|| row.slot.map(rfc3339::text).unwrap_or_default());
+    let mut record: Vec<String> = slot.into_iter().chain(record(&row.group, row.metric, by)).collect();
     record.push(row.agents.to_string());
     record.push(cell(row.coverage));
     record.push(row.scheduled.to_string());
@@ -133,12 +147,14 @@ fn record(row: &ReportRow, by: &[Dimension], slotted: bool) -> Vec<String> {
         row.duplicate,
         row.foreign,
         row.overflow,
+        row.icmp_silent,
     ];
     record.extend(counts.map(|count| count.to_string()));
     record.extend(
         [row.loss.map(|loss| loss.value), row.loss.map(|loss| loss.low), row.loss.map(|loss| loss.high)]
             .map(cell),
     );
+    record.push(row.no_loss_because.map(code).unwrap_or_default());
     record.extend(latencies(&row.latency_ms).map(cell));
     record.extend(latencies(&row.latency_incl_loss_ms).map(cell));
     let (p50, p95) =
@@ -209,6 +225,11 @@ impl<'a> Dropped<'a> {
 fn latencies(latency: &Latency) -> [Option<f64>; 9] {
     let Latency { min, p5, p50, p90, p95, p99, p99_9, max, mean } = *latency;
     [min, p5, p50, p90, p95, p99, p99_9, max, mean]
+}
+
+/// The name of a value as JSON has it.
+pub(super) fn code(value: impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 pub(super) fn cell(value: Option<f64>) -> String {

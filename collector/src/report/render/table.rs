@@ -2,16 +2,18 @@
 
 mod wide;
 
+pub(super) use wide::with_loss;
+
 use super::figure;
 use crate::{
-    report::{Bounds, Dimension, Jitter, Latency, Loss, Report, ReportRow},
+    report::{Bounds, Dimension, Jitter, Latency, Loss, NoLoss, Report, ReportRow},
     rfc3339,
 };
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use std::{collections::BTreeSet, fmt::Write as _};
 
 /// What stands where a value is null.
-const NONE: &str = "-";
+pub(super) const NONE: &str = "-";
 /// How many notes tell who served, or what is missing.
 const MAX_SEEN: usize = 12;
 
@@ -96,7 +98,7 @@ fn columns(report: &Report) -> Vec<Column> {
         number("agents", |row| row.agents.to_string()),
         number("covered", covered),
         number("sent", |row| row.sent.to_string()),
-        number("loss", |row| row.loss.map_or_else(|| NONE.to_owned(), loss)),
+        number("loss", lost),
     ]);
     if report.rows.iter().any(|row| row.refused > 0) {
         columns.push(number("refused", |row| row.refused.to_string()));
@@ -104,7 +106,7 @@ fn columns(report: &Report) -> Vec<Column> {
     columns.extend([
         number("p50", |row| bounded(row.latency_ms.p50, row.latency_interval_ms.p50)),
         number("p95", |row| bounded(row.latency_ms.p95, row.latency_interval_ms.p95)),
-        number("p95+loss", |row| wide::with_loss(row.latency_ms.p95, row.latency_incl_loss_ms.p95)),
+        number("p95+loss", |row| with_loss(row.latency_ms.p95, row.latency_incl_loss_ms.p95)),
         number("p99", |row| ms(row.latency_ms.p99)),
         number("jitter", |row| ms(row.jitter_ms.and_then(|Jitter { p50, .. }| p50))),
         text("clock", clock),
@@ -137,6 +139,13 @@ fn notes(report: &Report) -> String {
         let _ = write!(
             notes,
             "\nNot counted: {declared} probes whose public address could not be seen (declared)."
+        );
+    }
+    let silent = sum(|row| row.icmp_silent);
+    if silent > 0 {
+        let _ = write!(
+            notes,
+            "\nNot counted as loss: {silent} echo requests to targets that never answer ICMP at their site while TCP works there."
         );
     }
     let offsets = report.rows.iter().filter_map(|row| row.max_clock_offset_ms);
@@ -204,7 +213,15 @@ fn seen(report: &Report) -> String {
     notes
 }
 
-fn loss(loss: Loss) -> String {
+/// The loss of a row, or why it has none.
+fn lost(row: &ReportRow) -> String {
+    match row.no_loss_because {
+        Some(NoLoss::IcmpSilent) => "icmp silent".to_owned(),
+        None => row.loss.map_or_else(|| NONE.to_owned(), loss),
+    }
+}
+
+pub(super) fn loss(loss: Loss) -> String {
     format!("{} ({:.1}-{:.1})", figure::percent(loss.value), loss.low * 100.0, loss.high * 100.0)
 }
 
@@ -213,7 +230,7 @@ fn ms(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), figure::ms)
 }
 
-fn bounded(value: Option<f64>, bounds: Option<Bounds>) -> String {
+pub(super) fn bounded(value: Option<f64>, bounds: Option<Bounds>) -> String {
     let Some(value) = value else { return NONE.to_owned() };
     let bounds = bounds.unwrap_or_default();
     match (bounds.low, bounds.high) {

@@ -22,6 +22,7 @@ pub(super) struct Answer<'a> {
     names: &'a mut Names,
     query: &'a Query,
     grouping: &'a dyn Grouping,
+    times: bool,
     /// Only cells that start in these seconds count.
     span: (i64, i64),
     /// What was met by origin, shape and, where they are kept apart, agent, and its place in `wanted`. None: nobody asks for
@@ -63,6 +64,7 @@ impl<'a> Answer<'a> {
             names,
             query,
             grouping,
+            times: grouping.wants_times(),
             span: (0, 0),
             known: HashMap::new(),
             wanted: Vec::new(),
@@ -164,7 +166,11 @@ impl Sink for Answer<'_> {
         let (from, to) = self.span;
         let Some(row) = self.row.filter(|_| (from..to).contains(&cell.start)) else { return };
         let place = self.place(row, cell.start);
-        self.sums[place].add(cell, &self.block_texts);
+        let sum = &mut self.sums[place];
+        sum.counters.merge(cell.counters);
+        if self.times {
+            sum.add_times(cell, &self.block_texts);
+        }
     }
 }
 
@@ -228,8 +234,7 @@ struct Sum {
 
 impl Sum {
     #[inline]
-    fn add(&mut self, cell: &Cell<'_>, texts: &[usize]) {
-        self.counters.merge(cell.counters);
+    fn add_times(&mut self, cell: &Cell<'_>, texts: &[usize]) {
         for &(bucket, count) in cell.buckets {
             self.pages.add(bucket, count);
         }

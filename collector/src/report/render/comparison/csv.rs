@@ -1,10 +1,9 @@
 //! Comparisons as CSV (RFC 4180): one line for each metric over all, for each of its locations, and for each location where
 //! only one provider measured, which has no verdict. Figures are those of JSON, empty where they are null.
 
-use super::code;
 use crate::report::{
     compare::{Apart, Comparison, Judgement, SideFigures},
-    render::csv::{CsvError, cell, defused, text},
+    render::csv::{CsvError, cell, code, defused, text},
 };
 
 const HEADER: [&str; 27] = [

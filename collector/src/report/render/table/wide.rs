@@ -1,6 +1,6 @@
 //! The columns of the wide table: everything that a row holds.
 
-use super::{Column, NONE, bounded, loss, ms, name, number, text};
+use super::{Column, NONE, bounded, ms, name, number, text};
 use crate::{
     report::{AgentNoise, Dimension, Jitter, Latency, Report, ReportRow},
     rfc3339,
@@ -11,7 +11,7 @@ type Count = fn(&ReportRow) -> u64;
 /// A percentile of a row's latency.
 type Percentile = fn(&Latency) -> Option<f64>;
 
-const COUNTS: [(&str, Count); 13] = [
+const COUNTS: [(&str, Count); 14] = [
     ("sent", |row| row.sent),
     ("answered", |row| row.answered),
     ("lost", |row| row.lost),
@@ -25,6 +25,7 @@ const COUNTS: [(&str, Count); 13] = [
     ("duplicate", |row| row.duplicate),
     ("foreign", |row| row.foreign),
     ("overflow", |row| row.overflow),
+    ("icmp silent", |row| row.icmp_silent),
 ];
 const BESIDE: [(&str, Count); 7] = [
     ("kernel", |row| row.clocks.kernel),
@@ -70,7 +71,7 @@ pub(super) fn columns(report: &Report) -> Vec<Column> {
     ]);
     let counted = |(title, count): (&str, Count)| number(title, move |row| count(row).to_string());
     columns.extend(COUNTS.map(counted));
-    columns.push(number("loss", |row| row.loss.map_or_else(|| NONE.to_owned(), loss)));
+    columns.push(number("loss", super::lost));
     columns.extend(PERCENTILES.map(|(title, percentile)| {
         number(title, move |row| {
             let bounds = match title {
@@ -108,7 +109,7 @@ pub(super) fn columns(report: &Report) -> Vec<Column> {
 }
 
 /// A figure with losses as infinitely slow: `lost` where there is one only without them.
-pub(super) fn with_loss(answered: Option<f64>, with_loss: Option<f64>) -> String {
+pub(in crate::report::render) fn with_loss(answered: Option<f64>, with_loss: Option<f64>) -> String {
     match with_loss {
         None if answered.is_some() => "lost".to_owned(),
         value => ms(value),

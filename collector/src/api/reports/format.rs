@@ -1,0 +1,88 @@
+//! In which form a report is answered, and the answer in that form.
+
+use crate::{api::error::ApiError, report::render::csv::CsvError};
+use axum::{
+    Json,
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderMap, HeaderValue, header};
+use serde::Serialize;
+
+/// The media type of CSV with its header line (RFC 4180).
+const CSV: &str = "text/csv; charset=utf-8; header=present";
+/// The media type of JSON documents, one a line.
+const NDJSON: &str = "application/x-ndjson";
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Format {
+    /// One document.
+    #[default]
+    Json,
+    /// One line for each row, under a header.
+    Csv,
+    /// One document for each row, a line each.
+    Ndjson,
+}
+
+impl Format {
+    /// What is asked for, by parameter before header; of several media types the one that is named first.
+    pub(super) fn asked(parameters: &[(String, String)], headers: &HeaderMap) -> Result<Self, String> {
+        match parameters.iter().find(|(name, _)| name == "format").map(|(_, value)| value.as_str()) {
+            Some("csv") => return Ok(Self::Csv),
+            Some("json") => return Ok(Self::Json),
+            Some("ndjson") => return Ok(Self::Ndjson),
+            Some(_) => return Err("format: write json, ndjson or csv".to_owned()),
+            None => {}
+        }
+        let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let named = [(Self::Json, "application/json"), (Self::Csv, "text/csv"), (Self::Ndjson, NDJSON)];
+        let named = named.into_iter().filter_map(|(format, kind)| Some((accepted.find(kind)?, format)));
+        Ok(named.min_by_key(|(position, _)| *position).map(|(_, format)| format).unwrap_or_default())
+    }
+
+    /// A report in this form.
+    pub(super) fn answer<R: Serialize>(
+        self,
+        report: R,
+        csv: impl FnOnce(&R) -> Result<String, CsvError>,
+        ndjson: impl FnOnce(&R) -> Result<String, serde_json::Error>,
+    ) -> Result<Response, ApiError> {
+        let text = |kind, text: Result<String, String>| match text {
+            Ok(text) => Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response()),
+            Err(error) => {
+                tracing::error!(error, kind, "a report could not be written");
+                Err(ApiError::internal())
+            }
+        };
+        match self {
+            Self::Json => Ok(Json(report).into_response()),
+            Self::Csv => text(CSV, csv(&report).map_err(|error| error.to_string())),
+            Self::Ndjson => text(NDJSON, ndjson(&report).map_err(|error| error.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parameter_decides_before_the_header_and_there_what_is_named_first() {
+        let of = |format: Option<&str>, accept: &str| {
+            let parameters: Vec<_> =
+                format.map(|value| ("format".to_owned(), value.to_owned())).into_iter().collect();
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            Format::asked(&parameters, &headers)
+        };
+        assert_eq!(of(Some("ndjson"), "text/csv"), Ok(Format::Ndjson));
+        assert_eq!(of(None, "application/x-ndjson, text/csv"), Ok(Format::Ndjson));
+        assert_eq!(of(None, "text/csv, application/json"), Ok(Format::Csv));
+        assert_eq!(
+            (of(None, "*/*"), of(None, "application/json;q=1, text/csv")),
+            (Ok(Format::Json), Ok(Format::Json))
+        );
+        assert!(of(Some("xml"), "text/csv").is_err());
+    }
+}

@@ -1,0 +1,4 @@
+//! The time of day as text: a table for people, CSV for spreadsheets.
+
+pub mod csv;
+pub mod table;
