@@ -63,8 +63,8 @@ fn first() -> Timestamp {
 
 /// What a site measured by one metric, minute by minute: `a`nswered, `u`nanswered, `-` nothing. The last letter goes on.
 fn course(site: usize, at: u32, metric: Metric, text: &str) -> (Series, Vec<Measurement>) {
-    let last = text.chars().last().unwrap();
-    let letters = text.chars().chain(std::iter::repeat(last)).zip(0..MINUTES);
+    let on = text.chars().last().unwrap();
+    let letters = text.chars().chain(std::iter::repeat(on)).zip(0..MINUTES);
     let minutes = letters.filter(|(letter, _)| *letter != '-').map(|(letter, minute)| {
         let start = first().plus(Duration::from_mins(minute));
         let interval = Interval::containing(start, IntervalLength::MINUTE);
