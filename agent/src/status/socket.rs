@@ -103,13 +103,15 @@ pub async fn ask(state: &StateDir) -> Result<Status, AskError> {
         Err(_late) => return Err(AskError::Silent(directory())),
         Ok(Ok(said)) => said,
         Ok(Err(source)) => {
-            return Err(match source.kind() {
-                // The file of an agent that was killed leads to nobody.
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    AskError::NotRunning(directory())
-                }
-                io::ErrorKind::PermissionDenied => AskError::Denied(directory()),
-                _ => AskError::System { state: state.path().display().to_string(), source },
+            let kind = source.kind();
+            // The file of an agent that was killed leads to nobody.
+            let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&kind);
+            return Err(if nobody {
+                AskError::NotRunning(directory())
+            } else if kind == io::ErrorKind::PermissionDenied {
+                AskError::Denied(directory())
+            } else {
+                AskError::System { state: state.path().display().to_string(), source }
             });
         }
     };
