@@ -124,7 +124,7 @@ fn release(directory: &Path, signed: &[&str]) -> Output {
         .arg(&programs)
         .arg("--output")
         .arg(directory.join("release"))
-        .args(signed.iter().map(|word| word.replace("@", &directory.to_string_lossy())))
+        .args(signed.iter().map(|word| word.replace('@', &directory.to_string_lossy())))
         .env("SOURCE_DATE_EPOCH", "1790000000")
         .stdin(Stdio::null())
         .output()

@@ -140,7 +140,7 @@ impl Observing {
         self.courses.parts().into_iter().map(part).collect()
     }
 
-    /// What of a part has to be looked at by the minute: [`Closer::queries`] are asked before it is taken.
+    /// What of a part has to be looked at by the minute: [`Closer::asks`] are asked before it is taken.
     pub fn closer(&self, rows: &[Row]) -> Closer {
         self.courses.closer(rows, &self.units)
     }

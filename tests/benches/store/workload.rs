@@ -80,8 +80,7 @@ impl Fleet {
         let mut random = StdRng::seed_from_u64(u64::from(agents));
         // As of batches that one decoder has read.
         let targets = targets()?;
-        let sites = (0..agents).map(|number| Site::new(number, &targets, &mut random));
-        let sites = sites.collect::<anyhow::Result<_>>()?;
+        let sites = (0..agents).map(|number| Site::new(number, &targets, &mut random)).collect();
         Ok(Self { sites, random })
     }
 
@@ -140,7 +139,7 @@ impl Fleet {
 }
 
 impl Site {
-    fn new(number: u32, targets: &[Arc<Target>], random: &mut StdRng) -> anyhow::Result<Self> {
+    fn new(number: u32, targets: &[Arc<Target>], random: &mut StdRng) -> Self {
         // The square of a uniform number: the first providers serve more.
         let skewed = random.random::<f64>().powi(2);
         #[expect(
@@ -170,7 +169,7 @@ impl Site {
         let series = series(&registration.site, targets);
         let caller =
             Caller { agent: AgentId::new(id), registration, others: Vec::new(), uplinks: Vec::new() };
-        Ok(Self { caller, series, nature, next: 0 })
+        Self { caller, series, nature, next: 0 }
     }
 
     fn admit(&mut self, measurements: Vec<Measurement>, now: Timestamp) -> anyhow::Result<Admitted> {

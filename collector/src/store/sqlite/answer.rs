@@ -100,9 +100,10 @@ impl<'a> Answer<'a> {
             return Ok(None);
         }
         let shape = self.names.shape(self.db, key.shape)?;
-        let agent: Option<AgentId> = match self.grouping.keeps_agents_apart() {
-            true => Some(self.names.agent(self.db, key.agent)?),
-            false => None,
+        let agent: Option<AgentId> = if self.grouping.keeps_agents_apart() {
+            Some(self.names.agent(self.db, key.agent)?)
+        } else {
+            None
         };
         Ok(self.grouping.group(&origin, &shape, agent))
     }

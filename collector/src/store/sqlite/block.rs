@@ -45,6 +45,9 @@ pub(super) struct Key {
     pub(super) shape: u32,
 }
 
+/// The start of the first interval and the end of the last one, in seconds.
+pub(super) type Span = (i64, i64);
+
 /// What was measured of a row in an interval, or in all intervals of a rollup.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cell<'a> {

@@ -2,7 +2,7 @@
 //! the log tells the rest.
 
 use super::{
-    block::{Key, spans},
+    block::{Key, Span, spans},
     log::{Logged, stripe_of},
 };
 use crate::{registry::RegistrationId, store::StoreError};
@@ -13,8 +13,6 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// An agent, a registration and a shape, by number.
 pub(super) type Seen = (u32, i64, u32);
-/// The start of the first interval and the end of the last one, in seconds.
-pub(super) type Span = (i64, i64);
 
 /// The presence of any agents, in the order of what was seen.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -5,10 +5,10 @@
 
 use super::{
     Reader,
-    block::{Cell, Cells, Gathered, Key, Sink, read},
+    block::{Cell, Cells, Gathered, Key, Sink, Span, read},
     dictionary::Names,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, Kept, SCATTERED, day_of, hour_of, quarter_of},
-    presence::{Presences, Span},
+    presence::Presences,
     segment::{Place, Segment, is_there, segments},
 };
 use crate::store::StoreError;

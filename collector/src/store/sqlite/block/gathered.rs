@@ -5,7 +5,7 @@
 //! only then read.
 
 use super::{
-    Key, Sink,
+    Key, Sink, Span,
     cells::{index, place_of},
     deal::{deal, ranks},
     records::{Groups, Record, Scratch},
@@ -17,8 +17,10 @@ use indexmap::IndexSet;
 use peerlight_proto::metric::Metric;
 use std::{collections::BTreeSet, ops::Range};
 
-/// So many records are a crowd, some ten megabytes: who can do without the rest takes them now.
+/// So many records are a crowd, some ten megabytes of usual ones: who can do without the rest takes them now …
 const MANY: usize = 1 << 17;
+/// … and so are fewer that hold so many bytes, as those of an agent do that fills its histograms to the brim.
+const MANY_BYTES: usize = 16 << 20;
 
 /// Records that are not read yet.
 #[derive(Debug, Default)]
@@ -63,7 +65,7 @@ impl Gathered {
 
     /// Whether there are so many that they should be read before more come.
     pub(in super::super) fn is_crowded(&self) -> bool {
-        self.items.len() >= MANY
+        self.items.len() >= MANY || self.bodies.len() >= MANY_BYTES
     }
 
     /// Adds what a block of records holds of these metrics, of the rows that are wanted; no metric means every one. All of
@@ -150,8 +152,8 @@ impl Gathered {
     }
 
     /// The rows, and from when to when each was measured.
-    pub(in super::super) fn spans(&self) -> Result<Vec<(Key, (i64, i64))>, StoreError> {
-        let mut spans: Vec<Option<(i64, i64)>> = vec![None; self.rows.len()];
+    pub(in super::super) fn spans(&self) -> Result<Vec<(Key, Span)>, StoreError> {
+        let mut spans: Vec<Option<Span>> = vec![None; self.rows.len()];
         for item in &self.items {
             let (_, record) = self.record(item);
             let end = record.start.wrapping_add(record.length()?);

@@ -2,7 +2,7 @@
 //! leans on no other. Those of a metric stand together, so that a reader steps over the others at once.
 
 use super::{
-    Cell, Key, Sink, Written, bits_of, guess_sum,
+    Cell, Key, Sink, Span, Written, bits_of, guess_sum,
     read::{moved, read_counters, read_texts, within},
     stream::{Fault, Stream, put, put_signed},
     write::write_counters,
@@ -370,7 +370,7 @@ fn read_exact(body: &mut Stream<'_>, buckets: &[(u16, u64)], total: u64) -> Resu
 }
 
 /// Hands over the row, start and end of each record of a block, and reads no more of it.
-pub(in super::super) fn spans(block: &[u8], mut each: impl FnMut(Key, (i64, i64))) -> Result<(), StoreError> {
+pub(in super::super) fn spans(block: &[u8], mut each: impl FnMut(Key, Span)) -> Result<(), StoreError> {
     let mut groups = Groups::of(block)?;
     while let Some((_metric, mut records)) = groups.next()? {
         while let Some(record) = records.next()? {

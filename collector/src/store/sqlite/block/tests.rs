@@ -307,3 +307,23 @@ proptest! {
         prop_assert_eq!((block.cells, block.probes), (i64::try_from(all.len()).unwrap(), told));
     }
 }
+
+#[test]
+fn few_records_that_hold_much_are_a_crowd_too() {
+    let brim = Owned {
+        key: (1, 1, 1),
+        start: 0,
+        counters: Counters { scheduled: 2_000, answered: 2_000, ..Counters::default() },
+        histogram: Histogram::from_values((0..2_000).map(|number| number * 20_000)),
+        attributes: Vec::new(),
+        clock_offsets: None,
+    };
+    let block = records::records_of(Metric::IcmpRtt, &cells_of(&vec![brim; 100])).bytes;
+    let mut gathered = Gathered::default();
+    let mut held = 0;
+    while !gathered.is_crowded() {
+        gathered.add(&BTreeSet::new(), &block, |_key| Ok(true)).unwrap();
+        held += block.len();
+    }
+    assert!((16 << 20..17 << 20).contains(&held), "{held}");
+}
