@@ -43,7 +43,7 @@ pub struct DecommissionArgs {
     /// Said by what removes the program: what waits is given up, twenty seconds have to do, and nothing is a failure, so that the
     /// removal goes on
     ///
-    /// Where no collector knows the agent, or `retire_on_removal = false` in [collector], nothing is done.
+    /// Where no collector knows the agent, or `retire_on_removal = false` in `[collector]`, nothing is done.
     #[arg(long, conflicts_with_all = ["abandon", "offline"])]
     pub removal: bool,
 }
