@@ -346,35 +346,17 @@ pub struct LatencyQuestion {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "provider")]
     pub by: Vec<String>,
     /// The span that ends now: 15m, 1h, 7d …
-    #[arg(long, value_name = "SPAN", conflicts_with_all = ["from", "to"])]
+    #[arg(long, value_name = "SPAN")]
     pub last: Option<String>,
-    /// The first instant: RFC 3339 or Unix seconds.
-    #[arg(long, value_name = "TIME")]
-    pub from: Option<String>,
-    /// The first instant after the span.
-    #[arg(long, value_name = "TIME", requires = "from")]
-    pub to: Option<String>,
     /// Only these metrics: tcp.connect, icmp.rtt, https.ttfb …
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub metric: Vec<String>,
-    /// Only these providers.
-    #[arg(long, value_name = "NAME")]
-    pub provider: Vec<String>,
-    /// Only these locations.
-    #[arg(long, value_name = "CODE")]
-    pub location: Vec<String>,
-    /// Only these sites.
-    #[arg(long, value_name = "NAME")]
-    pub site: Vec<String>,
-    /// Only these targets.
-    #[arg(long, value_name = "NAME")]
-    pub target: Vec<String>,
     /// Every figure in the table, however wide it gets; JSON and CSV always hold them all.
     #[arg(long)]
     pub wide: bool,
-    /// How it is printed.
-    #[arg(long, value_enum, default_value_t)]
-    pub format: ReportFormat,
+    /// Of what, and when.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 #[cfg(test)]

@@ -98,13 +98,9 @@ pub async fn show(
     headers: HeaderMap,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
-    let asked = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let asked = asked.filter(|(name, _)| *name != "format");
-    let (question, mut errors) = Question::read(asked, operator.organisation, app.clock.now());
-    let format = Format::asked(&parameters, &headers).unwrap_or_else(|error| {
-        errors.push(error);
-        Format::default()
-    });
+    let (organisation, now) = (operator.organisation, app.clock.now());
+    let (question, format, errors) =
+        Format::read(&parameters, &headers, |asked| Question::read(asked, organisation, now));
     let report = ask(&app, question, errors).await?;
     format.answer(report, render::csv::render, render::ndjson::latency)
 }

@@ -23,7 +23,8 @@ pub(super) async fn run(
     let width = output.width;
     match command {
         ReportCommand::Latency(question) => {
-            let asked = Asked { path: "latency", query: latency(&question), format: question.format };
+            let format = question.selection.format;
+            let asked = Asked { path: "latency", query: latency(&question), format };
             let table = |report: &Report| {
                 if question.wide {
                     render::table::render_wide(report)
@@ -89,16 +90,9 @@ impl Asked {
 }
 
 fn latency(question: &LatencyQuestion) -> Parameters {
-    let mut query = vec![("by", question.by.join(","))];
-    query.extend(once([("last", &question.last), ("from", &question.from), ("to", &question.to)]));
-    query.extend(lists([
-        ("metric", &question.metric),
-        ("provider", &question.provider),
-        ("location", &question.location),
-        ("site", &question.site),
-        ("target", &question.target),
-    ]));
-    query
+    let by = std::iter::once(("by", question.by.join(",")));
+    let metrics = lists([("metric", &question.metric)]);
+    by.chain(once([("last", &question.last)])).chain(metrics).chain(selection(&question.selection)).collect()
 }
 
 fn compare(question: &CompareArgs) -> Parameters {

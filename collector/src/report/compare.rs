@@ -13,6 +13,7 @@ mod shift;
 mod tests;
 mod threshold;
 
+pub(super) use cells::median_of;
 pub use cells::{CENSORED_MS, FEWEST_CELLS, FEWEST_PROBES};
 pub use loss_difference::{LossDifference, Lost, difference as loss_difference};
 pub use question::{CompareQuestion, DEFAULT_METRIC, MAX_DAYS};

@@ -54,14 +54,9 @@ pub async fn compare(
     headers: HeaderMap,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
-    let asked = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let asked = asked.filter(|(name, _)| *name != "format");
     let (organisation, now) = (operator.organisation, app.clock.now());
-    let (question, mut errors) = CompareQuestion::read(asked, organisation, now);
-    let format = Format::asked(&parameters, &headers).unwrap_or_else(|error| {
-        errors.push(error);
-        Format::default()
-    });
+    let (question, format, errors) =
+        Format::read(&parameters, &headers, |asked| CompareQuestion::read(asked, organisation, now));
     let snapshot = app.ask(move |registry, now| Snapshot::take(registry, organisation, now)).await?;
     let kept = app.config.retention.quarter_hour;
     let comparison = answer(app.store.as_ref(), snapshot, question, errors, kept, now).await?;

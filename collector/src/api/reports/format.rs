@@ -27,7 +27,7 @@ pub(super) enum Format {
 
 impl Format {
     /// What is asked for, by parameter before header; of several media types the one that is named first.
-    pub(super) fn asked(parameters: &[(String, String)], headers: &HeaderMap) -> Result<Self, String> {
+    fn asked(parameters: &[(String, String)], headers: &HeaderMap) -> Result<Self, String> {
         match parameters.iter().find(|(name, _)| name == "format").map(|(_, value)| value.as_str()) {
             Some("csv") => return Ok(Self::Csv),
             Some("json") => return Ok(Self::Json),
@@ -39,6 +39,21 @@ impl Format {
         let named = [(Self::Json, "application/json"), (Self::Csv, "text/csv"), (Self::Ndjson, NDJSON)];
         let named = named.into_iter().filter_map(|(format, kind)| Some((accepted.find(kind)?, format)));
         Ok(named.min_by_key(|(position, _)| *position).map(|(_, format)| format).unwrap_or_default())
+    }
+
+    /// What is asked, in which form it is to be answered, and everything that is wrong with either.
+    pub(super) fn read<'a, Q>(
+        parameters: &'a [(String, String)],
+        headers: &HeaderMap,
+        read: impl FnOnce(Vec<(&'a str, &'a str)>) -> (Q, Vec<String>),
+    ) -> (Q, Self, Vec<String>) {
+        let asked = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let (question, mut errors) = read(asked.filter(|(name, _)| *name != "format").collect());
+        let format = Self::asked(parameters, headers).unwrap_or_else(|error| {
+            errors.push(error);
+            Self::default()
+        });
+        (question, format, errors)
     }
 
     /// A report in this form.

@@ -57,14 +57,9 @@ pub async fn time_of_day(
     headers: HeaderMap,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
-    let asked = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let asked = asked.filter(|(name, _)| *name != "format");
     let (organisation, now) = (operator.organisation, app.clock.now());
-    let (question, mut errors) = TimeOfDayQuestion::read(asked, organisation, now);
-    let format = Format::asked(&parameters, &headers).unwrap_or_else(|error| {
-        errors.push(error);
-        Format::default()
-    });
+    let (question, format, mut errors) =
+        Format::read(&parameters, &headers, |asked| TimeOfDayQuestion::read(asked, organisation, now));
     let (snapshot, locations) = app
         .ask(move |registry, now| {
             Ok((Snapshot::take(registry, organisation, now)?, registry.locations(organisation)?))

@@ -23,6 +23,17 @@ pub const FEWEST_CELLS: u64 = 4;
 #[expect(clippy::cast_precision_loss, reason = "60,000,000")]
 pub const CENSORED_MS: f64 = MAX_VALUE_US as f64 / 1_000.0;
 
+/// The median in milliseconds, lost probes as infinitely slow, and whether it falls on one of them; none where there are too
+/// few probes for one.
+pub(in super::super) fn median_of(histogram: &Histogram, lost: u64) -> Option<(f64, bool)> {
+    let of = histogram.count().saturating_add(lost);
+    (of >= FEWEST_PROBES).then(|| {
+        // The median of at least ten probes is there unless it falls on a lost one.
+        let median = including_loss(histogram, lost).p50;
+        (median.unwrap_or(CENSORED_MS), median.is_none())
+    })
+}
+
 /// The provider, and the one that it is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -127,12 +138,8 @@ impl Half {
     }
 
     fn settled(&self) -> Option<Settled> {
-        let lost = self.lost();
-        (lost.of >= FEWEST_PROBES).then(|| {
-            // The median of at least ten probes is there unless it falls on a lost one.
-            let median = including_loss(&self.histogram, self.lost).p50;
-            Settled { median_ms: median.unwrap_or(CENSORED_MS), censored: median.is_none(), lost }
-        })
+        let (median_ms, censored) = median_of(&self.histogram, self.lost)?;
+        Some(Settled { median_ms, censored, lost: self.lost() })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     registry::Location,
     report::{
         Groups, NoLoss,
-        compare::{CENSORED_MS, FEWEST_PROBES},
+        compare::median_of,
         group::{GroupKey, Share},
         latency::{including_loss, intervals},
         loss::loss,
@@ -145,12 +145,7 @@ impl Gathered {
     fn settle(&mut self, since: Timestamp) {
         let settled = self.open.extract_if(|_, open| open.last < since);
         for ((key, date, hour), open) in settled {
-            let of = open.histogram.count().saturating_add(open.lost);
-            if of < FEWEST_PROBES {
-                continue;
-            }
-            // The median of at least ten probes is there unless it falls on a lost one.
-            let median = including_loss(&open.histogram, open.lost).p50.unwrap_or(CENSORED_MS);
+            let Some((median, _censored)) = median_of(&open.histogram, open.lost) else { continue };
             let day = self.rows.entry(key).or_default().medians.entry(date).or_default();
             if let Some(place) = day.get_mut(usize::from(hour)) {
                 *place = Some(median);

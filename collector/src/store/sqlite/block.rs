@@ -22,7 +22,7 @@ mod write;
 
 pub(super) use cells::{Cells, Starting, View};
 pub(super) use gathered::Gathered;
-pub(super) use read::{Sink, read};
+pub(super) use read::{Sink, check, read};
 pub(super) use records::{Records, spans};
 #[cfg(feature = "fuzzing")]
 pub(super) use reread::reread;

@@ -5,7 +5,7 @@
 
 use super::{
     Reader,
-    block::{Cell, Cells, Gathered, Key, Sink, Span, read},
+    block::{Cells, Gathered, Key, Span, check},
     dictionary::Names,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, Kept, SCATTERED, day_of, hour_of, quarter_of},
     presence::Presences,
@@ -42,25 +42,10 @@ pub(super) fn read_slice(reader: &mut Reader, stripe: u32, batches: &[i64]) -> R
     match Slice::of(reader, (stripe, kept), batches, |_block| Ok(())) {
         // Some batch is damaged: each is read by itself, to set those aside that are.
         Err(StoreError::Damaged { .. }) => {
-            Slice::of(reader, (stripe, kept), batches, |block| read(block, &mut Nothing))
+            Slice::of(reader, (stripe, kept), batches, |block| check(block).map(drop))
         }
         read => read,
     }
-}
-
-/// Takes what a block holds, and does nothing with it.
-struct Nothing;
-
-impl Sink for Nothing {
-    fn begin(&mut self, _texts: &[(&str, &str)]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn row(&mut self, _key: Key) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-
-    fn cell(&mut self, _cell: &Cell<'_>) {}
 }
 
 impl Slice {

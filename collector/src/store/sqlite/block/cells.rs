@@ -2,7 +2,7 @@
 
 use super::{
     Cell, Key, Sink,
-    deal::{deal, number, ranks},
+    deal::{deal, number, sort},
     sum::Sum,
 };
 use crate::store::{ClockOffsets, StoreError};
@@ -234,13 +234,9 @@ impl Cells {
         if self.items.is_sorted_by_key(|item| (self.key(item), item.start)) {
             return;
         }
-        let ranks = ranks(self.rows.len(), |row| self.rows[row as usize]);
-        let ranks_of: Vec<u32> = self.items.iter().map(|item| ranks[item.row as usize]).collect();
-        deal(&mut self.items, &mut self.dealt, &ranks_of, ranks.len());
-        for row in self.items.chunk_by_mut(|one, next| one.row == next.row) {
-            // Stable, and mostly so already: batches come in the order in which they were measured.
-            row.sort_by_key(|item| item.start);
-        }
+        let Self { items, dealt, rows, .. } = self;
+        let key = |row: u32| rows[row as usize];
+        sort((items, dealt), (rows.len(), key), |item| item.row, |item| item.start);
     }
 
     /// Distributes cells that are in order by what is said of their starts: each part is in order, too.

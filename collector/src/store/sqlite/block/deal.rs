@@ -32,6 +32,23 @@ pub(super) fn deal<T: Copy>(
     ends
 }
 
+/// Puts items in the order of the keys of their rows, which have numbers below `rows`, and of their starts. `spare` is of use
+/// only for its memory.
+pub(super) fn sort<T: Copy, K: Ord>(
+    (items, spare): (&mut Vec<T>, &mut Vec<T>),
+    (rows, key): (usize, impl Fn(u32) -> K),
+    row: impl Fn(&T) -> u32,
+    start: impl Fn(&T) -> i64,
+) {
+    let ranks = ranks(rows, key);
+    let ranks_of: Vec<u32> = items.iter().map(|item| ranks[row(item) as usize]).collect();
+    deal(items, spare, &ranks_of, ranks.len());
+    for of_row in items.chunk_by_mut(|one, next| row(one) == row(next)) {
+        // Stable, and mostly so already: batches come in the order in which they were measured.
+        of_row.sort_by_key(&start);
+    }
+}
+
 /// Numbers parts, which come in long runs, in their order. Returns the parts, and for each item the number of its part.
 pub(super) fn number<P: Ord + Copy>(parts_of: &[P]) -> (Vec<P>, Vec<u32>) {
     let runs = parts_of.chunk_by(|one, next| one == next);
@@ -46,7 +63,7 @@ pub(super) fn number<P: Ord + Copy>(parts_of: &[P]) -> (Vec<P>, Vec<u32>) {
 }
 
 /// For each of the keys by its number, its place in their order.
-pub(super) fn ranks<K: Ord>(keys: usize, key: impl Fn(u32) -> K) -> Vec<u32> {
+fn ranks<K: Ord>(keys: usize, key: impl Fn(u32) -> K) -> Vec<u32> {
     let mut order: Vec<u32> = (0..u32::try_from(keys).unwrap_or(u32::MAX)).collect();
     order.sort_unstable_by_key(|number| key(*number));
     let mut ranks = vec![0; order.len()];

@@ -7,7 +7,7 @@
 use super::{
     Key, Sink, Span,
     cells::{index, place_of},
-    deal::{deal, ranks},
+    deal::{deal, sort},
     records::{Groups, Record, Scratch},
     stream::Fault,
 };
@@ -130,13 +130,9 @@ impl Gathered {
 
     /// Puts the records in the order of their metrics, rows and starts.
     pub(in super::super) fn sort(&mut self) {
-        let ranks = ranks(self.rows.len(), |row| self.rows[row as usize]);
-        let ranks_of: Vec<u32> = self.items.iter().map(|item| ranks[item.row as usize]).collect();
-        deal(&mut self.items, &mut self.dealt, &ranks_of, ranks.len());
-        for row in self.items.chunk_by_mut(|one, next| one.row == next.row) {
-            // Stable, and mostly so already: batches come in the order in which they were measured.
-            row.sort_by_key(|item| item.start);
-        }
+        let Self { items, dealt, rows, .. } = self;
+        let key = |row: u32| rows[row as usize];
+        sort((items, dealt), (rows.len(), key), |item| item.row, |item| item.start);
     }
 
     /// Where the records of each metric stand, once they are in order.

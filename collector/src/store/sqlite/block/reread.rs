@@ -1,35 +1,15 @@
 //! The law of blocks that a fuzz target searches to break: whatever reads can be written, and reads back the same.
 
-use super::{Cell, Cells, Key, Sink, read, records::records_of, write};
-use crate::store::StoreError;
+use super::{Cells, check, read, records::records_of, write};
 use peerlight_proto::metric::Metric;
 
 /// More cells are read, but not collected.
 const MOST_COLLECTED: usize = 1 << 16;
 
-/// Counts cells, and takes none of them in.
-#[derive(Default)]
-struct Count(usize);
-
-impl Sink for Count {
-    fn begin(&mut self, _texts: &[(&str, &str)]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn row(&mut self, _key: Key) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-
-    fn cell(&mut self, _cell: &Cell<'_>) {
-        self.0 += 1;
-    }
-}
-
 /// Reads any bytes; what they hold is put in order and written, and must read back the same.
 #[expect(clippy::expect_used, reason = "a broken law fails by panicking")]
 pub(in super::super) fn reread(bytes: &[u8]) {
-    let mut count = Count::default();
-    if read(bytes, &mut count).is_err() || count.0 > MOST_COLLECTED {
+    if !check(bytes).is_ok_and(|cells| cells <= MOST_COLLECTED) {
         return;
     }
     let (mut cells, mut spare) = (Cells::default(), Cells::default());
