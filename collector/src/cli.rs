@@ -240,6 +240,28 @@ pub enum ReportCommand {
     Availability(AvailabilityArgs),
     /// Latency and loss by the hour that clocks show at the location, and how much slower the busy hour is than the quiet one.
     TimeOfDay(TimeOfDayArgs),
+    /// How long probes took, slot by slot: percentiles, loss, and the distribution as far as histograms tell times apart.
+    Series(SeriesArgs),
+}
+
+/// What is asked about series.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SeriesArgs {
+    /// A series for each of: provider, location, site, target, prefix, family; provider unless given.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub by: Vec<String>,
+    /// The span that ends now; 1h unless given.
+    #[arg(long, value_name = "SPAN")]
+    pub last: Option<String>,
+    /// The length of a slot: whole minutes that divide a day; unless given the shortest that makes at most 180 of the span.
+    #[arg(long, value_name = "LENGTH")]
+    pub step: Option<String>,
+    /// Only these metrics; tcp.connect unless given.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub metric: Vec<String>,
+    /// Of what, and when.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// Of what, and when.

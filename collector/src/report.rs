@@ -19,6 +19,7 @@ mod noise;
 mod question;
 pub mod render;
 mod seen;
+pub mod series;
 pub mod silence;
 mod tally;
 pub mod time_of_day;

@@ -91,6 +91,7 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(reports::compare::compare))
         .routes(routes!(reports::availability::availability))
         .routes(routes!(reports::time_of_day::time_of_day))
+        .routes(routes!(reports::series::series))
         .merge(registry_routes())
 }
 

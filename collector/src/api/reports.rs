@@ -3,6 +3,7 @@
 pub mod availability;
 pub mod compare;
 mod format;
+pub mod series;
 pub mod time_of_day;
 
 use super::{error::ApiError, extract::Query};
@@ -137,6 +138,25 @@ pub(crate) async fn latency_given(
     question: Question,
     now: Timestamp,
 ) -> Result<Report, ReportError> {
+    made(
+        store,
+        (snapshot, presence),
+        question,
+        |_groups| None,
+        move |groups, evidence| answer(groups, evidence, now),
+    )
+    .await
+}
+
+/// What is made of a question's groups and what the store finds for them, unless the question names what is not there or
+/// `too_much` says why it asks for more than one answer holds.
+async fn made<T: Send + 'static>(
+    store: &dyn Store,
+    (snapshot, presence): (Arc<Snapshot>, Arc<Vec<Presence>>),
+    question: Question,
+    too_much: impl FnOnce(&Groups) -> Option<String>,
+    make: impl FnOnce(&Groups, &Evidence<'_>) -> T + Send + 'static,
+) -> Result<T, ReportError> {
     let errors = question.unknown_names(&snapshot.registrations, &presence);
     if !errors.is_empty() {
         return Err(QuestionError { errors }.into());
@@ -144,6 +164,9 @@ pub(crate) async fn latency_given(
     let query = question.query(&snapshot.registrations);
     let silences = silences(store, &question, &snapshot.registrations, &presence).await?;
     let groups = Groups::new(question, snapshot.registrations.clone(), &presence).with_silences(silences);
+    if let Some(error) = too_much(&groups) {
+        return Err(QuestionError { errors: vec![error] }.into());
+    }
     let groups = Arc::new(groups);
     let dropped = store.dropped(query.organisation, query.from, query.to).await?;
     let rows = store.scan(query, Arc::<Groups>::clone(&groups)).await?;
@@ -151,7 +174,7 @@ pub(crate) async fn latency_given(
     Ok(tokio::task::spawn_blocking(move || {
         let evidence =
             Evidence { rows: &rows, agents: &snapshot.agents, presence: &presence, dropped: &dropped };
-        answer(&groups, &evidence, now)
+        make(&groups, &evidence)
     })
     .await?)
 }

@@ -1,13 +1,14 @@
-//! `report latency`, `report compare`, `report availability` and `report time-of-day`.
+//! `report latency`, `report compare`, `report availability`, `report time-of-day` and `report series`.
 
 use super::{
     AvailabilityArgs, CompareArgs, LatencyQuestion, Output, ReportCommand, ReportFormat, Selection,
-    TimeOfDayArgs,
+    SeriesArgs, TimeOfDayArgs,
 };
 use crate::{
     client::Client,
     report::{
-        Report, availability::AvailabilityReport, compare::Comparison, render, time_of_day::TimeOfDayReport,
+        Report, availability::AvailabilityReport, compare::Comparison, render, series::SeriesReport,
+        time_of_day::TimeOfDayReport,
     },
 };
 use serde::de::DeserializeOwned;
@@ -49,6 +50,12 @@ pub(super) async fn run(
             let format = question.selection.format;
             let asked = Asked { path: "time-of-day", query: time_of_day(&question), format };
             let table = |report: &TimeOfDayReport| render::time_of_day::table::render(report, width);
+            asked.print(client, output, table).await
+        }
+        ReportCommand::Series(question) => {
+            let format = question.selection.format;
+            let asked = Asked { path: "series", query: series(&question), format };
+            let table = |report: &SeriesReport| render::series::table::render(report, width);
             asked.print(client, output, table).await
         }
     }
@@ -119,6 +126,12 @@ fn availability(question: &AvailabilityArgs) -> Parameters {
 fn time_of_day(question: &TimeOfDayArgs) -> Parameters {
     let lists = lists([("by", &question.by), ("metric", &question.metric)]);
     let once = once([("last", &question.last), ("days", &question.days)]);
+    once.chain(lists).chain(selection(&question.selection)).collect()
+}
+
+fn series(question: &SeriesArgs) -> Parameters {
+    let lists = lists([("by", &question.by), ("metric", &question.metric)]);
+    let once = once([("last", &question.last), ("step", &question.step)]);
     once.chain(lists).chain(selection(&question.selection)).collect()
 }
 

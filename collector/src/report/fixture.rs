@@ -1,6 +1,6 @@
 //! What tests of reports and of the page build upon.
 
-use super::{Groups, Question, Report, silence::Silences};
+use super::{Groups, Question, Report, series::SeriesReport, silence::Silences};
 use crate::{
     admission::Attribution,
     organisation::OrganisationId,
@@ -169,6 +169,22 @@ pub(crate) fn answer_where(
     silences: &Silences,
     now: Timestamp,
 ) -> Report {
+    found(question, evidence, silences, |groups, evidence| super::answer(groups, evidence, now))
+}
+
+/// The same over time, with its distributions.
+pub(crate) fn series_of(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> SeriesReport {
+    found(question, evidence, &Silences::default(), |groups, evidence| {
+        super::series::series(groups, evidence, now)
+    })
+}
+
+fn found<T>(
+    question: &Question,
+    evidence: &Evidence<'_>,
+    silences: &Silences,
+    make: impl FnOnce(&Groups, &super::Evidence<'_>) -> T,
+) -> T {
     // What was measured was present, though it may not be expected here.
     let present = |row: &Measured| Presence {
         agent: AGENT,
@@ -192,5 +208,5 @@ pub(crate) fn answer_where(
     let rows: Vec<_> = grouped.collect();
     let Evidence { agents, presence, dropped, .. } = *evidence;
     let evidence = super::Evidence { rows: &rows, agents, presence, dropped };
-    super::answer(&groups, &evidence, now)
+    make(&groups, &evidence)
 }

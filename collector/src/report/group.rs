@@ -21,7 +21,7 @@ use std::{
 };
 
 /// The names of a group; only those that were asked for are there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Group {
     /// The provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,5 +6,6 @@ pub mod csv;
 pub mod figure;
 pub mod json;
 pub mod ndjson;
+pub mod series;
 pub mod table;
 pub mod time_of_day;

@@ -25,6 +25,7 @@ mod reports;
 mod requests;
 mod scipy;
 mod seeded;
+mod series;
 mod service;
 mod successors;
 mod vitals;

@@ -37,6 +37,19 @@ pub fn render(report: &Report) -> Result<String, CsvError> {
     text(writer)
 }
 
+/// A table as CSV.
+pub(crate) fn table(
+    header: impl IntoIterator<Item = String>,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Result<String, CsvError> {
+    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+    writer.write_record(header)?;
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    text(writer)
+}
+
 /// What was written.
 pub(super) fn text(writer: csv::Writer<Vec<u8>>) -> Result<String, CsvError> {
     let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error).map_err(csv::Error::from)?;
@@ -237,6 +250,6 @@ pub(super) fn cell(value: Option<f64>) -> String {
 }
 
 /// A name that a spreadsheet cannot take for a formula.
-pub(super) fn defused(name: &str) -> String {
+pub(crate) fn defused(name: &str) -> String {
     if name.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{name}") } else { name.to_owned() }
 }

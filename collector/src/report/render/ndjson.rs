@@ -4,6 +4,7 @@ use crate::report::{
     Group, Report,
     availability::AvailabilityReport,
     compare::{Apart, Comparison, MetricComparison},
+    series::{SeriesReport, SeriesSlot},
     time_of_day::{BusyQuiet, Days, HourFigures, TimeOfDayReport},
 };
 use peerlight_proto::metric::Metric;
@@ -17,6 +18,20 @@ pub fn latency(report: &Report) -> Result<String, serde_json::Error> {
 /// The rows of a report of availability, with their outages and gaps.
 pub fn availability(report: &AvailabilityReport) -> Result<String, serde_json::Error> {
     lines(&report.rows)
+}
+
+/// Series: each slot of each, with its distribution.
+pub fn series(report: &SeriesReport) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        #[serde(flatten)]
+        group: &'a Group,
+        metric: Metric,
+        #[serde(flatten)]
+        slot: &'a SeriesSlot,
+    }
+    let slots = report.series.iter().flat_map(|row| row.slots.iter().map(move |slot| (row, slot)));
+    lines(slots.map(|(row, slot)| Line { group: &row.group, metric: row.metric, slot }))
 }
 
 /// A report of the time of day: each hour of each row, and what is said of the row's busy and quiet hour in each.
