@@ -5,6 +5,7 @@
 //! A probe that was lost counts as slower than any other, so that a provider gains nothing by losing what would be slow.
 
 mod cells;
+mod distribution;
 mod judge;
 mod loss_difference;
 mod question;
@@ -15,6 +16,7 @@ mod threshold;
 
 pub(super) use cells::median_of;
 pub use cells::{CENSORED_MS, FEWEST_CELLS, FEWEST_PROBES};
+pub use distribution::{Distribution, Share};
 pub use loss_difference::{LossDifference, Lost, difference as loss_difference};
 pub use question::{CompareQuestion, DEFAULT_METRIC, MAX_DAYS};
 pub(super) use shift::median;
@@ -85,6 +87,9 @@ pub struct LocationJudgement {
     /// The verdict.
     #[serde(flatten)]
     pub judgement: Judgement,
+    /// How the times of the matched cells of the days that count are distributed; null where no day counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
 }
 
 /// A verdict and what it rests on.
@@ -253,8 +258,11 @@ impl Comparing {
             (&one.provider, &one.location).cmp(&(&other.provider, &other.location))
         });
         let locations = common.into_iter();
-        let locations = locations
-            .map(|(location, _, judgement)| LocationJudgement { location: location.to_string(), judgement });
+        let locations = locations.map(|(location, place, judgement)| LocationJudgement {
+            location: location.to_string(),
+            judgement,
+            distribution: distribution::distribution(&place.times, judge::lost(place)),
+        });
         MetricComparison { metric, overall, locations: locations.collect(), apart }
     }
 }

@@ -90,6 +90,8 @@ pub(super) struct Place {
     pub(super) matched: u64,
     /// By target, family and path: the matched cells of days that count, and what was lost in them.
     pub(super) strata: BTreeMap<u32, (u64, Sides<Lost>)>,
+    /// The times of the same.
+    pub(super) times: Sides<Histogram>,
     pub(super) alone: Sides<Alone>,
 }
 
@@ -190,6 +192,7 @@ struct Gathered {
     medians: Sides<Vec<f64>>,
     censored: Sides<u64>,
     strata: BTreeMap<u32, (u64, Sides<Lost>)>,
+    times: Sides<Histogram>,
     alone: Sides<Alone>,
 }
 
@@ -210,6 +213,8 @@ impl Gathered {
         self.medians.against.push(against.median_ms);
         self.censored.provider += u64::from(provider.censored);
         self.censored.against += u64::from(against.censored);
+        self.times.provider.merge(&halves.provider.histogram);
+        self.times.against.merge(&halves.against.histogram);
         let (cells, lost) = self.strata.entry(subject).or_default();
         *cells += 1;
         lost.provider.add(provider.lost);
@@ -237,6 +242,8 @@ impl Gathered {
         };
         let medians = Sides { provider, against };
         place.days.push(Day { number, difference, medians, cells, censored: self.censored });
+        place.times.provider.merge(&self.times.provider);
+        place.times.against.merge(&self.times.against);
         for (subject, (cells, lost)) in self.strata {
             let (known, sum) = place.strata.entry(subject).or_default();
             *known += cells;

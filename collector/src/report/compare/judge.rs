@@ -17,12 +17,16 @@ pub(super) fn of_place(place: &Place, threshold: Threshold) -> Judgement {
     let parts: Vec<_> = strata
         .filter_map(|(cells, lost)| Some((weight(*cells), difference(lost.provider, lost.against)?)))
         .collect();
-    let lost = place.strata.values().fold(Sides::<Lost>::default(), |mut sum, (_, lost)| {
+    judge(&place.days, threshold, reason, mean(&parts), lost(place))
+}
+
+/// What was lost in the matched cells of the days that count.
+pub(super) fn lost(place: &Place) -> Sides<Lost> {
+    place.strata.values().fold(Sides::<Lost>::default(), |mut sum, (_, lost)| {
         sum.provider.add(lost.provider);
         sum.against.add(lost.against);
         sum
-    });
-    judge(&place.days, threshold, reason, mean(&parts), lost)
+    })
 }
 
 /// The verdict on all locations that have enough days, each of which weighs alike: a day's difference is the median of
@@ -41,10 +45,9 @@ pub(super) fn overall(judged: &[(&Place, &Judgement)], threshold: Threshold, rea
         enough.iter().filter_map(|(_, judgement)| Some((1.0, judgement.loss_difference?))).collect();
     let mut lost = Sides::<Lost>::default();
     for (place, _) in &enough {
-        for (_, sides) in place.strata.values() {
-            lost.provider.add(sides.provider);
-            lost.against.add(sides.against);
-        }
+        let here = self::lost(place);
+        lost.provider.add(here.provider);
+        lost.against.add(here.against);
     }
     judge(&days, threshold, reason, mean(&losses), lost)
 }

@@ -86,6 +86,29 @@ impl CompareQuestion {
         &self.question
     }
 
+    /// The provider that the verdict is about, and the one that it is compared with, as they were written.
+    pub fn providers(&self) -> &[String; 2] {
+        &self.providers
+    }
+
+    /// From which difference on one is better.
+    pub fn threshold(&self) -> Threshold {
+        self.threshold
+    }
+
+    /// The parameters that ask this again.
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let shared = self.question.parameters().into_iter();
+        let shared = shared.filter(|(name, _)| PARAMETERS.contains(name) && *name != "providers");
+        let names = self.providers.iter().filter(|name| !name.is_empty());
+        let threshold = (self.threshold != Threshold::default()).then(|| self.threshold.to_string());
+        names
+            .map(|name| ("providers", name.clone()))
+            .chain(shared)
+            .chain(threshold.map(|text| ("threshold", text)))
+            .collect()
+    }
+
     /// Whose measurements.
     pub fn organisation(&self) -> OrganisationId {
         self.question.organisation
@@ -209,6 +232,20 @@ mod tests {
         assert_eq!(asked.providers, ["A, Inc.", "B"]);
         assert_eq!((asked.threshold.ms, asked.threshold.percent), (Some(2.0), None));
         assert_eq!(asked.question.metrics, [Metric::IcmpRtt, Metric::UdpRtt].into());
+    }
+
+    #[test]
+    fn the_parameters_of_a_question_ask_it_again() {
+        for query in [
+            "providers=A,+Inc.&providers=B&threshold=2ms&metric=icmp.rtt&last=10d",
+            "providers=A,B",
+            "providers=A,B&from=1789000000&to=1789999200&threshold=3%25",
+        ] {
+            let question = asked(query);
+            let parameters = question.parameters();
+            let pairs = parameters.iter().map(|(name, value)| (*name, value.as_str()));
+            assert_eq!(CompareQuestion::read(pairs, OrganisationId::DEFAULT, NOW), (question, Vec::new()));
+        }
     }
 
     #[test]

@@ -106,6 +106,10 @@ fn mirrored(verdict: Verdict) -> Verdict {
     }
 }
 
+fn swapped(Distribution { provider, against }: Distribution) -> Distribution {
+    Distribution { provider: against, against: provider }
+}
+
 fn mirror(judgement: &Judgement) -> Judgement {
     Judgement {
         verdict: mirrored(judgement.verdict),
@@ -140,7 +144,7 @@ proptest! {
         let other = compare("providers=borealis,aurora", &measured).metrics.remove(0);
         prop_assert_eq!(mirror(&other.overall), straight.overall);
         let places = other.locations.into_iter().map(|place| LocationJudgement {
-            judgement: mirror(&place.judgement), ..place
+            judgement: mirror(&place.judgement), distribution: place.distribution.clone().map(swapped), ..place
         });
         prop_assert_eq!(places.collect::<Vec<_>>(), straight.locations);
         prop_assert_eq!(other.apart, straight.apart);

@@ -2,6 +2,7 @@
 //! provider's median, whichever is less.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// From which difference on one provider is better. At least one of both is given.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -15,6 +16,13 @@ pub struct Threshold {
 impl Default for Threshold {
     fn default() -> Self {
         Self { ms: Some(5.0), percent: Some(10.0) }
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [self.ms.map(|ms| format!("{ms}ms")), self.percent.map(|percent| format!("{percent}%"))];
+        f.pad(&parts.into_iter().flatten().collect::<Vec<_>>().join(","))
     }
 }
 

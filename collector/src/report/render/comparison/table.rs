@@ -44,7 +44,7 @@ pub fn render(comparison: &Comparison, width: Option<u16>) -> String {
 }
 
 /// What is said of all locations.
-fn sentence(comparison: &Comparison, overall: &Judgement) -> String {
+pub fn sentence(comparison: &Comparison, overall: &Judgement) -> String {
     let (provider, against) = (&comparison.provider, &comparison.against);
     let by = overall.shift_ms.map(|shift| {
         let (low, high) = (shift.low.abs().min(shift.high.abs()), shift.low.abs().max(shift.high.abs()));
@@ -70,7 +70,7 @@ fn sentence(comparison: &Comparison, overall: &Judgement) -> String {
 }
 
 /// Which of the two loses more, if this sample tells: the median hardly shows what loses little.
-fn lossier(comparison: &Comparison, overall: &Judgement) -> String {
+pub fn lossier(comparison: &Comparison, overall: &Judgement) -> String {
     let Some(LossDifference { value, low, high }) = overall.loss_difference else { return String::new() };
     let (name, low, high) = match (low > 0.0, high < 0.0) {
         (true, _) => (&comparison.provider, low, high),
@@ -133,7 +133,8 @@ fn row(location: &str, judgement: &Judgement) -> [String; 9] {
     ]
 }
 
-fn shift(shift: Shift) -> String {
+/// A shift with its interval.
+pub fn shift(shift: Shift) -> String {
     format!("{} ({} to {})", signed(shift.value), signed(shift.low), signed(shift.high))
 }
 
@@ -142,7 +143,8 @@ fn signed(ms: f64) -> String {
     format!("{sign}{}", figure::ms(ms.abs()))
 }
 
-fn loss(LossDifference { value, low, high }: LossDifference) -> String {
+/// A difference of losses with its interval.
+pub fn loss(LossDifference { value, low, high }: LossDifference) -> String {
     let percent = |share: f64| format!("{:+.2}", share * 100.0);
     format!("{}% ({} to {})", percent(value), percent(low), percent(high))
 }
