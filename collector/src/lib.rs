@@ -10,6 +10,7 @@ pub mod api;
 pub mod app;
 pub mod auth;
 pub mod backup;
+pub mod billing;
 pub mod cli;
 pub mod client;
 pub mod client_address;
