@@ -52,7 +52,7 @@ pub fn for_operators(app: &App) -> Router {
         .merge(public)
         .layer(DefaultBodyLimit::max(MAX_SMALL_BODY_BYTES))
         .layer(from_fn_with_state(app.clone(), browser::guard));
-    outer(router, app).with_state(app.clone())
+    outer(router, app).layer(from_fn(dashboard::dress)).with_state(app.clone())
 }
 
 /// The API of both listeners, described for machines.

@@ -131,6 +131,6 @@ pub async fn create_token(
 }
 
 /// The agent with what the configuration says of its key.
-pub(super) fn judged(app: &App, agent: AgentEntry) -> AgentEntry {
+pub(crate) fn judged(app: &App, agent: AgentEntry) -> AgentEntry {
     agent.judged_by(&KeyLife::from(app.config.keys), app.clock.now())
 }

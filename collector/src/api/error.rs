@@ -288,6 +288,7 @@ impl IntoResponse for ApiError {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response.extensions_mut().insert(ProblemName(self.kind.words().1));
+        response.extensions_mut().insert(problem);
         response
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn page_limit(asked: Option<usize>) -> usize {
 }
 
 /// The place behind which to go on.
-pub(super) fn place<P: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<P>, ApiError> {
+pub(crate) fn place<P: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<P>, ApiError> {
     let Some(cursor) = cursor else { return Ok(None) };
     let read = |text: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok();
     let unknown = || ApiError::invalid("cursor: write `next` of the page before".to_owned(), Vec::new());
@@ -80,7 +80,7 @@ pub(super) fn place<P: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<
 }
 
 /// Opaque to callers: what it says may change with each version.
-fn cursor(place: &impl Serialize) -> String {
+pub(crate) fn cursor(place: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(place).unwrap_or_default())
 }
 

@@ -31,6 +31,13 @@ pub(super) const LIVE: Asset = Asset {
     media_type: "text/javascript; charset=utf-8",
     content: include_str!("assets/live.js"),
 };
+/// What answers to a pointer and to keys on charts.
+pub(super) const CHARTS: Asset = Asset {
+    stem: "charts",
+    extension: "js",
+    media_type: "text/javascript; charset=utf-8",
+    content: include_str!("assets/charts.js"),
+};
 /// The icon.
 pub(super) const ICON: Asset = Asset {
     stem: "icon",
@@ -50,7 +57,7 @@ impl Asset {
 /// Serves an asset.
 pub(super) async fn serve(Path(name): Path<String>) -> Result<Response, ApiError> {
     let path = format!("/assets/{name}");
-    let asset = [STYLE, LIVE, ICON].into_iter().find(|asset| asset.path() == path);
+    let asset = [STYLE, LIVE, CHARTS, ICON].into_iter().find(|asset| asset.path() == path);
     let asset = asset.ok_or_else(|| ApiError::not_found("there is no such asset; reload the page"))?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type)),
@@ -106,7 +113,8 @@ mod tests {
         let mut schemes = STYLE.content.split(":root {").skip(1);
         for scheme in [schemes.next().unwrap(), schemes.next().unwrap()] {
             let colours = colours(scheme.split('}').next().unwrap());
-            let words = ["text", "quiet", "link", "warn"].map(|name| (name, ["ground", "card"], TEXT));
+            let words =
+                ["text", "quiet", "link", "warn", "good"].map(|name| (name, ["ground", "card"], TEXT));
             let shapes = ["p50", "p95", "loss", "edge"].map(|name| (name, ["ground", "card"], SHAPE));
             let others = [("sent", ["card", "card"], SHAPE), ("on-chosen", ["chosen", "chosen"], TEXT)];
             for (name, grounds, least) in words.into_iter().chain(shapes).chain(others) {

@@ -1,11 +1,13 @@
 //! Charts: percentiles over time, one chart for each provider, on shared axes. Geometry only; the template draws it.
 
+pub(crate) mod axis;
 pub(crate) mod scale;
 
 use crate::report::{Dimension, Report, ReportRow, render::figure};
+use axis::{Axis, bands, line};
 use peerlight_proto::time::Timestamp;
 use scale::{Scale, clock, time_ticks};
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 /// The chart's own units; the browser scales them to the room there is.
 const WIDTH: f64 = 480.0;
@@ -26,6 +28,10 @@ pub(crate) const MAX_CHARTS: usize = 12;
 pub(crate) struct Chart {
     /// Unique in the page, for labels.
     pub(crate) id: String,
+    /// When its first slot begins, in Unix seconds.
+    pub(crate) first: i64,
+    /// The length of its slots in seconds.
+    pub(crate) step: i64,
     pub(crate) title: String,
     pub(crate) desc: String,
     pub(crate) y_name: &'static str,
@@ -80,53 +86,12 @@ pub(crate) struct Slot {
     pub(crate) sent: u64,
 }
 
-/// The span that charts show, cut into slots.
-#[derive(Debug, Clone, Copy)]
-struct Axis {
-    first: i64,
-    step: i64,
-    slots: u32,
-}
-
-impl Axis {
-    fn of(report: &Report, step: Duration) -> Self {
-        let step = i64::try_from(step.as_secs()).unwrap_or(i64::MAX).max(1);
-        let first = report.from.as_secs().div_euclid(step).saturating_mul(step);
-        let last = report.to.as_secs().saturating_sub(1).max(first);
-        Self { first, step, slots: u32::try_from((last - first) / step + 1).unwrap_or(u32::MAX) }
-    }
-
-    fn width(self) -> f64 {
-        (WIDTH - LEFT - RIGHT) / f64::from(self.slots)
-    }
-
-    fn left(self, slot: u32) -> f64 {
-        LEFT + f64::from(slot) * self.width()
-    }
-
-    fn centre(self, slot: u32) -> f64 {
-        self.left(slot) + self.width() / 2.0
-    }
-
-    fn instant(self, slot: u32) -> Timestamp {
-        Timestamp::from_secs(self.first + i64::from(slot) * self.step)
-    }
-
-    /// Where an instant lies between slots.
-    #[expect(clippy::cast_precision_loss, reason = "seconds of a span of at most years")]
-    fn place(self, instant: Timestamp) -> f64 {
-        let slots = (instant.as_secs() - self.first) as f64 / self.step as f64;
-        LEFT + slots * self.width()
-    }
-}
-
 /// The charts of a report by provider and path with slots of `step`: as many as a page holds.
 pub(crate) fn charts(report: &Report, step: Duration) -> Vec<Chart> {
-    let axis = Axis::of(report, step);
+    let axis = Axis::of(report, step).drawn(LEFT, WIDTH - RIGHT);
     let mut courses: BTreeMap<String, BTreeMap<u32, &ReportRow>> = BTreeMap::new();
     for row in &report.rows {
-        let slot = row.slot.map_or(0, |slot| (slot.as_secs() - axis.first) / axis.step);
-        if let Ok(slot) = u32::try_from(slot) {
+        if let Some(slot) = row.slot.map_or(Some(0), |slot| axis.slot(slot)) {
             courses.entry(title(row)).or_default().insert(slot, row);
         }
     }
@@ -169,6 +134,8 @@ fn chart(
     let y_ticks = tops.scale.ticks().into_iter();
     Chart {
         id: format!("chart-{index}"),
+        first: axis.instant(0).as_secs(),
+        step: axis.step(),
         title,
         desc: description(rows),
         y_name: tops.scale.name(),
@@ -184,7 +151,7 @@ fn chart(
         loss_top: figure::percent(tops.loss),
         sent: bars(rows, axis, SENT_TOP, |row| ratio(row.sent, tops.sent)),
         sent_top: tops.sent.to_string(),
-        slots: (0..axis.slots).map(|slot| told(slot, rows.get(&slot).copied(), axis)).collect(),
+        slots: (0..axis.slots()).map(|slot| told(slot, rows.get(&slot).copied(), axis)).collect(),
     }
 }
 
@@ -212,46 +179,6 @@ fn description(rows: &BTreeMap<u32, &ReportRow>) -> String {
     format!("Over time: {}. The table below holds the same figures.", parts.join(", "))
 }
 
-/// Runs of points whose slots follow one another.
-fn runs<T>(points: &[(u32, T)]) -> impl Iterator<Item = &[(u32, T)]> {
-    points.chunk_by(|(before, _), (after, _)| before + 1 == *after)
-}
-
-fn line(points: &[(u32, f64)], axis: Axis) -> Line {
-    let mut line = Line::default();
-    for run in runs(points) {
-        match run {
-            [(slot, y)] => line.points.push((place(axis.centre(*slot)), place(*y))),
-            run => line.paths.push(path(run.iter().copied(), axis)),
-        }
-    }
-    line
-}
-
-fn path(points: impl Iterator<Item = (u32, f64)>, axis: Axis) -> String {
-    let mut path = String::new();
-    for (slot, y) in points {
-        path.push_str(if path.is_empty() { "M" } else { " L" });
-        let _ = write!(path, "{} {}", place(axis.centre(slot)), place(y));
-    }
-    path
-}
-
-/// The area between two lines, where both have values.
-fn bands(low: &[(u32, f64)], high: &[(u32, f64)], axis: Axis) -> Vec<String> {
-    let low: BTreeMap<u32, f64> = low.iter().copied().collect();
-    let both: Vec<(u32, (f64, f64))> =
-        high.iter().filter_map(|(slot, high)| Some((*slot, (*low.get(slot)?, *high)))).collect();
-    runs(&both)
-        .filter(|run| run.len() > 1)
-        .map(|run| {
-            let there = run.iter().map(|(slot, (_, high))| (*slot, *high));
-            let back = run.iter().rev().map(|(slot, (low, _))| (*slot, *low));
-            format!("{} Z", path(there.chain(back), axis))
-        })
-        .collect()
-}
-
 /// The bars of a strip for what is not zero; the smallest can still be seen.
 fn bars(
     rows: &BTreeMap<u32, &ReportRow>,
@@ -274,7 +201,8 @@ fn bars(
         .collect()
 }
 
-fn told(slot: u32, row: Option<&ReportRow>, axis: Axis) -> Slot {
+/// What is told of a slot.
+pub(crate) fn told(slot: u32, row: Option<&ReportRow>, axis: Axis) -> Slot {
     let start = axis.instant(slot);
     let ms = |of: fn(&ReportRow) -> Option<f64>| row.and_then(of).map_or_else(|| "–".to_owned(), figure::ms);
     Slot {
@@ -290,17 +218,22 @@ fn told(slot: u32, row: Option<&ReportRow>, axis: Axis) -> Slot {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of probes stay far below 2^53")]
-fn ratio(part: u64, whole: u64) -> f64 {
+pub(crate) fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
 
+/// A figure, and the interval behind it.
+pub(crate) fn in_two(text: &str) -> (&str, &str) {
+    text.find(" (").map_or((text, ""), |at| (&text[..at], text[at..].trim_start()))
+}
+
 /// A coordinate to a tenth of a unit.
-fn place(value: f64) -> String {
+pub(crate) fn place(value: f64) -> String {
     format!("{value:.1}")
 }
 
 /// A tick's value without digits that say nothing.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -4,7 +4,7 @@ use super::view::{address, narrowed};
 use crate::report::{Bounds, Dimension, Latency, Question, Report, ReportRow, render::figure};
 
 /// What stands where a value is null.
-const NONE: &str = "–";
+pub(crate) const NONE: &str = "–";
 /// The drawing of a row's spread: from its 5th to its 99th percentile, in the drawing's own units.
 const SPREAD_WIDTH: f64 = 140.0;
 /// The drawing of a loss and its interval.
@@ -12,7 +12,8 @@ const LOSS_WIDTH: f64 = 72.0;
 /// A scale below this would make a single lost probe look like an outage.
 const LEAST_LOSS_SCALE: f64 = 0.01;
 /// Below this coverage a row carries a warning.
-const ENOUGH_COVERAGE: f64 = 0.95;
+pub(crate) const ENOUGH_COVERAGE: f64 = 0.95;
+
 /// The table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Table {
@@ -139,7 +140,11 @@ fn name(row: &ReportRow, dimension: Dimension, question: &Question) -> Name {
         | Dimension::Family => String::new(),
     };
     let narrower = narrowed(question, dimension, &text);
-    Name { text, beside, href: narrower.map(|narrower| address("/", &narrower, &[])).unwrap_or_default() }
+    Name {
+        text,
+        beside,
+        href: narrower.map(|narrower| address("/latency", &narrower, &[])).unwrap_or_default(),
+    }
 }
 
 fn timed(value: Option<f64>, bounds: Option<Bounds>) -> Figure {
@@ -151,7 +156,7 @@ fn timed(value: Option<f64>, bounds: Option<Bounds>) -> Figure {
 }
 
 /// The 95th percentile with losses as infinitely slow: `lost` where the rank falls on a lost probe.
-fn with_loss(row: &ReportRow) -> String {
+pub(crate) fn with_loss(row: &ReportRow) -> String {
     match row.latency_incl_loss_ms.p95 {
         Some(value) => figure::ms(value),
         None if row.latency_ms.p95.is_some() => "lost".to_owned(),
@@ -196,7 +201,8 @@ fn percentiles(latency: &Latency) -> Vec<String> {
     [min, p5, p50, p90, p95, p99, p99_9, max, mean].map(or_none).to_vec()
 }
 
-fn or_none(value: Option<f64>) -> String {
+/// Milliseconds, or a dash.
+pub(crate) fn or_none(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), figure::ms)
 }
 

@@ -1,7 +1,8 @@
 //! What a page is asked to show: a question, and the addresses of the questions beside it.
 
+use super::ground::Ground;
 use crate::report::{Dimension, Question, Report};
-use peerlight_proto::metric::Metric;
+use peerlight_proto::{metric::Metric, time::Timestamp};
 use std::{collections::BTreeSet, time::Duration};
 
 /// The spans that are one click away.
@@ -47,6 +48,32 @@ pub(crate) fn default_metric(measured: &BTreeSet<Metric>) -> Metric {
     preferred.or_else(|| measured.first().copied()).unwrap_or(Metric::TcpConnect)
 }
 
+/// The question as a page can answer it, and everything that is wrong with it: one metric is shown, so that figures and axes
+/// can be compared, and controls stand on what can be answered.
+pub(crate) fn answerable(
+    question: Question,
+    mut faults: Vec<String>,
+    ground: &Ground,
+    now: Timestamp,
+) -> (Question, Vec<String>) {
+    let mut question = if faults.is_empty() {
+        question
+    } else {
+        faults.extend(question.unknown_names(&ground.snapshot.registrations, &ground.presence));
+        Question::new(question.organisation, now)
+    };
+    let metric = question.metrics.first().copied();
+    question.metrics = BTreeSet::from([metric.unwrap_or_else(|| default_metric(&ground.metrics()))]);
+    question.step = None;
+    (question, faults)
+}
+
+/// The shortest length of slots of which a span has at most so many.
+pub(crate) fn step_within(span: Duration, most: u64) -> Duration {
+    let fits = STEPS.into_iter().find(|step| span.as_secs().div_ceil(step.as_secs()) <= most);
+    fits.unwrap_or(Duration::from_hours(24))
+}
+
 /// The length of a chart's slots: the shortest in which each of so many providers has, on average, enough probes for a
 /// 95th percentile, or else for a median.
 pub(crate) fn step(report: &Report, providers: usize) -> Duration {
@@ -87,15 +114,6 @@ pub(crate) fn narrowed(question: &Question, dimension: Dimension, name: &str) ->
     (narrowed != *question).then_some(narrowed)
 }
 
-/// The question without one of its filters' values.
-pub(crate) fn widened(question: &Question, dimension: Dimension, name: &str) -> Question {
-    let mut widened = question.clone();
-    if let Some(values) = filter_mut(&mut widened, dimension) {
-        values.remove(name);
-    }
-    widened
-}
-
 fn filter_mut(question: &mut Question, dimension: Dimension) -> Option<&mut BTreeSet<String>> {
     match dimension {
         Dimension::Provider => Some(&mut question.providers),
@@ -106,19 +124,6 @@ fn filter_mut(question: &mut Question, dimension: Dimension) -> Option<&mut BTre
     }
 }
 
-/// Every filter of the question.
-pub(crate) fn filters(question: &Question) -> Vec<(Dimension, &str)> {
-    let all = [
-        (Dimension::Provider, &question.providers),
-        (Dimension::Location, &question.locations),
-        (Dimension::Site, &question.sites),
-        (Dimension::Target, &question.targets),
-    ];
-    all.into_iter()
-        .flat_map(|(dimension, values)| values.iter().map(move |name| (dimension, name.as_str())))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +131,6 @@ mod tests {
         organisation::OrganisationId,
         report::fixture::{Evidence, answer, registration, row, series},
     };
-    use peerlight_proto::time::Timestamp;
 
     fn question(last: Duration) -> Question {
         let now = Timestamp::from_secs(1_790_000_000);
@@ -156,12 +160,16 @@ mod tests {
     }
 
     #[test]
-    fn narrowing_and_widening_keep_the_rest_of_the_question() {
+    fn slots_are_as_short_as_their_number_lets_them() {
+        let hours = |hours| step_within(Duration::from_hours(hours), 60).as_secs() / 60;
+        assert_eq!([1, 6, 24, 7 * 24, 30 * 24].map(hours), [1, 15, 60, 180, 1_440]);
+    }
+
+    #[test]
+    fn narrowing_keeps_the_rest_of_the_question() {
         let question = question(Duration::from_hours(1));
         let narrowed = narrowed(&question, Dimension::Provider, "A & B").unwrap();
         assert!(address("/", &narrowed, &[]).ends_with("by=provider%2Clocation&provider=A+%26+B"));
-        assert_eq!(filters(&narrowed), [(Dimension::Provider, "A & B")]);
-        assert!(filters(&widened(&narrowed, Dimension::Provider, "A & B")).is_empty());
         assert_eq!(super::narrowed(&question, Dimension::Family, "v4"), None);
     }
 

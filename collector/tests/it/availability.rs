@@ -81,7 +81,7 @@ fn course(site: usize, at: u32, metric: Metric, text: &str) -> (Series, Vec<Meas
 }
 
 /// Aurora's line fails for nine minutes and its target never answers ICMP; Borealis' agent sleeps for half an hour.
-async fn two_hours() -> Collector {
+pub(crate) async fn two_hours() -> Collector {
     let collector = Collector::start().await;
     add_places(&collector, &LOCATIONS).await;
     let out = format!("{}{}a", "a".repeat(40), "u".repeat(9));
@@ -162,8 +162,8 @@ async fn every_form_of_availability_says_the_same() {
     collector.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_busy_hour_at_a_location_is_found_by_its_own_clock() {
+/// Two weeks in which a site at Mumbai is slow each evening.
+pub(crate) async fn busy_evenings() -> Collector {
     let collector = Collector::start().await;
     add_places(&collector, &LOCATIONS).await;
     let agent = enrolled(&collector, 0, "Borealis", "IN-MH").await;
@@ -182,6 +182,12 @@ async fn the_busy_hour_at_a_location_is_found_by_its_own_clock() {
         push(&agent, 2 * day, series(), of(14 * 60 + 30, 60 + day % 3).collect()).await;
         push(&agent, 2 * day + 1, series(), of(22 * 60 + 30, 20).collect()).await;
     }
+    collector
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_busy_hour_at_a_location_is_found_by_its_own_clock() {
+    let collector = busy_evenings().await;
     let report: TimeOfDayReport = ask(&collector, TIME_OF_DAY, "last=14d").await.json().await.unwrap();
     let [row] = report.rows.as_slice() else { panic!("{report:?}") };
     assert_eq!(

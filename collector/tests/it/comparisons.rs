@@ -26,7 +26,7 @@ const BOTH: &str = "providers=Aurora+Networks,Borealis";
 const DAYS: u64 = 7;
 
 /// What a site of a provider measured at a location each day, in four quarter hours.
-struct Site {
+pub(crate) struct Site {
     provider: &'static str,
     location: &'static str,
     target: &'static str,
@@ -49,7 +49,7 @@ const AURORA: Site = Site {
 const BOREALIS: Site = Site { provider: "Borealis", ..AURORA };
 
 /// Aurora wins at both of the first two places, though most of what it measured was at the far one.
-const SITES: [Site; 14] = [
+pub(crate) const SITES: [Site; 14] = [
     Site { location: "GB-LND", ms: |_day| 10, ..AURORA },
     Site { location: "GB-LND", ms: |_day| 14, answered: 90, ..BOREALIS },
     Site { location: "US-WA", ms: |_day| 80, answered: 90, ..AURORA },
@@ -77,7 +77,7 @@ const LOCATIONS: [(&str, &str); 8] = [
     ("AU-NSW", "Australia/Sydney"),
 ];
 
-async fn a_week(sites: &[Site]) -> Collector {
+pub(crate) async fn a_week(sites: &[Site]) -> Collector {
     let collector = Collector::start().await;
     add_places(&collector, &LOCATIONS).await;
     for (index, site) in sites.iter().enumerate() {

@@ -1,15 +1,37 @@
 //! The page: what it shows, what it says when there is nothing, and that a real browser finds no fault with it.
 
+mod axe;
 mod chromium;
+mod numbers;
+mod registry;
 
-use crate::{collector::Collector, seeded::seeded_collector};
-use chromium::{Chromium, FAULTY, FrontDoor};
+use crate::{
+    availability::{busy_evenings, two_hours},
+    collector::Collector,
+    comparisons,
+    seeded::seeded_collector,
+};
+use chromium::{Chromium, FAULTY, FrontDoor, Script};
 use peerlight_collector::{cli::Cli, report::render::figure};
 use reqwest::{Method, Response};
 use serde_json::Value;
 
+/// Every page, as it is looked at.
+const PAGES: [(&str, &str); 11] = [
+    ("/?last=1h", "overview"),
+    ("/latency?by=provider,location", "latency"),
+    ("/compare", "compare"),
+    ("/series", "series"),
+    ("/series?provider=Borealis&location=FR-IDF", "lossy-series"),
+    ("/availability", "availability"),
+    ("/time-of-day", "time-of-day"),
+    ("/sites", "sites"),
+    ("/targets", "targets"),
+    ("/registry", "registry"),
+    ("/audit", "audit"),
+];
 /// Ten minutes of which one agent measured nothing.
-const SILENCE: &str = "/?from=1789997600&to=1789998100&by=provider,location";
+const SILENCE: &str = "/latency?from=1789997600&to=1789998100&by=provider,location";
 
 async fn open(collector: &Collector, path: &str) -> Response {
     collector.operator(Method::GET, path).header("accept", "text/html").send().await.unwrap()
@@ -18,7 +40,7 @@ async fn open(collector: &Collector, path: &str) -> Response {
 #[tokio::test]
 async fn the_page_shows_every_provider_as_figures_and_as_a_chart() {
     let collector = seeded_collector().await;
-    let page = open(&collector, "/").await;
+    let page = open(&collector, "/latency").await;
     assert_eq!(page.status(), 200);
     let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
@@ -37,20 +59,20 @@ async fn the_page_shows_every_provider_as_figures_and_as_a_chart() {
     for inline in [" style=", "<style", "javascript:", " onclick"] {
         assert!(!html.contains(inline), "{inline}");
     }
-    let fragment = open(&collector, "/?fragment=1").await.text().await.unwrap();
-    assert!(!fragment.contains("<html") && html.contains(fragment.trim()), "the renewed part is the page's");
     collector.stop().await;
 }
 
 #[tokio::test]
 async fn names_lead_to_a_narrower_question_and_filters_lead_back() {
     let collector = seeded_collector().await;
-    let html = open(&collector, "/").await.text().await.unwrap();
-    let narrower = "/?last=1h&#38;by=provider%2Clocation&#38;metric=tcp.connect&#38;provider=Borealis";
+    let html = open(&collector, "/latency").await.text().await.unwrap();
+    let narrower = "/latency?last=1h&#38;by=provider%2Clocation&#38;metric=tcp.connect&#38;provider=Borealis";
     assert!(html.contains(narrower), "{html}");
     let html = open(&collector, &narrower.replace("&#38;", "&")).await.text().await.unwrap();
     assert!(
-        html.contains("DE-BE") && !html.contains("Aurora") && html.contains("Remove this filter"),
+        html.contains("DE-BE")
+            && !html.contains("<th scope=\"row\"><a href=\"/latency?last=1h&#38;by=provider%2Clocation&#38;metric=tcp.connect&#38;provider=Aurora")
+            && html.contains("<option value=\"Borealis\" selected>"),
         "{html}"
     );
     collector.stop().await;
@@ -63,7 +85,7 @@ async fn a_question_that_cannot_be_answered_shows_what_is_wrong() {
         ("last=ages", "is not a length of time"),
         ("provider=%3Cscript%3E", "there is no provider `&#60;script&#62;`"),
     ] {
-        let page = open(&collector, &format!("/?{query}")).await;
+        let page = open(&collector, &format!("/latency?{query}")).await;
         assert_eq!(page.status(), 422);
         let html = page.text().await.unwrap();
         assert!(html.contains(words) && html.contains("role=\"alert\""), "{html}");
@@ -128,7 +150,7 @@ async fn the_sign_in_page_is_dressed_and_says_what_is_wrong_and_where_a_token_is
 #[tokio::test]
 async fn the_table_beside_a_chart_holds_every_figure_of_it() {
     let collector = seeded_collector().await;
-    let html = open(&collector, "/?last=1h&by=provider").await.text().await.unwrap();
+    let html = open(&collector, "/latency?last=1h&by=provider").await.text().await.unwrap();
     let path = "/api/v1/reports/latency?last=1h&by=provider&metric=tcp.connect&step=1m";
     let report: Value = collector.operator(Method::GET, path).send().await.unwrap().json().await.unwrap();
     let charts: Vec<&str> = html.split("<figure class=\"card chart\">").skip(1).collect();
@@ -184,11 +206,11 @@ async fn chromium_loads_the_page_renews_it_and_has_nothing_to_complain_of() {
     let door = FrontDoor::open(collector.operators, collector.operator_token()).await;
     let faulty = chromium.dump(&door.url(FAULTY), 1_000).await;
     assert!(faulty.complaints.len() >= 2, "it must see what is wrong: {:?}", faulty.complaints);
-    let visit = chromium.dump(&door.url("/?by=provider,location"), 25_000).await;
+    let visit = chromium.dump(&door.url("/latency?by=provider,location"), 25_000).await;
     for part in [
         "<table class=\"figures\">",
         "Aurora Networks",
-        "<svg viewBox=\"0 0 480 268\"",
+        "viewBox=\"0 0 480 268\"",
         "<path class=\"p95\"",
         "id=\"chart-0-table\"",
     ] {
@@ -199,16 +221,81 @@ async fn chromium_loads_the_page_renews_it_and_has_nothing_to_complain_of() {
     assert!(visit.document.contains("<p id=\"live-state\" role=\"status\"></p>"), "{}", visit.document);
     let sign_in = chromium.dump(&door.url("/sign-in"), 1_000).await;
     assert!(sign_in.complaints.is_empty(), "{:?}", sign_in.complaints);
-    chromium.photograph_all(&door, "/?by=provider,location", "figures").await;
-    chromium.photograph_all(&door, "/?by=provider&provider=Borealis", "one-provider").await;
+    for (path, of) in PAGES {
+        let visit = chromium.dump(&door.url(path), 1_000).await;
+        assert!(visit.complaints.is_empty(), "{path}: {:?}", visit.complaints);
+        chromium.photograph_all(&door, path, of).await;
+    }
     chromium.photograph_all(&door, SILENCE, "silent").await;
-    chromium.photograph_all(&door, "/?by=city&last=ages", "problem").await;
+    chromium.photograph_all(&door, "/latency?by=city&last=ages", "problem").await;
+    chromium.photograph_all(&door, "/nowhere", "nowhere").await;
     chromium.photograph_all(&door, "/sign-in", "sign-in").await;
     collector.stop().await;
-    let empty = Collector::start().await;
-    let door = FrontDoor::open(empty.operators, empty.operator_token()).await;
-    chromium.photograph_all(&door, "/", "empty").await;
-    empty.token("london-1").await;
-    chromium.photograph_all(&door, "/", "unmeasured").await;
-    empty.stop().await;
+    for (filled, path, of) in [
+        (Collector::start().await, "/", "empty"),
+        (comparisons::a_week(&comparisons::SITES).await, "/compare", "verdicts"),
+        (two_hours().await, "/availability?last=3h", "outage"),
+        (busy_evenings().await, "/time-of-day", "busy"),
+    ] {
+        let door = FrontDoor::open(filled.operators, filled.operator_token()).await;
+        let visit = chromium.dump(&door.url(path), 1_000).await;
+        assert!(visit.complaints.is_empty(), "{path}: {:?}", visit.complaints);
+        chromium.photograph_all(&door, path, of).await;
+        filled.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_serious_on_any_page() {
+    let (Some(chromium), scripts) = (Chromium::find(), axe::scripts()) else {
+        eprintln!("skipped: no Chromium");
+        return;
+    };
+    let scripts = match scripts {
+        Ok(scripts) => scripts,
+        Err(why) => {
+            eprintln!("skipped: no axe-core: {why}");
+            return;
+        }
+    };
+    let collector = seeded_collector().await;
+    let door = FrontDoor::with_scripts(collector.operators, collector.operator_token(), scripts).await;
+    let others = [("/latency?last=ages", ""), ("/nowhere", ""), ("/sign-in", "")];
+    for (path, _) in PAGES.into_iter().chain(others) {
+        let visit = chromium.dump(&door.url(path), 60_000).await;
+        let result =
+            visit.document.split("id=\"axe-result\">").nth(1).and_then(|rest| rest.split("</pre>").next());
+        let result = result.unwrap_or_else(|| panic!("axe did not end on {path}: {:?}", visit.complaints));
+        let (passed, found) = result.split_once('\n').unwrap();
+        assert!(passed.ends_with("rules passed") && !passed.starts_with("0 "), "{path}: {passed}");
+        assert_eq!(found, "", "{path}");
+    }
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_looks_at_slots_moves_by_keys_and_marks_a_span() {
+    let Some(chromium) = Chromium::find() else {
+        eprintln!("skipped: no Chromium");
+        return;
+    };
+    let collector = seeded_collector().await;
+    let script = Script { name: "drive.js", text: include_str!("dashboard/drive.js").to_owned() };
+    let door = FrontDoor::with_scripts(collector.operators, collector.operator_token(), vec![script]).await;
+    let visit = chromium.dump(&door.url("/series"), 10_000).await;
+    let result = visit.document.split("id=\"drive-result\">").nth(1).unwrap().split("</pre>").next().unwrap();
+    let seen: Value = serde_json::from_str(result).unwrap();
+    // Both providers' charts show the slot; the browser's own titles have made way.
+    assert_eq!((seen["linked"].as_u64(), seen["titles"].as_u64()), (Some(2), Some(0)), "{seen}");
+    let (hovered, stepped) = (seen["hovered"].as_str().unwrap(), seen["stepped"].as_str().unwrap());
+    assert!(hovered.contains("p50") && stepped.contains("p50") && hovered != stepped, "{seen}");
+    // Eleven slots of a minute.
+    let spans: Vec<_> = visit.document.split("name=\"from\" size=\"20\"").skip(1).collect();
+    assert!(
+        spans.len() == 1 && visit.document.contains("2026-09-21T13:23:00Z to 2026-09-21T13:34:00Z"),
+        "{}",
+        visit.document
+    );
+    assert!(visit.complaints.is_empty(), "{:?}", visit.complaints);
+    collector.stop().await;
 }

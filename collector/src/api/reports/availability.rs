@@ -65,7 +65,7 @@ pub async fn availability(
 
 /// Answers from the store and what the registry knows, unless there are errors in the question: then all that is wrong
 /// with it is said.
-async fn answer(
+pub(crate) async fn answer(
     store: &dyn Store,
     snapshot: &Snapshot,
     question: AvailabilityQuestion,

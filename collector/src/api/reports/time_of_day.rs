@@ -73,7 +73,7 @@ pub async fn time_of_day(
 
 /// Answers from the store and what the registry knows, unless there are errors in the question: then all that is wrong
 /// with it is said.
-async fn answer(
+pub(crate) async fn answer(
     store: &dyn Store,
     (registrations, locations): (Registrations, Vec<Location>),
     question: TimeOfDayQuestion,

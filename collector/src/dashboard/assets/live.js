@@ -1,18 +1,19 @@
-// Renews the figures of an open page. Without it the page is whole and reloads itself.
+// Renews the figures of an open page, and says that a page is on its way. Without it the page is whole and reloads itself.
 "use strict";
 
 const live = document.getElementById("live");
 const state = document.getElementById("live-state");
-const every = Number(live.dataset.every) * 1000;
+const every = live ? Number(live.dataset.every) * 1000 : 0;
 let asking = false;
 
 function say(text) {
-  if (state.textContent !== text) state.textContent = text;
+  if (state && state.textContent !== text) state.textContent = text;
 }
 
 function isBusy() {
   const selection = document.getSelection();
-  return document.hidden || (selection && !selection.isCollapsed && live.contains(selection.anchorNode));
+  const reading = selection && !selection.isCollapsed && live.contains(selection.anchorNode);
+  return document.hidden || reading || document.documentElement.dataset.brushing;
 }
 
 // Which tables are open, how far each is scrolled, and what has the focus, so that a renewal disturbs no reader.
@@ -38,21 +39,20 @@ async function renew() {
   if (asking || isBusy()) return;
   asking = true;
   try {
-    const address = new URL(location.href);
-    address.searchParams.set("fragment", "1");
-    const answer = await fetch(address, {
-      headers: { accept: "text/html" },
+    const answer = await fetch(location.href, {
+      headers: { accept: "text/html", "peerlight-renewal": "1" },
       redirect: "manual",
       cache: "no-store",
       signal: AbortSignal.timeout(20000),
     });
     if (answer.type === "opaqueredirect") return say("You are signed out. Reload the page to sign in.");
-    const type = answer.headers.get("content-type") || "";
-    if (!type.startsWith("text/html")) return say(`The collector answered ${answer.status}. Trying again.`);
     const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = parsed.getElementById("live");
+    if (!fresh) return say(`The collector answered ${answer.status}. Trying again.`);
     const before = remember();
-    live.replaceChildren(...parsed.body.childNodes);
+    live.replaceChildren(...fresh.childNodes);
     restore(before);
+    document.dispatchEvent(new Event("renewed"));
     say("");
   } catch {
     say("The collector does not answer. The figures are from before; trying again.");
@@ -61,8 +61,31 @@ async function renew() {
   }
 }
 
-// A page of a fixed span does not change.
-if (!new URL(location.href).searchParams.has("to")) {
+if (every > 0) {
   setInterval(renew, every);
   document.addEventListener("visibilitychange", renew);
 }
+
+// A report over months takes a moment: the page says that it was asked for.
+function leaving() {
+  document.documentElement.dataset.loading = "";
+  live?.setAttribute("aria-busy", "true");
+  say("Loading …");
+}
+document.addEventListener("submit", leaving);
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]");
+  const elsewhere = event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey;
+  if (link && !elsewhere && !link.download && !link.target && !link.hash) leaving();
+});
+// Back from the browser's memory, or a file came instead of a page.
+addEventListener("pageshow", () => {
+  delete document.documentElement.dataset.loading;
+  live?.removeAttribute("aria-busy");
+  say("");
+});
+
+// On a narrow screen the way to the pages is a line that scrolls.
+const views = document.querySelector(".views");
+const current = views?.querySelector("[aria-current]");
+if (current) views.scrollLeft = current.offsetLeft - (views.clientWidth - current.offsetWidth) / 2;

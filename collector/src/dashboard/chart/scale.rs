@@ -67,6 +67,12 @@ impl Scale {
         Self::Linear { top: (most / step).ceil() * step, step }
     }
 
+    /// The logarithmic scale between two values, a little wider than they lie apart; of 1 to 10 where there are none.
+    pub(crate) fn log(range: Option<(f64, f64)>) -> Self {
+        let (low, high) = range.unwrap_or((1.0, 10.0));
+        Self::Log { low: low * 0.97, high: (high * 1.03).max(low * 1.2) }
+    }
+
     /// Where a value lies, from 0 at the bottom to 1 at the top.
     pub(crate) fn share(self, value: f64) -> f64 {
         let share = match self {
@@ -106,6 +112,23 @@ impl Scale {
     }
 }
 
+/// The marked values of a logarithmic scale with any ends: as many as are read with ease.
+pub(crate) fn log_ticks(scale: Scale) -> Vec<f64> {
+    let Scale::Log { low, high } = scale else { return scale.ticks() };
+    let factors: &[f64] = match high / low {
+        ratio if ratio < 3.0 => &[1.0, 1.2, 1.5, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0],
+        ratio if ratio < 8.0 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
+        ratio if ratio < 200.0 => &[1.0, 2.0, 5.0],
+        _ => &[1.0],
+    };
+    let first = 10.0_f64.powf(low.log10().floor());
+    std::iter::successors(Some(first), |power| Some(power * 10.0))
+        .take_while(|power| *power <= high)
+        .flat_map(|power| factors.iter().map(move |factor| power * factor))
+        .filter(|tick| (low..=high).contains(tick))
+        .collect()
+}
+
 /// The largest of 1, 2 or 5 times a power of ten that is not above `value`.
 fn round_below(value: f64) -> f64 {
     let power = 10.0_f64.powf(value.log10().floor());
@@ -117,7 +140,7 @@ fn round_below(value: f64) -> f64 {
 }
 
 /// The smallest of 1, 2 or 5 times a power of ten that is not below `value`.
-fn round_above(value: f64) -> f64 {
+pub(crate) fn round_above(value: f64) -> f64 {
     let power = 10.0_f64.powf(value.log10().floor());
     [1.0, 2.0, 5.0, 10.0]
         .into_iter()
@@ -164,6 +187,16 @@ mod tests {
                 let near = scale.share(value * 0.99);
                 prop_assert!((0.0..=1.0).contains(&scale.share(value)) && near <= scale.share(value));
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_logarithmic_axis_has_a_few_ticks_within_its_ends(low in 0.001..1_000.0_f64, ratio in 1.0..60_000.0_f64) {
+            let scale = Scale::log(Some((low, low * ratio)));
+            let ticks = log_ticks(scale);
+            prop_assert!((1..=12).contains(&ticks.len()), "{scale:?} {ticks:?}");
+            prop_assert!(ticks.iter().all(|tick| (0.0..=1.0).contains(&scale.share(*tick))));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Figures as people read them: as many digits as matter, in tables and on pages alike.
 
+use std::time::Duration;
+
 /// Milliseconds with three significant digits, and never fewer than whole ones.
 pub fn ms(value: f64) -> String {
     let decimals = match value {
@@ -23,6 +25,19 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// `0`, `45s`, `3h 12m`, `2d 4h`: the two largest units, seconds only below an hour.
+pub fn length(seconds: u64) -> String {
+    if seconds == 0 {
+        return "0".to_owned();
+    }
+    let unit = match seconds {
+        86_400.. => 3_600,
+        3_600.. => 60,
+        _ => 1,
+    };
+    humantime::format_duration(Duration::from_secs(seconds / unit * unit)).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +49,11 @@ mod tests {
             [0.0, 0.000_01, 0.000_4, 0.0148, 0.9998, 1.0].map(percent),
             ["0.0%", "<0.01%", "0.04%", "1.5%", "99.9%", "100.0%"]
         );
+    }
+
+    #[test]
+    fn lengths_are_in_the_units_that_matter() {
+        let shown = [0, 45, 660, 3_660, 11_525, 187_200].map(length);
+        assert_eq!(shown, ["0", "45s", "11m", "1h 1m", "3h 12m", "2days 4h"]);
     }
 }

@@ -86,6 +86,18 @@ impl TimeOfDayQuestion {
         &self.question
     }
 
+    /// The parameters that ask this again.
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let days = match self.days.as_slice() {
+            [Days::Weekdays] => Some("weekdays"),
+            [Days::Weekends] => Some("weekends"),
+            [Days::Weekdays, Days::Weekends] => Some("apart"),
+            _ => None,
+        };
+        let own = self.question.parameters().into_iter().filter(|(name, _)| PARAMETERS.contains(name));
+        own.chain(days.map(|days| ("days", days.to_owned()))).collect()
+    }
+
     /// What is wrong with the span where quarter hours are kept for `kept`.
     pub fn too_old(&self, kept: Duration, now: Timestamp) -> Option<String> {
         kept_since(self.question.from, kept, now)
@@ -147,6 +159,17 @@ mod tests {
         assert_eq!(asked.parts(&Registrations::default()).len(), 28);
         assert_eq!(read("by=site,location").0.question.by, [Dimension::Site, Dimension::Location]);
         assert_eq!(read("days=apart").0.days, [Days::Weekdays, Days::Weekends]);
+    }
+
+    #[test]
+    fn the_parameters_of_a_question_ask_it_again() {
+        for query in ["", "days=apart&by=site&last=60d", "days=weekends&from=1789000200&to=1789999200"] {
+            let question = read(query).0;
+            let parameters = question.parameters();
+            let pairs = parameters.iter().map(|(name, value)| (*name, value.as_str()));
+            let again = TimeOfDayQuestion::read(pairs, OrganisationId::DEFAULT, NOW);
+            assert_eq!(again, (question, Vec::new()));
+        }
     }
 
     #[test]

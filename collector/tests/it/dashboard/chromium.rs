@@ -22,7 +22,7 @@ const PHOTOGRAPHS: &str = "PEERLIGHT_PHOTOGRAPHS";
 pub(crate) const FAULTY: &str = "/faulty";
 /// Colour scheme and width of each photograph; the scheme is Chromium's `preferredColorScheme`.
 const SHOTS: [(&str, u32, u32); 4] =
-    [("light", 1, 1280), ("dark", 0, 1280), ("light", 1, 400), ("dark", 0, 400)];
+    [("light", 1, 1366), ("dark", 0, 1366), ("light", 1, 390), ("dark", 0, 2560)];
 
 /// The browser on this machine.
 #[derive(Clone)]
@@ -50,7 +50,15 @@ impl Chromium {
     /// The document after `milliseconds` of the page's own time.
     pub(crate) async fn dump(&self, url: &str, milliseconds: u32) -> Visit {
         let (document, log) = self
-            .run(url, vec![format!("--virtual-time-budget={milliseconds}"), "--dump-dom".to_owned()])
+            .run(
+                url,
+                vec![
+                    format!("--virtual-time-budget={milliseconds}"),
+                    "--dump-dom".to_owned(),
+                    // Of a telephone: what fits there fits everywhere.
+                    "--window-size=390,844".to_owned(),
+                ],
+            )
             .await;
         let complaints = log.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
         Visit { document, complaints }
@@ -63,7 +71,8 @@ impl Chromium {
             let file = directory.join(format!("{of}-{name}-{width}.png"));
             let options = vec![
                 format!("--blink-settings=preferredColorScheme={scheme}"),
-                format!("--window-size={width},1500"),
+                // A narrow window is higher, so that a page is seen to its end.
+                format!("--window-size={width},{}", if width < 500 { 2_600 } else { 1_500 }),
                 format!("--screenshot={}", file.display()),
                 "--hide-scrollbars".to_owned(),
             ];
@@ -99,20 +108,34 @@ pub(crate) struct FrontDoor {
     renewals: Arc<AtomicUsize>,
 }
 
+/// A script of a test's own that the door puts into every page, as a file of the page's origin: the policy holds for it, too.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    pub name: &'static str,
+    pub text: String,
+}
+
 #[derive(Clone)]
 struct Way {
     client: Client,
     to: SocketAddr,
     token: String,
     renewals: Arc<AtomicUsize>,
+    scripts: Arc<Vec<Script>>,
 }
 
 impl FrontDoor {
     pub(crate) async fn open(to: SocketAddr, token: String) -> Self {
+        Self::with_scripts(to, token, Vec::new()).await
+    }
+
+    /// The same with scripts in every page.
+    pub(crate) async fn with_scripts(to: SocketAddr, token: String, scripts: Vec<Script>) -> Self {
         let renewals = Arc::new(AtomicUsize::new(0));
         let client =
             Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let way = Way { client, to, token, renewals: Arc::clone(&renewals) };
+        let scripts = Arc::new(scripts);
+        let way = Way { client, to, token, renewals: Arc::clone(&renewals), scripts };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(pass_on).with_state(way);
@@ -137,13 +160,25 @@ async fn pass_on(State(way): State<Way>, request: Request) -> Response {
         let policy = ("content-security-policy", "default-src 'none'; script-src 'self'");
         return ([policy, ("content-type", "text/html")], page).into_response();
     }
-    if path.contains("fragment=1") {
+    if let Some(script) = way.scripts.iter().find(|script| path == format!("/{}", script.name)) {
+        return ([("content-type", "text/javascript")], script.text.clone()).into_response();
+    }
+    if request.headers().contains_key("peerlight-renewal") {
         way.renewals.fetch_add(1, Ordering::Relaxed);
     }
     let asked = way.client.request(request.method().clone(), format!("http://{}{path}", way.to));
     let answer = asked.header("accept", "text/html").bearer_auth(&way.token).send().await.unwrap();
     let (status, headers) = (answer.status(), answer.headers().clone());
-    let mut response = (status, answer.bytes().await.unwrap()).into_response();
+    let mut body = answer.bytes().await.unwrap().to_vec();
+    let is_page = headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if is_page && !way.scripts.is_empty() {
+        let tags =
+            way.scripts.iter().map(|script| format!("<script src=\"/{}\" defer></script>", script.name));
+        let page = String::from_utf8(body).unwrap();
+        body = page.replace("</head>", &format!("{}</head>", tags.collect::<String>())).into_bytes();
+    }
+    let mut response = (status, body).into_response();
     *response.headers_mut() = headers;
+    response.headers_mut().remove("content-length");
     response
 }

@@ -5,14 +5,14 @@ use crate::{
         Dimension, NoLoss,
         availability::{AvailabilityReport, AvailabilityRow, FEWEST_UNANSWERED, Gap, GapKind, Outage},
         render::{
-            figure,
+            figure::{self, length},
             table::{NONE, plain},
         },
     },
     rfc3339,
 };
 use comfy_table::{Cell, CellAlignment};
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
 
 /// How many outages, and how many gaps, are told below the table.
 const MAX_TOLD: usize = 12;
@@ -55,7 +55,8 @@ fn name(row: &AvailabilityRow, dimension: Dimension) -> String {
     Some(row.group.name(dimension)).filter(|name| !name.is_empty()).unwrap_or(NONE).to_owned()
 }
 
-fn figures_of(row: &AvailabilityRow) -> [String; 9] {
+/// What stands in a row beside its names: agents, coverage, availability, outages, and what the time was.
+pub fn figures_of(row: &AvailabilityRow) -> [String; 9] {
     let available = match (row.no_availability_because, row.availability) {
         (Some(NoLoss::IcmpSilent), _) => "icmp silent".to_owned(),
         (None, None) => NONE.to_owned(),
@@ -78,19 +79,6 @@ fn figures_of(row: &AvailabilityRow) -> [String; 9] {
         unsent,
         silent,
     ]
-}
-
-/// `0`, `45s`, `3h 12m`, `2d 4h`: the two largest units, seconds only below an hour.
-fn length(seconds: u64) -> String {
-    if seconds == 0 {
-        return "0".to_owned();
-    }
-    let unit = match seconds {
-        86_400.. => 3_600,
-        3_600.. => 60,
-        _ => 1,
-    };
-    humantime::format_duration(Duration::from_secs(seconds / unit * unit)).to_string()
 }
 
 /// What a row is called in a sentence.
@@ -180,15 +168,4 @@ fn notes(report: &AvailabilityReport) -> String {
     );
     let _ = writeln!(notes, "\nIn brackets: 95 % within this sample, undecided time at its worst and best.");
     notes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_are_in_the_units_that_matter() {
-        let shown = [0, 45, 660, 3_660, 11_525, 187_200].map(length);
-        assert_eq!(shown, ["0", "45s", "11m", "1h 1m", "3h 12m", "2days 4h"]);
-    }
 }

@@ -40,7 +40,7 @@ pub fn render(report: &TimeOfDayReport, width: Option<u16>) -> String {
 }
 
 /// How the busy hour differs from the quiet one.
-fn sentence(row: &TimeOfDayRow) -> String {
+pub fn sentence(row: &TimeOfDayRow) -> String {
     if row.hours.iter().all(|hour| hour.no_loss_because == Some(NoLoss::IcmpSilent)) {
         return "the target never answers ICMP.".to_owned();
     }
@@ -83,7 +83,8 @@ fn table(row: &TimeOfDayRow, width: Option<u16>) -> String {
     text
 }
 
-fn cells(hour: &HourFigures) -> [String; 8] {
+/// What stands in the line of an hour.
+pub fn cells(hour: &HourFigures) -> [String; 8] {
     let loss = match (hour.no_loss_because, hour.loss) {
         (Some(NoLoss::IcmpSilent), _) => "icmp silent".to_owned(),
         (None, None) => NONE.to_owned(),

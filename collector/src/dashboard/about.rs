@@ -1,0 +1,78 @@
+//! What a page about measurements says of itself: of which metric and span it is, and how old its newest figure is.
+
+use super::{controls::Parameters, frame::address, view::SPANS};
+use crate::{
+    report::{ON_ITS_WAY, Question},
+    rfc3339,
+};
+use peerlight_proto::{duration, time::Timestamp};
+use std::time::Duration;
+
+/// How often an open page asks for what is new.
+pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// What stands at the head of a page.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    pub(crate) metric: String,
+    pub(crate) span: String,
+    pub(crate) age: Option<Age>,
+    /// The same over the longest span that is one click away, unless this is it.
+    pub(crate) wider: Option<String>,
+}
+
+/// How old the newest measurement is.
+#[derive(Debug, Clone)]
+pub(crate) struct Age {
+    pub(crate) iso: String,
+    pub(crate) words: String,
+    pub(crate) stale: bool,
+}
+
+impl About {
+    /// What a page at `path` with these parameters says of its question.
+    pub(crate) fn of(question: &Question, path: &str, parameters: &Parameters) -> Self {
+        let month = SPANS.last().map(|(_, last)| *last).filter(|last| question.last != Some(*last));
+        let wider = month.map(|last| {
+            let others = parameters.iter().filter(|(name, _)| !["last", "from", "to", "step"].contains(name));
+            let there = [("last", duration::text(last))];
+            address(path, there.iter().chain(others))
+        });
+        let metrics: Vec<_> = question.metrics.iter().map(ToString::to_string).collect();
+        Self { metric: metrics.join(", "), span: span(question), age: None, wider }
+    }
+
+    /// The same where it is known until when there are measurements.
+    pub(crate) fn measured(self, until: Option<Timestamp>, now: Timestamp) -> Self {
+        Self { age: until.map(|until| age(until, now)), ..self }
+    }
+}
+
+/// How often a page of this question is renewed, in seconds: one that has an end does not change.
+pub(crate) fn renew_every(question: &Question) -> u64 {
+    if question.last.is_some() { RENEW_EVERY.as_secs() } else { 0 }
+}
+
+/// A span in words.
+pub(crate) fn span(question: &Question) -> String {
+    if let Some(last) = question.last {
+        let named = SPANS.iter().find(|(_, span)| *span == last).map(|(label, _)| (*label).to_owned());
+        return format!("last {}", named.unwrap_or_else(|| duration::text(last)));
+    }
+    format!("{} to {}", rfc3339::seconds(question.from), rfc3339::seconds(question.to))
+}
+
+/// How long ago something was, in one unit.
+pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.since(then).as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+fn age(until: Timestamp, now: Timestamp) -> Age {
+    Age { iso: rfc3339::text(until), words: ago(until, now), stale: now.since(until) > ON_ITS_WAY }
+}

@@ -1,0 +1,244 @@
+//! The overview: every location by every provider at one look, and what is wrong now.
+
+mod grid;
+mod spark;
+mod worries;
+
+use super::{
+    about::{About, renew_every},
+    content::{Content, State as Stead},
+    controls::{Controls, usual},
+    frame::{Frame, View, answer as page},
+    ground::{Ground, Names, Trouble},
+    view::{self, SPANS, address},
+};
+use crate::{
+    api::{
+        agents::judged,
+        error::ApiError,
+        reports::{ReportError, availability},
+    },
+    app::App,
+    organisation::OrganisationId,
+    registry::{AgentEntry, AgentQuery, Location, Operator},
+    report::{
+        Dimension, Question, Report,
+        availability::{AvailabilityQuestion, AvailabilityReport},
+    },
+    store::Retention,
+};
+use askama::Template;
+use axum::{
+    Extension,
+    extract::{Query, State},
+    response::Response,
+};
+use grid::{Grid, grid};
+use peerlight_proto::{duration, time::Timestamp};
+use std::{collections::BTreeMap, time::Duration};
+use worries::{Evidence, Now, RECENT, worries};
+
+/// The span of an overview that names none.
+const DEFAULT_LAST: Duration = Duration::from_hours(24);
+/// The most slots of a trend: more would be narrower than a pixel or two.
+const MOST_SLOTS: u64 = 60;
+/// Longer spans are not compared with the span before: it would take as long again.
+const LONGEST_BEFORE: Duration = Duration::from_hours(7 * 24);
+/// Outages are looked for in this span before now.
+const OUTAGES_IN: Duration = Duration::from_hours(1);
+const BY: [Dimension; 2] = [Dimension::Location, Dimension::Provider];
+
+/// What the page is made of.
+struct Answer {
+    report: Report,
+    course: Report,
+    step: Duration,
+    /// The span before, where it is compared with.
+    before: Option<Report>,
+    names: BTreeMap<String, String>,
+    now: Option<Now>,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Page {
+    frame: Frame,
+    controls: Controls,
+    renew_every: u64,
+    about: About,
+    state: Stead,
+    shown: Option<Shown>,
+}
+
+struct Shown {
+    now: Option<Now>,
+    grid: Grid,
+    step: String,
+    change_note: String,
+    csv: String,
+    json: String,
+}
+
+/// Shows the page.
+pub(super) async fn show(
+    State(app): State<App>,
+    Extension(operator): Extension<Operator>,
+    Query(asked): Query<Vec<(String, String)>>,
+) -> Result<Response, ApiError> {
+    let now = app.clock.now();
+    let spanned = asked.iter().any(|(name, value)| (name == "last" || name == "from") && !value.is_empty());
+    let own = [("last", duration::text(DEFAULT_LAST))];
+    let own = own.iter().filter(|_| !spanned).map(|(name, value)| (*name, value.as_str()));
+    let pairs = asked.iter().filter(|(name, _)| name != "by");
+    let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str())).chain(own);
+    let (question, faults) = Question::read(pairs, operator.organisation, now);
+    let (question, names, content) = match Ground::lay(&app, operator.organisation).await {
+        Ok(ground) => {
+            let (question, faults) = view::answerable(question, faults, &ground, now);
+            let question = Question { by: BY.into(), ..question };
+            let content = content(&app, &question, &ground, faults, now).await;
+            (question, ground.names(), content)
+        }
+        Err(trouble) => (question, Names::default(), trouble.into()),
+    };
+    let status = content.status();
+    page(status, &made(&operator, &question, &names, content, now))
+}
+
+async fn content(
+    app: &App,
+    question: &Question,
+    ground: &Ground,
+    faults: Vec<String>,
+    now: Timestamp,
+) -> Content<Answer> {
+    if !faults.is_empty() {
+        return Trouble::wrong(faults).into();
+    }
+    if let Some(empty) = ground.empty() {
+        return Content::Empty(empty);
+    }
+    match answer(app, question, ground, now).await {
+        Ok(answer) => Content::Answer(answer),
+        Err(error) => Trouble::from(error).into(),
+    }
+}
+
+async fn answer(
+    app: &App,
+    question: &Question,
+    ground: &Ground,
+    now: Timestamp,
+) -> Result<Answer, ReportError> {
+    let span = question.to.since(question.from);
+    let step = view::step_within(span, MOST_SLOTS);
+    let report = ground.latency(app, question.clone(), now).await?;
+    let course = Question { step: Some(step), ..question.clone() };
+    let course = ground.latency(app, course, now).await?;
+    let before = if span <= LONGEST_BEFORE {
+        let (from, to) = (question.from.minus(span), question.from);
+        Some(ground.latency(app, Question { from, to, last: None, ..question.clone() }, now).await?)
+    } else {
+        None
+    };
+    let at_present = match question.last {
+        Some(_) => Some(present(app, question, ground, &report, now).await?),
+        None => None,
+    };
+    let names = location_names(app, question.organisation).await;
+    Ok(Answer { report, course, step, before, names, now: at_present })
+}
+
+/// What is wrong now. What cannot be found out is said, and takes nothing from the rest.
+async fn present(
+    app: &App,
+    question: &Question,
+    ground: &Ground,
+    usual: &Report,
+    now: Timestamp,
+) -> Result<Now, ReportError> {
+    let recent = Question { from: now.minus(RECENT), to: now, last: Some(RECENT), ..question.clone() };
+    let recent = ground.latency(app, recent, now).await?;
+    let outages = outages(app, question, ground, now).await;
+    let outages =
+        outages.map_err(|error| format!("Outages are not known: {}", Trouble::from(error).errors.join("; ")));
+    let agents = agents(app, question).await;
+    Ok(worries(&Evidence {
+        question,
+        usual,
+        recent: &recent,
+        outages: outages.as_ref(),
+        agents: agents.as_deref(),
+        now,
+    }))
+}
+
+async fn outages(
+    app: &App,
+    question: &Question,
+    ground: &Ground,
+    now: Timestamp,
+) -> Result<AvailabilityReport, ReportError> {
+    let there = Question { last: Some(OUTAGES_IN), by: BY.into(), step: None, ..question.clone() };
+    let parameters = there.parameters();
+    let pairs = parameters.iter().map(|(name, value)| (*name, value.as_str()));
+    let (asked, faults) = AvailabilityQuestion::read(pairs, question.organisation, now);
+    let kept = Retention::from(app.config.retention);
+    availability::answer(app.store.as_ref(), &ground.snapshot, asked, faults, kept, now).await
+}
+
+/// The agents of the sites that are asked for, as the list of agents judges them.
+async fn agents(app: &App, question: &Question) -> Option<Vec<AgentEntry>> {
+    let organisation = question.organisation;
+    let found = app.ask(move |registry, now| registry.list_agents(organisation, &AgentQuery::default(), now));
+    let found = found.await.ok()?.into_iter().map(|agent| judged(app, agent));
+    let wanted = |agent: &AgentEntry| {
+        app.registry
+            .registration(organisation, agent.registration)
+            .is_ok_and(|registration| question.wants(&registration))
+    };
+    Some(found.filter(wanted).collect())
+}
+
+/// What people call locations; without it they are shown by their codes.
+async fn location_names(app: &App, organisation: OrganisationId) -> BTreeMap<String, String> {
+    let locations = app.ask(move |registry, _now| registry.locations(organisation)).await.unwrap_or_default();
+    locations.into_iter().map(|Location { code, name, .. }| (code, name)).collect()
+}
+
+fn made(
+    operator: &Operator,
+    question: &Question,
+    names: &Names,
+    content: Content<Answer>,
+    now: Timestamp,
+) -> Page {
+    let parameters: Vec<_> = question.parameters().into_iter().filter(|(name, _)| *name != "by").collect();
+    let (answer, state) = content.parts();
+    let about = About::of(question, View::Overview.path(), &parameters);
+    let selects = usual(names, &["metric", "provider", "location", "target"]);
+    Page {
+        frame: Frame::new(View::Overview, "Overview".to_owned(), operator, &parameters),
+        controls: Controls::new(View::Overview.path(), &parameters, &SPANS, selects),
+        renew_every: renew_every(question),
+        about: about.measured(answer.as_ref().and_then(|answer| answer.report.measured_until), now),
+        state,
+        shown: answer.map(|answer| shown(question, answer)),
+    }
+}
+
+fn shown(question: &Question, answer: Answer) -> Shown {
+    let api = |format| address("/api/v1/reports/latency", question, &[("format", format)]);
+    Shown {
+        grid: grid(question, &answer.report, &answer.course, answer.before.as_ref(), &answer.names),
+        now: answer.now,
+        step: duration::text(answer.step),
+        change_note: answer
+            .before
+            .as_ref()
+            .map(|_| "With a sign: the median against that of as long a span before.".to_owned())
+            .unwrap_or_default(),
+        csv: api("csv"),
+        json: api("json"),
+    }
+}
