@@ -1,4 +1,5 @@
-//! What the stages of a push cost: CPU time by the clock of the thread that spends it, so that waiting costs nothing.
+//! What the stages of a push cost: CPU time by the clock of the thread that spends it, so that waiting costs nothing. To
+//! read that clock is a system call, so one in [`ONE_IN`] is read, by chance, and counts for the rest.
 
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::{
@@ -7,6 +8,9 @@ use std::{
     sync::atomic::AtomicU64,
     time::Duration,
 };
+
+/// One in so many is timed.
+const ONE_IN: u32 = 16;
 
 /// One label with a value of a closed set.
 type Label = [(&'static str, &'static str); 1];
@@ -48,17 +52,22 @@ impl Stage {
 pub struct Costs {
     family: Family<Label, Seconds>,
     sums: [Seconds; Stage::ALL.len()],
+    one_in: u32,
 }
 
 impl Default for Costs {
     fn default() -> Self {
-        let family = Family::<Label, Seconds>::default();
-        let sums = Stage::ALL.map(|stage| family.get_or_create_owned(&[("stage", stage.name())]));
-        Self { family, sums }
+        Self::timing_one_in(ONE_IN)
     }
 }
 
 impl Costs {
+    fn timing_one_in(one_in: u32) -> Self {
+        let family = Family::<Label, Seconds>::default();
+        let sums = Stage::ALL.map(|stage| family.get_or_create_owned(&[("stage", stage.name())]));
+        Self { family, sums, one_in }
+    }
+
     /// What is scraped.
     pub fn metric(&self) -> Family<Label, Seconds> {
         self.family.clone()
@@ -66,16 +75,29 @@ impl Costs {
 
     /// Does something at the cost of a stage.
     pub fn spend<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
-        let begun = spent();
-        let done = work();
-        self.sums[stage as usize].inc_by(spent().saturating_sub(begun).as_secs_f64());
-        done
+        if self.is_timed() { self.time(stage, work) } else { work() }
     }
 
     /// Does something that waits in between at the cost of a stage.
     pub async fn spend_on<F: Future>(&self, stage: Stage, work: F) -> F::Output {
+        if !self.is_timed() {
+            return work.await;
+        }
         let mut work = pin!(work);
-        poll_fn(|context| self.spend(stage, || work.as_mut().poll(context))).await
+        poll_fn(|context| self.time(stage, || work.as_mut().poll(context))).await
+    }
+
+    /// By chance, since stages follow one another in turn.
+    fn is_timed(&self) -> bool {
+        rand::random_ratio(1, self.one_in)
+    }
+
+    fn time<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let begun = spent();
+        let done = work();
+        let took = spent().saturating_sub(begun);
+        self.sums[stage as usize].inc_by((took * self.one_in).as_secs_f64());
+        done
     }
 }
 
@@ -94,7 +116,7 @@ mod tests {
 
     #[test]
     fn waiting_costs_nothing_and_work_costs_its_own_stage() {
-        let costs = Costs::default();
+        let costs = Costs::timing_one_in(1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime
             .block_on(costs.spend_on(Stage::Tls, async {
@@ -111,5 +133,22 @@ mod tests {
         let worked = costs.sums[Stage::Decode as usize].get() - before;
         assert!(sum != 0 && worked > 0.0, "{worked}");
         assert!(costs.sums[Stage::Tls as usize].get() < worked, "{costs:?}");
+    }
+
+    #[test]
+    fn a_quarter_is_timed_and_counts_four_times() {
+        let costs = Costs::timing_one_in(4);
+        let timed = (0..4_000).filter(|_push| costs.is_timed()).count();
+        // Five standard deviations either way.
+        assert!((863..1_137).contains(&timed), "{timed}");
+
+        let worked = costs.time(Stage::Admit, || {
+            let begun = spent();
+            let sum = (0..1_000_000_u64).fold(1, |sum: u64, n| sum.rotate_left(3) ^ n);
+            assert!(std::hint::black_box(sum) != 0);
+            spent() - begun
+        });
+        let counted = costs.sums[Stage::Admit as usize].get();
+        assert!(counted >= 4.0 * worked.as_secs_f64() && !worked.is_zero(), "{counted} for {worked:?}");
     }
 }

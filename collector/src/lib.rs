@@ -175,9 +175,14 @@ pub async fn run_over(
         // Theirs are apart, and nobody asks.
         costs: Costs::default(),
     };
+    // A task, since the thread that waits for the collector's end would be woken for each connection.
+    let (agents, operators) = (
+        tokio::spawn(serve(agents, for_agents, shutdown.clone())),
+        tokio::spawn(serve(operators, for_operators, shutdown.clone())),
+    );
     tokio::join!(
-        serve(agents, for_agents, shutdown.clone()),
-        serve(operators, for_operators, shutdown.clone()),
+        ended(agents),
+        ended(operators),
         keep_house(&app, &certificate, shutdown.clone()),
         reattribution::keep_on(&app, shutdown.clone()),
         // After the listeners, so that they serve once it says so.
@@ -185,6 +190,15 @@ pub async fn run_over(
     );
     tracing::info!("the collector has stopped");
     Ok(())
+}
+
+/// Waits for a listener's end; should it panic, so does whoever waits.
+async fn ended(listener: tokio::task::JoinHandle<()>) {
+    if let Err(error) = listener.await
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
 }
 
 /// Notes which agents were seen, forgets quiet callers and renews the agents' certificate, until `shutdown`.

@@ -21,7 +21,7 @@ pub use observing::Closer;
 pub use question::{AvailabilityQuestion, DEFAULT_LAST, DEFAULT_METRICS};
 pub use row::{AgentTimes, Availability, AvailabilityRow, Gap, GapKind, MAX_LISTED, Outage};
 pub use state::FEWEST_UNANSWERED;
-pub use units::Units;
+pub use units::{Few, Units};
 
 use super::{Asked, Groups, asked, coverage, silence::Silences};
 use crate::{
@@ -165,8 +165,8 @@ impl Observing {
 }
 
 impl Closer {
-    /// What the store is asked for the minutes of this part.
-    pub fn asks(&self, part: &Query, observing: &Observing) -> Vec<Query> {
+    /// What the store is asked for the minutes of this part, and what it groups them by.
+    pub fn asks(&self, part: &Query, observing: &Observing) -> Vec<(Query, Arc<Few>)> {
         self.queries(part, &observing.units)
     }
 }

@@ -10,7 +10,7 @@ use peerlight_collector::{
     registry::Registrations,
     report::{
         Dimension, Evidence, Groups, Question, Report, answer,
-        availability::{AvailabilityQuestion, Ground, Observing, Units},
+        availability::{AvailabilityQuestion, Ground, Observing},
         silence::Silences,
         time_of_day::{Gathering, TimeOfDayQuestion},
     },
@@ -125,13 +125,12 @@ impl Bench<'_> {
             Observing::new(asked, ground, Silences::default(), now).map_err(anyhow::Error::msg)?;
         let mut closer_looks = 0;
         for part in observing.parts() {
-            let units = observing.units();
-            let rows = self.store.scan(part.clone(), Arc::<Units>::clone(&units)).await?;
+            let rows = self.store.scan(part.clone(), observing.units()).await?;
             let closer = observing.closer(&rows);
             let mut minutes = Vec::new();
-            for query in closer.asks(&part, &observing) {
+            for (query, few) in closer.asks(&part, &observing) {
                 closer_looks += 1;
-                minutes.append(&mut self.store.scan(query, Arc::<Units>::clone(&units)).await?);
+                minutes.append(&mut self.store.scan(query, few).await?);
             }
             observing.take(rows, minutes, &closer);
         }

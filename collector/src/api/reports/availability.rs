@@ -7,7 +7,7 @@ use crate::{
     registry::Operator,
     report::{
         QuestionError,
-        availability::{AvailabilityQuestion, AvailabilityReport, Ground, Observing, Units},
+        availability::{AvailabilityQuestion, AvailabilityReport, Ground, Observing},
         render::{availability, ndjson},
     },
     store::{Retention, Store},
@@ -91,7 +91,7 @@ pub(crate) async fn answer(
         .map_err(|error| QuestionError { errors: vec![error] })?;
     for part in observing.parts() {
         let units = observing.units();
-        let rows = store.scan(part.clone(), Arc::<Units>::clone(&units)).await?;
+        let rows = store.scan(part.clone(), units).await?;
         // A fleet's hours take a while to look at; the runtime's threads have sockets to serve.
         let looked = tokio::task::spawn_blocking(move || {
             let closer = observing.closer(&rows);
@@ -99,8 +99,8 @@ pub(crate) async fn answer(
         });
         let (looking, rows, closer) = looked.await?;
         let mut minutes = Vec::new();
-        for query in closer.asks(&part, &looking) {
-            minutes.append(&mut store.scan(query, Arc::<Units>::clone(&units)).await?);
+        for (query, few) in closer.asks(&part, &looking) {
+            minutes.append(&mut store.scan(query, few).await?);
         }
         let taken = tokio::task::spawn_blocking(move || {
             let mut looking = looking;

@@ -5,7 +5,7 @@ use super::{
     question::{AvailabilityQuestion, QUARTER_HOUR},
     state::{State, is_mixed, per_minute},
     timeline::{Sight, Timeline},
-    units::Units,
+    units::{Few, Units},
 };
 use crate::{
     registry::RegistrationId,
@@ -14,7 +14,7 @@ use crate::{
 };
 use hashbrown::{HashMap, HashSet};
 use peerlight_proto::{measurement::Counters, time::Timestamp};
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// How many cells of units and quarter hours are held at once; a cell takes about a kilobyte.
 const MAX_CELLS: u64 = 200_000;
@@ -169,16 +169,21 @@ impl Course {
 
 impl Closer {
     /// What the store is asked, given what it was asked for the part: nothing where no minute tells more.
-    pub(super) fn queries(&self, part: &Query, units: &Units) -> Vec<Query> {
+    pub(super) fn queries(&self, part: &Query, units: &Arc<Units>) -> Vec<(Query, Arc<Few>)> {
         let slots: BTreeSet<Timestamp> = self.0.iter().map(|(_, slot)| *slot).collect();
-        let registrations: BTreeSet<RegistrationId> =
-            self.0.iter().filter_map(|(unit, _)| Some(units.get(*unit)?.registration)).collect();
-        let query = |(from, to): (Timestamp, Timestamp)| Query {
-            from: from.max(part.from),
-            to: to.min(part.to),
-            registrations: Some(registrations.clone()),
-            step: Some(MINUTE),
-            ..part.clone()
+        let query = |(from, to): (Timestamp, Timestamp)| {
+            let within = self.0.iter().filter(|(_, slot)| (from..to).contains(slot));
+            let of: HashSet<u32> = within.map(|(unit, _)| *unit).collect();
+            let registrations: BTreeSet<RegistrationId> =
+                of.iter().filter_map(|unit| Some(units.get(*unit)?.registration)).collect();
+            let query = Query {
+                from: from.max(part.from),
+                to: to.min(part.to),
+                registrations: Some(registrations),
+                step: Some(MINUTE),
+                ..part.clone()
+            };
+            (query, Arc::new(Few::new(Arc::clone(units), of)))
         };
         spans(&slots).into_iter().map(query).collect()
     }

@@ -52,11 +52,11 @@ fn course(agent: u8, registration: i64, metric: Metric, text: &str) -> Vec<Seen>
     seen.collect()
 }
 
-/// What a store holds, how it is asked, and what it was asked.
+/// What a store holds, how it is asked, and what it was asked and how many rows it answered.
 struct Stored {
     seen: Vec<Seen>,
     minutes_from: Timestamp,
-    asked: Vec<Query>,
+    asked: Vec<(Query, usize)>,
 }
 
 impl Stored {
@@ -80,7 +80,7 @@ impl Stored {
             let slot = query.step.map_or(query.from, |step| slot_of(start, step));
             rows.entry((group, slot)).or_default().merge(&one.counters);
         }
-        self.asked.push(query);
+        self.asked.push((query, rows.len()));
         let of = |((group, slot), counters)| {
             let totals = crate::store::Totals { counters, ..crate::store::Totals::default() };
             Row { group, slot, totals, agents: Arc::new([7].into()) }
@@ -133,7 +133,7 @@ impl Stored {
             let rows = self.scan(part.clone(), &*units);
             let closer = observing.closer(&rows);
             let asks = closer.asks(&part, &observing);
-            let minutes = asks.into_iter().flat_map(|query| self.scan(query, &*units)).collect();
+            let minutes = asks.into_iter().flat_map(|(query, few)| self.scan(query, &*few)).collect();
             observing.take(rows, minutes, &closer);
         }
         observing.finish(NOW)
@@ -203,15 +203,17 @@ fn an_outage_says_how_many_agents_it_hit_of_those_that_measured() {
 
 #[test]
 fn an_outage_that_lasts_says_so_and_whole_quarter_hours_are_not_read_by_the_minute() {
-    let mut stored = stored([tcp(1, 1, &format!("{}u", "a".repeat(95)))]);
+    // Of two agents one is cut off: the other's minutes tell nothing more.
+    let mut stored = stored([tcp(1, 1, &format!("{}u", "a".repeat(95))), tcp(2, 1, "a")]);
     let report = stored.answer("last=4h");
-    let [outage] = only(&report).outages.as_slice() else { panic!("{report:?}") };
+    let [outage] = report.rows[0].outages.as_slice() else { panic!("{report:?}") };
     assert_eq!((minute(outage.from), minute(outage.to)), (95, MINUTES));
     assert_eq!((outage.ongoing, outage.start_known, outage.end_known), (true, true, false));
     assert_eq!(outage.resolution_seconds, 60);
-    let minutes = stored.asked.iter().filter(|query| query.step == Some(Duration::from_mins(1)));
-    let minutes: Vec<_> = minutes.map(|query| (minute(query.from), minute(query.to))).collect();
-    assert_eq!(minutes, [(90, 105)]);
+    let minutes = stored.asked.iter().filter(|(query, _)| query.step == Some(Duration::from_mins(1)));
+    let minutes: Vec<_> =
+        minutes.map(|(query, rows)| (minute(query.from), minute(query.to), *rows)).collect();
+    assert_eq!(minutes, [(90, 105, 15)]);
 }
 
 #[test]

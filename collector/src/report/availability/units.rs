@@ -6,6 +6,7 @@ use crate::{
     report::{Groups, group::GroupKey, tally::Counting},
     store::{Grouping, Origin, Shape},
 };
+use hashbrown::HashSet;
 use indexmap::IndexSet;
 use peerlight_proto::{
     id::AgentId,
@@ -93,5 +94,32 @@ impl Grouping for Units {
 
     fn wants_times(&self) -> bool {
         false
+    }
+}
+
+/// Some units and no others: a closer look steps over what the rest measured meanwhile.
+#[derive(Debug)]
+pub struct Few {
+    units: Arc<Units>,
+    of: HashSet<u32>,
+}
+
+impl Few {
+    pub(super) const fn new(units: Arc<Units>, of: HashSet<u32>) -> Self {
+        Self { units, of }
+    }
+}
+
+impl Grouping for Few {
+    fn group(&self, origin: &Origin, shape: &Arc<Shape>, agent: Option<AgentId>) -> Option<u32> {
+        self.units.group(origin, shape, agent).filter(|unit| self.of.contains(unit))
+    }
+
+    fn keeps_agents_apart(&self) -> bool {
+        self.units.keeps_agents_apart()
+    }
+
+    fn wants_times(&self) -> bool {
+        self.units.wants_times()
     }
 }

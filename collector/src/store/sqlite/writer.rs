@@ -24,10 +24,8 @@ use tokio::{sync::oneshot, time::Instant};
 const MAX_GROUP: usize = 256;
 /// How many jobs may wait; further senders wait themselves.
 const QUEUE: usize = 1_024;
-/// After a transaction the writer rests for so many times as long as that took …
-const REST: u32 = 3;
-/// … and at most for this.
-const LONGEST_REST: Duration = Duration::from_millis(10);
+/// At most so long the writer rests after a transaction.
+const LONGEST_REST: Duration = Duration::from_millis(50);
 
 type Task = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -122,14 +120,20 @@ fn write(mut db: Connection, queue: &Receiver<Job>, watch: &Watch) {
                         std::thread::sleep(rested.saturating_duration_since(Instant::now()));
                         next = join(&mut group, queue);
                     }
-                    let begun = Instant::now();
+                    let (begun, batches) = (Instant::now(), group.len());
                     put_group(&mut db, (&mut scratch, &mut outage), group, watch);
                     let ended = Instant::now();
-                    rested = ended + LONGEST_REST.min((ended - begun) * REST);
+                    rested = ended + rest(ended - begun, batches);
                 }
             }
         }
     }
+}
+
+/// How long the writer rests after a transaction of so many batches that took so long: as long for each of them, so that a
+/// crowd gathers in larger and larger groups, and an agent that pushes a backlog alone waits twice for each batch at most.
+fn rest(took: Duration, batches: usize) -> Duration {
+    LONGEST_REST.min(took.saturating_mul(u32::try_from(batches).unwrap_or(u32::MAX)))
 }
 
 /// Adds the batches that wait to a group, as long as there is room. Returns a task that it came upon.
