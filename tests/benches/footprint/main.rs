@@ -39,8 +39,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const MAX_RESIDENT: u64 = 15_000_000;
 /// … and this share of a core over the whole time.
 const MAX_SHARE: f64 = 0.003;
-/// How much of what was scheduled must have been answered, or it was not the agent's usual work that was measured.
-const MIN_ANSWERED: f64 = 0.99;
+/// How much of what was due must have been answered, or it was not the agent's usual work that was measured.
+const MIN_ANSWERED: f64 = 0.95;
 /// How often memory is looked at; its peak is the kernel's.
 const LOOK: Duration = Duration::from_secs(10);
 /// How long the collector may take to have the last interval.
