@@ -45,11 +45,27 @@ pub fn load_or_create(state: &StateDir) -> Result<Keyring, CredentialError> {
     durable::create_private_directory(state.path()).map_err(disk("create", state.path()))?;
     let identity =
         read_or_create(&state.agent_id(), || Ok(AgentId::new(rand::random()).to_string().into_bytes()))?;
-    let agent = String::from_utf8_lossy(&identity).trim().parse().map_err(|_malformed| {
+    let key = read_or_create(&state.agent_key(), keyring::generate)?;
+    open(state, &identity, &key)
+}
+
+/// Reads this agent's identity and key, if both are there. Neither this nor what the collector says to these keys changes anything
+/// on disk.
+pub fn look(state: &StateDir) -> Result<Option<Keyring>, CredentialError> {
+    let [identity, key] = [state.agent_id(), state.agent_key()].map(|path| match fs::read(&path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(disk("read", &path)(error)),
+    });
+    let (Some(identity), Some(key)) = (identity?, key?) else { return Ok(None) };
+    open(state, &identity, &key).map(Keyring::only_read).map(Some)
+}
+
+fn open(state: &StateDir, identity: &[u8], key: &[u8]) -> Result<Keyring, CredentialError> {
+    let agent = String::from_utf8_lossy(identity).trim().parse().map_err(|_malformed| {
         CredentialError::Damaged { path: state.agent_id(), what: "not an agent's identity" }
     })?;
-    let key = read_or_create(&state.agent_key(), keyring::generate)?;
-    let signing = keyring::parse(agent, state.agent_key(), &key)?;
+    let signing = keyring::parse(agent, state.agent_key(), key)?;
     Ok(Keyring::open(agent, state.clone(), signing))
 }
 

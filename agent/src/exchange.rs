@@ -1,7 +1,7 @@
 //! One signed request to the collector and its checked answer: what enrolment, push, assignment and whoami share.
 
 use crate::{
-    causes::with_causes,
+    causes::{self, with_causes},
     clock::Clock,
     credential::{CredentialError, keyring::Keyring},
     offset::{Offset, Window},
@@ -52,6 +52,14 @@ pub enum ExchangeError {
     /// The answer is too large to be the collector's.
     #[error("the answer is over {0} bytes")]
     TooLarge(usize),
+}
+
+impl ExchangeError {
+    /// Whether the certificate of whoever answered is not one of the collector's.
+    pub fn is_distrust(&self) -> bool {
+        let Self::Transport(error) = self else { return false };
+        matches!(causes::find::<rustls::Error>(error), Some(rustls::Error::InvalidCertificate(_)))
+    }
 }
 
 /// What is asked.

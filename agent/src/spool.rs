@@ -5,6 +5,8 @@
 //! are kept for a day, so that `resend` can restore what a collector lost. One process owns a spool.
 
 mod account;
+mod append;
+mod bounds;
 mod directory;
 mod given_up;
 pub mod handle;
@@ -16,19 +18,17 @@ pub mod record;
 mod resend;
 mod split;
 
+pub use bounds::SpoolSettings;
 pub use key::Key;
 pub use resend::RESEND_REQUEST;
 
 use directory::{Apart, Directory};
 use given_up::{GivenUp, GivenUpCounts};
-use key::file_name;
 use pack::Draft;
 use peerlight_proto::{
-    batch::{Batch, Health, Remarks},
-    codec::encode_batch,
+    batch::Remarks,
     drops::{DropEntry, DropReason, Signed},
     id::{AgentId, BatchDigest, BatchNumber, SessionId},
-    limits,
     time::Timestamp,
 };
 use record::{Record, RecordError};
@@ -38,28 +38,6 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-
-/// How much a spool may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpoolSettings {
-    /// Bytes of waiting batches.
-    pub max_bytes: u64,
-    /// Age of a waiting batch's newest interval; applied once the collector's clock is known.
-    pub max_age: Duration,
-}
-
-impl SpoolSettings {
-    /// Bytes unless told otherwise: weeks of a hundred targets.
-    pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
-    /// Age unless told otherwise, and the most: what the collector accepts.
-    pub const DEFAULT_MAX_AGE: Duration = limits::ACCEPTANCE_HORIZON;
-}
-
-impl Default for SpoolSettings {
-    fn default() -> Self {
-        Self { max_bytes: Self::DEFAULT_MAX_BYTES, max_age: Self::DEFAULT_MAX_AGE }
-    }
-}
 
 /// How long acknowledged batches are kept.
 pub const KEEP_ACKNOWLEDGED: Duration = Duration::from_hours(24);
@@ -192,48 +170,6 @@ impl Spool {
         self.remarks = remarks;
     }
 
-    /// Writes a batch. It is durable when this returns, and what was written never changes. What the disk does not take is
-    /// lost, and counted.
-    pub fn append(
-        &mut self,
-        draft: Draft,
-        created: Timestamp,
-        offset_us: Option<i64>,
-    ) -> Result<Vec<Key>, SpoolError> {
-        let mut drafts = vec![draft];
-        let (mut keys, mut failure) = (Vec::new(), None);
-        while let Some(draft) = drafts.pop() {
-            let batch = self.batch(draft, created, offset_us);
-            match encode_batch(&batch).map_err(SpoolError::Encode) {
-                Ok(bytes) if bytes.len() > limits::MAX_BODY_BYTES && batch.measurements.len() > 1 => {
-                    drafts.extend(Draft::of(batch).halves());
-                }
-                Ok(bytes) => {
-                    self.next_sequence += 1;
-                    match self.write(&batch, &bytes) {
-                        Ok(key) => keys.push(key),
-                        Err(error) => failure = Some(self.lose(&Draft::of(batch), error)),
-                    }
-                }
-                Err(error) => failure = Some(self.lose(&Draft::of(batch), error)),
-            }
-        }
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        if !self.unwritten.is_empty() {
-            self.give_up(|_counts| Vec::new(), Vec::new())?;
-        }
-        self.keep_within_bytes()?;
-        Ok(keys)
-    }
-
-    /// Counts what could not be written, in memory for now: its disk just failed.
-    fn lose(&mut self, draft: &Draft, error: SpoolError) -> SpoolError {
-        self.unwritten.extend(account::content(draft, DropReason::Unwritable));
-        error
-    }
-
     /// The batch to push next: the newest interval as long as it is news, then the backlog, oldest first.
     pub fn next(&self) -> Option<Key> {
         let (newest, _) = self.waiting.last_key_value()?;
@@ -321,14 +257,6 @@ impl Spool {
         self.let_go(&[key], DropReason::TooLarge, Some(Apart::TooLarge), |counts| counts.too_large += 1)
     }
 
-    /// Drops what is older than the bound at `now`, oldest first, and counts it.
-    pub fn expire(&mut self, now: Timestamp) -> Result<(), SpoolError> {
-        let horizon = now.minus(self.settings.max_age);
-        let old = self.waiting.keys().copied().take_while(|key| key.newest_end < horizon);
-        let old: Vec<Key> = old.filter(|key| Some(*key) != self.in_flight).collect();
-        self.drop_oldest(&old, DropReason::SpoolAge)
-    }
-
     /// Makes the batches that were acknowledged since `since` wait again; says how many.
     pub fn resend(&mut self, since: Timestamp) -> Result<u64, SpoolError> {
         let again = resend::restore(&self.directory, since)?;
@@ -366,64 +294,6 @@ impl Spool {
     /// The keys of what waits, oldest first.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         self.waiting.keys().copied()
-    }
-
-    fn batch(&self, draft: Draft, created: Timestamp, offset_us: Option<i64>) -> Batch {
-        let counts = self.counts();
-        Batch {
-            number: BatchNumber {
-                agent: self.agent,
-                session: self.session.unwrap_or(SessionId::new([0; 16])),
-                sequence: self.next_sequence,
-            },
-            created,
-            clock_offset_us: offset_us,
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            part: None,
-            health: Health {
-                spooled_batches: counts.batches,
-                spooled_bytes: counts.bytes,
-                dropped_batches: counts.dropped,
-                corrupt_batches: counts.corrupt,
-                refused_measurements: counts.refused_measurements,
-                rejected_batches: counts.rejected,
-                dropped: self.given_up.account.part(),
-                remarks: self.remarks.clone(),
-            },
-            series: draft.series,
-            measurements: draft.measurements,
-        }
-    }
-
-    fn write(&mut self, batch: &Batch, bytes: &[u8]) -> Result<Key, SpoolError> {
-        let record = Record::new(batch, bytes);
-        let key = record.key();
-        let length = self.directory.write(&file_name(key), &record)?;
-        self.remember(key, length);
-        Ok(key)
-    }
-
-    fn keep_within_bytes(&mut self) -> Result<(), SpoolError> {
-        let mut excess = self.bytes.saturating_sub(self.settings.max_bytes);
-        let mut old = Vec::new();
-        for (&key, &bytes) in &self.waiting {
-            if excess == 0 {
-                break;
-            }
-            if Some(key) == self.in_flight {
-                continue;
-            }
-            excess = excess.saturating_sub(bytes);
-            old.push(key);
-        }
-        self.drop_oldest(&old, DropReason::SpoolFull)
-    }
-
-    fn drop_oldest(&mut self, old: &[Key], reason: DropReason) -> Result<(), SpoolError> {
-        if old.is_empty() {
-            return Ok(());
-        }
-        self.let_go(old, reason, None, |counts| counts.dropped += old.len() as u64)
     }
 
     /// Takes in what is in the directory and was not known yet.

@@ -11,6 +11,7 @@ pub mod fleet;
 pub mod lab;
 pub mod microsoft;
 pub mod network;
+pub mod process;
 pub mod progress;
 pub mod scenario;
 pub mod site;

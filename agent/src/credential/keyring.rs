@@ -25,18 +25,25 @@ pub struct Keyring {
     agent: AgentId,
     /// None: there is one key, and it stays.
     state: Option<StateDir>,
+    /// Whether what becomes of the keys is kept on disk.
+    keeps: bool,
     signing: RwLock<Arc<AgentKey>>,
 }
 
 impl Keyring {
     /// One key that nothing replaces.
     pub fn of(key: Arc<AgentKey>) -> Self {
-        Self { agent: key.agent(), state: None, signing: RwLock::new(key) }
+        Self { agent: key.agent(), state: None, keeps: false, signing: RwLock::new(key) }
     }
 
     /// The keys of `agent` in `state`, of which `signing` signs.
     pub(super) fn open(agent: AgentId, state: StateDir, signing: AgentKey) -> Self {
-        Self { agent, state: Some(state), signing: RwLock::new(Arc::new(signing)) }
+        Self { agent, state: Some(state), keeps: true, signing: RwLock::new(Arc::new(signing)) }
+    }
+
+    /// The same, but nothing on disk ever changes.
+    pub(super) fn only_read(self) -> Self {
+        Self { keeps: false, ..self }
     }
 
     /// Whose keys they are.
@@ -64,7 +71,7 @@ impl Keyring {
         if let Some(begun) = self.next()? {
             return Ok(begun);
         }
-        let Some(path) = self.path(Slot::Next) else { return Ok(self.signing()) };
+        let Some(path) = self.kept(Slot::Next) else { return Ok(self.signing()) };
         match durable::create(&path, &generate()?) {
             Ok(()) => {}
             // Another process was faster: its key counts.
@@ -76,7 +83,7 @@ impl Keyring {
 
     /// Gives up the key that was to follow; the next one is made anew.
     pub fn give_up_next(&self) -> Result<(), CredentialError> {
-        let Some(path) = self.path(Slot::Next) else { return Ok(()) };
+        let Some(path) = self.kept(Slot::Next) else { return Ok(()) };
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk("remove", &path)(error)),
             _removed => Ok(()),
@@ -103,8 +110,16 @@ impl Keyring {
     /// The key in `slot` signs from now on, also after a crash at any point. The one that signed so far becomes the one
     /// before.
     pub fn take_up(&self, slot: Slot) -> Result<(), CredentialError> {
-        let (Some(key), Some(from), Some(signing), Some(previous)) =
-            (self.read(slot)?, self.path(slot), self.path(Slot::Signing), self.path(Slot::Previous))
+        let Some(key) = self.read(slot)? else { return Ok(()) };
+        self.keep(slot)?;
+        *self.signing.write().unwrap_or_else(PoisonError::into_inner) = key;
+        Ok(())
+    }
+
+    /// Has the key in `slot` sign from the next start on.
+    fn keep(&self, slot: Slot) -> Result<(), CredentialError> {
+        let (Some(from), Some(signing), Some(previous)) =
+            (self.kept(slot), self.kept(Slot::Signing), self.kept(Slot::Previous))
         else {
             return Ok(());
         };
@@ -121,8 +136,12 @@ impl Keyring {
                 durable::replace(&signing, &bytes).map_err(disk("write", &signing))?;
             }
         }
-        *self.signing.write().unwrap_or_else(PoisonError::into_inner) = key;
         Ok(())
+    }
+
+    /// Where the key in `slot` lies, if it may be changed there.
+    fn kept(&self, slot: Slot) -> Option<PathBuf> {
+        self.path(slot).filter(|_path| self.keeps)
     }
 
     fn path(&self, slot: Slot) -> Option<PathBuf> {
@@ -160,7 +179,7 @@ pub(super) fn parse(agent: AgentId, path: PathBuf, document: &[u8]) -> Result<Ag
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::load_or_create;
+    use crate::credential::{load_or_create, look};
     use std::path::Path;
 
     fn state() -> (tempfile::TempDir, StateDir) {
@@ -239,6 +258,21 @@ mod tests {
         keys.give_up_next().unwrap();
         keys.give_up_next().unwrap();
         assert_ne!(keys.begin_next().unwrap().public_key(), refused);
+    }
+
+    #[test]
+    fn whoever_only_looks_finds_another_key_and_changes_nothing_on_disk() {
+        let (_directory, state) = state();
+        let keys = load_or_create(&state).unwrap();
+        let (first, next) = (keys.public_key(), keys.begin_next().unwrap().public_key());
+        let looking = look(&state).unwrap().unwrap();
+        let (slot, found) = looking.another(&[first]).unwrap().unwrap();
+        assert_eq!((slot, found.public_key()), (Slot::Next, next));
+        looking.take_up(slot).unwrap();
+        looking.give_up_next().unwrap();
+        assert_eq!(looking.public_key(), next, "it signs here");
+        assert_eq!(restarted(&state), first, "and nowhere else");
+        assert_eq!(keys.next().unwrap().unwrap().public_key(), next);
     }
 
     #[test]

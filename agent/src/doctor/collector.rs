@@ -64,7 +64,9 @@ async fn ask(config: &Config, proxies: &Proxies, enrolment: &Enrolment) -> Resul
     let damaged = |error: &dyn std::fmt::Display| {
         Check::failed(NAME, error.to_string(), "enrol again with a new token (`peerlight-agent enrol`)")
     };
-    let key = credential::load_or_create(&config.state).map_err(|error| damaged(&error))?;
+    let key = credential::look(&config.state).map_err(|error| damaged(&error))?;
+    let key =
+        key.ok_or_else(|| damaged(&"there is an enrolment, but the agent's identity or its key is gone"))?;
     let link = Link {
         state: config.state.clone(),
         uplinks: config.uplink_names(),
@@ -83,8 +85,7 @@ async fn ask(config: &Config, proxies: &Proxies, enrolment: &Enrolment) -> Resul
         answer = exchange.ask(&Question::get(WHOAMI_PATH)).await;
     }
     let answer = answer.map_err(|error| {
-        let error = error.to_string();
-        let advice = if error.contains("certificate") {
+        let advice = if error.is_distrust() {
             "something else than the collector answers with a certificate of its own: where TLS is inspected, set [collector] trust \
              = \"platform\" and enrol again"
         } else {

@@ -5,10 +5,14 @@ mod drops;
 mod model;
 mod parts;
 
-use super::{key::SUFFIX, *};
+use super::{
+    key::{SUFFIX, file_name},
+    *,
+};
 use peerlight_proto::{
     codec::decode_batch,
     histogram::Histogram,
+    limits,
     measurement::{Counters, Measurement},
     metric::Metric,
     series::{Clock, Family, Path as NetworkPath, Series, SeriesKey},

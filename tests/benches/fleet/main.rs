@@ -13,8 +13,9 @@
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
-use peerlight_lab::fleet::{
-    self, Content, Machine, Plan, Prepared, Spent, Tally, collector::own_cpu_seconds,
+use peerlight_lab::{
+    fleet::{self, Content, Machine, Plan, Prepared, Spent, Tally},
+    process::own_cpu_seconds,
 };
 use peerlight_proto::time::IntervalLength;
 use ring::{
@@ -229,7 +230,7 @@ impl Gauge {
     /// Sees nothing while the fleet itself has taken every descriptor that it may have.
     fn look(&mut self, machine: &Machine) {
         self.sockets = self.sockets.max(machine.sockets().unwrap_or(0));
-        self.resident = self.resident.max(machine.memory().map_or(0, |(_now, peak)| peak));
+        self.resident = self.resident.max(machine.memory().map_or(0, |memory| memory.peak));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The lab's certification authority: the certificates of its HTTPS servers are from it, trusted by its agents alone.
 
+use peerlight_agent::catalogue::ISSUERS;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
@@ -26,12 +27,13 @@ pub enum AuthorityError {
 }
 
 impl Authority {
-    /// A new authority.
+    /// A new authority. It gives itself out as one that the catalogue's hosts have their certificates from.
     pub fn create() -> Result<Self, AuthorityError> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, "Peerlight lab");
+        params.distinguished_name.push(DnType::OrganizationName, ISSUERS[0]);
         Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
     }
 

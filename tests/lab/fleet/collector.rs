@@ -1,6 +1,9 @@
 //! The collector that a fleet pushes to: a process of its own, and what the system says that it spends.
 
-use crate::eventually::{Look, eventually};
+use crate::{
+    eventually::{Look, eventually},
+    process::{self, Memory},
+};
 use anyhow::Context as _;
 use peerlight_collector::{
     client::{Client, Endpoint},
@@ -18,8 +21,6 @@ use std::{
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Ticks of the system's accounts in a second: what Linux tells every program, whatever it counts in itself.
-const TICKS: f64 = 100.0;
 
 /// A collector's process.
 #[derive(Debug)]
@@ -72,13 +73,12 @@ impl Machine {
     /// What it has spent so far.
     pub async fn spent(&self) -> anyhow::Result<Spent> {
         let pid = self.process.id();
-        let mut spent =
-            Spent { cpu_s: cpu_seconds(Path::new(&format!("/proc/{pid}/stat")))?, ..Spent::default() };
+        let mut spent = Spent { cpu_s: process::cpu_seconds(pid)?, ..Spent::default() };
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
             let task = task?.path();
             // A thread may have ended meanwhile.
             if fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "store-writer") {
-                spent.writer_s += cpu_seconds(&task.join("stat"))?;
+                spent.writer_s += process::cpu_seconds_of(&task.join("stat"))?;
             }
         }
         for line in self.metrics().await?.lines() {
@@ -97,18 +97,9 @@ impl Machine {
         Ok(self.operator.get_metrics().await?)
     }
 
-    /// The memory that it holds now, and the most that it ever held, in bytes.
-    pub fn memory(&self) -> anyhow::Result<(u64, u64)> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let of = |name: &str| -> anyhow::Result<u64> {
-            let line = status
-                .lines()
-                .find(|line| line.starts_with(name))
-                .context("no memory in the process's status")?;
-            let kilobytes: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
-            Ok(kilobytes << 10)
-        };
-        Ok((of("VmRSS:")?, of("VmHWM:")?))
+    /// The memory that it holds now, and the most that it ever held.
+    pub fn memory(&self) -> anyhow::Result<Memory> {
+        process::memory(self.process.id())
     }
 
     /// How many sockets it holds open.
@@ -126,19 +117,4 @@ impl Drop for Machine {
         let _ended = self.process.kill();
         let _reaped = self.process.wait();
     }
-}
-
-/// The CPU seconds of a process or a thread by its `stat` file: user and system time.
-fn cpu_seconds(stat: &Path) -> anyhow::Result<f64> {
-    let text = fs::read_to_string(stat)?;
-    // The name, in parentheses, may hold anything.
-    let (_, fields) = text.rsplit_once(')').context("a stat file without a name")?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || -> anyhow::Result<f64> { Ok(fields.next().context("a short stat file")?.parse()?) };
-    Ok((ticks()? + ticks()?) / TICKS)
-}
-
-/// The CPU seconds of this process so far.
-pub fn own_cpu_seconds() -> anyhow::Result<f64> {
-    cpu_seconds(Path::new("/proc/self/stat"))
 }
