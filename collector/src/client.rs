@@ -159,6 +159,15 @@ impl Client {
         self.json(Method::POST, path, &[], Body::Json(body)).await
     }
 
+    /// Puts something in the place of what is there.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.json(Method::PUT, path, &[], Body::Json(body)).await
+    }
+
     /// Ends something.
     pub async fn delete<T: DeserializeOwned>(
         &self,

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        agents, assignment, audit, batches, enrolments,
+        agents, alerts, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
         health, imports, keys, locations, metrics, openapi, operators, providers, reattributions,
         registrations, reports, retirement, sign_in, status, storage, target_sets, targets, tokens, whoami,
@@ -91,7 +91,21 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(reports::compare::compare))
         .routes(routes!(reports::availability::availability))
         .routes(routes!(reports::time_of_day::time_of_day))
+        .merge(alert_routes())
         .merge(registry_routes())
+}
+
+/// Alerts, and what operators say to them.
+fn alert_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::rules::show, alerts::rules::set))
+        .routes(routes!(alerts::maintenance::list, alerts::maintenance::add))
+        .routes(routes!(alerts::maintenance::end))
+        .routes(routes!(alerts::replay_rules))
+        .routes(routes!(alerts::show))
+        .routes(routes!(alerts::acknowledge))
+        .routes(routes!(alerts::silence))
 }
 
 /// The registry, as operators manage it.
