@@ -12,7 +12,7 @@ use std::{
 
 /// A spot that could be judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
+pub(super) struct Judged {
     /// Which.
     pub spot: Spot,
     /// The front door that serves it, if that is known.
@@ -23,7 +23,7 @@ pub struct Judged {
 
 /// What goes wrong together, and who is to blame.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
+pub(super) struct Cause {
     /// Who is to blame.
     pub culprit: Culprit,
     /// What is bad by it.
@@ -54,7 +54,7 @@ impl fmt::Display for Vote {
 }
 
 /// Divides what is bad among its causes: every bad spot belongs to exactly one.
-pub fn causes(judged: &[Judged]) -> Vec<Cause> {
+pub(super) fn causes(judged: &[Judged]) -> Vec<Cause> {
     let mut court = Court { open: judged.iter().collect(), causes: Vec::new() };
     court.everything();
     court.locations();

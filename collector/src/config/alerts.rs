@@ -6,13 +6,13 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use url::Url;
 
 /// How often rules are judged.
-pub const DEFAULT_EVERY: Duration = Duration::from_mins(1);
+const DEFAULT_EVERY: Duration = Duration::from_mins(1);
 /// The longest that may pass between two times.
 const RAREST: Duration = Duration::from_hours(1);
 /// The longest delay: from then on nobody is told in time.
 const LONGEST_DELAY: Duration = Duration::from_hours(1);
 /// The port of mail servers that take mail from programs.
-pub const DEFAULT_SMTP_PORT: u16 = 587;
+const DEFAULT_SMTP_PORT: u16 = 587;
 
 /// `[alerts]`: when rules are judged, and who hears of it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -77,7 +77,7 @@ fn a_provider_that_is_bad_towards_one_front_door_alone_is_blamed_for_that_and_no
 
 #[test]
 fn a_provider_that_is_bad_everywhere_is_one_cause() {
-    assert_eq!(told(&fleet(|provider, ..| provider == "Borealis")), [
+    assert_eq!(told(&fleet(|provider, _, _, _| provider == "Borealis")), [
         "provider Borealis: 8; 2 of 2 locations of Borealis, 0 of 4 sites of other providers"
     ]);
 }

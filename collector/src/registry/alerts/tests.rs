@@ -103,12 +103,10 @@ fn an_acknowledged_alert_says_by_whom_and_one_that_is_over_cannot_be() {
     let after = registry.acknowledge_alert(1, &note, &ana(), later(400)).unwrap();
     let acknowledged = after.acknowledged.clone().unwrap();
     assert_eq!((after.state, acknowledged.note.as_str()), (AlertState::Acknowledged, "on it"));
-    let silence = |text: &str| {
-        registry.silence_alert(1, &AlertSilence { until: text.into() }, &ana(), later(400))
-    };
-    assert_eq!(silence("1790003600").unwrap().silenced_until, Some(later(3_600)));
-    assert_eq!(silence("1790000000").unwrap().silenced_until, None);
-    assert!(silence("soon").is_err());
+    let silence = |until: String| registry.silence_alert(1, &AlertSilence { until }, &ana(), later(400));
+    assert_eq!(silence(rfc3339::text(later(3_600))).unwrap().silenced_until, Some(later(3_600)));
+    assert_eq!(silence(rfc3339::text(NOW)).unwrap().silenced_until, None);
+    assert!(silence("soon".to_owned()).is_err());
     assert!(registry.acknowledge_alert(2, &note, &ana(), NOW).unwrap_err().to_string().contains("no alert `2`"));
     let good = Reading { value: Some(0.0), at_least: Some(0.0), ..lost() };
     look(&registry, &[], std::slice::from_ref(&good), 420);
@@ -136,13 +134,13 @@ fn rules_hold_until_others_are_set_and_unusable_ones_never_do() {
 fn a_maintenance_window_is_checked_and_can_be_ended() {
     let (registry, _directory) = firing(&[]);
     let scope = Scope { sites: ["s".to_owned()].into(), ..Scope::default() };
-    let new = |from: Option<&str>, to: &str| crate::alert::NewMaintenance {
+    let new = |from: Option<u64>, to: u64| crate::alert::NewMaintenance {
         scope: scope.clone(),
-        from: from.map(Into::into),
-        to: to.into(),
+        from: from.map(|from| rfc3339::text(later(from))),
+        to: rfc3339::text(later(to)),
         reason: "new router".into(),
     };
-    let window = registry.add_maintenance(new(None, "1790003600"), &ana(), NOW).unwrap();
+    let window = registry.add_maintenance(new(None, 3_600), &ana(), NOW).unwrap();
     assert_eq!((window.id, window.from, window.to), (1, NOW, later(3_600)));
     assert_eq!(registry.maintenance(ORGANISATION, false, later(10)).unwrap(), [window]);
     let ended = registry.end_maintenance(1, &ana(), later(20)).unwrap();
@@ -150,9 +148,12 @@ fn a_maintenance_window_is_checked_and_can_be_ended() {
     assert_eq!(registry.maintenance(ORGANISATION, false, later(20)).unwrap(), []);
     assert_eq!(registry.maintenance(ORGANISATION, true, later(20)).unwrap().len(), 1);
     assert!(registry.end_maintenance(1, &ana(), later(30)).is_err());
-    for (from, to) in [(None, "1789999999"), (Some("1790000100"), "1790000100"), (None, "1799999999"), (Some("x"), "y")] {
+    for (from, to) in [(None, 0), (Some(100), 100), (None, 31 * 86_400)] {
         assert!(registry.add_maintenance(new(from, to), &ana(), NOW).is_err(), "{from:?} {to}");
     }
+    let unread = crate::alert::NewMaintenance { from: Some("x".into()), reason: " ".into(), ..new(None, 9) };
+    let refused = registry.add_maintenance(unread, &ana(), NOW).unwrap_err().to_string();
+    assert!(refused.contains("from: ") && refused.contains("reason must have"), "{refused}");
     let event = Event { kind: EventKind::Firing, at: NOW, alert: registry.alert(ORGANISATION, 1).unwrap() };
     assert!(crate::alert::message::text(&event, None).contains("peerlight-collector alert show 1"));
 }
