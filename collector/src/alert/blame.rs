@@ -150,8 +150,10 @@ impl<'a> Court<'a> {
             if providers.1 >= 2 && subjects(&there) >= 2 && convicts(providers) {
                 let elsewhere = self.where_(|one| one.spot.location != location);
                 let others = bad_of(&tally(&elsewhere, |one| &one.spot.location));
-                let votes =
-                    vec![vote(format!("providers at {location}"), providers), vote("other locations", others)];
+                let votes = vec![
+                    vote(format!("providers at {location}"), providers),
+                    vote("other locations", others),
+                ];
                 let culprit = Culprit::Location { location: location.to_owned() };
                 self.blame(culprit, votes, |one| one.spot.location == location);
             }
@@ -203,10 +205,9 @@ impl<'a> Court<'a> {
             }
             let sites = |there: &[&Judged]| bad_sites(there, &towards);
             let others = self.where_(|one| one.spot.provider != provider);
-            let locations = bad_of(&tally(
-                own.iter().filter(|one| towards.contains(&subject(one))),
-                |one| &one.spot.location,
-            ));
+            let locations = bad_of(&tally(own.iter().filter(|one| towards.contains(&subject(one))), |one| {
+                &one.spot.location
+            }));
             let votes = vec![
                 vote(format!("locations of {provider}"), locations),
                 vote("sites of other providers", sites(&others)),

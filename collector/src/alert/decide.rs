@@ -148,7 +148,9 @@ impl<'a> Bench<'a> {
         let told: Vec<_> = self.open.iter().filter(|alert| alert.state.is_told()).cloned().collect();
         let (rules, maintenance, now) = (&self.rules, self.ground.maintenance, self.now);
         self.held.retain(|(rule, spot), held| {
-            let Some(rule) = rules.get(rule.as_str()).filter(|rule| rule.scope.holds(spot)) else { return false };
+            let Some(rule) = rules.get(rule.as_str()).filter(|rule| rule.scope.holds(spot)) else {
+                return false;
+            };
             let expected = maintenance.iter().any(|window| window.covers(spot, now));
             let aspect = rule.kind.aspect();
             let is_told = || {
@@ -201,8 +203,7 @@ impl<'a> Bench<'a> {
                 continue;
             }
             let cause = claim.cause.and_then(|at| causes.get(at));
-            let widened =
-                cause.filter(|cause| claim.takes_in || cause.culprit.is_wider_than(&alert.culprit));
+            let widened = cause.filter(|cause| claim.takes_in || cause.culprit.is_wider_than(&alert.culprit));
             if let Some(cause) = widened {
                 alert.culprit = cause.culprit.clone();
             }
@@ -211,7 +212,8 @@ impl<'a> Bench<'a> {
         // Nobody was told of those, so that they may become whatever their cause is now.
         for (cause, spots) in fresh {
             let Some(cause) = causes.get(cause) else { continue };
-            let edge = |spot: &Spot| judged.iter().find(|one| one.spot == *spot).and_then(|one| one.edge.as_deref());
+            let edge =
+                |spot: &Spot| judged.iter().find(|one| one.spot == *spot).and_then(|one| one.edge.as_deref());
             let is_it = |alert: &Alert| spots.iter().any(|spot| alert.culprit.covers(spot, edge(spot)));
             let known = pending.iter().position(is_it).map(|at| pending.remove(at).id);
             let alert = self.begin((aspect, known), cause, &spots);
@@ -222,7 +224,8 @@ impl<'a> Bench<'a> {
     /// What is bad of an aspect at these spots.
     fn bad(&self, aspect: Aspect, spots: &BTreeSet<Spot>) -> Vec<(&'a Rule, Held)> {
         let held = self.held.iter().filter(|((_, spot), _)| spots.contains(spot));
-        let ruled = held.filter_map(|((rule, _), held)| Some((*self.rules.get(rule.as_str())?, held.clone())));
+        let ruled =
+            held.filter_map(|((rule, _), held)| Some((*self.rules.get(rule.as_str())?, held.clone())));
         ruled.filter(|(rule, _)| rule.kind.aspect() == aspect).collect()
     }
 

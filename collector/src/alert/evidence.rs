@@ -56,7 +56,8 @@ impl Evidence {
         };
         readings.sort_by(|one, other| {
             // Graver rules first, of each the worst.
-            let urgency = |reading: &Reading| place(reading).and_then(|at| rules.get(at)).map(|rule| rule.severity);
+            let urgency =
+                |reading: &Reading| place(reading).and_then(|at| rules.get(at)).map(|rule| rule.severity);
             urgency(other)
                 .cmp(&urgency(one))
                 .then_with(|| place(one).cmp(&place(other)))
@@ -82,12 +83,7 @@ impl Evidence {
 }
 
 /// The report of what was judged.
-fn link(
-    culprit: &Culprit,
-    readings: &[Reading],
-    sites: &BTreeSet<&str>,
-    targets: &BTreeSet<&str>,
-) -> String {
+fn link(culprit: &Culprit, readings: &[Reading], sites: &BTreeSet<&str>, targets: &BTreeSet<&str>) -> String {
     let from = readings.iter().map(|reading| reading.from).min().unwrap_or(Timestamp::from_secs(0));
     let to = readings.iter().map(|reading| reading.to).max().unwrap_or(from);
     let mut question = Question {

@@ -87,8 +87,13 @@ pub fn text(event: &Event, base: Option<&url::Url>) -> String {
         line(format!("It turned out to be part of alert {other}, which goes on."));
     }
     let evidence = &alert.evidence;
-    line(format!("Affected: {} sites ({}), {} targets ({})", evidence.site_count, listed(&evidence.sites),
-        evidence.target_count, listed(&evidence.targets)));
+    line(format!(
+        "Affected: {} sites ({}), {} targets ({})",
+        evidence.site_count,
+        listed(&evidence.sites),
+        evidence.target_count,
+        listed(&evidence.targets)
+    ));
     line(String::new());
     line(format!("As of {}, found by {}:", rfc3339::seconds(evidence.at), joined(alert.rules.iter())));
     for reading in evidence.readings.iter().take(TOLD) {

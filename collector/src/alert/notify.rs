@@ -7,7 +7,12 @@ mod retry;
 mod webhook;
 
 use super::Alert;
-use crate::{app::App, config::Alerts, registry::Delivery};
+use crate::{
+    app::App,
+    client::{choose_cryptography, is_loopback},
+    config::Alerts,
+    registry::Delivery,
+};
 use futures::future::{BoxFuture, join_all};
 use peerlight_proto::time::Timestamp;
 use std::{path::Path, time::Duration};
@@ -65,6 +70,7 @@ impl std::fmt::Debug for Receiver {
 
 /// The receivers as they are configured, with their secrets.
 pub fn receivers(config: &Alerts) -> Result<Vec<Receiver>, ReceiverError> {
+    choose_cryptography();
     let base = config.url.clone();
     let mut receivers = Vec::new();
     let mut add = |name: &str, notify: Result<Box<dyn Notify>, String>| {
@@ -100,7 +106,7 @@ fn http_client(url: &url::Url, ca_file: Option<&Path>) -> Result<reqwest::Client
         .user_agent(concat!("peerlight-collector/", env!("CARGO_PKG_VERSION")))
         .timeout(ANSWER_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none());
-    if url.host().is_some_and(|host| is_loopback(&host)) {
+    if is_loopback(url) {
         builder = builder.no_proxy();
     }
     if let Some(path) = ca_file {
@@ -112,14 +118,6 @@ fn http_client(url: &url::Url, ca_file: Option<&Path>) -> Result<reqwest::Client
     builder.build().map_err(|error| format!("TLS cannot be used: {error}"))
 }
 
-fn is_loopback(host: &url::Host<&str>) -> bool {
-    match host {
-        url::Host::Ipv4(address) => address.is_loopback(),
-        url::Host::Ipv6(address) => address.is_loopback(),
-        url::Host::Domain(name) => *name == "localhost",
-    }
-}
-
 /// A small file's text.
 fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
@@ -129,8 +127,7 @@ fn read(path: &Path) -> Result<String, String> {
 fn verdict(answered: Result<reqwest::Response, reqwest::Error>) -> Result<(), Refusal> {
     let answer = answered.map_err(|error| Refusal::Later(without_url(error)))?;
     let status = answer.status();
-    let never = status.is_client_error()
-        && !matches!(status.as_u16(), 401 | 403 | 404 | 408 | 425 | 429);
+    let never = status.is_client_error() && !matches!(status.as_u16(), 401 | 403 | 404 | 408 | 425 | 429);
     match status {
         status if status.is_success() => Ok(()),
         status if never => Err(Refusal::Never(format!("it answered {status}"))),
@@ -149,4 +146,3 @@ fn without_url(error: reqwest::Error) -> String {
     }
     text
 }
-

@@ -2,8 +2,9 @@
 //! thirty questions; everything else is as it would have been, but that nobody acknowledged anything.
 
 use super::{
-    Alert, Doors, Event, EventKind, Ground, Rule, Standing, faults, readings, turn,
+    Alert, Doors, Event, EventKind, Ground, Rule, Standing, faults,
     reading::TELLS_EDGES,
+    readings, turn,
     watch::{BY, DAY, by_window},
 };
 use crate::{
@@ -105,13 +106,14 @@ pub async fn replay(
     let windows: Vec<(Duration, BTreeSet<Metric>)> =
         by_window(&plan.rules).into_iter().map(|(window, rules)| (window, metrics_of(&rules))).collect();
     let piece = piece(windows.iter().map(|(window, _)| *window), presence.len());
-    let mut player = Player { plan, standing: Standing::default(), days: Days::default(), made: Made::default() };
+    let mut player =
+        Player { plan, standing: Standing::default(), days: Days::default(), made: Made::default() };
     let (mut from, end) = (slot_of(player.plan.from, piece), player.plan.to);
     while from < end {
         let to = from.plus(piece).min(end);
         let mut rows = Vec::new();
         for (window, metrics) in &windows {
-            let span = (slot_of(from, *window), slot_of(to, *window));
+            let span = (slot_of(from.max(player.plan.from), *window), slot_of(to, *window));
             let asked = (player.plan.organisation, *window, metrics.clone());
             rows.push((*window, ask(store, (&snapshot, &presence), asked, span, now).await?));
         }
@@ -260,6 +262,13 @@ impl Made {
             self.told.entry(kind.name().to_owned()).or_default();
         }
         let Plan { from, to, .. } = *plan;
-        Replay { from, to, method: METHOD.to_owned(), windows: self.windows, alerts: self.alerts, told: self.told }
+        Replay {
+            from,
+            to,
+            method: METHOD.to_owned(),
+            windows: self.windows,
+            alerts: self.alerts,
+            told: self.told,
+        }
     }
 }

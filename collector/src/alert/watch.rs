@@ -1,8 +1,6 @@
 //! Watching: asks the latency report what the rules need, and takes the alerts a turn on. The shell around [`turn`].
 
-use super::{
-    AlertState, Doors, Ground, Reading, Rule, TELLS_EDGES, readings, replay::metrics_of, turn,
-};
+use super::{AlertState, Doors, Ground, Reading, Rule, TELLS_EDGES, readings, replay::metrics_of, turn};
 use crate::{
     api::reports::{ReportError, Snapshot, latency_given},
     app::App,
@@ -57,8 +55,7 @@ struct Memory {
 pub async fn keep_on(app: &App, shutdown: CancellationToken) {
     let mut turns = tokio::time::interval(app.config.alerts.every);
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut memory =
-        Memory { organisation: OrganisationId::DEFAULT, began: app.clock.now(), before: None };
+    let mut memory = Memory { organisation: OrganisationId::DEFAULT, began: app.clock.now(), before: None };
     let mut failing = Lasting::default();
     loop {
         tokio::select! {

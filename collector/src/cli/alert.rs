@@ -32,11 +32,7 @@ pub(super) async fn run(
         AlertCommand::List(options) => list(options, client, output).await,
         AlertCommand::Show { alert, options } => {
             let detail: AlertDetail = client.get(&format!("{PATH}/{alert}"), &[]).await?;
-            if options.format == Format::Json {
-                output.json(&detail)
-            } else {
-                show::detail(&detail, output)
-            }
+            if options.format == Format::Json { output.json(&detail) } else { show::detail(&detail, output) }
         }
         AlertCommand::Acknowledge { alert, note, options } => {
             let path = format!("{PATH}/{alert}/acknowledgement");

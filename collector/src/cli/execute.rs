@@ -1,8 +1,8 @@
 //! From a parsed command to the running collector and back to the terminal.
 
 use super::{
-    Connection, Defaults, Operation, Output, ProviderCommand, agent, alert, audit, connect, location, operator,
-    provider, registration, report, status, storage, target, token,
+    Connection, Defaults, Operation, Output, ProviderCommand, agent, alert, audit, connect, location,
+    operator, provider, registration, report, status, storage, target, token,
 };
 
 /// Carries out what the running collector is asked for.

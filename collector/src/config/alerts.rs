@@ -142,13 +142,15 @@ impl Alerts {
                 faults.push("[alerts] a receiver has no name; call it something".to_owned());
             }
             if !names.insert(name.clone()) {
-                faults.push(format!("[alerts] two receivers are called `{name}`; give each a name of its own"));
+                faults
+                    .push(format!("[alerts] two receivers are called `{name}`; give each a name of its own"));
             }
         }
         let addressed = self.webhook.iter().map(|one| (&one.name, &one.url));
         for (name, url) in addressed.chain(self.alertmanager.iter().map(|one| (&one.name, &one.url))) {
             if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-                faults.push(format!("[alerts] the url of `{name}` is not of the form https://host:port/path"));
+                faults
+                    .push(format!("[alerts] the url of `{name}` is not of the form https://host:port/path"));
             }
             if !url.username().is_empty() || url.password().is_some() {
                 faults.push(format!(
@@ -161,7 +163,10 @@ impl Alerts {
                 faults.push(format!("[alerts] `{}` has no recipients; name some in `to`", one.name));
             }
             if one.username.is_some() != one.password_file.is_some() {
-                faults.push(format!("[alerts] `{}` needs both username and password_file, or neither", one.name));
+                faults.push(format!(
+                    "[alerts] `{}` needs both username and password_file, or neither",
+                    one.name
+                ));
             }
         }
     }

@@ -49,7 +49,10 @@ impl super::Metrics {
     pub fn alerts(&self, counts: &AlertCounts) {
         let AlertCounts { pending, firing, acknowledged, took } = *counts;
         for (state, count) in [("pending", pending), ("firing", firing), ("acknowledged", acknowledged)] {
-            self.alerts.alerts.get_or_create(&[("state", state)]).set(i64::try_from(count).unwrap_or(i64::MAX));
+            self.alerts
+                .alerts
+                .get_or_create(&[("state", state)])
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.alerts.turn_seconds.set(took.as_secs_f64());
         self.alerts.turns.inc();

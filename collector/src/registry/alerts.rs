@@ -110,7 +110,8 @@ impl Registry {
                 return Err(Fault::conflict(format!("alert {id} is over; there is nothing to look after")));
             }
             let acknowledged = Acknowledgement { by: by.name.clone(), at: now, note: text.to_owned() };
-            let state = if before.state == AlertState::Firing { AlertState::Acknowledged } else { before.state };
+            let state =
+                if before.state == AlertState::Firing { AlertState::Acknowledged } else { before.state };
             let after = Alert { state, acknowledged: Some(acknowledged), ..before.clone() };
             change(transaction, "alert acknowledge", (&before, &after), by, now)?;
             Ok(after)
@@ -164,11 +165,7 @@ struct Touched<'a> {
 
 impl<'a> Touched<'a> {
     fn of(alert: &'a Alert) -> Self {
-        Self {
-            state: alert.state,
-            acknowledged: &alert.acknowledged,
-            silenced_until: alert.silenced_until,
-        }
+        Self { state: alert.state, acknowledged: &alert.acknowledged, silenced_until: alert.silenced_until }
     }
 }
 
@@ -181,7 +178,12 @@ fn change(
 ) -> Result<(), Fault> {
     put(connection, by.organisation, after)?;
     let object = format!("alert {}", after.id);
-    audit::record(connection, by, now, &Change::changed(what, &object, &Touched::of(before), &Touched::of(after)))
+    audit::record(
+        connection,
+        by,
+        now,
+        &Change::changed(what, &object, &Touched::of(before), &Touched::of(after)),
+    )
 }
 
 fn standing(connection: &Connection, organisation: OrganisationId) -> Result<Standing, Fault> {
@@ -231,12 +233,7 @@ fn keep(
 fn put(connection: &Connection, organisation: OrganisationId, alert: &Alert) -> Result<(), Fault> {
     connection.execute(
         "INSERT OR REPLACE INTO alert (organisation, id, resolved, alert) VALUES (?1, ?2, ?3, ?4)",
-        params![
-            organisation.0,
-            signed(alert.id),
-            alert.resolved.map(Timestamp::as_micros),
-            to_json(alert)
-        ],
+        params![organisation.0, signed(alert.id), alert.resolved.map(Timestamp::as_micros), to_json(alert)],
     )?;
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! `/api/v1/alerts`: agents push an outage, and one alert says whose it is, to a receiver over HTTP, to the API and to the command
 //! line; it is over when the outage is.
 
+mod receivers;
+
 use crate::{
     collector::{Collector, NOON, problem},
     seeded::{add_places, enrolled, measurement, push, series},
@@ -22,7 +24,11 @@ use reqwest::Method;
 use ring::hmac;
 use serde_json::{Value, json};
 use std::{net::Ipv4Addr, path::Path, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{
+    io::{BufReader, Lines},
+    process::ChildStdout,
+    sync::mpsc,
+};
 
 const ALERTS: &str = "/api/v1/alerts";
 const SECRET: [u8; 32] = [7; 32];
@@ -92,6 +98,21 @@ async fn measured(collector: &Collector) {
     }
 }
 
+/// The next line of a program, as JSON.
+async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
+    serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap()
+}
+
+/// Waits until the collector's metrics have this line.
+async fn until_metrics_say(collector: &Collector, line: &str) {
+    loop {
+        let metrics = collector.operator(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+        if metrics.contains(line) {
+            return;
+        }
+    }
+}
+
 async fn get(collector: &Collector, path: &str) -> Value {
     let answer = collector.operator(Method::GET, path).send().await.unwrap();
     assert_eq!(answer.status(), 200, "{path}");
@@ -114,7 +135,7 @@ async fn print(collector: &Collector, arguments: &[&str]) -> anyhow::Result<Stri
         token_file: paths::operator_token(&collector.directory),
     };
     let (mut out, mut notes) = (Vec::new(), Vec::new());
-    let mut output = Output { out: &mut out, notes: &mut notes, width: Some(160) };
+    let mut output = Output { out: &mut out, notes: &mut notes, width: None };
     execute(*operation, &cli.connection, &defaults, &mut output).await?;
     Ok(String::from_utf8(out).unwrap() + &String::from_utf8(notes).unwrap())
 }
@@ -168,15 +189,18 @@ async fn an_outage_of_a_provider_is_one_alert_that_names_it_and_is_over_with_it(
 
     collector.clock.set(NOON.plus(DELAY));
     let over = next(&mut told).await;
-    assert_eq!((&over["type"], &over["data"]["dedup_key"]), (&json!("alert.resolved"), &firing["data"]["dedup_key"]));
+    assert_eq!(
+        (&over["type"], &over["data"]["dedup_key"]),
+        (&json!("alert.resolved"), &firing["data"]["dedup_key"])
+    );
     assert_eq!(get(&collector, ALERTS).await["total"], 0);
     assert_eq!(get(&collector, "/api/v1/alerts?all=true").await["total"], 1);
     assert!(told.try_recv().is_err(), "nothing was told twice");
 
     let replayed = print(&collector, &["replay", "--last", "25m"]).await.unwrap();
     assert!(replayed.contains("1 alerts") && replayed.contains("Aurora Networks at GB-LND"), "{replayed}");
-    let metrics = collector.operator(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
-    assert!(metrics.contains(r#"peerlight_collector_alert_deliveries_total{outcome="delivered"} 2"#), "{metrics}");
+    until_metrics_say(&collector, r#"peerlight_collector_alert_deliveries_total{outcome="delivered"} 2"#)
+        .await;
     collector.stop().await;
 }
 
@@ -191,13 +215,25 @@ async fn rules_and_maintenance_are_kept_as_files_and_options_say_them() {
     let applied = print(&collector, &["rules", "apply", file]).await.unwrap();
     assert_eq!(applied, "set 1 of 7 alert rules is in force\n");
     assert_eq!(get(&collector, "/api/v1/alerts/rules").await["rules"][0]["threshold"], 0.1);
-    insta::assert_snapshot!(print(&collector, &["rules", "list"]).await.unwrap().split("set 1").next().unwrap());
+    insta::assert_snapshot!(
+        print(&collector, &["rules", "list"]).await.unwrap().split("set 1").next().unwrap()
+    );
 
     std::fs::write(file, "[[rule]]\nname = 'a'\n").unwrap();
     let unread = format!("{:#}", print(&collector, &["rules", "apply", file]).await.unwrap_err());
     assert!(unread.contains("holds no rules") && unread.contains("missing field"), "{unread}");
 
-    let args = ["maintenance", "add", "new router", "--from", "2026-09-21T14:13:20Z", "--for", "2h", "--site", "leeds-1"];
+    let args = [
+        "maintenance",
+        "add",
+        "new router",
+        "--from",
+        "2026-09-21T14:13:20Z",
+        "--for",
+        "2h",
+        "--site",
+        "leeds-1",
+    ];
     let added = print(&collector, &args).await.unwrap();
     assert_eq!(
         added,

@@ -52,41 +52,54 @@ fn nothing_bad_has_no_cause() {
 
 #[test]
 fn one_site_alone_is_the_sites() {
-    assert_eq!(told(&fleet(|_, _, site, _| site == "al1")), [
-        "site al1 (Aurora at GB-LND): 2; 2 of 2 targets of al1, 0 of 1 other sites of Aurora at GB-LND"
-    ]);
-    assert_eq!(told(&[("Aurora", "GB-LND", "al1", "teams", "", true)]), [
-        "site al1 (Aurora at GB-LND): 1; 1 of 1 targets of al1, none of the other sites of Aurora at GB-LND can be compared with"
-    ]);
+    assert_eq!(
+        told(&fleet(|_, _, site, _| site == "al1")),
+        ["site al1 (Aurora at GB-LND): 2; 2 of 2 targets of al1, 0 of 1 other sites of Aurora at GB-LND"]
+    );
+    assert_eq!(
+        told(&[("Aurora", "GB-LND", "al1", "teams", "", true)]),
+        [
+            "site al1 (Aurora at GB-LND): 1; 1 of 1 targets of al1, none of the other sites of Aurora at GB-LND can be compared with"
+        ]
+    );
 }
 
 #[test]
 fn sites_down_together_are_the_providers_in_that_location() {
-    assert_eq!(told(&fleet(|provider, location, _, _| (provider, location) == ("Aurora", "GB-LND"))), [
-        "provider Aurora at GB-LND: 4; 2 of 2 sites of Aurora at GB-LND, 0 of 2 sites of other providers at GB-LND"
-    ]);
+    assert_eq!(
+        told(&fleet(|provider, location, _, _| (provider, location) == ("Aurora", "GB-LND"))),
+        [
+            "provider Aurora at GB-LND: 4; 2 of 2 sites of Aurora at GB-LND, 0 of 2 sites of other providers at GB-LND"
+        ]
+    );
 }
 
 #[test]
 fn a_provider_that_is_bad_towards_one_front_door_alone_is_blamed_for_that_and_no_more() {
     assert_eq!(
-        told(&fleet(|provider, location, _, target| (provider, location, target) == ("Aurora", "GB-LND", "teams"))),
-        ["provider Aurora at GB-LND: 2; 2 of 2 sites of Aurora at GB-LND, 0 of 2 sites of other providers at GB-LND"]
+        told(&fleet(
+            |provider, location, _, target| (provider, location, target) == ("Aurora", "GB-LND", "teams")
+        )),
+        [
+            "provider Aurora at GB-LND: 2; 2 of 2 sites of Aurora at GB-LND, 0 of 2 sites of other providers at GB-LND"
+        ]
     );
 }
 
 #[test]
 fn a_provider_that_is_bad_everywhere_is_one_cause() {
-    assert_eq!(told(&fleet(|provider, _, _, _| provider == "Borealis")), [
-        "provider Borealis: 8; 2 of 2 locations of Borealis, 0 of 4 sites of other providers"
-    ]);
+    assert_eq!(
+        told(&fleet(|provider, _, _, _| provider == "Borealis")),
+        ["provider Borealis: 8; 2 of 2 locations of Borealis, 0 of 4 sites of other providers"]
+    );
 }
 
 #[test]
 fn what_all_providers_find_behind_one_front_door_is_the_front_doors() {
-    assert_eq!(told(&fleet(|_, _, _, target| target == "teams")), [
-        "front door LON: 8; 2 of 2 providers behind front door LON, 0 of 1 other front doors"
-    ]);
+    assert_eq!(
+        told(&fleet(|_, _, _, target| target == "teams")),
+        ["front door LON: 8; 2 of 2 providers behind front door LON, 0 of 1 other front doors"]
+    );
     let scattered: Vec<Told> = fleet(|_, _, _, target| target == "teams")
         .into_iter()
         .map(|(provider, location, site, target, edge, bad)| {
@@ -94,16 +107,18 @@ fn what_all_providers_find_behind_one_front_door_is_the_front_doors() {
             (provider, location, site, target, edge, bad)
         })
         .collect();
-    assert_eq!(told(&scattered), [
-        "target teams: 8; 2 of 2 providers that measure teams, 0 of 1 other targets"
-    ]);
+    assert_eq!(
+        told(&scattered),
+        ["target teams: 8; 2 of 2 providers that measure teams, 0 of 1 other targets"]
+    );
 }
 
 #[test]
 fn a_place_where_every_provider_fails_is_the_places_and_everything_is_one_cause() {
-    assert_eq!(told(&fleet(|_, location, _, _| location == "FR-IDF")), [
-        "every provider at FR-IDF: 8; 2 of 2 providers at FR-IDF, 0 of 1 other locations"
-    ]);
+    assert_eq!(
+        told(&fleet(|_, location, _, _| location == "FR-IDF")),
+        ["every provider at FR-IDF: 8; 2 of 2 providers at FR-IDF, 0 of 1 other locations"]
+    );
     assert_eq!(told(&fleet(|_, _, _, _| true)), ["everything: 16; 2 of 2 providers, 2 of 2 locations"]);
 }
 
@@ -113,16 +128,18 @@ fn many_sites_of_one_provider_do_not_outvote_the_other_about_a_front_door() {
         .map(|site| ("Aurora", "GB-LND", site, "teams", "LON", true))
         .into();
     all.push(("Borealis", "GB-LND", "b1", "teams", "LON", false));
-    assert_eq!(told(&all), [
-        "provider Aurora at GB-LND: 9; 9 of 9 sites of Aurora at GB-LND, 0 of 1 sites of other providers at GB-LND"
-    ]);
+    assert_eq!(
+        told(&all),
+        [
+            "provider Aurora at GB-LND: 9; 9 of 9 sites of Aurora at GB-LND, 0 of 1 sites of other providers at GB-LND"
+        ]
+    );
 }
 
 #[test]
 fn two_causes_at_once_are_two() {
-    let both = fleet(|provider, location, site, _| {
-        (provider, location) == ("Aurora", "GB-LND") || site == "bp1"
-    });
+    let both =
+        fleet(|provider, location, site, _| (provider, location) == ("Aurora", "GB-LND") || site == "bp1");
     let found = told(&both);
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("provider Aurora at GB-LND: 4"), "{found:?}");

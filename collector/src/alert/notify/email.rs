@@ -96,7 +96,8 @@ impl Notify for Email {
     fn tell<'a>(&'a self, delivery: &'a Delivery, _now: Timestamp) -> BoxFuture<'a, Result<(), Refusal>> {
         Box::pin(async move {
             let message = self.message(delivery);
-            let message = message.map_err(|error| Refusal::Never(format!("no mail can be made of it: {error}")))?;
+            let message =
+                message.map_err(|error| Refusal::Never(format!("no mail can be made of it: {error}")))?;
             match self.transport.send(message).await {
                 Ok(_taken) => Ok(()),
                 Err(error) => Err(Refusal::Later(words(&error))),

@@ -1,9 +1,12 @@
 use super::*;
 use crate::{
-    alert::{Percentile, defaults},
     admission::Attribution,
+    alert::{Percentile, defaults},
     organisation::OrganisationId,
-    report::{Dimension, Question, fixture::{Evidence, Measured, answer, presence, registration, row, series}},
+    report::{
+        Dimension, Question,
+        fixture::{Evidence, Measured, answer, presence, registration, row, series},
+    },
 };
 use peerlight_proto::measurement::Attribute;
 use std::time::Duration;
@@ -57,12 +60,15 @@ fn a_loss_is_certain_from_its_lower_bound_on_and_takes_enough_probes() {
     assert!(few.certain() < 0.05 && few.worst() > 0.05, "{few:?}");
     assert!(loss(24, 6).remove(0).certain() > 0.05);
     assert_eq!(loss(17, 2), [], "19 probes are too few");
-    assert_eq!(few.spot, Spot {
-        provider: "Aurora".into(),
-        location: "GB-LND".into(),
-        site: "site-1".into(),
-        target: "teams".into()
-    });
+    assert_eq!(
+        few.spot,
+        Spot {
+            provider: "Aurora".into(),
+            location: "GB-LND".into(),
+            site: "site-1".into(),
+            target: "teams".into()
+        }
+    );
 }
 
 #[test]
@@ -91,7 +97,11 @@ fn silence_is_of_those_of_whom_something_was_expected_and_nothing_came() {
     let mut elsewhere = connects(30, 0);
     elsewhere.origin.attribution = Attribution::OffPrefix;
     let elsewhere = rows(Metric::TcpConnect, &[elsewhere]);
-    assert_eq!(found("silence", &elsewhere, &Doors::default())[0].value, Some(0.0), "it speaks by another line");
+    assert_eq!(
+        found("silence", &elsewhere, &Doors::default())[0].value,
+        Some(0.0),
+        "it speaks by another line"
+    );
     let off = &found("off-prefix", &elsewhere, &Doors::default())[0];
     assert_eq!((off.value, off.samples), (Some(1.0), 30));
 }

@@ -1,6 +1,6 @@
 //! What is wrong with a set of rules, each with what to write instead.
 
-use super::{RuleKind, Rule};
+use super::{Rule, RuleKind};
 use peerlight_proto::{duration, metric::Metric};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -38,19 +38,23 @@ fn check(rule: &Rule, wrong: &mut Vec<String>) {
         wrong.push("metrics is empty; name at least one, such as tcp.connect".to_owned());
     }
     if rule.metrics.iter().any(|metric| matches!(metric, Metric::Jitter(_) | Metric::AgentNoise)) {
-        wrong.push("metrics: jitters and agent.noise are of no probe by itself; name what they are of".to_owned());
+        wrong.push(
+            "metrics: jitters and agent.noise are of no probe by itself; name what they are of".to_owned(),
+        );
     }
     values(rule, wrong);
     match (rule.kind, rule.percentile) {
         (RuleKind::Percentile, None) => {
             wrong.push("a percentile is missing: p50, p90, p95 or p99".to_owned());
         }
-        (RuleKind::Percentile, Some(percentile)) if rule.min_samples < percentile.enough() => wrong.push(format!(
-            "min_samples {} is below the {} that a {} takes",
-            rule.min_samples,
-            percentile.enough(),
-            percentile.name()
-        )),
+        (RuleKind::Percentile, Some(percentile)) if rule.min_samples < percentile.enough() => {
+            wrong.push(format!(
+                "min_samples {} is below the {} that a {} takes",
+                rule.min_samples,
+                percentile.enough(),
+                percentile.name()
+            ))
+        }
         (RuleKind::Percentile, Some(_)) | (_, None) => {}
         (kind, Some(_)) => wrong.push(format!("`percentile` means nothing to the kind `{}`", kind.name())),
     }
@@ -73,7 +77,8 @@ fn values(rule: &Rule, wrong: &mut Vec<String>) {
     let (threshold, clear) = (rule.threshold, rule.clear);
     match rule.kind {
         RuleKind::Silence if threshold != 0.0 || clear != 0.0 => {
-            wrong.push("silence has no threshold; min_samples says how many turns must be missing".to_owned());
+            wrong
+                .push("silence has no threshold; min_samples says how many turns must be missing".to_owned());
         }
         RuleKind::Silence => {}
         RuleKind::Percentile => {
@@ -86,7 +91,9 @@ fn values(rule: &Rule, wrong: &mut Vec<String>) {
         }
         RuleKind::Coverage => {
             if !(0.0..=1.0).contains(&threshold) || !(threshold..=1.0).contains(&clear) {
-                wrong.push(format!("coverage takes 0 <= threshold <= clear <= 1, not {threshold} and {clear}"));
+                wrong.push(format!(
+                    "coverage takes 0 <= threshold <= clear <= 1, not {threshold} and {clear}"
+                ));
             }
         }
         RuleKind::Loss | RuleKind::OffPrefix | RuleKind::Issuer | RuleKind::EdgeShift => {

@@ -1,6 +1,6 @@
 //! The rules that hold until an operator sets others.
 
-use super::{RuleKind, Percentile, Rule, Scope, Severity};
+use super::{Percentile, Rule, RuleKind, Scope, Severity};
 use peerlight_proto::metric::Metric;
 use std::time::Duration;
 

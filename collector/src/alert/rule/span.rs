@@ -10,6 +10,7 @@ pub(super) fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text)
-        .map_err(|error| D::Error::custom(format!("`{text}` is not a duration such as `5m` or `1h`: {error}")))
+    humantime::parse_duration(&text).map_err(|error| {
+        D::Error::custom(format!("`{text}` is not a duration such as `5m` or `1h`: {error}"))
+    })
 }

@@ -27,7 +27,13 @@ fn everything_that_is_wrong_is_said_at_once() {
         Rule { window: Duration::from_mins(7), lasting: Duration::from_hours(25), ..base.clone() },
         Rule { threshold: 5.0, clear: 6.0, percentile: Some(Percentile::P50), ..base.clone() },
         Rule { kind: RuleKind::Percentile, threshold: 0.0, ..base.clone() },
-        Rule { kind: RuleKind::Percentile, percentile: Some(Percentile::P99), threshold: 9.0, clear: 10.0, ..base.clone() },
+        Rule {
+            kind: RuleKind::Percentile,
+            percentile: Some(Percentile::P99),
+            threshold: 9.0,
+            clear: 10.0,
+            ..base.clone()
+        },
         Rule { kind: RuleKind::Coverage, threshold: 0.9, clear: 0.8, ..base.clone() },
         Rule { kind: RuleKind::Silence, metrics: [Metric::AgentNoise].into(), ..base },
     ];
@@ -52,17 +58,13 @@ fn a_scope_is_read_as_reports_read_filters() {
 #[test]
 fn between_the_thresholds_nothing_is_judged() {
     let loss = defaults().swap_remove(0);
-    assert_eq!([0.051, 0.05, 0.03, 0.02].map(|value| loss.judge(value)), [
-        Judgement::Bad,
-        Judgement::Between,
-        Judgement::Between,
-        Judgement::Good
-    ]);
+    assert_eq!(
+        [0.051, 0.05, 0.03, 0.02].map(|value| loss.judge(value)),
+        [Judgement::Bad, Judgement::Between, Judgement::Between, Judgement::Good]
+    );
     let coverage = defaults().swap_remove(3);
-    assert_eq!([0.79, 0.8, 0.89, 0.9].map(|value| coverage.judge(value)), [
-        Judgement::Bad,
-        Judgement::Between,
-        Judgement::Between,
-        Judgement::Good
-    ]);
+    assert_eq!(
+        [0.79, 0.8, 0.89, 0.9].map(|value| coverage.judge(value)),
+        [Judgement::Bad, Judgement::Between, Judgement::Between, Judgement::Good]
+    );
 }

@@ -22,7 +22,7 @@ pub enum AlertCommand {
         /// Its number.
         alert: u64,
         /// What you say to it.
-        #[arg(long, default_value = "")]
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         note: String,
         /// How it is printed.
         #[command(flatten)]

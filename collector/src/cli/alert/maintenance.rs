@@ -42,7 +42,11 @@ pub(super) async fn run(
             let sentence = format!(
                 "maintenance window {}: nobody is told of what begins {} from {} to {}",
                 added.id,
-                if added.scope == Scope::default() { "anywhere".to_owned() } else { format!("at {}", added.scope) },
+                if added.scope == Scope::default() {
+                    "anywhere".to_owned()
+                } else {
+                    format!("at {}", added.scope)
+                },
                 rfc3339::seconds(added.from),
                 rfc3339::seconds(added.to)
             );

@@ -31,8 +31,7 @@ pub(super) async fn run(
         }
         RulesCommand::Apply { file, options } => {
             let after: AlertRules = client.put(PATH, &read(&file)?).await?;
-            let sentence =
-                format!("set {} of {} alert rules is in force", after.number, after.rules.len());
+            let sentence = format!("set {} of {} alert rules is in force", after.number, after.rules.len());
             output.changed(options.format, &after, &sentence)
         }
     }
@@ -47,7 +46,8 @@ struct File<'a> {
 /// Reads a file of rules, and says everything that is wrong with them.
 pub(super) fn read(path: &Path) -> anyhow::Result<NewRules> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let new: NewRules = toml::from_str(&text).with_context(|| format!("{} holds no rules", path.display()))?;
+    let new: NewRules =
+        toml::from_str(&text).with_context(|| format!("{} holds no rules", path.display()))?;
     let wrong = faults(&new.rules);
     if !wrong.is_empty() {
         bail!("{} cannot be used:\n  - {}", path.display(), wrong.join("\n  - "));
@@ -69,12 +69,14 @@ fn table(rules: &AlertRules, output: &mut Output<'_>) -> anyhow::Result<()> {
             rule.scope.to_string(),
         ]
     });
-    let header =
-        ["rule", "of", "bad from", "good from", "samples", "window", "for", "severity", "where"];
+    let header = ["rule", "of", "bad from", "good from", "samples", "window", "for", "severity", "where"];
     output.table(&header, rows, "there are no rules; nobody is told of anything")?;
     output.note(&match (&rules.created_by, rules.created) {
         (Some(by), Some(at)) => format!("set {} by {by}, {}", rules.number, rfc3339::seconds(at)),
-        _ => "these rules hold until an operator sets others: `alert rules export`, edit, `alert rules apply`".to_owned(),
+        _ => {
+            "these rules hold until an operator sets others: `alert rules export`, edit, `alert rules apply`"
+                .to_owned()
+        }
     })
 }
 
@@ -88,7 +90,11 @@ fn threshold(rule: &Rule, value: f64) -> String {
     match rule.kind {
         RuleKind::Silence => "-".to_owned(),
         RuleKind::Percentile => format!("{value} ms"),
-        RuleKind::Loss | RuleKind::Coverage | RuleKind::OffPrefix | RuleKind::Issuer | RuleKind::EdgeShift => {
+        RuleKind::Loss
+        | RuleKind::Coverage
+        | RuleKind::OffPrefix
+        | RuleKind::Issuer
+        | RuleKind::EdgeShift => {
             let sign = if rule.kind.is_bad_below() { "below " } else { "" };
             format!("{sign}{} %", (value * 1e4).round() / 1e2)
         }

@@ -65,7 +65,12 @@ impl Registry {
     }
 
     /// Ends a maintenance window now.
-    pub fn end_maintenance(&self, id: i64, by: &Operator, now: Timestamp) -> Result<Maintenance, RegistryError> {
+    pub fn end_maintenance(
+        &self,
+        id: i64,
+        by: &Operator,
+        now: Timestamp,
+    ) -> Result<Maintenance, RegistryError> {
         self.change_of(Concerns::Nobody, "end a maintenance window", |transaction| {
             let before = row(
                 transaction,
@@ -83,7 +88,12 @@ impl Registry {
                 params![id, after.from.as_micros(), now.as_micros()],
             )?;
             let object = format!("maintenance {id}");
-            audit::record(transaction, by, now, &Change::changed("alert maintenance end", &object, &before, &after))?;
+            audit::record(
+                transaction,
+                by,
+                now,
+                &Change::changed("alert maintenance end", &object, &before, &after),
+            )?;
             Ok(after)
         })
     }
@@ -121,7 +131,9 @@ pub(super) fn current(
 ) -> Result<Vec<Maintenance>, Fault> {
     rows(
         connection,
-        &format!("SELECT {COLUMNS} FROM alert_maintenance WHERE organisation = ?1 AND until > ?2 ORDER BY since, id"),
+        &format!(
+            "SELECT {COLUMNS} FROM alert_maintenance WHERE organisation = ?1 AND until > ?2 ORDER BY since, id"
+        ),
         params![organisation.0, after.as_micros()],
         read,
     )

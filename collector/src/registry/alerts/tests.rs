@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    alert::{Event, EventKind, Reading, RuleKind, Scope, Spot, defaults, turn, Doors, Ground},
+    alert::{Doors, Event, EventKind, Ground, Reading, RuleKind, Scope, Spot, defaults, turn},
     registry::Role,
 };
 use peerlight_proto::metric::Metric;
@@ -20,7 +20,12 @@ fn later(seconds: u64) -> Timestamp {
 fn lost() -> Reading {
     Reading {
         rule: "loss".into(),
-        spot: Spot { provider: "Aurora".into(), location: "GB-LND".into(), site: "s".into(), target: "t".into() },
+        spot: Spot {
+            provider: "Aurora".into(),
+            location: "GB-LND".into(),
+            site: "s".into(),
+            target: "t".into(),
+        },
         metric: Metric::IcmpRtt,
         value: Some(1.0),
         at_least: Some(0.9),
@@ -59,12 +64,15 @@ fn what_was_told_is_not_told_again_by_a_registry_that_is_opened_anew() {
     let registry = Registry::open(&directory.path().join("registry.sqlite")).unwrap();
     assert_eq!(look(&registry, &["pager", "noc"], &[lost()], 360), 0);
     let alerts = registry.alerts(ORGANISATION, false).unwrap();
-    assert_eq!(alerts.iter().map(|alert| (alert.id, alert.state)).collect::<Vec<_>>(), [(1, AlertState::Firing)]);
+    assert_eq!(
+        alerts.iter().map(|alert| (alert.id, alert.state)).collect::<Vec<_>>(),
+        [(1, AlertState::Firing)]
+    );
     let told = registry.deliveries(ORGANISATION, 1).unwrap();
-    assert_eq!(told.iter().map(|one| (one.receiver.as_str(), one.kind)).collect::<Vec<_>>(), [
-        ("pager", EventKind::Firing),
-        ("noc", EventKind::Firing)
-    ]);
+    assert_eq!(
+        told.iter().map(|one| (one.receiver.as_str(), one.kind)).collect::<Vec<_>>(),
+        [("pager", EventKind::Firing), ("noc", EventKind::Firing)]
+    );
     let good = Reading { value: Some(0.0), at_least: Some(0.0), ..lost() };
     assert_eq!(look(&registry, &["pager"], std::slice::from_ref(&good), 420), 0);
     assert_eq!(look(&registry, &["pager"], &[good], 720), 1);
@@ -107,7 +115,9 @@ fn an_acknowledged_alert_says_by_whom_and_one_that_is_over_cannot_be() {
     assert_eq!(silence(rfc3339::text(later(3_600))).unwrap().silenced_until, Some(later(3_600)));
     assert_eq!(silence(rfc3339::text(NOW)).unwrap().silenced_until, None);
     assert!(silence("soon".to_owned()).is_err());
-    assert!(registry.acknowledge_alert(2, &note, &ana(), NOW).unwrap_err().to_string().contains("no alert `2`"));
+    assert!(
+        registry.acknowledge_alert(2, &note, &ana(), NOW).unwrap_err().to_string().contains("no alert `2`")
+    );
     let good = Reading { value: Some(0.0), at_least: Some(0.0), ..lost() };
     look(&registry, &[], std::slice::from_ref(&good), 420);
     look(&registry, &[], &[good], 720);
