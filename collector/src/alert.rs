@@ -81,6 +81,9 @@ pub struct Alert {
     #[serde(default, with = "rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub silenced_until: Option<Timestamp>,
+    /// Whether receivers were told that it fires: not as long as it was silenced.
+    #[serde(default)]
+    pub told: bool,
     /// What receivers route it by: as it was when it began to fire, so that it stays one alert to them; its severity as it is.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

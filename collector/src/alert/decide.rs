@@ -215,7 +215,7 @@ impl<'a> Bench<'a> {
             let edge =
                 |spot: &Spot| judged.iter().find(|one| one.spot == *spot).and_then(|one| one.edge.as_deref());
             let is_it = |alert: &Alert| spots.iter().any(|spot| alert.culprit.covers(spot, edge(spot)));
-            let known = pending.iter().position(is_it).map(|at| pending.remove(at).id);
+            let known = pending.iter().position(is_it).map(|at| pending.remove(at));
             let alert = self.begin((aspect, known), cause, &spots);
             self.step(alert, Some(cause), &spots, false);
         }
@@ -231,11 +231,11 @@ impl<'a> Bench<'a> {
 
     fn begin(
         &mut self,
-        (aspect, known): (Aspect, Option<u64>),
+        (aspect, known): (Aspect, Option<Alert>),
         cause: &Cause,
         spots: &BTreeSet<Spot>,
     ) -> Alert {
-        let id = known.unwrap_or(self.next);
+        let id = known.as_ref().map_or(self.next, |known| known.id);
         self.next = self.next.max(id + 1);
         let bad = self.bad(aspect, spots);
         let since = bad.iter().map(|(_, held)| held.since).min().unwrap_or(self.now);
@@ -252,8 +252,9 @@ impl<'a> Bench<'a> {
             good_since: None,
             resolved: None,
             part_of: None,
-            acknowledged: None,
-            silenced_until: None,
+            silenced_until: known.as_ref().and_then(|known| known.silenced_until),
+            acknowledged: known.and_then(|known| known.acknowledged),
+            told: false,
             labels: BTreeMap::new(),
             evidence_at_first: None,
             evidence: self.evidence(&cause.culprit, cause.votes.clone(), &bad),
@@ -284,18 +285,28 @@ impl<'a> Bench<'a> {
         alert.severity = urgent.map_or(alert.severity, |severity| severity.max(alert.severity));
         alert.summary = message::summary(&alert, self.ground.rules);
         alert.labels.entry("severity".to_owned()).and_modify(|label| alert.severity.name().clone_into(label));
-        if alert.state.is_told() {
+        if alert.told {
             if widened || graver {
                 self.tell(EventKind::Updated, &alert);
             }
-        } else if urgent.is_some() {
-            alert.state = AlertState::Firing;
+        } else if alert.state.is_told() || urgent.is_some() {
+            alert = self.fire(alert);
+        }
+        self.open.push(alert);
+    }
+
+    /// It has lasted for long enough: people are told, or once its silence is over.
+    fn fire(&mut self, mut alert: Alert) -> Alert {
+        if !alert.state.is_told() {
+            let is_known = alert.acknowledged.is_some();
+            alert.state = if is_known { AlertState::Acknowledged } else { AlertState::Firing };
             alert.fired = Some(self.now);
             alert.labels = message::labels(&alert);
             alert.evidence_at_first = Some(alert.evidence.clone());
-            self.tell(EventKind::Firing, &alert);
         }
-        self.open.push(alert);
+        alert.told = alert.tells(EventKind::Firing, self.now);
+        self.tell(EventKind::Firing, &alert);
+        alert
     }
 
     /// Nothing of it is bad any more: a pending one is forgotten, one that people know of is over once that has lasted.
@@ -318,7 +329,9 @@ impl<'a> Bench<'a> {
             alert.state = AlertState::Resolved;
             alert.resolved = Some(self.now);
             alert.part_of = part_of;
-            self.tell(EventKind::Resolved, &alert);
+            if alert.told {
+                self.tell(EventKind::Resolved, &alert);
+            }
             self.closed.push(alert);
         }
     }

@@ -169,6 +169,8 @@ async fn an_outage_of_a_provider_is_one_alert_that_names_it_and_is_over_with_it(
     assert!(text.contains("2 of 2 sites of Aurora Networks at GB-LND"), "{text}");
     assert!(text.contains("0 of 1 sites of other providers at GB-LND"), "{text}");
 
+    insta::assert_snapshot!(text);
+
     // What the report that it links to says is what it says.
     let report = alert["evidence"]["report"].as_str().unwrap();
     assert_eq!(firing["data"]["report_url"], format!("https://peerlight.example.com{report}"));
@@ -186,6 +188,9 @@ async fn an_outage_of_a_provider_is_one_alert_that_names_it_and_is_over_with_it(
     let receivers: Vec<_> =
         detail["deliveries"].as_array().unwrap().iter().map(|one| one["receiver"].clone()).collect();
     assert_eq!(receivers, ["dead", "pager"]);
+
+    let concerns = get(&collector, "/api/v1/status").await["concerns"].to_string();
+    assert!(concerns.contains("the receiver of alerts `dead` has not taken 1 events"), "{concerns}");
 
     collector.clock.set(NOON.plus(DELAY));
     let over = next(&mut told).await;

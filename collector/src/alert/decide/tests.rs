@@ -1,5 +1,5 @@
 use super::*;
-use crate::alert::{Culprit, Percentile, RuleKind, Scope, defaults};
+use crate::alert::{Acknowledgement, Culprit, Percentile, RuleKind, Scope, defaults};
 use proptest::prelude::*;
 
 const START: Timestamp = Timestamp::from_secs(1_790_000_000);
@@ -301,6 +301,18 @@ fn a_silenced_alert_tells_only_that_it_is_over() {
         world.told(),
         ["5 firing 1 site al1 (Aurora at GB-LND)", "22 resolved 1 provider Aurora at GB-LND"]
     );
+}
+
+#[test]
+fn what_operators_say_to_a_pending_alert_stays_when_it_fires() {
+    let mut world = World::new();
+    world.minutes(2, &[("al1", 0.4)]);
+    let alert = &mut world.standing.open[0];
+    let acknowledged = Acknowledgement { by: "ana".into(), at: minute(2), note: String::new() };
+    (alert.acknowledged, alert.silenced_until) = (Some(acknowledged), Some(minute(6)));
+    world.minutes(8, &[("al1", 0.4), ("al2", 0.4)]);
+    assert_eq!(world.told(), ["6 firing 1 provider Aurora at GB-LND"], "it was silenced when it fired");
+    assert_eq!(world.standing.open[0].state, AlertState::Acknowledged);
 }
 
 #[test]

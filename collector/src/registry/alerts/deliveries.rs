@@ -71,7 +71,7 @@ pub struct DeliveryEntry {
 /// What a receiver has not heard.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Undelivered {
-    /// How many events wait.
+    /// How many events were tried in vain and are tried again.
     pub waiting: u64,
     /// How many were given up.
     pub given_up: u64,
@@ -172,7 +172,7 @@ impl Registry {
         self.read("count the deliveries", |connection| {
             let counted = row(
                 connection,
-                "SELECT count(*) FILTER (WHERE ended IS NULL), count(*) FILTER (WHERE ended >= ?2 AND NOT delivered)
+                "SELECT count(*) FILTER (WHERE ended IS NULL AND attempts > 0), count(*) FILTER (WHERE ended >= ?2 AND NOT delivered)
                  FROM alert_delivery WHERE receiver = ?1",
                 params![receiver, since.as_micros()],
                 |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
