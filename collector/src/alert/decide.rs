@@ -43,6 +43,9 @@ pub struct Held {
     /// Since when.
     #[serde(with = "rfc3339")]
     pub since: Timestamp,
+    /// When that was found.
+    #[serde(with = "rfc3339")]
+    pub found: Timestamp,
     /// The front door that served the spot.
     pub edge: Option<String>,
 }
@@ -134,13 +137,14 @@ impl<'a> Bench<'a> {
                 }
                 // While it is bad the door that served it then is the suspect.
                 Judgement::Bad => {
-                    let since = self.now;
-                    let fresh = || Held { reading: reading.clone(), since, edge };
-                    self.held.entry(key).or_insert_with(fresh).reading = reading.clone();
+                    let now = self.now;
+                    let fresh = || Held { reading: reading.clone(), since: now, found: now, edge };
+                    let held = self.held.entry(key).or_insert_with(fresh);
+                    (held.reading, held.found) = (reading.clone(), now);
                 }
                 Judgement::Between => {
                     if let Some(held) = self.held.get_mut(&key) {
-                        held.reading = reading.clone();
+                        (held.reading, held.found) = (reading.clone(), self.now);
                     }
                 }
             }
@@ -158,7 +162,7 @@ impl<'a> Bench<'a> {
                     .any(|alert| alert.aspect == aspect && alert.culprit.covers(spot, held.edge.as_deref()))
             };
             // What begins during maintenance begins anew after it; what people know of waits for it to end.
-            now.since(held.reading.to) < FORGOTTEN_AFTER && (!expected || is_told())
+            now.since(held.found) < FORGOTTEN_AFTER && (!expected || is_told())
         });
     }
 

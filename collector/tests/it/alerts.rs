@@ -105,12 +105,15 @@ async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
 
 /// Waits until the collector's metrics have this line.
 async fn until_metrics_say(collector: &Collector, line: &str) {
-    loop {
-        let metrics = collector.operator(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
-        if metrics.contains(line) {
-            return;
+    let said = async {
+        loop {
+            let metrics = collector.operator(Method::GET, "/metrics").send().await.unwrap();
+            if metrics.text().await.unwrap().contains(line) {
+                return;
+            }
         }
-    }
+    };
+    tokio::time::timeout(Duration::from_mins(2), said).await.unwrap();
 }
 
 async fn get(collector: &Collector, path: &str) -> Value {
