@@ -274,7 +274,7 @@ fn guilty<'a>(own: &[&'a Judged], unit: impl Fn(&'a Judged) -> &'a String) -> BT
         by_subject.entry(subject(one)).or_default().push(one);
     }
     let bad = by_subject.into_iter().filter(|(_, spots)| {
-        let units = bad_of(&tally(spots, |one| unit(one)));
+        let units = bad_of(&tally(spots, &unit));
         units.1 >= 2 && convicts(units)
     });
     bad.map(|(subject, _)| subject).collect()
