@@ -1,6 +1,7 @@
 //! The HTTP API: one file per resource.
 
 pub mod agents;
+pub mod alerts;
 pub mod assignment;
 pub mod audit;
 pub mod batches;

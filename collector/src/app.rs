@@ -55,6 +55,8 @@ pub struct Parts {
     pub quotas: Quotas,
     /// Who is signed in.
     pub sessions: Sessions,
+    /// Told when there is something to tell receivers of alerts.
+    pub notices: tokio::sync::Notify,
     /// How long it has not been noted which agents were seen.
     pub(crate) unnoted: Mutex<Lasting>,
     /// What was counted of all agents, and when.
@@ -101,6 +103,7 @@ impl App {
             forecast: tokio::sync::Mutex::default(),
             census: tokio::sync::Mutex::default(),
             sessions: Sessions::default(),
+            notices: tokio::sync::Notify::new(),
             unnoted: Mutex::default(),
             config,
             registry,

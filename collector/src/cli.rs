@@ -2,6 +2,7 @@
 //! in one file for each group.
 
 mod agent;
+mod alert;
 mod audit;
 mod connect;
 mod execute;
@@ -21,6 +22,7 @@ mod target;
 mod target_sets;
 mod token;
 
+pub use alert::{AlertCommand, MaintenanceArgs, MaintenanceCommand, ReplayArgs, RulesCommand};
 pub use connect::Defaults;
 pub use execute::execute;
 pub use files::{back_up, restore, verify};
@@ -110,6 +112,9 @@ pub enum Operation {
     /// Answer a question about what was measured.
     #[command(subcommand)]
     Report(ReportCommand),
+    /// Alerts: what is wrong, who is to blame, and who is told.
+    #[command(subcommand)]
+    Alert(AlertCommand),
     /// Providers: the ISPs, exchanges and SDCIs that sites are connected through.
     #[command(subcommand)]
     Provider(ProviderCommand),

@@ -103,10 +103,7 @@ pub struct Client {
 impl Client {
     /// A client of this endpoint. Nothing is sent yet.
     pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Another thread may have been faster, with the same provider.
-            let _installed_meanwhile = rustls::crypto::ring::default_provider().install_default();
-        }
+        choose_cryptography();
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("peerlight-collector/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
@@ -157,6 +154,15 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
         self.json(Method::POST, path, &[], Body::Json(body)).await
+    }
+
+    /// Puts something in the place of what is there.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.json(Method::PUT, path, &[], Body::Json(body)).await
     }
 
     /// Ends something.
@@ -295,7 +301,16 @@ struct Answer {
     body: Vec<u8>,
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Says whose cryptography HTTP clients use, before the first one is made.
+pub(crate) fn choose_cryptography() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Another thread may have been faster, with the same provider.
+        let _installed_meanwhile = rustls::crypto::ring::default_provider().install_default();
+    }
+}
+
+/// Whether it leads to this machine, where no proxy is.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

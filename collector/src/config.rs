@@ -1,8 +1,11 @@
 //! Configuration: one TOML file, one struct per concern, every default a documented constant, every fault found at once.
 
+mod alerts;
 mod check;
 mod duration;
 mod keys;
+
+pub use alerts::{Alertmanager, Alerts, Email, SmtpTls, Webhook};
 
 use crate::{key_life::KeyLife, paths};
 use ipnet::IpNet;
@@ -64,6 +67,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long agents' keys live.
     pub keys: Keys,
+    /// When alert rules are judged, and who hears of it.
+    pub alerts: Alerts,
 }
 
 /// `[agents]`: the listener that agents talk to.
@@ -291,6 +296,7 @@ impl Config {
             retention: section(&table, "retention", &mut errors),
             limits: section(&table, "limits", &mut errors),
             keys: section(&table, "keys", &mut errors),
+            alerts: section(&table, "alerts", &mut errors),
         };
         errors.extend(config.faults());
         if errors.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(errors)) }

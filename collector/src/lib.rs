@@ -3,9 +3,11 @@
 //! ```text
 //! agents    ─TLS─► server ─► router ─► auth ─► api ─► ingest ─► store
 //! operators ─────► server ─► router ─► auth ─► api ─► registry, report
+//! people    ◄─ notify ◄─ alert ◄─ report, each minute
 //! ```
 
 pub mod admission;
+pub mod alert;
 pub mod api;
 pub mod app;
 pub mod auth;
@@ -50,6 +52,7 @@ pub mod vitals;
 
 pub use server::Listeners;
 
+use alert::notify::{self, ReceiverError};
 use app::App;
 use clock::Clock;
 use config::Config;
@@ -96,6 +99,9 @@ pub enum RunError {
     /// Answers cannot be signed.
     #[error("answers to agents cannot be signed")]
     Signer(#[from] SignatureError),
+    /// A receiver of alerts cannot be used.
+    #[error(transparent)]
+    Receiver(#[from] ReceiverError),
     /// A bound socket cannot be used.
     #[error("cannot use the listener for {whom}")]
     Listener {
@@ -145,6 +151,7 @@ pub async fn run_over(
 
     let url = agents_url(&config, agents_at);
     let names = certificate_names(&config, &url, agents_at);
+    let receivers = notify::receivers(&config.alerts)?;
     let certificate = Arc::new(AgentsCertificate::issue(Arc::clone(&identity), names, clock.now())?);
     let operators_tls = config.operators.tls.as_ref().map(operators_acceptor).transpose()?;
     let connections = descriptors::for_connections(config.limits.connections);
@@ -185,6 +192,8 @@ pub async fn run_over(
         ended(operators),
         keep_house(&app, &certificate, shutdown.clone()),
         reattribution::keep_on(&app, shutdown.clone()),
+        alert::watch::keep_on(&app, shutdown.clone()),
+        notify::keep_telling(&app, receivers, shutdown.clone()),
         // After the listeners, so that they serve once it says so.
         service::keep_informed(&app, shutdown),
     );

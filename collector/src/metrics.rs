@@ -1,8 +1,10 @@
 //! The collector observed: what Prometheus scrapes from `/metrics`.
 
+mod alerts;
 mod connections;
 mod levels;
 
+pub use alerts::AlertCounts;
 pub use connections::{ConnectionFault, ConnectionFaults, OpenConnection};
 
 use crate::{cost::Costs, store::Watch, vitals::Vitals};
@@ -49,6 +51,7 @@ pub struct Metrics {
     connection_faults: ConnectionFaults,
     costs: Costs,
     unknown_tokens: UnknownTokens,
+    alerts: alerts::AlertMetrics,
 }
 
 /// Counts guesses; nothing of what was guessed is kept.
@@ -111,6 +114,7 @@ impl Metrics {
         registry.register("build", "The running build", build);
         let of = &mut registry;
         Self {
+            alerts: alerts::AlertMetrics::registered(of),
             batches: made(of, "batches", "Batches that agents pushed, by outcome", Family::default()),
             admitted: made(of, "measurements_admitted", "Measurements stored", Counter::default()),
             refused: made(

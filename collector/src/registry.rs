@@ -8,6 +8,7 @@ mod agent_list;
 mod agent_state;
 mod agent_tags;
 mod agents;
+mod alerts;
 mod assignments;
 mod audit;
 mod callers;
@@ -43,6 +44,9 @@ pub use agent_health::AgentHealth;
 pub use agent_list::{AgentPlace, AgentQuery};
 pub use agent_tags::NewTags;
 pub use agents::{AgentEntry, AgentSite, EnrolledAgent};
+pub use alerts::{
+    AlertNote, AlertRules, AlertSilence, Delivery, DeliveryEntry, DeliveryOutcome, NewRules, Undelivered,
+};
 pub use audit::AuditEntry;
 pub use directory::{DirectoryEntry, directory, directory_entry};
 pub use enrolment::EnrolError;

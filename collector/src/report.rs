@@ -32,7 +32,8 @@ pub use latency::{Jitter, Latency};
 pub use loss::{Loss, NoLoss};
 pub use noise::AgentNoise;
 pub use question::{DEFAULT_LAST, Dimension, MAX_SLOTS, MAX_SPAN, Question, QuestionError};
-pub use seen::{Seen, Sighting};
+pub(crate) use question::{same as is_same, start_of_minute, within as lies_within};
+pub use seen::{FRONT_DOOR, INTERCEPTION, Seen, Sighting};
 
 use crate::{
     registry::{AgentEntry, RegistrationId},

@@ -39,8 +39,22 @@ pub struct Vitals {
     /// Requests that were answered with a problem, by its type, and measurements that were refused, by code (`refused future`),
     /// since the start.
     pub rejections: BTreeMap<String, u64>,
+    /// What receivers of alerts have not taken.
+    #[serde(default)]
+    pub receivers: Vec<ReceiverVitals>,
     /// Measurements that agents say they dropped, or that were refused, ever since and by reason: reports say when and where.
     pub dropped: BTreeMap<String, u64>,
+}
+
+/// What a receiver of alerts has not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReceiverVitals {
+    /// Its name.
+    pub name: String,
+    /// Events that it did not take and that are tried again.
+    pub waiting: u64,
+    /// Events that were given up within the last day.
+    pub given_up: u64,
 }
 
 /// Batches cannot be written.

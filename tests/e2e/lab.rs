@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
 
+#[path = "lab/alerts.rs"]
+mod alerts;
 #[path = "lab/scenarios.rs"]
 mod scenarios;
 

@@ -40,6 +40,14 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
 
+    /// The collector's configuration, of which the lab takes all but listeners and directory.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub collector_config: Option<PathBuf>,
+
+    /// The alert rules that hold, as `peerlight-collector alert rules apply` takes them.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub alert_rules: Option<PathBuf>,
+
     /// With --microsoft: DNS and TLS servers of the lab bear the catalogue's names, and six sites probe those.
     #[arg(long, hide = true, requires = "microsoft")]
     pub stand_in: bool,

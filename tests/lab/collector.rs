@@ -14,8 +14,8 @@ use peerlight_collector::{
     config::Config,
     paths,
     registry::{
-        AgentEntry, IssuedToken, Location, NewLocation, NewProvider, NewRegistration, NewToken, Provider,
-        ProviderKind, Registration,
+        AgentEntry, AlertRules, IssuedToken, Location, NewLocation, NewProvider, NewRegistration, NewRules,
+        NewToken, Provider, ProviderKind, Registration,
     },
 };
 use std::{
@@ -49,10 +49,14 @@ pub struct Collector {
 
 impl Collector {
     /// Starts it with everything that it keeps in `directory`.
-    pub async fn start(directory: &Path, network: &Network, port: Option<u16>) -> anyhow::Result<Self> {
+    pub async fn start(
+        mut config: Config,
+        directory: &Path,
+        network: &Network,
+        port: Option<u16>,
+    ) -> anyhow::Result<Self> {
         let agents = echo::listen(network, 0)?;
         let operators = operators_listener(port)?;
-        let mut config = Config::default();
         config.agents.listen = agents.local_addr()?;
         config.operators.listen = operators.local_addr()?;
         config.store.directory = directory.to_owned();
@@ -65,6 +69,12 @@ impl Collector {
         let endpoint = Endpoint { url: dashboard.clone(), token: token.clone(), ca_pem: None };
         let client = Client::new(endpoint)?;
         Ok(Self { agents_url, dashboard, token, client, shutdown, task })
+    }
+
+    /// Puts alert rules in force.
+    pub async fn set_alert_rules(&self, rules: &NewRules) -> anyhow::Result<()> {
+        self.client.put::<AlertRules>("/api/v1/alerts/rules", rules).await?;
+        Ok(())
     }
 
     /// Registers the sites and answers with an enrolment token for each.

@@ -8,8 +8,10 @@ use crate::{
     progress::Progress,
     scenario::Scenario,
 };
+use anyhow::Context as _;
+use peerlight_collector::{config::Config as CollectorConfig, registry::NewRules};
 use peerlight_proto::time::Timestamp;
-use std::{io::Write as _, ops::Range, time::Duration};
+use std::{io::Write as _, ops::Range, path::Path, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// When the first report is printed while the lab runs until Ctrl-C.
@@ -45,6 +47,8 @@ pub async fn run(arguments: &Arguments, ground: &Ground, scenario: Scenario) -> 
         subject,
         interval: arguments.interval,
         dashboard_port: arguments.dashboard_port,
+        collector: CollectorConfig::load(arguments.collector_config.as_deref())?,
+        alert_rules: arguments.alert_rules.as_deref().map(read_rules).transpose()?,
     };
     let tell = |text: &str| progress.say(text);
     let lab = tokio::select! {
@@ -62,6 +66,11 @@ pub async fn run(arguments: &Arguments, ground: &Ground, scenario: Scenario) -> 
         () = stop.asked() => anyhow::bail!("stopped while ending"),
     };
     both(done, ended)
+}
+
+fn read_rules(path: &Path) -> anyhow::Result<NewRules> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} holds no rules", path.display()))
 }
 
 /// How the lab ended: what went wrong while it measured, and because of what.

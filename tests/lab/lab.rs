@@ -16,6 +16,7 @@ use crate::{
     truth::{self, Truth},
 };
 use anyhow::Context as _;
+use peerlight_collector::{config::Config as CollectorConfig, registry::NewRules};
 use peerlight_proto::time::{Interval, IntervalLength, Timestamp};
 use std::{
     io,
@@ -55,6 +56,10 @@ pub struct Settings {
     pub interval: IntervalLength,
     /// The dashboard's port.
     pub dashboard_port: Option<u16>,
+    /// The collector's configuration; listeners and directory are the lab's own.
+    pub collector: CollectorConfig,
+    /// The alert rules, if the defaults are not to hold.
+    pub alert_rules: Option<NewRules>,
 }
 
 /// The running lab.
@@ -97,8 +102,12 @@ impl Lab {
         let taps = network.tap(Arc::clone(&truth))?;
 
         tell("starting the collector");
+        let kept = directory.path().join("collector");
         let collector =
-            Collector::start(&directory.path().join("collector"), &network, settings.dashboard_port).await?;
+            Collector::start(settings.collector, &kept, &network, settings.dashboard_port).await?;
+        if let Some(rules) = &settings.alert_rules {
+            collector.set_alert_rules(rules).await?;
+        }
         let sites = sites_for(settings.subject, &scenario, &network);
         let tokens = collector.register(&sites).await?;
         let agent_settings = AgentSettings {

@@ -23,6 +23,7 @@ use utoipa::{
         (name = "agents", description = "The agents' listener: requests are signed"),
         (name = "registry", description = "Providers, locations, registrations, agents, targets and tokens"),
         (name = "reports", description = "What was measured"),
+        (name = "alerts", description = "What is wrong, who is to blame, and who was told"),
         (name = "operation", description = "The collector itself")
     )
 )]

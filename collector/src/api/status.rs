@@ -7,13 +7,13 @@ use crate::{
     key_life::KeyLife,
     organisation::OrganisationId,
     paths,
-    registry::Operator,
+    registry::{Operator, Undelivered},
     rfc3339,
     storage::storage,
     store::{Health, watch::Seen},
     vitals::{
-        AgentVitals, CommitTimes, Compaction, Concern, Connections, DiskVitals, StoreVitals, Vitals,
-        WriterFailing, concerns,
+        AgentVitals, CommitTimes, Compaction, Concern, Connections, DiskVitals, ReceiverVitals, StoreVitals,
+        Vitals, WriterFailing, concerns,
     },
 };
 use axum::{Extension, Json, extract::State};
@@ -106,10 +106,28 @@ pub(super) async fn vitals(app: &App, organisation: OrganisationId) -> Result<Vi
             })
             .into(),
         agents: agents_of(enrolled, app.registry.agents_seen_lately(now), &census),
+        receivers: receivers(app).await?,
         rejections: app.metrics.rejections(),
         dropped: health.dropped.clone(),
         store: store_of(&health),
     })
+}
+
+/// What the receivers of alerts have not taken.
+async fn receivers(app: &App) -> Result<Vec<ReceiverVitals>, ApiError> {
+    let names = app.config.alerts.receivers();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let counted = app.ask(move |registry, now| {
+        let since = now.minus(Duration::from_secs(DAY));
+        let of = |name: String| {
+            let Undelivered { waiting, given_up } = registry.undelivered(&name, since)?;
+            Ok(ReceiverVitals { name, waiting, given_up })
+        };
+        names.into_iter().map(of).collect()
+    });
+    counted.await
 }
 
 fn store_of(health: &Health) -> StoreVitals {

@@ -1,8 +1,8 @@
 //! From a parsed command to the running collector and back to the terminal.
 
 use super::{
-    Connection, Defaults, Operation, Output, ProviderCommand, agent, audit, connect, location, operator,
-    provider, registration, report, status, storage, target, token,
+    Connection, Defaults, Operation, Output, ProviderCommand, agent, alert, audit, connect, location,
+    operator, provider, registration, report, status, storage, target, token,
 };
 
 /// Carries out what the running collector is asked for.
@@ -21,6 +21,7 @@ pub async fn execute(
         Operation::Status(options) => status::run(options, &client, output).await,
         Operation::Storage(options) => storage::run(options, &client, output).await,
         Operation::Report(command) => report::run(command, &client, output).await,
+        Operation::Alert(command) => alert::run(command, &client, output).await,
         Operation::Provider(command) => provider::run(command, &client, output).await,
         Operation::Location(command) => location::run(command, &client, output).await,
         Operation::Registration(command) => registration::run(command, &client, output).await,

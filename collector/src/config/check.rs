@@ -20,6 +20,7 @@ pub(super) fn faults(config: &Config) -> Vec<String> {
     retention(&config.retention, &mut faults);
     limits(&config.limits, &mut faults);
     keys(&config.keys, &mut faults);
+    config.alerts.faults(&mut faults);
     if config.store.directory.as_os_str().is_empty() {
         faults.push("[store] directory is empty; name the directory to keep everything in".into());
     }

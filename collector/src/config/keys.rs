@@ -4,7 +4,7 @@
 const SIMILAR: f64 = 0.75;
 
 /// Every section and its keys.
-const SECTIONS: [(&str, &[&str]); 6] = [
+const SECTIONS: [(&str, &[&str]); 7] = [
     ("agents", &["listen", "url", "names", "trusted_proxies", "proxy_protocol"]),
     ("operators", &["listen", "hosts", "tls"]),
     ("store", &["directory"]),
@@ -24,6 +24,7 @@ const SECTIONS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("keys", &["lifetime", "grace"]),
+    ("alerts", &["every", "delay", "url", "webhook", "alertmanager", "email"]),
 ];
 
 /// The keys of `[operators.tls]`.

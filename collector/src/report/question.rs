@@ -260,17 +260,17 @@ pub(super) fn kept_since(from: Timestamp, kept: Duration, now: Timestamp) -> Opt
 }
 
 /// The start of the minute that `instant` lies in.
-pub(super) fn start_of_minute(instant: Timestamp) -> Timestamp {
+pub(crate) fn start_of_minute(instant: Timestamp) -> Timestamp {
     Timestamp::from_secs(instant.as_secs().div_euclid(60).saturating_mul(60))
 }
 
 /// Whether two names are one.
-pub(super) fn same(there: &str, asked: &str) -> bool {
+pub(crate) fn same(there: &str, asked: &str) -> bool {
     there.to_lowercase() == asked.to_lowercase()
 }
 
 /// Whether a location is the one asked for, or lies in the country asked for.
-fn within(there: &str, asked: &str) -> bool {
+pub(crate) fn within(there: &str, asked: &str) -> bool {
     same(there, asked) || there.split_once('-').is_some_and(|(country, _state)| same(country, asked))
 }
 

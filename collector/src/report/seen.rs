@@ -13,9 +13,11 @@ const MAX_KINDS: usize = 24;
 const KINDS: [&str; 9] =
     ["address", "proxy", "status", "issuer", FRONT_DOOR, "region", FLAGS[0], FLAGS[1], "error"];
 /// The front door that served.
-const FRONT_DOOR: &str = "front_door";
+pub const FRONT_DOOR: &str = "front_door";
+/// Somebody else answered, or seems to.
+pub const INTERCEPTION: &str = "interception";
 /// What agents flag: somebody else answers, or DNS leads far away.
-const FLAGS: [&str; 2] = ["interception", "resolver"];
+const FLAGS: [&str; 2] = [INTERCEPTION, "resolver"];
 
 /// What was seen, by kind. Kinds are the agents' words: `address`, `front_door`, `region`, `status`, `issuer`, `error`,
 /// `interception`, `resolver` and others.

@@ -39,6 +39,7 @@ pub fn concerns(vitals: &Vitals) -> Vec<Concern> {
         news(vitals),
         agents(vitals),
         refusals(vitals),
+        receivers(vitals),
     ]
     .into_iter()
     .flatten()
@@ -130,10 +131,21 @@ fn refusals(vitals: &Vitals) -> Found {
     ))
 }
 
+fn receivers(vitals: &Vitals) -> Found {
+    let advice = "see why in `peerlight-collector alert show`, and whether [alerts] of the configuration names it right; each event \
+                  is tried again for a day";
+    let deaf = vitals.receivers.iter().find(|one| one.waiting > 0 || one.given_up > 0)?;
+    let what = format!(
+        "the receiver of alerts `{}` has not taken {} events, and {} were given up",
+        deaf.name, deaf.waiting, deaf.given_up
+    );
+    Some((what, advice))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vitals::{AgentVitals, Compaction, Connections, DiskVitals, WriterFailing};
+    use crate::vitals::{AgentVitals, Compaction, Connections, DiskVitals, ReceiverVitals, WriterFailing};
     use peerlight_proto::time::Timestamp;
 
     fn whats(vitals: &Vitals) -> Vec<String> {
@@ -168,6 +180,10 @@ mod tests {
             log_age_s: Some(2_401),
             disk: DiskVitals { free_bytes: Some(1_000_000), full_in_days: Some(0), ..DiskVitals::default() },
             connections: vec![Connections { listener: "agents".into(), open: 90, limit: 100 }],
+            receivers: vec![
+                ReceiverVitals { name: "noc".into(), waiting: 0, given_up: 0 },
+                ReceiverVitals { name: "pager".into(), waiting: 2, given_up: 1 },
+            ],
             agents: AgentVitals {
                 enrolled: 10,
                 seen_lately: 9,
@@ -190,6 +206,7 @@ mod tests {
                 "nothing newer than 10 min was stored",
                 "1 of 10 agents were not heard of within ten minutes",
                 "3 agents refuse the targets that they are assigned",
+                "the receiver of alerts `pager` has not taken 2 events, and 1 were given up",
             ]
         );
         ill.disk.free_bytes = None;

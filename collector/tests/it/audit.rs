@@ -1,9 +1,18 @@
 //! The audit: who changed what, from what to what. Every request that changes the registry is walked, as the API's own
 //! document lists them, so that a new one without an entry fails here.
 
-use crate::{agent::Agent, collector::Collector};
-use peerlight_collector::{registry::AuditEntry, router};
-use peerlight_proto::enrolment::EnrolmentToken;
+use crate::{
+    agent::Agent,
+    collector::{Collector, NOON},
+};
+use peerlight_collector::{
+    alert::{Doors, Ground, Reading, Spot, turn},
+    organisation::OrganisationId,
+    paths,
+    registry::{AuditEntry, Registry},
+    router,
+};
+use peerlight_proto::{enrolment::EnrolmentToken, metric::Metric};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -104,6 +113,25 @@ fn changes() -> Vec<Change> {
             template: "/api/v1/agents/{id}/retirement",
             ..post("/api/v1/agents/{agent}/retirement", json!({}), &[("agent retire", Both)])
         },
+        Change {
+            template: "/api/v1/alerts/{id}/acknowledgement",
+            ..post("/api/v1/alerts/1/acknowledgement", json!({}), &[("alert acknowledge", Both)])
+        },
+        Change {
+            template: "/api/v1/alerts/{id}/silence",
+            ..post("/api/v1/alerts/1/silence", json!({"until": "2026-09-22"}), &[("alert silence", Both)])
+        },
+        Change {
+            method: Method::PUT,
+            ..post("/api/v1/alerts/rules", json!({"rules": []}), &[("alert rules", Both)])
+        },
+        post(
+            "/api/v1/alerts/maintenance",
+            json!({"to": "2026-09-22", "reason": "a new router"}),
+            &[("alert maintenance add", After)],
+        ),
+        delete("/api/v1/alerts/maintenance/{id}", "/api/v1/alerts/maintenance/1", "alert maintenance end"),
+        post("/api/v1/alerts/replay", json!({"last": "1h"}), &[]),
         post("/api/v1/operators", json!({"name": "ben", "role": "reader"}), &[("operator create", After)]),
         // A lost token is replaced by one of the same name.
         post(
@@ -120,6 +148,29 @@ fn changes() -> Vec<Change> {
         delete("/api/v1/locations/{id}", "/api/v1/locations/2", "location end"),
         delete("/api/v1/providers/{id}", "/api/v1/providers/2", "provider end"),
     ]
+}
+
+/// Makes alert 1, as the collector does that finds a loss.
+fn begin_an_alert(collector: &Collector) {
+    let registry = Registry::open(&paths::registry(&collector.directory)).unwrap();
+    let spot = Spot { provider: "a".into(), location: "b".into(), site: "c".into(), target: "d".into() };
+    let lost = Reading {
+        rule: "loss".into(),
+        spot,
+        metric: Metric::IcmpRtt,
+        value: Some(1.0),
+        at_least: Some(0.9),
+        samples: 30,
+        detail: None,
+        from: NOON,
+        to: NOON,
+    };
+    let (readings, doors) = ([lost], Doors::default());
+    let begun = registry.turn_alerts(OrganisationId::DEFAULT, &[], NOON, |standing, rules, maintenance| {
+        let ground = Ground { rules, maintenance, readings: &readings, doors: &doors, doors_before: &doors };
+        turn(standing, &ground, NOON)
+    });
+    assert_eq!(begun.unwrap().1.len(), 1);
 }
 
 /// Every request of the API's document that is not only a question, but those of agents.
@@ -157,6 +208,7 @@ async fn every_change_of_an_operator_says_who_what_before_and_after_and_holds_no
     let enrolment = collector.token("london-1").await;
     let agent = Agent::new(&collector, &enrolment.response_key);
     assert_eq!(agent.send(&agent.enrolment(&enrolment.secret)).await.status, 201);
+    begin_an_alert(&collector);
     let ana = collector.operator(Method::POST, "/api/v1/operators");
     let ana = ana.json(&json!({"name": "ana", "role": "administrator"})).send().await.unwrap();
     let ana = tokens(&ana.json().await.unwrap()).unwrap();
