@@ -24,8 +24,10 @@ use tokio::{sync::oneshot, time::Instant};
 const MAX_GROUP: usize = 256;
 /// How many jobs may wait; further senders wait themselves.
 const QUEUE: usize = 1_024;
-/// At most so long the writer rests after a transaction.
+/// At most so long the writer rests after a transaction …
 const LONGEST_REST: Duration = Duration::from_millis(50);
+/// … and no longer once nothing came for this.
+const QUIET: Duration = Duration::from_millis(5);
 
 type Task = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -116,9 +118,13 @@ fn write(mut db: Connection, queue: &Receiver<Job>, watch: &Watch) {
                     // batch waits for nobody, and a crowd pays for few fsyncs.
                     let mut group = vec![waiting];
                     next = join(&mut group, queue);
-                    if next.is_none() && group.len() < MAX_GROUP {
-                        std::thread::sleep(rested.saturating_duration_since(Instant::now()));
+                    while next.is_none() && group.len() < MAX_GROUP {
+                        let (rest, before) = (rested.saturating_duration_since(Instant::now()), group.len());
+                        std::thread::sleep(rest.min(QUIET));
                         next = join(&mut group, queue);
+                        if rest <= QUIET || group.len() == before {
+                            break;
+                        }
                     }
                     let (begun, batches) = (Instant::now(), group.len());
                     put_group(&mut db, (&mut scratch, &mut outage), group, watch);
