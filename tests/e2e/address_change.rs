@@ -67,7 +67,14 @@ async fn change_address() {
     let mut scenario = Scenario::parse("one site", SCENARIO).unwrap();
     let network = Network::build(&prepare(Choice::Loopback).unwrap(), &scenario, &[]).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let collector = Collector::start(&directory.path().join("collector"), &network, Some(0)).await.unwrap();
+    let collector = Collector::start(
+        peerlight_collector::config::Config::default(),
+        &directory.path().join("collector"),
+        &network,
+        Some(0),
+    )
+    .await
+    .unwrap();
     scenario.targets[0].host = network.plan.targets[0][0].to_string();
     let sockets = echo::bind(&network, &scenario.targets).unwrap();
     let mut site = LabSite::all(&scenario, &network).remove(0);

@@ -318,7 +318,10 @@ async fn kills_of_the_agent_lose_no_batch_and_at_most_the_open_interval_of_each_
     let scenario = Scenario::parse("three sites", SCENARIO).unwrap();
     let network = Network::build(&prepare(Choice::Loopback).unwrap(), &scenario, &[]).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let collector = Collector::start(directory.path(), &network, Some(0)).await.unwrap();
+    let collector =
+        Collector::start(peerlight_collector::config::Config::default(), directory.path(), &network, Some(0))
+            .await
+            .unwrap();
     let sites = LabSite::all(&scenario, &network);
     let tokens = collector.register(&sites).await.unwrap();
     let started = Clock::system().wall();

@@ -82,7 +82,13 @@ async fn measure(arguments: &Arguments, ground: &Ground) -> anyhow::Result<()> {
     let sockets = echo::bind(&network, &scenario.targets)?;
     let dns = sockets.dns_addresses.clone();
     let authority = sockets.serve(&microsoft::names(), None, &tasks, &shutdown)?;
-    let collector = Collector::start(&directory.path().join("collector"), &network, Some(0)).await?;
+    let collector = Collector::start(
+        peerlight_collector::config::Config::default(),
+        &directory.path().join("collector"),
+        &network,
+        Some(0),
+    )
+    .await?;
     let sites = LabSite::all(&scenario, &network);
     let token = collector.register(&sites).await?.pop().context("there is no site")?;
 

@@ -16,7 +16,6 @@ use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
 use peerlight_proto::time::Timestamp;
 use serde::Deserialize;
-use std::sync::Arc;
 
 /// What may be asked; [`AvailabilityQuestion::read`] reads it.
 #[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
