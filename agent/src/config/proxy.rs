@@ -137,6 +137,7 @@ pub(super) fn describe(settings: &ProxySettings) -> Vec<String> {
 mod tests {
     use super::super::{Config, describe};
 
+    #[cfg(not(windows))]
     fn problems(keys: &str) -> String {
         Config::parse(&format!("[proxy]\n{keys}")).unwrap_err().to_string()
     }

@@ -1,13 +1,16 @@
 //! What the configuration takes, refuses and says.
 
 use super::*;
+#[cfg(target_os = "linux")]
 use crate::{
     probe::{IcmpEngine, Trust},
     proxy::{HttpsPaths, ProxyChoice},
 };
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 /// The sample of the documentation.
+#[cfg(target_os = "linux")]
 const SAMPLE: &str = r#"
 [site]
 name     = "london-1"
@@ -27,6 +30,7 @@ interval = "10s"
 "#;
 
 /// Every key that there is.
+#[cfg(target_os = "linux")]
 const FULL: &str = r#"
 state = "/tmp/state"
 [site]
@@ -76,6 +80,7 @@ max_packets_per_second = 5000
 "#;
 
 /// Every key of an uplink, which no `[site]` may stand beside.
+#[cfg(target_os = "linux")]
 const UPLINK: &str = r#"
 [[uplink]]
 name = "london-1-fibre"

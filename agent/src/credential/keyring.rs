@@ -180,7 +180,6 @@ pub(super) fn parse(agent: AgentId, path: PathBuf, document: &[u8]) -> Result<Ag
 mod tests {
     use super::*;
     use crate::credential::{load_or_create, look};
-    use std::path::Path;
 
     fn state() -> (tempfile::TempDir, StateDir) {
         let directory = tempfile::tempdir().unwrap();
@@ -294,7 +293,7 @@ mod tests {
         keys.begin_next().unwrap();
         keys.take_up(Slot::Next).unwrap();
         keys.begin_next().unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let modes = [state.agent_key(), state.next_key(), state.previous_key()].map(|path| mode(&path));
         assert_eq!(modes, [0o600; 3]);
     }
