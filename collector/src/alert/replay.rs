@@ -118,11 +118,11 @@ pub async fn replay(
             rows.push((*window, ask(store, (&snapshot, &presence), asked, span, now).await?));
         }
         // The runtime's threads have sockets to serve.
-        let played = tokio::task::spawn_blocking(move || {
+        let turned = tokio::task::spawn_blocking(move || {
             player.play(rows);
             player
         });
-        player = played.await?;
+        player = turned.await?;
         from = to;
     }
     Ok(player.finish())

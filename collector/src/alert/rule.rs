@@ -223,8 +223,8 @@ impl fmt::Display for Scope {
         let named = lists.iter().filter(|(_, names)| !names.is_empty());
         let parts: Vec<String> = named
             .map(|(what, names)| {
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                format!("{what} {}", names.join(" or "))
+                let any: Vec<&str> = names.iter().map(String::as_str).collect();
+                format!("{what} {}", any.join(" or "))
             })
             .collect();
         if parts.is_empty() { f.pad("everywhere") } else { f.pad(&parts.join(", ")) }

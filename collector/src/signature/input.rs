@@ -102,5 +102,5 @@ fn covers(items: &[Item]) -> bool {
 }
 
 fn text<'a>(params: &'a Parameters, name: &str) -> Option<&'a str> {
-    params.get(name).and_then(BareItem::as_string).map(|text| text.as_str())
+    params.get(name).and_then(BareItem::as_string).map(sfv::StringRef::as_str)
 }

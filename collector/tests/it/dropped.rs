@@ -90,7 +90,8 @@ async fn every_report_says_once_what_an_agent_dropped_and_what_was_refused() {
         "site {SITE}: 12 measurements of 2026-09-21 13:00 to 14:00 UTC dropped by its agent: spool full."
     );
     assert!(table.contains(&format!("Missing: {sentence}")), "{table}");
-    let page = collector.operator(Method::GET, "/latency?last=3h").send().await.unwrap().text().await.unwrap();
+    let page =
+        collector.operator(Method::GET, "/latency?last=3h").send().await.unwrap().text().await.unwrap();
     assert!(page.contains(&sentence), "{page}");
     let metrics = collector.operator(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
     for line in [

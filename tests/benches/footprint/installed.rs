@@ -37,8 +37,8 @@ impl Home {
     ) -> anyhow::Result<Self> {
         let home = Self { directory: directory.to_owned() };
         let configuration = format!(
-            "state = {:?}\n[resolver]\nservers = {:?}\n[limits]\nallow = {:?}\n",
-            home.state().path(),
+            "state = \"{}\"\n[resolver]\nservers = {:?}\n[limits]\nallow = {:?}\n",
+            home.state().path().display(),
             dns.iter().map(ToString::to_string).collect::<Vec<_>>(),
             lab.iter().map(ToString::to_string).collect::<Vec<_>>(),
         );

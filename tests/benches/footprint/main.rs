@@ -106,9 +106,9 @@ async fn measure(arguments: &Arguments, ground: &Ground) -> anyhow::Result<()> {
         eprint!("\r… {:.0} s, {:.1} MB ", begun.0.elapsed().as_secs_f64(), mega(memory.resident));
     }
     eprintln!();
-    let taken = Taken { memory, cpu_s: process::cpu_seconds(agent.pid())?, wall: begun.0.elapsed() };
+    let cost = Taken { memory, cpu_s: process::cpu_seconds(agent.pid())?, wall: begun.0.elapsed() };
     let status = home.status().await?;
-    taken.print(&status);
+    cost.print(&status);
     let probes = probes(&collector, begun.1, now()).await?;
     for (metric, counts) in &probes {
         println!("  {:<22} {:>8} due, {:>8} answered", metric.name(), counts.scheduled, counts.answered);
@@ -116,7 +116,7 @@ async fn measure(arguments: &Arguments, ground: &Ground) -> anyhow::Result<()> {
     agent.stop()?;
     collector.stop().await?;
     shutdown.cancel();
-    taken.check(&probes)
+    cost.check(&probes)
 }
 
 /// One site, which reaches the one server over a path of this delay.

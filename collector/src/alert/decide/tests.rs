@@ -61,8 +61,9 @@ impl World {
     fn minute(&mut self, bad: &[(&str, f64)], unknown: &[&str]) -> &mut Self {
         let loss = |site: &str| bad.iter().find(|(name, _)| *name == site).map_or(0.0, |(_, loss)| *loss);
         let known = SITES.into_iter().filter(|(.., site)| !unknown.contains(site));
-        let readings = known.map(|(.., site)| reading("loss", site, loss(site), minute(self.now))).collect();
-        self.find(readings)
+        let readings =
+            known.map(|(.., site)| reading("loss", site, loss(site), minute(self.now))).collect::<Vec<_>>();
+        self.find(&readings)
     }
 
     fn minutes(&mut self, count: u64, bad: &[(&str, f64)]) -> &mut Self {
@@ -72,12 +73,12 @@ impl World {
         self
     }
 
-    fn find(&mut self, readings: Vec<Reading>) -> &mut Self {
+    fn find(&mut self, readings: &[Reading]) -> &mut Self {
         let doors = Doors::default();
         let ground = Ground {
             rules: &self.rules,
             maintenance: &self.maintenance,
-            readings: &readings,
+            readings,
             doors: &doors,
             doors_before: &doors,
         };
@@ -139,7 +140,7 @@ fn a_loss_that_is_not_certain_raises_nothing() {
     let mut world = World::new();
     for at in 0..20 {
         let doubtful = Reading { at_least: Some(0.04), ..reading("loss", "al1", 0.2, minute(at)) };
-        world.find(vec![doubtful]);
+        world.find(&[doubtful]);
     }
     assert!(world.told().is_empty());
 }
@@ -234,11 +235,11 @@ fn one_cause_that_two_rules_find_is_one_alert_as_urgent_as_the_graver() {
     let mut world = World::new();
     for _minute in 0..8 {
         let at = minute(world.now);
-        world.find(vec![reading("latency", "al1", 400.0, at), reading("loss", "al1", 0.0, at)]);
+        world.find(&[reading("latency", "al1", 400.0, at), reading("loss", "al1", 0.0, at)]);
     }
     for _minute in 0..8 {
         let at = minute(world.now);
-        world.find(vec![reading("latency", "al1", 400.0, at), reading("loss", "al1", 0.5, at)]);
+        world.find(&[reading("latency", "al1", 400.0, at), reading("loss", "al1", 0.5, at)]);
     }
     assert_eq!(
         world.told(),
@@ -256,7 +257,7 @@ fn a_percentile_that_falls_on_lost_probes_is_beyond_every_threshold() {
     for _minute in 0..7 {
         let lost =
             Reading { value: None, at_least: None, ..reading("latency", "al1", 0.0, minute(world.now)) };
-        world.find(vec![lost]);
+        world.find(&[lost]);
     }
     assert_eq!(world.standing.open[0].summary, "site al1 (Aurora at GB-LND): tcp.connect p95 is lost");
 }
@@ -331,7 +332,7 @@ fn somebody_else_who_answers_is_never_hidden_behind_a_slow_line() {
     assert_eq!(world.rules[2].kind, RuleKind::Issuer);
     world.minutes(7, &[("al1", 0.4)]);
     let at = minute(world.now);
-    world.find(vec![reading("loss", "al1", 0.4, at), reading("interception", "al1", 1.0, at)]);
+    world.find(&[reading("loss", "al1", 0.4, at), reading("interception", "al1", 1.0, at)]);
     assert_eq!(world.told().len(), 2, "{:?}", world.told());
     assert_eq!(world.standing.open[1].aspect, Aspect::Interception);
 }
@@ -347,7 +348,7 @@ fn everything_at_once_is_one_alert() {
                 Reading { spot: Spot { target: target.into(), ..reading.spot }, ..reading }
             })
         });
-        world.find(all.collect());
+        world.find(&all.collect::<Vec<_>>());
     }
     assert_eq!(world.told(), ["5 firing 1 everything"]);
     assert_eq!(world.standing.open[0].culprit, Culprit::Everything);

@@ -53,7 +53,7 @@ fn check(rule: &Rule, wrong: &mut Vec<String>) {
                 rule.min_samples,
                 percentile.enough(),
                 percentile.name()
-            ))
+            ));
         }
         (RuleKind::Percentile, Some(_)) | (_, None) => {}
         (kind, Some(_)) => wrong.push(format!("`percentile` means nothing to the kind `{}`", kind.name())),
