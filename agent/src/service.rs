@@ -4,6 +4,7 @@
 mod args;
 mod first;
 mod manage;
+mod purge;
 mod state;
 
 #[cfg(windows)]

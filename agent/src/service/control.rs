@@ -4,6 +4,7 @@ use super::{
     args::{InstallArgs, UninstallArgs},
     event_log::{self, EventLog},
     first,
+    purge::purge,
     scm::NAME,
     state::{Activity, Installer, ServiceState, explain},
 };
@@ -14,7 +15,6 @@ use crate::{
 use anyhow::{Context as _, bail, ensure};
 use std::{
     ffi::OsString,
-    fs, io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -111,7 +111,7 @@ pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<bool> {
 /// Removes its traces, and what a removal leaves if that is asked for.
 pub(super) fn forget(args: &UninstallArgs) -> anyhow::Result<()> {
     event_log::forget(NAME).context("cannot make the event log forget the service")?;
-    if args.purge { purge() } else { Ok(()) }
+    if args.purge { purge(&default_config(), &default_state()) } else { Ok(()) }
 }
 
 /// Starts the service, and waits until it measures.
@@ -290,29 +290,6 @@ fn refuse_packaged(instead: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A state directory that the configuration has elsewhere is its operator's.
-fn purge() -> anyhow::Result<()> {
-    let (config, state) = (default_config(), default_state());
-    let home = config.parent().unwrap_or(&config).to_owned();
-    let outcomes = [
-        (&state, fs::remove_dir_all(&state)),
-        (&config, fs::remove_file(&config)),
-        // What an operator put beside them keeps it.
-        (&home, fs::remove_dir(&home)),
-    ];
-    for (path, outcome) in outcomes {
-        match outcome {
-            Err(error)
-                if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) =>
-            {
-                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
-            }
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
 /// The program of a service's command line, whose quotes some systems keep.
 fn program_of(command_line: &str) -> PathBuf {
     let program = match command_line.strip_prefix('"') {
@@ -370,7 +347,7 @@ mod tests {
 
     #[test]
     fn who_lacks_the_right_is_told_how_to_get_it() {
-        let denied = Error::Winapi(io::Error::from_raw_os_error(ERROR_ACCESS_DENIED.cast_signed()));
+        let denied = Error::Winapi(std::io::Error::from_raw_os_error(ERROR_ACCESS_DENIED.cast_signed()));
         let text = told("make the service")(denied).to_string();
         assert!(
             text.starts_with("cannot make the service: ") && text.ends_with("(Run as administrator)"),

@@ -3,6 +3,7 @@
 use super::{
     args::{InstallArgs, UninstallArgs},
     first,
+    purge::purge,
     state::{Installer, ServiceState},
     unit::{self, PROPERTIES, UNIT},
 };
@@ -80,7 +81,7 @@ pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<bool> {
 
 /// Removes what a removal leaves, if that is asked for.
 pub(super) fn forget(args: &UninstallArgs) -> anyhow::Result<()> {
-    if args.purge { purge() } else { Ok(()) }
+    if args.purge { purge(&default_config(), &default_state()) } else { Ok(()) }
 }
 
 /// Starts the service, and waits until it measures.
@@ -153,21 +154,6 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::create_dir_all(directory).with_context(|| denied("make", directory))?;
     fs::write(path, text).with_context(|| denied("write", path))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).with_context(|| denied("write", path))
-}
-
-/// A state directory that the configuration has elsewhere is its operator's.
-fn purge() -> anyhow::Result<()> {
-    let (config, state) = (default_config(), default_state());
-    let outcomes = [(&state, fs::remove_dir_all(&state)), (&config, fs::remove_file(&config))];
-    for (path, outcome) in outcomes {
-        match outcome {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| denied("remove", path));
-            }
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
 }
 
 fn denied(what: &str, path: &Path) -> String {
