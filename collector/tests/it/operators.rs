@@ -123,3 +123,11 @@ async fn problems_are_counted() {
 fn the_api_is_described_as_it_is() {
     insta::assert_json_snapshot!(router::document());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_needs_no_authorities_where_nothing_is_encrypted() {
+    let collector = Collector::start().await;
+    let listed = crate::process::list_without_authorities(&collector, "provider");
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    collector.stop().await;
+}

@@ -55,6 +55,16 @@ pub(crate) fn fails(runner: Command, configuration: &Path) -> (ExitStatus, Strin
     (child.wait().unwrap(), said)
 }
 
+/// Asks a collector for a list by the command line, on a machine without certification authorities.
+pub(crate) fn list_without_authorities(place: &Place, what: &str) -> std::process::Output {
+    Command::new(PROGRAM)
+        .args([what, "list", "--format", "json", "--url", &format!("http://{}", place.operators)])
+        .env("PEERLIGHT_OPERATOR_TOKEN", place.operator_token())
+        .envs([("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")])
+        .output()
+        .unwrap()
+}
+
 /// Whether nothing is wrong with the store of this configuration.
 pub(crate) fn is_sound(mut runner: Command, configuration: &Path) -> bool {
     runner.args([PROGRAM, "--config"]).arg(configuration).arg("verify").stdout(Stdio::null());
