@@ -21,6 +21,7 @@ pub mod render;
 mod seen;
 pub mod series;
 pub mod silence;
+pub(crate) mod slots;
 mod tally;
 pub mod time_of_day;
 

@@ -6,8 +6,8 @@ use super::{
     about::{About, renew_every},
     content::{Content, State as Stead},
     controls::{Choice, Controls, Select, any_of, option, usual},
-    frame::{Frame, View, address, answer as page},
-    ground::{Ground, Names, Trouble},
+    frame::{Frame, View, answer as page, export},
+    ground::{Ground, Names},
     view::SPANS,
 };
 use crate::{
@@ -89,10 +89,7 @@ async fn content(
         return Content::Empty(empty);
     }
     let kept = Retention::from(app.config.retention);
-    match answer(app.store.as_ref(), &ground.snapshot, question.clone(), faults, kept, now).await {
-        Ok(report) => Content::Answer(report),
-        Err(error) => Trouble::from(error).into(),
-    }
+    answer(app.store.as_ref(), &ground.snapshot, question.clone(), faults, kept, now).await.into()
 }
 
 fn made(
@@ -120,10 +117,7 @@ fn made(
         about,
         state,
         shown: answer.map(|report| {
-            let api = |format: &str| {
-                let format = [("format", format.to_owned())];
-                address("/api/v1/reports/availability", parameters.iter().chain(&format))
-            };
+            let api = |format| export("/api/v1/reports/availability", &parameters, format);
             Shown { drawn: drawn(&report), method: report.method.clone(), csv: api("csv"), json: api("json") }
         }),
     }

@@ -7,8 +7,8 @@ use super::{
     about::About,
     content::{Content, Empty, State as Stead},
     controls::{Choice, Controls, Select, option, usual},
-    frame::{Frame, View, address, answer as page},
-    ground::{Ground, Names, Trouble},
+    frame::{Frame, View, address, answer as page, export},
+    ground::{Ground, Names},
     view::default_metric,
 };
 use crate::{
@@ -133,10 +133,7 @@ async fn content(
     }
     let kept = app.config.retention.quarter_hour;
     let snapshot = ground.snapshot.as_ref().clone();
-    match answer(app.store.as_ref(), snapshot, question.clone(), faults, kept, now).await {
-        Ok(comparison) => Content::Answer(comparison),
-        Err(error) => Trouble::from(error).into(),
-    }
+    answer(app.store.as_ref(), snapshot, question.clone(), faults, kept, now).await.into()
 }
 
 fn made(
@@ -180,10 +177,7 @@ fn chooser(label: &'static str, names: &Names, chosen: &str) -> Select {
 
 fn shown(question: &CompareQuestion, comparison: &Comparison) -> Shown {
     let parameters = question.parameters();
-    let api = |format: &str| {
-        let format = [("format", format.to_owned())];
-        address("/api/v1/reports/compare", parameters.iter().chain(&format))
-    };
+    let api = |format| export("/api/v1/reports/compare", &parameters, format);
     let mut swapped = parameters.clone();
     swapped.swap(0, 1);
     // A page compares by one metric.

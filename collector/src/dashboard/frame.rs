@@ -122,6 +122,11 @@ impl Frame {
     }
 }
 
+/// Where the API answers the same question in this form.
+pub(crate) fn export(path: &str, parameters: &[(&'static str, String)], format: &str) -> String {
+    address(path, parameters.iter().chain(&[("format", format.to_owned())]))
+}
+
 /// The address of a path with these parameters.
 pub(crate) fn address<'a, S: AsRef<str> + 'a, V: AsRef<str> + 'a>(
     path: &str,

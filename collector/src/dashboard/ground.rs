@@ -66,6 +66,12 @@ impl From<ReportError> for Trouble {
     }
 }
 
+impl<A> From<Result<A, ReportError>> for Content<A> {
+    fn from(answered: Result<A, ReportError>) -> Self {
+        answered.map_or_else(|error| Trouble::from(error).into(), Self::Answer)
+    }
+}
+
 impl<A> From<Trouble> for Content<A> {
     fn from(trouble: Trouble) -> Self {
         Self::Problem(trouble)
@@ -95,6 +101,21 @@ impl Ground {
             Some(Empty::NoMeasurement)
         } else {
             None
+        }
+    }
+
+    /// What a page shows: the answer, which is asked for only if the question breaks no rule and there is something to ask of.
+    pub(crate) async fn content<A>(
+        &self,
+        faults: Vec<String>,
+        answer: impl Future<Output = Result<A, ReportError>>,
+    ) -> Content<A> {
+        if !faults.is_empty() {
+            return Trouble::wrong(faults).into();
+        }
+        match self.empty() {
+            Some(empty) => Content::Empty(empty),
+            None => answer.await.into(),
         }
     }
 

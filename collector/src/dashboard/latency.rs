@@ -6,7 +6,7 @@ use super::{
     content::{Content, State as Stead},
     controls::{Choice, Controls, Select, usual},
     frame::{Frame, View, answer as page},
-    ground::{Ground, Names, Trouble},
+    ground::{Ground, Names},
     table::{PERCENTILES, Table, table},
     view::{self, GROUPINGS, SPANS, address},
 };
@@ -71,32 +71,13 @@ pub(super) async fn show(
     let (question, names, content) = match Ground::lay(&app, operator.organisation).await {
         Ok(ground) => {
             let (question, faults) = view::answerable(question, faults, &ground, now);
-            let content = content(&app, &question, &ground, faults, now).await;
+            let content = ground.content(faults, answer(&app, &question, &ground, now)).await;
             (question, ground.names(), content)
         }
         Err(trouble) => (question, Names::default(), trouble.into()),
     };
     let status = content.status();
     page(status, &made(&operator, &question, &names, content, now))
-}
-
-async fn content(
-    app: &App,
-    question: &Question,
-    ground: &Ground,
-    faults: Vec<String>,
-    now: Timestamp,
-) -> Content<Answer> {
-    if !faults.is_empty() {
-        return Trouble::wrong(faults).into();
-    }
-    if let Some(empty) = ground.empty() {
-        return Content::Empty(empty);
-    }
-    match answer(app, question, ground, now).await {
-        Ok(answer) => Content::Answer(answer),
-        Err(error) => Trouble::from(error).into(),
-    }
 }
 
 /// The figures over the span, and over time by provider.

@@ -24,6 +24,7 @@ use crate::{
     report::{
         Dimension, Question, Report,
         availability::{AvailabilityQuestion, AvailabilityReport},
+        slots::step_within,
     },
     store::Retention,
 };
@@ -96,32 +97,13 @@ pub(super) async fn show(
         Ok(ground) => {
             let (question, faults) = view::answerable(question, faults, &ground, now);
             let question = Question { by: BY.into(), ..question };
-            let content = content(&app, &question, &ground, faults, now).await;
+            let content = ground.content(faults, answer(&app, &question, &ground, now)).await;
             (question, ground.names(), content)
         }
         Err(trouble) => (question, Names::default(), trouble.into()),
     };
     let status = content.status();
     page(status, &made(&operator, &question, &names, content, now))
-}
-
-async fn content(
-    app: &App,
-    question: &Question,
-    ground: &Ground,
-    faults: Vec<String>,
-    now: Timestamp,
-) -> Content<Answer> {
-    if !faults.is_empty() {
-        return Trouble::wrong(faults).into();
-    }
-    if let Some(empty) = ground.empty() {
-        return Content::Empty(empty);
-    }
-    match answer(app, question, ground, now).await {
-        Ok(answer) => Content::Answer(answer),
-        Err(error) => Trouble::from(error).into(),
-    }
 }
 
 async fn answer(
@@ -131,7 +113,7 @@ async fn answer(
     now: Timestamp,
 ) -> Result<Answer, ReportError> {
     let span = question.to.since(question.from);
-    let step = view::step_within(span, MOST_SLOTS);
+    let step = step_within(span, MOST_SLOTS);
     let report = ground.latency(app, question.clone(), now).await?;
     let course = Question { step: Some(step), ..question.clone() };
     let course = ground.latency(app, course, now).await?;

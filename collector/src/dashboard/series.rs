@@ -5,7 +5,7 @@ use super::{
     content::{Content, State as Stead},
     controls::{Choice, Controls, Select, usual},
     frame::{Frame, View, answer as page},
-    ground::{Ground, Names, Trouble},
+    ground::{Ground, Names},
     smoke::{MAX_SMOKES, Smoke, smokes},
     view::{self, SPANS, address},
 };
@@ -86,7 +86,7 @@ pub(super) async fn show(
                 question.by = fitting(&question);
             }
             question.step = own_step.filter(|_| faults.is_empty());
-            let content = content(&app, &question, &ground, faults, now).await;
+            let content = ground.content(faults, answer(&app, &question, &ground, now)).await;
             (question, ground.names(), content)
         }
         Err(trouble) => (question, Names::default(), trouble.into()),
@@ -104,25 +104,6 @@ fn fitting(question: &Question) -> Vec<Dimension> {
     ];
     let narrowed = narrowed.into_iter().filter(|(_, narrowed)| *narrowed).map(|(dimension, _)| dimension);
     std::iter::once(Dimension::Provider).chain(narrowed).collect()
-}
-
-async fn content(
-    app: &App,
-    question: &Question,
-    ground: &Ground,
-    faults: Vec<String>,
-    now: Timestamp,
-) -> Content<Answer> {
-    if !faults.is_empty() {
-        return Trouble::wrong(faults).into();
-    }
-    if let Some(empty) = ground.empty() {
-        return Content::Empty(empty);
-    }
-    match answer(app, question, ground, now).await {
-        Ok(answer) => Content::Answer(answer),
-        Err(error) => Trouble::from(error).into(),
-    }
 }
 
 async fn answer(

@@ -6,7 +6,7 @@ use super::{
     about::About,
     content::{Content, State as Stead},
     controls::{Controls, Select, option, usual},
-    frame::{Frame, View, address, answer as page},
+    frame::{Frame, View, answer as page, export},
     ground::{Ground, Names, Trouble},
     view::default_metric,
 };
@@ -93,10 +93,7 @@ async fn content(
         return Trouble::unavailable("The registry does not answer").into();
     };
     let known = (ground.snapshot.registrations.clone(), locations);
-    match answer(app.store.as_ref(), known, question.clone(), faults, now).await {
-        Ok(report) => Content::Answer(report),
-        Err(error) => Trouble::from(error).into(),
-    }
+    answer(app.store.as_ref(), known, question.clone(), faults, now).await.into()
 }
 
 fn made(
@@ -117,10 +114,7 @@ fn made(
     ];
     let which = which.map(|(value, label)| option(value, label));
     selects.insert(1, Select { name: "days", label: "Days", options: which.into() });
-    let api = |format: &str| {
-        let format = [("format", format.to_owned())];
-        address("/api/v1/reports/time-of-day", parameters.iter().chain(&format))
-    };
+    let api = |format| export("/api/v1/reports/time-of-day", &parameters, format);
     Page {
         frame: Frame::new(View::TimeOfDay, "Time of day".to_owned(), operator, &parameters),
         controls: Controls::new(View::TimeOfDay.path(), &parameters, &SPANS, selects),

@@ -1,7 +1,10 @@
 //! What a page is asked to show: a question, and the addresses of the questions beside it.
 
 use super::ground::Ground;
-use crate::report::{Dimension, Question, Report};
+use crate::report::{
+    Dimension, Question, Report,
+    slots::{MOST_SLOTS, STEPS, slots},
+};
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -27,18 +30,6 @@ pub(crate) const GROUPINGS: [(&str, &[Dimension]); 7] = [
 /// Which metric is shown first where several were measured.
 const PREFERRED: [Metric; 5] =
     [Metric::TcpConnect, Metric::IcmpRtt, Metric::HttpsTtfb, Metric::UdpRtt, Metric::DnsLookup];
-/// The lengths that a chart's slots may have.
-const STEPS: [Duration; 7] = [
-    Duration::from_mins(1),
-    Duration::from_mins(5),
-    Duration::from_mins(15),
-    Duration::from_hours(1),
-    Duration::from_hours(3),
-    Duration::from_hours(6),
-    Duration::from_hours(24),
-];
-/// The most slots of a chart: more would be narrower than a line.
-const MOST_SLOTS: u64 = 180;
 /// With fewer slots than this a chart shows no course.
 const FEWEST_SLOTS: u64 = 8;
 
@@ -68,26 +59,20 @@ pub(crate) fn answerable(
     (question, faults)
 }
 
-/// The shortest length of slots of which a span has at most so many.
-pub(crate) fn step_within(span: Duration, most: u64) -> Duration {
-    let fits = STEPS.into_iter().find(|step| span.as_secs().div_ceil(step.as_secs()) <= most);
-    fits.unwrap_or(Duration::from_hours(24))
-}
-
 /// The length of a chart's slots: the shortest in which each of so many providers has, on average, enough probes for a
 /// 95th percentile, or else for a median.
 pub(crate) fn step(report: &Report, providers: usize) -> Duration {
-    let span = report.to.since(report.from).as_secs().max(1);
+    let whole = report.to.since(report.from);
+    let span = whole.as_secs().max(1);
     let answered = report.rows.iter().map(|row| row.answered).fold(0, u64::saturating_add);
     let each = answered / u64::try_from(providers.max(1)).unwrap_or(u64::MAX);
-    let slots = |step: &Duration| span.div_ceil(step.as_secs());
-    let allowed = || STEPS.into_iter().filter(move |step| slots(step) <= MOST_SLOTS);
+    let allowed = || STEPS.into_iter().filter(|step| slots(whole, *step) <= MOST_SLOTS);
     let enough = |needed: u64| {
         allowed().find(|step| each.saturating_mul(step.as_secs()) >= needed.saturating_mul(span))
     };
     enough(20)
-        .filter(|step| slots(step) >= FEWEST_SLOTS)
-        .or_else(|| enough(10).filter(|step| slots(step) >= FEWEST_SLOTS))
+        .filter(|step| slots(whole, *step) >= FEWEST_SLOTS)
+        .or_else(|| enough(10).filter(|step| slots(whole, *step) >= FEWEST_SLOTS))
         .or_else(|| allowed().next())
         .unwrap_or(Duration::from_hours(24))
 }
@@ -157,12 +142,6 @@ mod tests {
             "a median over 15 minutes rather than three points"
         );
         assert_eq!(step_of(30 * 24 * hour, 10_000_000), 360);
-    }
-
-    #[test]
-    fn slots_are_as_short_as_their_number_lets_them() {
-        let hours = |hours| step_within(Duration::from_hours(hours), 60).as_secs() / 60;
-        assert_eq!([1, 6, 24, 7 * 24, 30 * 24].map(hours), [1, 15, 60, 180, 1_440]);
     }
 
     #[test]

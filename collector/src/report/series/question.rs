@@ -2,28 +2,19 @@
 
 use crate::{
     organisation::OrganisationId,
-    report::{Groups, Question, compare::DEFAULT_METRIC, question::MAX_SLOTS},
+    report::{
+        Groups, Question,
+        compare::DEFAULT_METRIC,
+        question::MAX_SLOTS,
+        slots::{MOST_SLOTS, step_within},
+    },
     store::Presence,
 };
 use hashbrown::HashSet;
 use peerlight_proto::time::Timestamp;
-use std::time::Duration;
 
 /// The most slots of all series together: each holds a distribution.
 pub const MAX_CELLS: u64 = 20_000;
-/// The most slots of a question that names no length.
-const MOST_SLOTS: u64 = 180;
-/// The lengths that are chosen among.
-const STEPS: [Duration; 8] = [
-    Duration::from_mins(1),
-    Duration::from_mins(5),
-    Duration::from_mins(15),
-    Duration::from_hours(1),
-    Duration::from_hours(3),
-    Duration::from_hours(6),
-    Duration::from_hours(12),
-    Duration::from_hours(24),
-];
 /// The parameters that a question may have.
 const PARAMETERS: [&str; 10] =
     ["last", "from", "to", "by", "metric", "provider", "location", "site", "target", "step"];
@@ -50,10 +41,8 @@ impl SeriesQuestion {
         if question.metrics.is_empty() {
             question.metrics.insert(DEFAULT_METRIC);
         }
-        let span = question.to.since(question.from).as_secs();
-        let fits = |step: &Duration| span.div_ceil(step.as_secs()) <= MOST_SLOTS;
-        let step = || STEPS.into_iter().find(fits).or(STEPS.last().copied());
-        question.step = question.step.or_else(step);
+        let span = question.to.since(question.from);
+        question.step.get_or_insert_with(|| step_within(span, MOST_SLOTS));
         Self { question }
     }
 

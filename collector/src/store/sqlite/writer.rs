@@ -230,3 +230,15 @@ fn put_all(
     transaction.commit().map_err(StoreError::while_doing("commit"))?;
     Ok(outcomes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_rests_longer_than_one_that_pushes_alone_and_nobody_longer_than_the_longest() {
+        let took = Duration::from_millis(2);
+        assert_eq!([0, 1, 10, 1_000].map(|batches| rest(took, batches).as_millis()), [0, 2, 20, 50]);
+        assert_eq!(rest(Duration::from_secs(9), 1), LONGEST_REST);
+    }
+}
