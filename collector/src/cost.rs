@@ -1,5 +1,5 @@
 //! What the stages of a push cost: CPU time by the clock of the thread that spends it, so that waiting costs nothing. To
-//! read that clock is a system call, so one push in 16 is read, by chance, and counts for the rest.
+//! read that clock is a system call, so each stage is timed for one push in 16, by chance, which counts for the rest.
 
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::{
