@@ -308,7 +308,7 @@ struct Answer {
 pub(crate) fn choose_cryptography() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Another thread may have been faster, with the same provider.
-        let _installed_meanwhile = rustls::crypto::ring::default_provider().install_default();
+        let _installed_meanwhile = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }
 }
 

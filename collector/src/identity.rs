@@ -7,14 +7,14 @@
 pub(crate) mod private_file;
 
 use crate::paths;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use peerlight_proto::time::Timestamp;
 use private_file::{PrivateFileError, read_or_create};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
-use ring::signature::KeyPair as _;
-use rustls::{crypto::ring::sign::any_ecdsa_type, sign::CertifiedKey};
+use rustls::{crypto::aws_lc_rs::sign::any_ecdsa_type, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -85,7 +85,7 @@ impl Identity {
             path: seed_path.clone(),
             what: "64 hexadecimal digits",
         })?;
-        let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&response_seed)
+        let pair = Ed25519KeyPair::from_seed_unchecked(&response_seed)
             .map_err(|_reason| IdentityError::Damaged { path: seed_path.clone(), what: "an ed25519 seed" })?;
         let mut response_key = [0; 32];
         response_key.copy_from_slice(pair.public_key().as_ref());

@@ -61,9 +61,16 @@ use first_run::FirstRunError;
 use identity::{Identity, IdentityError, private_file::PrivateFileError};
 use lasting::Lasting;
 use registry::{Registry, RegistryError};
-use server::{AgentsCertificate, Deadlines, Service, TlsError, operators_acceptor, serve};
+use server::{
+    AgentsCertificate, Deadlines, Service, TlsError, operators_acceptor, serve, serve_on_each_core,
+};
 use signature::SignatureError;
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 use store::{SqliteStore, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -142,8 +149,9 @@ pub async fn run_over(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let (agents, agents_at) = listener("agents", listeners.agents)?;
-    let (operators, operators_at) = listener("operators", listeners.operators)?;
+    let (agents, agents_at) = ready("agents", listeners.agents)?;
+    let (operators, operators_at) = ready("operators", listeners.operators)?;
+    let operators = tokio::net::TcpListener::from_std(operators).map_err(unusable("operators"))?;
     identity::private_file::create_directory(&config.store.directory)?;
     let identity = Arc::new(Identity::open(&config.store.directory)?);
     let registry = Registry::open(&paths::registry(&config.store.directory))?;
@@ -182,14 +190,9 @@ pub async fn run_over(
         // Theirs are apart, and nobody asks.
         costs: Costs::default(),
     };
-    // A task, since the thread that waits for the collector's end would be woken for each connection.
-    let (agents, operators) = (
-        tokio::spawn(serve(agents, for_agents, shutdown.clone())),
-        tokio::spawn(serve(operators, for_operators, shutdown.clone())),
-    );
-    tokio::join!(
-        ended(agents),
-        ended(operators),
+    let (agents, ..) = tokio::join!(
+        serve_on_each_core(agents, for_agents, shutdown.clone()),
+        serve(operators, for_operators, shutdown.clone()),
         keep_house(&app, &certificate, shutdown.clone()),
         reattribution::keep_on(&app, shutdown.clone()),
         alert::watch::keep_on(&app, shutdown.clone()),
@@ -197,17 +200,9 @@ pub async fn run_over(
         // After the listeners, so that they serve once it says so.
         service::keep_informed(&app, shutdown),
     );
+    agents.map_err(unusable("agents"))?;
     tracing::info!("the collector has stopped");
     Ok(())
-}
-
-/// Waits for a listener's end; should it panic, so does whoever waits.
-async fn ended(listener: tokio::task::JoinHandle<()>) {
-    if let Err(error) = listener.await
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
-    }
 }
 
 /// Notes which agents were seen, forgets quiet callers and renews the agents' certificate, until `shutdown`.
@@ -255,14 +250,15 @@ fn watch_clock(clock: &Clock, jumped: &mut Lasting) {
     }
 }
 
-fn listener(
-    whom: &'static str,
-    listener: std::net::TcpListener,
-) -> Result<(tokio::net::TcpListener, SocketAddr), RunError> {
-    let failed = |source| RunError::Listener { whom, source };
-    listener.set_nonblocking(true).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((tokio::net::TcpListener::from_std(listener).map_err(failed)?, address))
+/// The listener as a runtime takes it, and where it listens.
+fn ready(whom: &'static str, listener: TcpListener) -> Result<(TcpListener, SocketAddr), RunError> {
+    listener.set_nonblocking(true).map_err(unusable(whom))?;
+    let address = listener.local_addr().map_err(unusable(whom))?;
+    Ok((listener, address))
+}
+
+fn unusable(whom: &'static str) -> impl Fn(io::Error) -> RunError {
+    move |source| RunError::Listener { whom, source }
 }
 
 /// The URL that enrolment tokens name. Without one, only agents on this machine find the collector.

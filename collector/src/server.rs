@@ -1,10 +1,12 @@
 //! Listeners: sockets, a bounded number of connections, and a drain that ends.
 
 mod connection;
+mod cores;
 mod proxy_protocol;
 mod tls;
 
 pub use connection::Deadlines;
+pub use cores::serve_on_each_core;
 pub use tls::{AgentsCertificate, TlsError, operators_acceptor};
 
 use crate::{config::Config, cost::Costs, metrics::ConnectionFaults};
@@ -18,6 +20,7 @@ use std::{
 };
 use tokio::{
     net::TcpStream,
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::TlsAcceptor;
@@ -94,11 +97,22 @@ impl fmt::Debug for Service {
 
 /// Serves until `shutdown`, then lets open requests finish within [`Deadlines::drain`].
 pub async fn serve(listener: tokio::net::TcpListener, service: Service, shutdown: CancellationToken) {
+    accept_until(listener, service, vec![Handle::current()], shutdown).await;
+}
+
+/// Accepts until `shutdown`; one of the runtimes after another serves what was accepted.
+async fn accept_until(
+    listener: tokio::net::TcpListener,
+    service: Service,
+    runtimes: Vec<Handle>,
+    shutdown: CancellationToken,
+) {
     let limit = usize::try_from(service.connections).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
     let permits = Arc::new(Semaphore::new(limit));
     let service = Arc::new(service);
     let open = TaskTracker::new();
-    loop {
+    let here = Handle::current().id();
+    for runtime in runtimes.iter().cycle() {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = accept(&listener, &permits) => accepted,
@@ -112,16 +126,34 @@ pub async fn serve(listener: tokio::net::TcpListener, service: Service, shutdown
             }
         };
         let (service, shutdown) = (Arc::clone(&service), shutdown.clone());
-        open.spawn(async move {
+        let attend = async move |stream| {
             let _permit = permit;
             let _open = service.faults.opened(service.name);
             connection::attend(&service, stream, peer, &shutdown).await;
-        });
+        };
+        if runtime.id() == here {
+            open.spawn(attend(stream));
+        } else {
+            open.spawn_on(
+                async move {
+                    match moved(stream) {
+                        Ok(stream) => attend(stream).await,
+                        Err(error) => tracing::warn!(%peer, %error, "a connection could not be served"),
+                    }
+                },
+                runtime,
+            );
+        }
     }
     drop(listener);
     open.close();
     // Each connection ends by itself within the deadline.
     open.wait().await;
+}
+
+/// The stream, driven by the runtime that this is called on.
+fn moved(stream: TcpStream) -> io::Result<TcpStream> {
+    TcpStream::from_std(stream.into_std()?)
 }
 
 /// Cancels `shutdown` when the process is told to end: SIGTERM, or Ctrl-C.

@@ -9,13 +9,13 @@ mod base;
 mod input;
 
 use crate::api::error::ApiError;
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use axum::response::{IntoResponse as _, Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use http_body_util::BodyExt as _;
 use input::Input;
 use peerlight_proto::{http::REQUEST_COMPONENTS, limits::MAX_SIGNATURE_AGE, time::Timestamp};
-use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 

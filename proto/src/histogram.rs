@@ -214,7 +214,9 @@ impl Histogram {
         overflow: u64,
     ) -> Result<Self, HistogramError> {
         let mut rest = bytes;
-        let mut buckets: Vec<(u16, u64)> = Vec::with_capacity(bytes.len().min(BUCKETS));
+        // At most as many as numbers, each of which has one last byte.
+        let numbers = bytes.iter().filter(|byte| **byte < 0x80).count();
+        let mut buckets: Vec<(u16, u64)> = Vec::with_capacity(numbers.min(BUCKETS));
         let mut total = 0_u64;
         while !rest.is_empty() {
             let head = take_varint(&mut rest)?;

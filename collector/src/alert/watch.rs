@@ -1,16 +1,19 @@
 //! Watching: asks the latency report what the rules need, and takes the alerts a turn on. The shell around [`turn`].
 
+mod memory;
+
 use super::{AlertState, Doors, Ground, Reading, Rule, TELLS_EDGES, readings, replay::metrics_of, turn};
 use crate::{
-    api::reports::{ReportError, Snapshot, latency_given},
+    api::reports::{ReportError, Snapshot, latency_knowing, silences},
     app::App,
     lasting::Lasting,
     metrics::AlertCounts,
     organisation::OrganisationId,
     registry::RegistryError,
-    report::{Dimension, Question, ReportRow, start_of_minute},
+    report::{Dimension, Question, ReportRow, silence::Silences, start_of_minute},
     store::{Presence, StoreError, slot_of},
 };
+use memory::{Day, Memory, one_of_each_shape};
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +29,7 @@ pub(super) const BY: [Dimension; 4] =
 /// What front doors are compared with: the day before.
 pub(super) const DAY: Duration = Duration::from_hours(24);
 const MINUTE: Duration = Duration::from_mins(1);
-/// How long the day before is as good as it was.
+/// How long what is known of a day is as good as it was.
 const QUARTER_HOUR: Duration = Duration::from_mins(15);
 
 /// Why rules were not judged; it is tried again at the next turn.
@@ -42,20 +45,11 @@ enum WatchError {
     Unfinished(#[from] tokio::task::JoinError),
 }
 
-/// What is remembered between two turns; all of it can be found again.
-struct Memory {
-    organisation: OrganisationId,
-    /// When this began: what is missing from before may be on its way still.
-    began: Timestamp,
-    /// The front doors of a day, and when it ends.
-    before: Option<(Timestamp, Arc<Doors>)>,
-}
-
 /// Judges the rules at each turn until `shutdown`. Failures are logged and tried again.
 pub async fn keep_on(app: &App, shutdown: CancellationToken) {
     let mut turns = tokio::time::interval(app.config.alerts.every);
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut memory = Memory { organisation: OrganisationId::DEFAULT, began: app.clock.now(), before: None };
+    let mut memory = Memory::new(OrganisationId::DEFAULT, app.clock.now());
     let mut failing = Lasting::default();
     loop {
         tokio::select! {
@@ -94,9 +88,8 @@ async fn look(app: &App, memory: &mut Memory) -> Result<usize, WatchError> {
         Ok::<_, RegistryError>((rules, Arc::new(Snapshot::take(&asked, organisation, now)?)))
     })
     .await??;
-    let presence = Arc::new(app.store.presence(organisation).await?);
-    let asking = Asking { app, organisation, snapshot, presence, now };
-    let (found, doors, before) = asking.find(&rules, memory).await?;
+    let found = Asking { app, organisation, snapshot, now }.find(&rules, memory).await?;
+    let (doors, before) = (Arc::clone(&memory.doors), memory.doors_before());
     let (registry, receivers) = (app.registry.clone(), app.config.alerts.receivers());
     let told = tokio::task::spawn_blocking(move || {
         registry.turn_alerts(organisation, &receivers, now, |standing, rules, maintenance| {
@@ -121,62 +114,81 @@ struct Asking<'a> {
     app: &'a App,
     organisation: OrganisationId,
     snapshot: Arc<Snapshot>,
-    presence: Arc<Vec<Presence>>,
     now: Timestamp,
 }
 
 impl Asking<'_> {
-    /// What the rules find, the front doors that serve now, and those of the day before.
-    async fn find(
-        &self,
-        rules: &[Rule],
-        memory: &mut Memory,
-    ) -> Result<(Vec<Reading>, Doors, Arc<Doors>), WatchError> {
-        let before = self.doors_before(memory).await?;
+    /// What the rules find whose turn it is.
+    async fn find(&self, rules: &[Rule], memory: &mut Memory) -> Result<Vec<Reading>, WatchError> {
+        let due = memory.due(rules, self.now, self.app.config.alerts.every);
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let day = self.day(memory).await?;
         let (mut found, mut doors) = (Vec::new(), Doors::default());
-        for (window, rules) in by_window(rules) {
+        for (window, rules) in due {
             let span = span(self.now.minus(self.app.config.alerts.delay), window);
-            let rows = self.rows(metrics_of(&rules), span).await?;
+            // What each agent should have measured is millions of schedules in a large fleet.
+            let judges_absence = rules.iter().any(|rule| rule.kind.judges_absence());
+            let presence = if judges_absence { self.presence().await? } else { Arc::clone(&day.shapes) };
+            let rows = self.rows(metrics_of(&rules), span, (presence, day.silences.clone())).await?;
             for row in &rows {
                 doors.add(row);
             }
             for rule in rules {
                 if !rule.kind.judges_absence() || span.0 >= memory.began {
-                    found.append(&mut readings(rule, &rows, &before, span));
+                    found.append(&mut readings(rule, &rows, &day.doors, span));
                 }
             }
+            memory.judged(window, self.now);
         }
-        Ok((found, doors, before))
+        if !doors.is_empty() {
+            memory.doors = Arc::new(doors);
+        }
+        Ok(found)
+    }
+
+    async fn presence(&self) -> Result<Arc<Vec<Presence>>, StoreError> {
+        Ok(Arc::new(self.app.store.presence(self.organisation).await?))
     }
 
     async fn rows(
         &self,
         metrics: BTreeSet<Metric>,
         (from, to): (Timestamp, Timestamp),
+        (presence, silences): (Arc<Vec<Presence>>, Silences),
     ) -> Result<Vec<ReportRow>, WatchError> {
-        let question = Question {
+        let question = self.question(metrics, (from, to));
+        let (store, snapshot) = (self.app.store.as_ref(), Arc::clone(&self.snapshot));
+        Ok(latency_knowing(store, (snapshot, presence, silences), question, self.now).await?.rows)
+    }
+
+    fn question(&self, metrics: BTreeSet<Metric>, (from, to): (Timestamp, Timestamp)) -> Question {
+        Question {
             from,
             to,
             last: None,
             by: BY.to_vec(),
             metrics,
             ..Question::new(self.organisation, self.now)
-        };
-        let (snapshot, presence) = (Arc::clone(&self.snapshot), Arc::clone(&self.presence));
-        let store = self.app.store.as_ref();
-        Ok(latency_given(store, snapshot, presence, question, self.now).await?.rows)
+        }
     }
 
-    /// The front doors of the day that ended with the last quarter hour, asked once for each of those.
-    async fn doors_before(&self, memory: &mut Memory) -> Result<Arc<Doors>, WatchError> {
+    /// What is known of the day that ended with the last quarter hour; it is asked once for each of those.
+    async fn day(&self, memory: &mut Memory) -> Result<Arc<Day>, WatchError> {
         let to = slot_of(self.now, QUARTER_HOUR);
-        if let Some((_, doors)) = memory.before.as_ref().filter(|(known, _)| *known == to) {
-            return Ok(Arc::clone(doors));
+        if let Some(day) = memory.day_until(to) {
+            return Ok(day);
         }
-        let rows = self.rows([TELLS_EDGES].into(), (to.minus(DAY), to)).await?;
-        let doors = Arc::new(Doors::of(&rows));
-        memory.before = Some((to, Arc::clone(&doors)));
-        Ok(doors)
+        let presence = self.presence().await?;
+        let of_day = self.question([Metric::IcmpRtt].into(), (to.minus(DAY), to));
+        let store = self.app.store.as_ref();
+        let silences = silences(store, &of_day, &self.snapshot.registrations, &presence).await?;
+        let shapes = Arc::new(one_of_each_shape(&presence));
+        drop(presence);
+        let known = (Arc::clone(&shapes), Silences::default());
+        let rows = self.rows([TELLS_EDGES].into(), (to.minus(DAY), to), known).await?;
+        Ok(memory.remember(Day { to, doors: Arc::new(Doors::of(&rows)), silences, shapes }))
     }
 }
 

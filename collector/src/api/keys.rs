@@ -2,6 +2,7 @@
 
 use super::error::ApiError;
 use crate::{admission::Caller, app::App, key_life::KeyLife, registry::AgentKey, signature::MAX_SKEW};
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use axum::{Extension, Json, extract::State};
 use bytes::Bytes;
 use http::StatusCode;
@@ -10,7 +11,6 @@ use peerlight_proto::{
     limits::MAX_SIGNATURE_AGE,
     problem::ProblemType,
 };
-use ring::signature::{ED25519, UnparsedPublicKey};
 
 /// What nonces are burnt for.
 const NONCE_SCOPE: &str = "rotation";

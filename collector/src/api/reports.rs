@@ -138,21 +138,26 @@ pub(crate) async fn latency_given(
     question: Question,
     now: Timestamp,
 ) -> Result<Report, ReportError> {
-    made(
-        store,
-        (snapshot, presence),
-        question,
-        |_groups| None,
-        move |groups, evidence| answer(groups, evidence, now),
-    )
-    .await
+    let silences = silences(store, &question, &snapshot.registrations, &presence).await?;
+    latency_knowing(store, (snapshot, presence, silences), question, now).await
+}
+
+/// The same where it is known what never answers ICMP, too. Of a presence with less in it than there is, coverage alone tells
+/// less.
+pub(crate) async fn latency_knowing(
+    store: &dyn Store,
+    known: (Arc<Snapshot>, Arc<Vec<Presence>>, Silences),
+    question: Question,
+    now: Timestamp,
+) -> Result<Report, ReportError> {
+    made(store, known, question, |_groups| None, move |groups, evidence| answer(groups, evidence, now)).await
 }
 
 /// What is made of a question's groups and what the store finds for them, unless the question names what is not there or
 /// `too_much` says why it asks for more than one answer holds.
 async fn made<T: Send + 'static>(
     store: &dyn Store,
-    (snapshot, presence): (Arc<Snapshot>, Arc<Vec<Presence>>),
+    (snapshot, presence, silences): (Arc<Snapshot>, Arc<Vec<Presence>>, Silences),
     question: Question,
     too_much: impl FnOnce(&Groups) -> Option<String>,
     make: impl FnOnce(&Groups, &Evidence<'_>) -> T + Send + 'static,
@@ -162,7 +167,6 @@ async fn made<T: Send + 'static>(
         return Err(QuestionError { errors }.into());
     }
     let query = question.query(&snapshot.registrations);
-    let silences = silences(store, &question, &snapshot.registrations, &presence).await?;
     let groups = Groups::new(question, snapshot.registrations.clone(), &presence).with_silences(silences);
     if let Some(error) = too_much(&groups) {
         return Err(QuestionError { errors: vec![error] }.into());
@@ -180,7 +184,7 @@ async fn made<T: Send + 'static>(
 }
 
 /// Where a question's ICMP targets never answer while TCP works, by one question more where that may be.
-async fn silences(
+pub(crate) async fn silences(
     store: &dyn Store,
     question: &Question,
     registrations: &Registrations,

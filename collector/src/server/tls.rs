@@ -1,4 +1,4 @@
-//! TLS of both listeners: rustls with ring; the agents' certificate is issued under the collector's own CA.
+//! TLS of both listeners: rustls with AWS-LC; the agents' certificate is issued under the collector's own CA.
 
 use crate::{
     config,
@@ -7,7 +7,7 @@ use crate::{
 use peerlight_proto::time::Timestamp;
 use rustls::{
     ServerConfig,
-    crypto::ring,
+    crypto::aws_lc_rs,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
@@ -100,7 +100,7 @@ pub fn operators_acceptor(files: &config::Tls) -> Result<TlsAcceptor, TlsError> 
 }
 
 fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>, rustls::Error> {
-    Ok(ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    Ok(ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth())
 }
@@ -108,7 +108,7 @@ fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::Wants
 fn acceptor(mut config: ServerConfig) -> Result<TlsAcceptor, TlsError> {
     config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
     // A fleet comes back every minute: each session is resumed by a ticket that its agent keeps, so that nothing is kept here.
-    config.ticketer = ring::Ticketer::new()?;
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -1,6 +1,7 @@
 //! Beside the library that agents sign and verify by: what it signs is believed, and it believes what is signed here.
 
 use super::*;
+use aws_lc_rs::signature::KeyPair as _;
 use futures::FutureExt as _;
 use http::Request;
 use http_body_util::Empty;
@@ -10,7 +11,6 @@ use httpsig::prelude::{
 use httpsig_hyper::{MessageSignatureReq as _, MessageSignatureRes as _};
 use peerlight_proto::http::{REQUEST_TAG, RESPONSE_COMPONENTS, RESPONSE_TAG};
 use proptest::prelude::*;
-use ring::signature::KeyPair as _;
 
 const NOW: i64 = 1_700_000_000;
 

@@ -53,11 +53,14 @@ pub(super) fn batch_from_wire(
             Err(code) => Err(code),
         });
     }
+    // One after another, for its memory.
+    let mut measurement = wire::Measurement::default();
     for (index, bytes) in (0_u32..).zip(measurements) {
-        let measurement = wire::Measurement::decode(*bytes).map_err(protobuf)?;
+        measurement.clear();
+        measurement.merge(*bytes).map_err(protobuf)?;
         let interval = interval_from_wire(&measurement);
         let turns = measurement.counters.as_ref().map_or(0, |counters| counters.scheduled);
-        match measurement_from_wire(measurement, &dictionary) {
+        match measurement_from_wire(&mut measurement, &dictionary) {
             Ok(measurement) => {
                 decoded.batch.measurements.push(measurement);
                 decoded.indices.push(index);
@@ -183,14 +186,14 @@ pub(super) fn series_from_wire(series: wire::Series) -> Result<Series, RefusalCo
 }
 
 fn measurement_from_wire(
-    measurement: wire::Measurement,
+    measurement: &mut wire::Measurement,
     dictionary: &[Result<u32, RefusalCode>],
 ) -> Result<Measurement, RefusalCode> {
     let series = usize::try_from(measurement.series)
         .ok()
         .and_then(|index| dictionary.get(index).copied())
         .unwrap_or(Err(RefusalCode::Series))?;
-    let interval = interval_from_wire(&measurement).ok_or(RefusalCode::Interval)?;
+    let interval = interval_from_wire(measurement).ok_or(RefusalCode::Interval)?;
     let counters = counters_from_wire(&measurement.counters.unwrap_or_default());
     let histogram = Histogram::decode(
         &measurement.histogram,
@@ -207,7 +210,7 @@ fn measurement_from_wire(
     }
     let attributes = measurement
         .attributes
-        .into_iter()
+        .drain(..)
         .map(|attribute| {
             let kind = text(attribute.kind, limits::MAX_TEXT_BYTES)?;
             let value = text(attribute.value, limits::MAX_TEXT_BYTES)?;
@@ -216,7 +219,7 @@ fn measurement_from_wire(
         })
         .collect::<Option<Vec<_>>>()
         .ok_or(RefusalCode::Attributes)?;
-    let observed = measurement.observed.map(|observed| observed_from_wire(&observed)).transpose()?;
+    let observed = measurement.observed.as_ref().map(observed_from_wire).transpose()?;
     Ok(Measurement { series, interval, counters, histogram, attributes, observed })
 }
 

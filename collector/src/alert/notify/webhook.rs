@@ -7,10 +7,10 @@ use crate::{
     registry::Delivery,
     rfc3339,
 };
+use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::future::BoxFuture;
 use peerlight_proto::time::Timestamp;
-use ring::hmac;
 use serde::Serialize;
 use url::Url;
 

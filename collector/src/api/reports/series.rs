@@ -1,6 +1,6 @@
 //! `/api/v1/reports/series`: distributions over time.
 
-use super::{ReportError, Snapshot, format::Format, made};
+use super::{ReportError, Snapshot, format::Format, made, silences};
 use crate::{
     api::{error::ApiError, extract::Query},
     app::App,
@@ -80,6 +80,9 @@ pub(crate) async fn series_given(
     let seen = Arc::clone(&presence);
     let asked = question.question().clone();
     let too_much = move |groups: &_| question.too_much(groups, &seen);
-    made(store, (snapshot, presence), asked, too_much, move |groups, evidence| answer(groups, evidence, now))
-        .await
+    let silences = silences(store, &asked, &snapshot.registrations, &presence).await?;
+    made(store, (snapshot, presence, silences), asked, too_much, move |groups, evidence| {
+        answer(groups, evidence, now)
+    })
+    .await
 }

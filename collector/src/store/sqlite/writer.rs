@@ -27,7 +27,7 @@ const QUEUE: usize = 1_024;
 /// At most so long the writer rests after a transaction …
 const LONGEST_REST: Duration = Duration::from_millis(50);
 /// … and no longer once nothing came for this.
-const QUIET: Duration = Duration::from_millis(2);
+const QUIET: Duration = Duration::from_millis(5);
 
 type Task = Box<dyn FnOnce(&mut Connection) + Send>;
 
