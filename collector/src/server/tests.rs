@@ -48,7 +48,8 @@ impl Server {
         Self::start_with_tls(false, change).await
     }
 
-    /// `GET /` tells whom the connection speaks for, `GET /much` is long, `POST /` answers with what was sent.
+    /// `GET /` tells whom the connection speaks for, `GET /thread` who serves it, `GET /much` is long, `POST /` answers with what
+    /// was sent.
     async fn start_with_tls(tls: bool, change: impl FnOnce(&mut Service)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let identity = Arc::new(Identity::open(directory.path()).unwrap());
@@ -67,6 +68,7 @@ impl Server {
         let who = async |Extension(peer): Extension<Peer>| format!("{:?}", peer.source);
         let router = Router::new()
             .route("/", get(who).merge(post(upload)))
+            .route("/thread", get(async || std::thread::current().name().unwrap().to_owned()))
             .route("/much", get(async || Bytes::from(vec![0; MUCH])));
         let metrics = Metrics::default();
         let mut service = Service {
@@ -80,9 +82,11 @@ impl Server {
             costs: crate::cost::Costs::default(),
         };
         change(&mut service);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let task = tokio::spawn(serve(listener, service, stop.clone()));
+        let serving = serve_on_each_core(listener, service, stop.clone());
+        let task = tokio::spawn(async { serving.await.unwrap() });
         Self { address, metrics, uploads, stop, task, ca }
     }
 
@@ -282,6 +286,39 @@ async fn a_peer_that_does_not_take_its_answer_holds_nothing_for_long() {
     assert!(server.ask_after(b"").await.is_some(), "the one connection is free again");
     drop(greedy);
     assert_eq!(server.stop().await, one("cut"));
+}
+
+#[tokio::test]
+async fn each_core_serves_the_connections_that_it_was_given() {
+    let server = Server::start(|service| service.connections = u32::MAX).await;
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let mut connections = Vec::new();
+    for _core in 0..cores {
+        connections.push(server.connect().await);
+    }
+    let mut threads = std::collections::BTreeSet::new();
+    for connection in &mut connections {
+        let mut asked = async || {
+            connection.write_all(b"GET /thread HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+            answer(connection).await.unwrap()
+        };
+        let thread = asked().await;
+        assert_eq!(asked().await, thread);
+        threads.insert(thread);
+    }
+    assert_eq!(threads, (0..cores).map(|core| format!("agents-{core}")).collect());
+    drop(connections);
+    assert_eq!(server.stop().await, "");
+}
+
+#[tokio::test]
+async fn a_listener_that_nobody_waits_for_any_more_ends() {
+    let server = Server::start(|_| {}).await;
+    let mut connection = server.connect().await;
+    connection.write_all(GET).await.unwrap();
+    answer(&mut connection).await.unwrap();
+    server.task.abort();
+    end_of(&mut connection).await;
 }
 
 #[tokio::test]
