@@ -205,7 +205,7 @@ pub struct Presence {
     /// The end of its last interval.
     pub last: Timestamp,
     /// What of it was given to another registration, in order and apart.
-    pub given_away: Vec<(Timestamp, Timestamp)>,
+    pub given_away: Arc<[(Timestamp, Timestamp)]>,
 }
 
 /// How long each resolution lives (rules, §6).

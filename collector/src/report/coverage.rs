@@ -31,7 +31,7 @@ pub(super) struct Schedule {
     first: Timestamp,
     until: Timestamp,
     /// Spans in which it counts for another registration.
-    given_away: Vec<(Timestamp, Timestamp)>,
+    given_away: Arc<[(Timestamp, Timestamp)]>,
 }
 
 /// The schedules that these presences tell of.
@@ -129,7 +129,7 @@ impl Schedule {
     pub(super) fn spans(&self, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Timestamp)> {
         let (mut at, end) = (self.first.max(from), self.until.min(to));
         let mut spans = Vec::new();
-        for (given, kept) in &self.given_away {
+        for (given, kept) in self.given_away.iter() {
             spans.push((at, end.min(*given)));
             at = at.max(*kept);
         }
@@ -211,8 +211,7 @@ mod tests {
     #[test]
     fn nothing_is_expected_of_what_counts_for_another_registration() {
         let spans = [(300, 900), (1_800, 2 * HOUR)].map(|(from, to)| (at(from), at(to)));
-        let seen =
-            Presence { given_away: spans.to_vec(), ..presence(&series(Metric::IcmpRtt, "a"), 0, HOUR) };
+        let seen = Presence { given_away: spans.into(), ..presence(&series(Metric::IcmpRtt, "a"), 0, HOUR) };
         let schedule = &schedules(std::slice::from_ref(&seen), |_| true, |_| None, &[], at(HOUR))[0];
         assert_eq!(schedule.spans(at(60), at(HOUR)), [(at(60), at(300)), (at(900), at(1_800))]);
         let expected = [HOUR, 600, 1_000].map(|to| turns(std::slice::from_ref(&seen), HOUR, to));

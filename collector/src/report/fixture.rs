@@ -50,7 +50,7 @@ pub(crate) fn presence(series: &Series, first: i64, last: i64) -> Presence {
         shape: Arc::new(Shape::of(series)),
         first: Timestamp::from_secs(first),
         last: Timestamp::from_secs(last),
-        given_away: Vec::new(),
+        given_away: Arc::default(),
     }
 }
 
@@ -192,7 +192,7 @@ fn found<T>(
         shape: Arc::clone(&row.shape),
         first: row.slot,
         last: row.slot,
-        given_away: Vec::new(),
+        given_away: Arc::default(),
     };
     let seen: Vec<_> = evidence.presence.iter().cloned().chain(evidence.rows.iter().map(present)).collect();
     let groups = Groups::new(question.clone(), evidence.registrations.iter().cloned().collect(), &seen)

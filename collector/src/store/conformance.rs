@@ -342,7 +342,7 @@ async fn what_is_given_away_is_expected_of_the_other_registration_alone(store: &
     let present = async |registration: i64| -> BTreeSet<_> {
         let presence = store.presence(OrganisationId(1)).await.unwrap();
         let of = presence.into_iter().filter(|seen| seen.registration.0 == registration);
-        of.map(|seen| (seen.first, seen.last, seen.given_away)).collect()
+        of.map(|seen| (seen.first, seen.last, seen.given_away.to_vec())).collect()
     };
     let whole = (at(60), at(182), Vec::new());
     assert_eq!(present(1).await, BTreeSet::from([whole.clone()]));

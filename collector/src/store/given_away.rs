@@ -3,12 +3,12 @@
 use super::reattribution::{Reattribute, Span};
 use crate::registry::RegistrationId;
 use peerlight_proto::time::Timestamp;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The spans that each registration gave away and did not get back, in order and apart, after `orders` one after another.
 pub(super) fn given_away<'a>(
     orders: impl IntoIterator<Item = &'a Reattribute>,
-) -> BTreeMap<RegistrationId, Vec<Span>> {
+) -> BTreeMap<RegistrationId, Arc<[Span]>> {
     let mut given: BTreeMap<RegistrationId, Vec<Span>> = BTreeMap::new();
     for order in orders {
         let span = (order.since.unwrap_or(Timestamp::from_secs(0)), order.until);
@@ -19,7 +19,7 @@ pub(super) fn given_away<'a>(
         take_out(given.entry(order.to).or_default(), span);
     }
     given.retain(|_registration, spans| !spans.is_empty());
-    given
+    given.into_iter().map(|(registration, spans)| (registration, spans.into())).collect()
 }
 
 /// Leaves of `spans` what lies outside `span`.

@@ -11,6 +11,8 @@
 )]
 #![expect(clippy::cast_precision_loss, reason = "counts and bytes stay far below 2^53")]
 
+mod reference;
+
 use anyhow::{Context as _, ensure};
 use clap::Parser;
 use peerlight_lab::{
@@ -18,11 +20,7 @@ use peerlight_lab::{
     process::own_cpu_seconds,
 };
 use peerlight_proto::time::IntervalLength;
-use ring::{
-    agreement::{self, EphemeralPrivateKey, X25519, agree_ephemeral},
-    rand::SystemRandom,
-    signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey},
-};
+use reference::Reference;
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -160,63 +158,6 @@ impl Mark {
             at: Instant::now(),
         })
     }
-}
-
-/// How fast this machine is just now: the four operations on curves that a push takes of each side, which nothing in Peerlight
-/// makes faster or slower. Shared machines differ by half from minute to minute.
-struct Reference {
-    agreement: Duration,
-    signing: Duration,
-    verifying: Duration,
-}
-
-impl Reference {
-    fn take() -> anyhow::Result<Self> {
-        let random = SystemRandom::new();
-        let (message, pair) = ([7; 256], Ed25519KeyPair::from_seed_unchecked(&[7; 32]));
-        let pair = pair.map_err(|rejected| anyhow::anyhow!("no key: {rejected}"))?;
-        let signature = pair.sign(&message);
-        let public = UnparsedPublicKey::new(&ED25519, pair.public_key().as_ref());
-        Ok(Self {
-            agreement: mean(|| {
-                let ours = EphemeralPrivateKey::generate(&X25519, &random)?;
-                let theirs = ours.compute_public_key()?;
-                agree_ephemeral(
-                    ours,
-                    &agreement::UnparsedPublicKey::new(&X25519, theirs.as_ref()),
-                    |_secret| (),
-                )
-            })?,
-            signing: mean(|| {
-                std::hint::black_box(pair.sign(&message));
-                Ok(())
-            })?,
-            verifying: mean(|| public.verify(&message, signature.as_ref()))?,
-        })
-    }
-}
-
-impl std::fmt::Display for Reference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let us = |time: Duration| time.as_secs_f64() * 1e6;
-        write!(
-            f,
-            "this machine just now: X25519 {:.0} us, Ed25519 signing {:.0} us, verifying {:.0} us",
-            us(self.agreement),
-            us(self.signing),
-            us(self.verifying)
-        )
-    }
-}
-
-/// The mean time of something over some hundred times.
-fn mean(mut act: impl FnMut() -> Result<(), ring::error::Unspecified>) -> anyhow::Result<Duration> {
-    const TIMES: u32 = 500;
-    let begun = Instant::now();
-    for _time in 0..TIMES {
-        act().map_err(|unspecified| anyhow::anyhow!("an operation on a curve failed: {unspecified}"))?;
-    }
-    Ok(begun.elapsed() / TIMES)
 }
 
 /// The most that was seen.

@@ -64,7 +64,7 @@ fn compare(query: &str, measured: &[Measured]) -> Comparison {
         shape: Arc::clone(&one.shape),
         first: one.slot,
         last: one.slot,
-        given_away: Vec::new(),
+        given_away: Arc::default(),
     });
     let days = asked.days(&registrations);
     let mut comparing =

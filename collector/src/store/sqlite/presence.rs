@@ -10,6 +10,7 @@ use hashbrown::{HashMap, hash_map::Entry};
 use peerlight_proto::time::IntervalLength;
 use prost::encoding::{decode_varint, encode_varint};
 use rusqlite::{Connection, OptionalExtension as _, params};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An agent, a registration and a shape, by number.
 pub(super) type Seen = (u32, i64, u32);
@@ -59,20 +60,10 @@ impl Presences {
         block.map_or_else(|| Ok(Self::default()), |block| Self::decode(&block))
     }
 
-    /// Reads what is known of an organisation.
-    pub(super) fn of_organisation(db: &Connection, organisation: i64) -> Result<Self, StoreError> {
-        let database = StoreError::while_doing("read the presence of agents");
-        let mut all = Self::default();
-        let mut statement = db
-            .prepare_cached("SELECT block FROM presence WHERE organisation = ?1 ORDER BY stripe")
-            .map_err(&database)?;
-        let mut rows = statement.query([organisation]).map_err(&database)?;
-        while let Some(row) = rows.next().map_err(&database)? {
-            let block = row.get_ref(0).and_then(|value| Ok(value.as_blob()?)).map_err(&database)?;
-            // One stripe's agents come after those of the one before.
-            all.0.append(&mut Self::decode(block)?.0);
-        }
-        Ok(all)
+    /// The stripes of an organisation of which anything is known.
+    pub(super) fn stripes(db: &Connection, organisation: i64) -> rusqlite::Result<BTreeSet<u32>> {
+        let mut statement = db.prepare_cached("SELECT stripe FROM presence WHERE organisation = ?1")?;
+        statement.query_map([organisation], |row| row.get(0))?.collect()
     }
 
     /// Writes what is known of a stripe in the place of what was.
@@ -157,20 +148,52 @@ impl Sightings {
         Ok(())
     }
 
-    /// The rows with a span of each; some may come twice.
+    /// The rows of each stripe with a span of each; some may come twice.
+    pub(super) fn by_stripe(self) -> BTreeMap<u32, OfStripe> {
+        let mut stripes: BTreeMap<u32, OfStripe> = BTreeMap::new();
+        for ((agent, _rows), minutes) in self.minutes {
+            stripes.entry(stripe_of(agent)).or_default().minutes.push(minutes);
+        }
+        for (key, span) in self.others {
+            stripes.entry(stripe_of(key.agent)).or_default().others.push((key, span));
+        }
+        stripes
+    }
+}
+
+/// The rows of one stripe.
+#[derive(Debug, Default)]
+pub(super) struct OfStripe {
+    minutes: Vec<(Span, Vec<Key>)>,
+    others: Vec<(Key, Span)>,
+}
+
+impl OfStripe {
+    /// The rows with a span of each.
     pub(super) fn spans(&self) -> impl Iterator<Item = (Key, Span)> {
-        let minutes = self.minutes.values().flat_map(|(span, keys)| keys.iter().map(|key| (*key, *span)));
+        let minutes = self.minutes.iter().flat_map(|(span, keys)| keys.iter().map(|key| (*key, *span)));
         minutes.chain(self.others.iter().copied())
     }
 }
 
-/// The stripes of an organisation in which an agent was present for a registration.
-pub(super) fn stripes_of(
-    presences: &Presences,
+/// The stripes of an organisation in which an agent was present for a registration, and from when to when any was, as segments
+/// tell.
+pub(super) fn presence_of(
+    db: &Connection,
+    organisation: i64,
     registration: RegistrationId,
-) -> std::collections::BTreeSet<u32> {
-    let of = presences.iter().filter(|((_, there, _), _)| *there == registration.0);
-    of.map(|((agent, _, _), _)| stripe_of(agent)).collect()
+) -> Result<(BTreeSet<u32>, Option<Span>), StoreError> {
+    let (mut of, mut all): (_, Option<Span>) = (BTreeSet::new(), None);
+    let stripes = Presences::stripes(db, organisation);
+    for stripe in stripes.map_err(StoreError::while_doing("read the presence of agents"))? {
+        let presences = Presences::of_stripe(db, organisation, stripe)?;
+        for (_, span) in presences.iter().filter(|((_, there, _), _)| *there == registration.0) {
+            of.insert(stripe);
+            let (first, last) = all.unwrap_or(span);
+            all = Some((first.min(span.0), last.max(span.1)));
+        }
+    }
+    Ok((of, all))
 }
 
 #[cfg(test)]

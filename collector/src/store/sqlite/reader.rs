@@ -18,7 +18,10 @@ use crate::{
 };
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// A reading connection with what it knows of the dictionaries.
 #[derive(Debug)]
@@ -122,31 +125,40 @@ impl Reader {
     /// When each agent first and last measured what.
     pub(super) fn presence(&mut self, organisation: OrganisationId) -> Result<Vec<Presence>, StoreError> {
         let Self { db, names, .. } = self;
-        let mut presences = Presences::of_organisation(db, organisation.0)?;
         let mut log = Sightings::default();
         log::each_unfolded(db, organisation.0, |batch| log.see(batch))?;
-        let seen = log.spans().map(|(key, span)| {
-            let registration = names.origin(db, key.origin)?.registration;
-            Ok(((key.agent, registration.0, key.shape), span))
-        });
-        presences.add(seen.collect::<Result<Vec<_>, StoreError>>()?);
+        let mut log = log.by_stripe();
         let done = reattribution::all(db)?;
         let finished = done.iter().rev().filter(|done| done.finished.is_some()).map(|done| &done.order);
         let given = given_away(finished.filter(|order| order.organisation == organisation));
-        presences
-            .iter()
-            .map(|((agent, registration, shape), (first, last))| {
+        let nothing: Arc<[_]> = Arc::default();
+        let mut stripes = Presences::stripes(db, organisation.0)
+            .map_err(StoreError::while_doing("read the presence of agents"))?;
+        stripes.extend(log.keys());
+        let mut all = Vec::new();
+        // Stripe by stripe: a large fleet has millions of series.
+        for stripe in stripes {
+            let mut presences = Presences::of_stripe(db, organisation.0, stripe)?;
+            if let Some(of_log) = log.remove(&stripe) {
+                let seen = of_log.spans().map(|(key, span)| {
+                    let registration = names.origin(db, key.origin)?.registration;
+                    Ok(((key.agent, registration.0, key.shape), span))
+                });
+                presences.add(seen.collect::<Result<Vec<_>, StoreError>>()?);
+            }
+            for ((agent, registration, shape), (first, last)) in presences.iter() {
                 let registration = RegistrationId(registration);
-                Ok(Presence {
+                all.push(Presence {
                     agent: names.agent(db, agent)?,
                     registration,
                     shape: names.shape(db, shape)?,
                     first: Timestamp::from_secs(first),
                     last: Timestamp::from_secs(last),
-                    given_away: given.get(&registration).cloned().unwrap_or_default(),
-                })
-            })
-            .collect()
+                    given_away: Arc::clone(given.get(&registration).unwrap_or(&nothing)),
+                });
+            }
+        }
+        Ok(all)
     }
 
     /// What is missing between two instants.

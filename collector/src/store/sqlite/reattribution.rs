@@ -6,12 +6,12 @@
 
 use super::{
     Reader,
-    block::{Cells, Key, Written, read, write},
+    block::{Cells, Key, Span, Written, read, write},
     dictionary::{number_of_origin, origins_of},
     dropped,
     fold::mark_stale,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, Kept, ceil_secs, day_of, quarter_of, span_of},
-    presence::{Presences, stripes_of},
+    presence::{Presences, presence_of},
 };
 use crate::{
     organisation::OrganisationId,
@@ -174,18 +174,15 @@ pub(super) fn next(db: &mut Connection) -> Result<Option<Work>, StoreError> {
         origins.insert(number, number_of_origin(db, order.organisation, &moved).map_err(&database)?);
     }
     let kept = Kept::read(db).map_err(&database)?;
-    let presences = Presences::of_organisation(db, order.organisation.0)?;
-    let stripes = stripes_of(&presences, order.from);
+    let (stripes, span) = presence_of(db, order.organisation.0, order.from)?;
     let mut work = Work { id, order, kept, origins, segments: Vec::new(), stripes };
-    work.segments = segments(db, &work, &presences).map_err(&database)?;
+    work.segments = segments(db, &work, span).map_err(&database)?;
     Ok(Some(work))
 }
 
 /// The segments that may hold what is moved: of the finest resolution that is left of each span.
-fn segments(db: &Connection, work: &Work, presences: &Presences) -> rusqlite::Result<Vec<(i64, u32, i64)>> {
+fn segments(db: &Connection, work: &Work, span: Option<Span>) -> rusqlite::Result<Vec<(i64, u32, i64)>> {
     let Work { order, kept, .. } = work;
-    let of_source = presences.iter().filter(|((_, registration, _), _)| *registration == order.from.0);
-    let span = of_source.map(|(_seen, span)| span).reduce(|one, next| (one.0.min(next.0), one.1.max(next.1)));
     let Some((first, last)) = span else { return Ok(Vec::new()) };
     // A rollup starts at most a day before what it holds.
     let lo = day_of(first).max(order.since.map_or(i64::MIN, Timestamp::as_secs));
