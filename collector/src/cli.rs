@@ -247,6 +247,27 @@ pub enum ReportCommand {
     TimeOfDay(TimeOfDayArgs),
     /// How long probes took, slot by slot: percentiles, loss, and the distribution as far as histograms tell times apart.
     Series(SeriesArgs),
+    /// Which of Microsoft's front doors served HTTPS requests, over time, and whether it is the nearest that is known.
+    Edges(EdgesArgs),
+    /// Connects beside the least that light in fibre takes to the front door that served: stretch, detours, and what is impossible.
+    Physics(EdgesArgs),
+}
+
+/// What is asked about front doors.
+#[derive(Debug, Clone, Default, Args)]
+pub struct EdgesArgs {
+    /// A row for each of: provider, location, site, target, prefix, family; provider, location and target unless given.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub by: Vec<String>,
+    /// The span that ends now; 24h unless given.
+    #[arg(long, value_name = "SPAN")]
+    pub last: Option<String>,
+    /// The length of a slot: whole minutes that divide a day; unless given the shortest that makes at most 180 of the span.
+    #[arg(long, value_name = "LENGTH")]
+    pub step: Option<String>,
+    /// Of what, and when.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// What is asked about series.

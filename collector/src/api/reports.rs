@@ -2,6 +2,7 @@
 
 pub mod availability;
 pub mod compare;
+pub mod edges;
 mod format;
 pub mod series;
 pub mod time_of_day;

@@ -1,14 +1,14 @@
-//! `report latency`, `report compare`, `report availability`, `report time-of-day` and `report series`.
+//! `report`: asks the API, and prints what it answers.
 
 use super::{
-    AvailabilityArgs, CompareArgs, LatencyQuestion, Output, ReportCommand, ReportFormat, Selection,
-    SeriesArgs, TimeOfDayArgs,
+    AvailabilityArgs, CompareArgs, EdgesArgs, LatencyQuestion, Output, ReportCommand, ReportFormat,
+    Selection, SeriesArgs, TimeOfDayArgs,
 };
 use crate::{
     client::Client,
     report::{
-        Report, availability::AvailabilityReport, compare::Comparison, render, series::SeriesReport,
-        time_of_day::TimeOfDayReport,
+        Report, availability::AvailabilityReport, compare::Comparison, edges::EdgesReport,
+        physics::PhysicsReport, render, series::SeriesReport, time_of_day::TimeOfDayReport,
     },
 };
 use serde::de::DeserializeOwned;
@@ -56,6 +56,18 @@ pub(super) async fn run(
             let format = question.selection.format;
             let asked = Asked { path: "series", query: series(&question), format };
             let table = |report: &SeriesReport| render::series::table::render(report, width);
+            asked.print(client, output, table).await
+        }
+        ReportCommand::Edges(question) => {
+            let format = question.selection.format;
+            let asked = Asked { path: "edges", query: edges(&question), format };
+            let table = |report: &EdgesReport| render::edges::table::render(report, width);
+            asked.print(client, output, table).await
+        }
+        ReportCommand::Physics(question) => {
+            let format = question.selection.format;
+            let asked = Asked { path: "physics", query: edges(&question), format };
+            let table = |report: &PhysicsReport| render::physics::table::render(report, width);
             asked.print(client, output, table).await
         }
     }
@@ -133,6 +145,12 @@ fn series(question: &SeriesArgs) -> Parameters {
     let lists = lists([("by", &question.by), ("metric", &question.metric)]);
     let once = once([("last", &question.last), ("step", &question.step)]);
     once.chain(lists).chain(selection(&question.selection)).collect()
+}
+
+fn edges(question: &EdgesArgs) -> Parameters {
+    let by = lists([("by", &question.by)]);
+    let once = once([("last", &question.last), ("step", &question.step)]);
+    once.chain(by).chain(selection(&question.selection)).collect()
 }
 
 fn selection(selection: &Selection) -> impl Iterator<Item = (&'static str, String)> {

@@ -3,9 +3,11 @@
 pub mod availability;
 pub mod comparison;
 pub mod csv;
+pub mod edges;
 pub mod figure;
 pub mod json;
 pub mod ndjson;
+pub mod physics;
 pub mod series;
 pub mod table;
 pub mod time_of_day;
