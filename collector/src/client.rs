@@ -197,6 +197,14 @@ impl Client {
         self.text("application/x-ndjson", path, query).await
     }
 
+    /// Asks for something as Parquet.
+    pub async fn get_parquet(&self, path: &str, query: &[(&str, String)]) -> Result<Vec<u8>, ClientError> {
+        Ok(self
+            .send((Method::GET, "application/vnd.apache.parquet"), path, query, Body::None::<()>)
+            .await?
+            .body)
+    }
+
     /// Asks for the metrics, in Prometheus's text format.
     pub async fn get_metrics(&self) -> Result<String, ClientError> {
         self.text("text/plain", "/metrics", &[]).await

@@ -27,6 +27,7 @@ pub mod silence;
 pub(crate) mod slots;
 mod tally;
 pub mod time_of_day;
+pub mod yardsticks;
 
 pub use coverage::ON_ITS_WAY;
 pub use dropped::Missing;

@@ -94,6 +94,7 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(reports::series::series))
         .routes(routes!(reports::edges::edges))
         .routes(routes!(reports::edges::physics))
+        .routes(routes!(reports::yardsticks::yardsticks))
         .merge(alert_routes())
         .merge(registry_routes())
 }

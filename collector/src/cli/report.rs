@@ -1,14 +1,19 @@
 //! `report`: asks the API, and prints what it answers.
 
-use super::{
-    AvailabilityArgs, CompareArgs, EdgesArgs, LatencyQuestion, Output, ReportCommand, ReportFormat,
-    Selection, SeriesArgs, TimeOfDayArgs,
+mod args;
+
+pub use args::{
+    AvailabilityArgs, CompareArgs, EdgesArgs, LatencyQuestion, ReportCommand, ReportFormat, Selection,
+    SeriesArgs, TimeOfDayArgs, YardsticksArgs,
 };
+
+use super::Output;
 use crate::{
     client::Client,
     report::{
         Report, availability::AvailabilityReport, compare::Comparison, edges::EdgesReport,
         physics::PhysicsReport, render, series::SeriesReport, time_of_day::TimeOfDayReport,
+        yardsticks::YardsticksReport,
     },
 };
 use serde::de::DeserializeOwned;
@@ -24,8 +29,7 @@ pub(super) async fn run(
     let width = output.width;
     match command {
         ReportCommand::Latency(question) => {
-            let format = question.selection.format;
-            let asked = Asked { path: "latency", query: latency(&question), format };
+            let asked = Asked::of("latency", latency(&question), &question.selection);
             let table = |report: &Report| {
                 if question.wide {
                     render::table::render_wide(report)
@@ -41,33 +45,33 @@ pub(super) async fn run(
             asked.print(client, output, table).await
         }
         ReportCommand::Availability(question) => {
-            let format = question.selection.format;
-            let asked = Asked { path: "availability", query: availability(&question), format };
+            let asked = Asked::of("availability", availability(&question), &question.selection);
             let table = |report: &AvailabilityReport| render::availability::table::render(report, width);
             asked.print(client, output, table).await
         }
         ReportCommand::TimeOfDay(question) => {
-            let format = question.selection.format;
-            let asked = Asked { path: "time-of-day", query: time_of_day(&question), format };
+            let asked = Asked::of("time-of-day", time_of_day(&question), &question.selection);
             let table = |report: &TimeOfDayReport| render::time_of_day::table::render(report, width);
             asked.print(client, output, table).await
         }
         ReportCommand::Series(question) => {
-            let format = question.selection.format;
-            let asked = Asked { path: "series", query: series(&question), format };
+            let asked = Asked::of("series", series(&question), &question.selection);
             let table = |report: &SeriesReport| render::series::table::render(report, width);
             asked.print(client, output, table).await
         }
         ReportCommand::Edges(question) => {
-            let format = question.selection.format;
-            let asked = Asked { path: "edges", query: edges(&question), format };
+            let asked = Asked::of("edges", edges(&question), &question.selection);
             let table = |report: &EdgesReport| render::edges::table::render(report, width);
             asked.print(client, output, table).await
         }
         ReportCommand::Physics(question) => {
-            let format = question.selection.format;
-            let asked = Asked { path: "physics", query: edges(&question), format };
+            let asked = Asked::of("physics", edges(&question), &question.selection);
             let table = |report: &PhysicsReport| render::physics::table::render(report, width);
+            asked.print(client, output, table).await
+        }
+        ReportCommand::Yardsticks(question) => {
+            let asked = Asked::of("yardsticks", yardsticks(&question), &question.selection);
+            let table = |report: &YardsticksReport| render::yardsticks::table::render(report, width);
             asked.print(client, output, table).await
         }
     }
@@ -82,6 +86,10 @@ struct Asked {
 }
 
 impl Asked {
+    fn of(path: &'static str, query: Parameters, selection: &Selection) -> Self {
+        Self { path, query, format: selection.format }
+    }
+
     async fn print<R: DeserializeOwned>(
         mut self,
         client: &Client,
@@ -101,6 +109,14 @@ impl Asked {
             ReportFormat::Ndjson => {
                 self.query.push(("format", "ndjson".to_owned()));
                 client.get_ndjson(&path, &self.query).await?
+            }
+            ReportFormat::Parquet => {
+                anyhow::ensure!(
+                    output.width.is_none(),
+                    "Parquet is no text, and standard output is a terminal: add `>report.parquet`"
+                );
+                self.query.push(("format", "parquet".to_owned()));
+                return output.bytes(&client.get_parquet(&path, &self.query).await?);
             }
             ReportFormat::Table => table(&client.get(&path, &self.query).await?),
         };
@@ -151,6 +167,11 @@ fn edges(question: &EdgesArgs) -> Parameters {
     let by = lists([("by", &question.by)]);
     let once = once([("last", &question.last), ("step", &question.step)]);
     once.chain(by).chain(selection(&question.selection)).collect()
+}
+
+fn yardsticks(question: &YardsticksArgs) -> Parameters {
+    let by = lists([("by", &question.by)]);
+    once([("last", &question.last)]).chain(by).chain(selection(&question.selection)).collect()
 }
 
 fn selection(selection: &Selection) -> impl Iterator<Item = (&'static str, String)> {

@@ -35,7 +35,7 @@ fn hour(site: usize, of: impl Fn(u64) -> (&'static str, u64)) -> Vec<Measurement
 
 /// A site whose traffic moves from Frankfurt to Lisbon after forty minutes, one that a proxy answers for nearer than Tokyo can be,
 /// one that goes far round, and one whose front door nobody knows.
-async fn collector() -> Collector {
+pub(crate) async fn collector() -> Collector {
     let collector = Collector::start().await;
     add_places(
         &collector,

@@ -1,6 +1,10 @@
 //! `/api/v1/reports/edges` and `/api/v1/reports/physics`: which front doors served, and how long light takes to them.
 
-use super::{ReportError, Snapshot, format::Format, made};
+use super::{
+    ReportError, Snapshot,
+    format::{Format, ParquetFile},
+    made,
+};
 use crate::{
     api::{error::ApiError, extract::Query},
     app::App,
@@ -42,13 +46,14 @@ pub struct EdgesQuery {
     pub target: Option<Vec<String>>,
     /// The length of slots: whole minutes that divide a day; unless given the shortest that makes at most 180 of the span.
     pub step: Option<String>,
-    /// `json`, `ndjson` or `csv`; as `Accept` says unless given.
+    /// `json`, `ndjson`, `csv` or `parquet`; as `Accept` says unless given.
     pub format: Option<String>,
 }
 
 /// Which of Microsoft's front doors served HTTPS requests, over time, and whether it is the nearest that is known.
 #[utoipa::path(get, path = "/api/v1/reports/edges", tag = "reports", params(EdgesQuery), responses(
-    (status = 200, content((EdgesReport = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
+    (status = 200, content((EdgesReport = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"),
+        (ParquetFile = "application/vnd.apache.parquet"))),
     (status = 422, description = "everything that is wrong with the question")))]
 pub async fn edges(
     State(app): State<App>,
@@ -66,7 +71,8 @@ pub async fn edges(
 
 /// Connects beside the least that light in fibre takes to the front door that served.
 #[utoipa::path(get, path = "/api/v1/reports/physics", tag = "reports", params(EdgesQuery), responses(
-    (status = 200, content((PhysicsReport = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
+    (status = 200, content((PhysicsReport = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"),
+        (ParquetFile = "application/vnd.apache.parquet"))),
     (status = 422, description = "everything that is wrong with the question")))]
 pub async fn physics(
     State(app): State<App>,

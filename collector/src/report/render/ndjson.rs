@@ -8,6 +8,7 @@ use crate::report::{
     physics::PhysicsReport,
     series::{SeriesReport, SeriesSlot},
     time_of_day::{BusyQuiet, Days, HourFigures, TimeOfDayReport},
+    yardsticks::YardsticksReport,
 };
 use peerlight_proto::metric::Metric;
 use serde::Serialize;
@@ -29,6 +30,11 @@ pub fn edges(report: &EdgesReport) -> Result<String, serde_json::Error> {
 
 /// The rows of a report of physics.
 pub fn physics(report: &PhysicsReport) -> Result<String, serde_json::Error> {
+    lines(&report.rows)
+}
+
+/// The rows of Microsoft's yardsticks.
+pub fn yardsticks(report: &YardsticksReport) -> Result<String, serde_json::Error> {
     lines(&report.rows)
 }
 
