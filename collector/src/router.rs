@@ -95,6 +95,7 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(reports::edges::edges))
         .routes(routes!(reports::edges::physics))
         .routes(routes!(reports::yardsticks::yardsticks))
+        .routes(routes!(dashboard::letter::letter))
         .merge(alert_routes())
         .merge(registry_routes())
 }

@@ -3,8 +3,8 @@
 mod args;
 
 pub use args::{
-    AvailabilityArgs, CompareArgs, EdgesArgs, LatencyQuestion, ReportCommand, ReportFormat, Selection,
-    SeriesArgs, TimeOfDayArgs, YardsticksArgs,
+    AvailabilityArgs, CompareArgs, EdgesArgs, HtmlArgs, LatencyQuestion, ReportCommand, ReportFormat,
+    Selection, SeriesArgs, TimeOfDayArgs, YardsticksArgs,
 };
 
 use super::Output;
@@ -73,6 +73,10 @@ pub(super) async fn run(
             let asked = Asked::of("yardsticks", yardsticks(&question), &question.selection);
             let table = |report: &YardsticksReport| render::yardsticks::table::render(report, width);
             asked.print(client, output, table).await
+        }
+        ReportCommand::Html(question) => {
+            let page = client.get_html("/api/v1/reports/html", &html(&question)).await?;
+            output.bytes(page.as_bytes())
         }
     }
 }
@@ -172,6 +176,23 @@ fn edges(question: &EdgesArgs) -> Parameters {
 fn yardsticks(question: &YardsticksArgs) -> Parameters {
     let by = lists([("by", &question.by)]);
     once([("last", &question.last)]).chain(by).chain(selection(&question.selection)).collect()
+}
+
+fn html(question: &HtmlArgs) -> Parameters {
+    let lists = lists([
+        ("by", &question.by),
+        ("provider", &question.provider),
+        ("location", &question.location),
+        ("site", &question.site),
+        ("target", &question.target),
+    ]);
+    let once = once([
+        ("last", &question.last),
+        ("from", &question.from),
+        ("to", &question.to),
+        ("metric", &question.metric),
+    ]);
+    once.chain(lists).collect()
 }
 
 fn selection(selection: &Selection) -> impl Iterator<Item = (&'static str, String)> {

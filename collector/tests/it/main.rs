@@ -19,6 +19,7 @@ mod fleet;
 mod forms;
 mod imports;
 mod keys;
+mod letter;
 mod operators;
 mod parquet;
 mod process;

@@ -21,6 +21,40 @@ pub enum ReportCommand {
     Physics(EdgesArgs),
     /// What Microsoft calls good: points for Exchange Online, thresholds for Teams; pass or fail for each site.
     Yardsticks(YardsticksArgs),
+    /// One HTML file with figures, charts, outages and front doors that can be mailed and printed; nothing in it is loaded or runs.
+    Html(HtmlArgs),
+}
+
+/// What is asked of a report as one HTML file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct HtmlArgs {
+    /// A row for each of: provider, location, site, target, prefix, family; provider and location unless given.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub by: Vec<String>,
+    /// The span that ends now; 30d unless given.
+    #[arg(long, value_name = "SPAN")]
+    pub last: Option<String>,
+    /// The first instant: RFC 3339 or Unix seconds.
+    #[arg(long, value_name = "TIME", conflicts_with = "last")]
+    pub from: Option<String>,
+    /// The first instant after the span.
+    #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "last")]
+    pub to: Option<String>,
+    /// Which time of a probe; tcp.connect unless given or not measured.
+    #[arg(long, value_name = "METRIC")]
+    pub metric: Option<String>,
+    /// Only these providers.
+    #[arg(long, value_name = "NAME")]
+    pub provider: Vec<String>,
+    /// Only these locations.
+    #[arg(long, value_name = "CODE")]
+    pub location: Vec<String>,
+    /// Only these sites.
+    #[arg(long, value_name = "NAME")]
+    pub site: Vec<String>,
+    /// Only these targets.
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
 }
 
 /// What is asked about Microsoft's yardsticks.
