@@ -17,6 +17,9 @@ use peerlight_proto::{
 };
 use std::time::Duration;
 
+/// The front door and the time of a minute.
+type Of = fn(u64) -> (&'static str, u64);
+
 const MINUTES: u64 = 60;
 const QUERY: &str = "last=2h&step=5m";
 
@@ -42,7 +45,6 @@ pub(crate) async fn collector() -> Collector {
         &[("DE-HE", "Europe/Berlin"), ("US-WA", "America/Los_Angeles"), ("SG-01", "Asia/Singapore")],
     )
     .await;
-    type Of = fn(u64) -> (&'static str, u64);
     let sites: [(&str, &str, Of); 4] = [
         ("Aurora Networks", "DE-HE", |minute| if minute < 40 { ("FRA", 4_800) } else { ("LIS", 43_000) }),
         ("Borealis", "DE-HE", |_| ("IAD", 92_000)),

@@ -66,7 +66,10 @@ fn shares_first_and_last_seen_and_a_shift_with_what_it_cost() {
         (row.shift_count, shift.at.as_secs(), shift.from.as_str(), shift.to.as_str()),
         (1, 120, "FRA", "LIS")
     );
-    assert_eq!([shift.p50_before_ms, shift.p50_after_ms].map(|ms| ms.unwrap().round()), [5.0, 43.0]);
+    assert_eq!(
+        [shift.p50_before_ms, shift.p50_after_ms].map(|ms| ms.map(f64::round)),
+        [Some(5.0), Some(43.0)]
+    );
     assert_eq!(row.nearest.as_ref().map(|nearest| nearest.code.as_str()), Some("FRA"));
     assert_eq!(row.slots.len(), 5);
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use peerlight_proto::{measurement::Attribute, metric::Metric, series::Series};
 use proptest::prelude::*;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 fn minute(site: i64, minute: i64, us: u64, count: usize, doors: &[&str], path: Path) -> Measured {
     let series = fixture::series(Metric::HttpsTcp, "portal");
@@ -20,7 +20,6 @@ fn minute(site: i64, minute: i64, us: u64, count: usize, doors: &[&str], path: P
         .iter()
         .map(|code| Attribute { kind: "front_door".into(), value: (*code).into(), count: each })
         .collect();
-    row.shape = Arc::clone(&row.shape);
     row
 }
 

@@ -13,6 +13,7 @@ use parquet::{
     },
     schema::types::{Type, TypePtr},
 };
+use peerlight_proto::time::Timestamp;
 use std::sync::Arc;
 
 /// Columns that hold names and words.
@@ -175,7 +176,7 @@ fn column<'a, T: DataType>(
 }
 
 fn instant(cell: &str) -> Option<i64> {
-    rfc3339::parse(cell).ok().map(|instant| instant.as_micros())
+    rfc3339::parse(cell).ok().map(Timestamp::as_micros)
 }
 
 /// A name as it is: CSV keeps spreadsheets from taking it for a formula.

@@ -47,17 +47,17 @@ fn exchange_has_points_for_the_median_of_its_connects() {
 
 #[test]
 fn teams_passes_below_its_thresholds_and_not_at_them() {
+    use Yardstick::{TeamsJitter, TeamsLatency, TeamsLoss};
+    use YardstickResult::{Fail, Pass};
     let result = |rtt_ms: u64, jitter_ms: u64, lost: u64| {
         let relay = |metric| to("world.tr.teams.microsoft.com", metric);
         let jitter = Metric::IcmpRtt.jitter().unwrap();
         let rows = told(&[
-            measured(1, &relay(Metric::IcmpRtt), &vec![rtt_ms * 1_000; 200], lost),
-            measured(1, &relay(jitter), &vec![jitter_ms * 1_000; 199], 0),
+            measured(1, &relay(Metric::IcmpRtt), &[rtt_ms * 1_000; 200], lost),
+            measured(1, &relay(jitter), &[jitter_ms * 1_000; 199], 0),
         ]);
         rows.iter().map(|row| (row.yardstick, row.result.unwrap())).collect::<Vec<_>>()
     };
-    use Yardstick::{TeamsJitter, TeamsLatency, TeamsLoss};
-    use YardstickResult::{Fail, Pass};
     assert_eq!(result(90, 29, 1), [(TeamsLatency, Pass), (TeamsJitter, Pass), (TeamsLoss, Pass)]);
     assert_eq!(result(101, 30, 3), [(TeamsLatency, Fail), (TeamsJitter, Fail), (TeamsLoss, Fail)]);
 }

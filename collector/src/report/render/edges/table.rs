@@ -51,8 +51,8 @@ pub fn render(report: &EdgesReport, width: Option<u16>) -> String {
     text
 }
 
-fn right(text: impl ToString) -> Cell {
-    Cell::new(text.to_string()).set_alignment(CellAlignment::Right)
+fn right(text: impl Into<String>) -> Cell {
+    Cell::new(text.into()).set_alignment(CellAlignment::Right)
 }
 
 /// `FRA Frankfurt`; a code that is in no table alone.
