@@ -8,12 +8,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The interpreter of an environment that has the package; without one it is said why, and the test ends.
-pub(crate) fn interpreter(name: &str, package: &str) -> Option<PathBuf> {
-    made(name, package).map_err(|why| eprintln!("skipped: no {name}: {why}")).ok()
-}
-
-fn made(name: &str, package: &str) -> Result<PathBuf, String> {
+/// The interpreter of an environment that has the package, or why there is none.
+pub(crate) fn interpreter(name: &str, package: &str) -> Result<PathBuf, String> {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let python = kept.join("bin/python");
     if python.exists() {
