@@ -197,6 +197,19 @@ impl Client {
         self.text("application/x-ndjson", path, query).await
     }
 
+    /// Asks for something as a page.
+    pub async fn get_html(&self, path: &str, query: &[(&str, String)]) -> Result<String, ClientError> {
+        self.text("text/html", path, query).await
+    }
+
+    /// Asks for something as Parquet.
+    pub async fn get_parquet(&self, path: &str, query: &[(&str, String)]) -> Result<Vec<u8>, ClientError> {
+        Ok(self
+            .send((Method::GET, "application/vnd.apache.parquet"), path, query, Body::None::<()>)
+            .await?
+            .body)
+    }
+
     /// Asks for the metrics, in Prometheus's text format.
     pub async fn get_metrics(&self) -> Result<String, ClientError> {
         self.text("text/plain", "/metrics", &[]).await

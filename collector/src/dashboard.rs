@@ -15,6 +15,7 @@ mod error_page;
 mod frame;
 mod ground;
 mod latency;
+pub(crate) mod letter;
 mod list;
 mod overview;
 mod registry;

@@ -25,6 +25,7 @@ pub mod first_run;
 pub mod fleet;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+pub mod geography;
 pub mod identity;
 pub mod ingest;
 pub mod key_life;

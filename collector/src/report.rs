@@ -8,6 +8,7 @@ pub mod availability;
 pub mod compare;
 mod coverage;
 mod dropped;
+pub mod edges;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod group;
@@ -16,14 +17,17 @@ mod latency;
 mod loss;
 mod milliseconds;
 mod noise;
+pub mod physics;
 mod question;
 pub mod render;
 mod seen;
 pub mod series;
+mod served;
 pub mod silence;
 pub(crate) mod slots;
 mod tally;
 pub mod time_of_day;
+pub mod yardsticks;
 
 pub use coverage::ON_ITS_WAY;
 pub use dropped::Missing;

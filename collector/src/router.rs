@@ -92,6 +92,10 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(reports::availability::availability))
         .routes(routes!(reports::time_of_day::time_of_day))
         .routes(routes!(reports::series::series))
+        .routes(routes!(reports::edges::edges))
+        .routes(routes!(reports::edges::physics))
+        .routes(routes!(reports::yardsticks::yardsticks))
+        .routes(routes!(dashboard::letter::letter))
         .merge(alert_routes())
         .merge(registry_routes())
 }

@@ -2,9 +2,11 @@
 
 pub mod availability;
 pub mod compare;
+pub mod edges;
 mod format;
 pub mod series;
 pub mod time_of_day;
+pub mod yardsticks;
 
 use super::{error::ApiError, extract::Query};
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
     store::{Presence, Store, StoreError},
 };
 use axum::{Extension, extract::State, response::Response};
-use format::Format;
+use format::{Format, ParquetFile};
 use http::HeaderMap;
 use peerlight_proto::time::Timestamp;
 use serde::Deserialize;
@@ -48,7 +50,7 @@ pub struct LatencyQuery {
     pub target: Option<Vec<String>>,
     /// One row per group and slot of this length: whole minutes that divide a day.
     pub step: Option<String>,
-    /// `json`, `ndjson` or `csv`; as `Accept` says unless given.
+    /// `json`, `ndjson`, `csv` or `parquet`; as `Accept` says unless given.
     pub format: Option<String>,
 }
 
@@ -91,7 +93,8 @@ impl Snapshot {
 
 /// Latency per provider, or whatever it is asked to be grouped by.
 #[utoipa::path(get, path = "/api/v1/reports/latency", tag = "reports", params(LatencyQuery), responses(
-    (status = 200, content((Report = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
+    (status = 200, content((Report = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"),
+        (ParquetFile = "application/vnd.apache.parquet"))),
     (status = 422, description = "everything that is wrong with the question")))]
 pub async fn show(
     State(app): State<App>,

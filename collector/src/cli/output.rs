@@ -54,6 +54,11 @@ impl Output<'_> {
         writeln!(self.out, "{text}").context("cannot print")
     }
 
+    /// Writes a file to where it prints.
+    pub(super) fn bytes(&mut self, file: &[u8]) -> anyhow::Result<()> {
+        self.out.write_all(file).context("cannot write")
+    }
+
     /// Tells people something besides.
     pub(super) fn note(&mut self, text: &str) -> anyhow::Result<()> {
         writeln!(self.notes, "{text}").context("cannot print")

@@ -1,14 +1,19 @@
-//! `report latency`, `report compare`, `report availability`, `report time-of-day` and `report series`.
+//! `report`: asks the API, and prints what it answers.
 
-use super::{
-    AvailabilityArgs, CompareArgs, LatencyQuestion, Output, ReportCommand, ReportFormat, Selection,
-    SeriesArgs, TimeOfDayArgs,
+mod args;
+
+pub use args::{
+    AvailabilityArgs, CompareArgs, EdgesArgs, HtmlArgs, LatencyQuestion, ReportCommand, ReportFormat,
+    Selection, SeriesArgs, TimeOfDayArgs, YardsticksArgs,
 };
+
+use super::Output;
 use crate::{
     client::Client,
     report::{
-        Report, availability::AvailabilityReport, compare::Comparison, render, series::SeriesReport,
-        time_of_day::TimeOfDayReport,
+        Report, availability::AvailabilityReport, compare::Comparison, edges::EdgesReport,
+        physics::PhysicsReport, render, series::SeriesReport, time_of_day::TimeOfDayReport,
+        yardsticks::YardsticksReport,
     },
 };
 use serde::de::DeserializeOwned;
@@ -24,8 +29,7 @@ pub(super) async fn run(
     let width = output.width;
     match command {
         ReportCommand::Latency(question) => {
-            let format = question.selection.format;
-            let asked = Asked { path: "latency", query: latency(&question), format };
+            let asked = Asked::of("latency", latency(&question), &question.selection);
             let table = |report: &Report| {
                 if question.wide {
                     render::table::render_wide(report)
@@ -41,22 +45,38 @@ pub(super) async fn run(
             asked.print(client, output, table).await
         }
         ReportCommand::Availability(question) => {
-            let format = question.selection.format;
-            let asked = Asked { path: "availability", query: availability(&question), format };
+            let asked = Asked::of("availability", availability(&question), &question.selection);
             let table = |report: &AvailabilityReport| render::availability::table::render(report, width);
             asked.print(client, output, table).await
         }
         ReportCommand::TimeOfDay(question) => {
-            let format = question.selection.format;
-            let asked = Asked { path: "time-of-day", query: time_of_day(&question), format };
+            let asked = Asked::of("time-of-day", time_of_day(&question), &question.selection);
             let table = |report: &TimeOfDayReport| render::time_of_day::table::render(report, width);
             asked.print(client, output, table).await
         }
         ReportCommand::Series(question) => {
-            let format = question.selection.format;
-            let asked = Asked { path: "series", query: series(&question), format };
+            let asked = Asked::of("series", series(&question), &question.selection);
             let table = |report: &SeriesReport| render::series::table::render(report, width);
             asked.print(client, output, table).await
+        }
+        ReportCommand::Edges(question) => {
+            let asked = Asked::of("edges", edges(&question), &question.selection);
+            let table = |report: &EdgesReport| render::edges::table::render(report, width);
+            asked.print(client, output, table).await
+        }
+        ReportCommand::Physics(question) => {
+            let asked = Asked::of("physics", edges(&question), &question.selection);
+            let table = |report: &PhysicsReport| render::physics::table::render(report, width);
+            asked.print(client, output, table).await
+        }
+        ReportCommand::Yardsticks(question) => {
+            let asked = Asked::of("yardsticks", yardsticks(&question), &question.selection);
+            let table = |report: &YardsticksReport| render::yardsticks::table::render(report, width);
+            asked.print(client, output, table).await
+        }
+        ReportCommand::Html(question) => {
+            let page = client.get_html("/api/v1/reports/html", &html(&question)).await?;
+            output.bytes(page.as_bytes())
         }
     }
 }
@@ -70,6 +90,10 @@ struct Asked {
 }
 
 impl Asked {
+    fn of(path: &'static str, query: Parameters, selection: &Selection) -> Self {
+        Self { path, query, format: selection.format }
+    }
+
     async fn print<R: DeserializeOwned>(
         mut self,
         client: &Client,
@@ -89,6 +113,14 @@ impl Asked {
             ReportFormat::Ndjson => {
                 self.query.push(("format", "ndjson".to_owned()));
                 client.get_ndjson(&path, &self.query).await?
+            }
+            ReportFormat::Parquet => {
+                anyhow::ensure!(
+                    output.width.is_none(),
+                    "Parquet is no text, and standard output is a terminal: add `>report.parquet`"
+                );
+                self.query.push(("format", "parquet".to_owned()));
+                return output.bytes(&client.get_parquet(&path, &self.query).await?);
             }
             ReportFormat::Table => table(&client.get(&path, &self.query).await?),
         };
@@ -133,6 +165,34 @@ fn series(question: &SeriesArgs) -> Parameters {
     let lists = lists([("by", &question.by), ("metric", &question.metric)]);
     let once = once([("last", &question.last), ("step", &question.step)]);
     once.chain(lists).chain(selection(&question.selection)).collect()
+}
+
+fn edges(question: &EdgesArgs) -> Parameters {
+    let by = lists([("by", &question.by)]);
+    let once = once([("last", &question.last), ("step", &question.step)]);
+    once.chain(by).chain(selection(&question.selection)).collect()
+}
+
+fn yardsticks(question: &YardsticksArgs) -> Parameters {
+    let by = lists([("by", &question.by)]);
+    once([("last", &question.last)]).chain(by).chain(selection(&question.selection)).collect()
+}
+
+fn html(question: &HtmlArgs) -> Parameters {
+    let lists = lists([
+        ("by", &question.by),
+        ("provider", &question.provider),
+        ("location", &question.location),
+        ("site", &question.site),
+        ("target", &question.target),
+    ]);
+    let once = once([
+        ("last", &question.last),
+        ("from", &question.from),
+        ("to", &question.to),
+        ("metric", &question.metric),
+    ]);
+    once.chain(lists).collect()
 }
 
 fn selection(selection: &Selection) -> impl Iterator<Item = (&'static str, String)> {

@@ -47,6 +47,11 @@ pub(super) const ICON: Asset = Asset {
 };
 
 impl Asset {
+    /// What is in it.
+    pub(super) const fn content(&self) -> &'static str {
+        self.content
+    }
+
     /// Where it is: a new content is a new address, so browsers keep each for ever.
     pub(super) fn path(&self) -> String {
         let digest = Sha256::digest(self.content.as_bytes());

@@ -1,6 +1,6 @@
 //! Availability: when targets answered, the outages, and the times in which nobody could know.
 
-mod drawn;
+pub(super) mod drawn;
 
 use super::{
     about::{About, renew_every},

@@ -27,7 +27,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 /// Figures: over the span, and over time.
 #[derive(Debug, Clone)]
-struct Answer {
+pub(super) struct Answer {
     /// By what was asked for.
     report: Report,
     /// By provider, in slots of `step`.
@@ -47,16 +47,16 @@ struct Page {
     figures: Option<Figures>,
 }
 
-struct Figures {
-    table: Table,
-    percentiles: [&'static str; 9],
-    charts: Vec<Chart>,
+pub(super) struct Figures {
+    pub(super) table: Table,
+    pub(super) percentiles: [&'static str; 9],
+    pub(super) charts: Vec<Chart>,
     more_charts: bool,
-    step: String,
-    intervals: String,
-    missing: Vec<String>,
-    csv: String,
-    json: String,
+    pub(super) step: String,
+    pub(super) intervals: String,
+    pub(super) missing: Vec<String>,
+    pub(super) csv: String,
+    pub(super) json: String,
 }
 
 /// Shows the page.
@@ -81,7 +81,7 @@ pub(super) async fn show(
 }
 
 /// The figures over the span, and over time by provider.
-async fn answer(
+pub(super) async fn answer(
     app: &App,
     question: &Question,
     ground: &Ground,
@@ -117,7 +117,7 @@ fn made(
     }
 }
 
-fn figures(question: &Question, answer: &Answer) -> Figures {
+pub(super) fn figures(question: &Question, answer: &Answer) -> Figures {
     let Answer { report, course, step } = answer;
     let charts = if report.rows.is_empty() { Vec::new() } else { charts(course, *step) };
     let courses = course.rows.iter().map(chart::title).collect::<BTreeSet<_>>();

@@ -1,8 +1,12 @@
 //! What tests of reports and of the page build upon.
 
-use super::{Groups, Question, Report, series::SeriesReport, silence::Silences};
+use super::{
+    Groups, Question, Report, edges::EdgesReport, physics::PhysicsReport, series::SeriesReport,
+    silence::Silences,
+};
 use crate::{
     admission::Attribution,
+    geography::Places,
     organisation::OrganisationId,
     registry::{AgentEntry, Registration, RegistrationId},
     store::{Dropped, Grouping as _, Origin, Presence, Row, Shape, Totals, dropped::DAMAGED},
@@ -176,6 +180,20 @@ pub(crate) fn answer_where(
 pub(crate) fn series_of(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> SeriesReport {
     found(question, evidence, &Silences::default(), |groups, evidence| {
         super::series::series(groups, evidence, now)
+    })
+}
+
+/// Which front doors served, where no location has coordinates.
+pub(crate) fn edges_of(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> EdgesReport {
+    found(question, evidence, &Silences::default(), |groups, evidence| {
+        super::edges::edges(groups, evidence, &Places::default(), now)
+    })
+}
+
+/// Round trips beside the least that light takes, where no location has coordinates.
+pub(crate) fn physics_of(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> PhysicsReport {
+    found(question, evidence, &Silences::default(), |groups, evidence| {
+        super::physics::physics(groups, evidence, &Places::default(), now)
     })
 }
 

@@ -1,48 +1,25 @@
 //! `/api/v1/reports/series` and `report series`: distributions over time, in every form the same, and no more than one answer
 //! holds.
 
-use crate::{collector::Collector, seeded::seeded_collector};
-use peerlight_collector::{
-    cli::{Cli, Command, Defaults, Output, execute},
-    paths,
-    report::{
-        Report,
-        render::{ndjson, series as render},
-        series::SeriesReport,
-    },
+use crate::{
+    forms::{print, text},
+    seeded::seeded_collector,
+};
+use peerlight_collector::report::{
+    Report,
+    render::{ndjson, series as render},
+    series::SeriesReport,
 };
 use reqwest::Method;
 use serde_json::Value;
 
 const QUERY: &str = "last=1h&by=provider,location&location=FR-IDF&step=5m";
 
-async fn text(collector: &Collector, query: &str, accept: &str) -> String {
-    let path = format!("/api/v1/reports/series?{query}");
-    let answer = collector.operator(Method::GET, &path).header("accept", accept).send().await.unwrap();
-    assert_eq!(answer.status(), 200);
-    assert!(answer.headers()["content-type"].to_str().unwrap().starts_with(accept));
-    answer.text().await.unwrap()
-}
-
-async fn print(collector: &Collector, arguments: &str) -> String {
-    let words = ["peerlight-collector", "report", "series"].into_iter().chain(arguments.split(' '));
-    let cli = <Cli as clap::Parser>::try_parse_from(words).unwrap();
-    let Command::Operate(operation) = cli.command else { panic!("{arguments} asks no collector") };
-    let defaults = Defaults {
-        url: format!("http://{}", collector.operators).parse().unwrap(),
-        token_file: paths::operator_token(&collector.directory),
-    };
-    let (mut out, mut notes) = (Vec::new(), Vec::new());
-    let mut output = Output { out: &mut out, notes: &mut notes, width: Some(160) };
-    execute(*operation, &cli.connection, &defaults, &mut output).await.unwrap();
-    String::from_utf8(out).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_form_of_series_says_the_same_and_what_the_report_of_latency_says() {
     let collector = seeded_collector().await;
     let report: SeriesReport =
-        serde_json::from_str(&text(&collector, QUERY, "application/json").await).unwrap();
+        serde_json::from_str(&text(&collector, "series", QUERY, "application/json").await).unwrap();
     assert_eq!(report.series.len(), 2);
     let path = format!("/api/v1/reports/latency?{QUERY}&metric=tcp.connect");
     let latency: Report = collector.operator(Method::GET, &path).send().await.unwrap().json().await.unwrap();
@@ -55,9 +32,13 @@ async fn every_form_of_series_says_the_same_and_what_the_report_of_latency_says(
         compared += 1;
     }
     assert!(compared >= 24 && compared == latency.rows.len(), "{compared}");
-    assert_eq!(text(&collector, QUERY, "text/csv").await, render::csv::render(&report).unwrap());
-    assert_eq!(text(&collector, QUERY, "application/x-ndjson").await, ndjson::series(&report).unwrap());
-    let printed = print(&collector, "--last 1h --by provider,location --location FR-IDF --step 5m").await;
+    assert_eq!(text(&collector, "series", QUERY, "text/csv").await, render::csv::render(&report).unwrap());
+    assert_eq!(
+        text(&collector, "series", QUERY, "application/x-ndjson").await,
+        ndjson::series(&report).unwrap()
+    );
+    let printed =
+        print(&collector, "series", "--last 1h --by provider,location --location FR-IDF --step 5m").await;
     assert_eq!(printed.trim_end(), render::table::render(&report, Some(160)).trim_end());
     insta::assert_snapshot!(printed);
     collector.stop().await;

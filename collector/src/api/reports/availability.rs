@@ -1,6 +1,10 @@
 //! `/api/v1/reports/availability`: how much of the time targets answered, and the outages.
 
-use super::{ReportError, Snapshot, format::Format, silences};
+use super::{
+    ReportError, Snapshot,
+    format::{Format, ParquetFile},
+    silences,
+};
 use crate::{
     api::{error::ApiError, extract::Query},
     app::App,
@@ -39,13 +43,14 @@ pub struct AvailabilityQuery {
     pub site: Option<Vec<String>>,
     /// Only these targets, by name, address or identity.
     pub target: Option<Vec<String>>,
-    /// `json`, `ndjson` or `csv`; as `Accept` says unless given.
+    /// `json`, `ndjson`, `csv` or `parquet`; as `Accept` says unless given.
     pub format: Option<String>,
 }
 
 /// The share of time with answers, the outages, and the gaps in which agents measured nothing, which are no outages.
 #[utoipa::path(get, path = "/api/v1/reports/availability", tag = "reports", params(AvailabilityQuery), responses(
-    (status = 200, content((AvailabilityReport = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
+    (status = 200, content((AvailabilityReport = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"),
+        (ParquetFile = "application/vnd.apache.parquet"))),
     (status = 422, description = "everything that is wrong with the question")))]
 pub async fn availability(
     State(app): State<App>,

@@ -1,6 +1,10 @@
 //! `/api/v1/reports/compare`: one provider against another.
 
-use super::{ReportError, Snapshot, format::Format, silences};
+use super::{
+    ReportError, Snapshot,
+    format::{Format, ParquetFile},
+    silences,
+};
 use crate::{
     api::{error::ApiError, extract::Query},
     app::App,
@@ -40,13 +44,14 @@ pub struct CompareQuery {
     /// From which difference on one is better: milliseconds, percent of the faster one's median, or both, of which the
     /// lesser decides; `5ms,10%` unless given.
     pub threshold: Option<String>,
-    /// `json`, `ndjson` or `csv`; as `Accept` says unless given.
+    /// `json`, `ndjson`, `csv` or `parquet`; as `Accept` says unless given.
     pub format: Option<String>,
 }
 
 /// One provider against another: better, worse, no difference, or insufficient data, for each location and over all.
 #[utoipa::path(get, path = "/api/v1/reports/compare", tag = "reports", params(CompareQuery), responses(
-    (status = 200, content((Comparison = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
+    (status = 200, content((Comparison = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"),
+        (ParquetFile = "application/vnd.apache.parquet"))),
     (status = 422, description = "everything that is wrong with the question")))]
 pub async fn compare(
     State(app): State<App>,

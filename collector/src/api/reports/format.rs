@@ -1,6 +1,9 @@
 //! In which form a report is answered, and the answer in that form.
 
-use crate::{api::error::ApiError, report::render::csv::CsvError};
+use crate::{
+    api::error::ApiError,
+    report::render::{csv::CsvError, parquet},
+};
 use axum::{
     Json,
     response::{IntoResponse as _, Response},
@@ -13,6 +16,14 @@ const CSV: &str = "text/csv; charset=utf-8; header=present";
 /// The media type of JSON documents, one a line.
 const NDJSON: &str = "application/x-ndjson";
 
+/// The media type of Parquet.
+const PARQUET: &str = "application/vnd.apache.parquet";
+
+/// A report's table as Parquet.
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(super) struct ParquetFile(#[expect(dead_code, reason = "describes bytes, and is none")] Vec<u8>);
+
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Format {
@@ -23,6 +34,8 @@ pub(super) enum Format {
     Csv,
     /// One document for each row, a line each.
     Ndjson,
+    /// The lines of CSV, with types.
+    Parquet,
 }
 
 impl Format {
@@ -32,11 +45,17 @@ impl Format {
             Some("csv") => return Ok(Self::Csv),
             Some("json") => return Ok(Self::Json),
             Some("ndjson") => return Ok(Self::Ndjson),
-            Some(_) => return Err("format: write json, ndjson or csv".to_owned()),
+            Some("parquet") => return Ok(Self::Parquet),
+            Some(_) => return Err("format: write json, ndjson, csv or parquet".to_owned()),
             None => {}
         }
         let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let named = [(Self::Json, "application/json"), (Self::Csv, "text/csv"), (Self::Ndjson, NDJSON)];
+        let named = [
+            (Self::Json, "application/json"),
+            (Self::Csv, "text/csv"),
+            (Self::Ndjson, NDJSON),
+            (Self::Parquet, PARQUET),
+        ];
         let named = named.into_iter().filter_map(|(format, kind)| Some((accepted.find(kind)?, format)));
         Ok(named.min_by_key(|(position, _)| *position).map(|(_, format)| format).unwrap_or_default())
     }
@@ -63,8 +82,8 @@ impl Format {
         csv: impl FnOnce(&R) -> Result<String, CsvError>,
         ndjson: impl FnOnce(&R) -> Result<String, serde_json::Error>,
     ) -> Result<Response, ApiError> {
-        let text = |kind, text: Result<String, String>| match text {
-            Ok(text) => Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response()),
+        let body = |kind, body: Result<Vec<u8>, String>| match body {
+            Ok(body) => Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()),
             Err(error) => {
                 tracing::error!(error, kind, "a report could not be written");
                 Err(ApiError::internal())
@@ -72,8 +91,17 @@ impl Format {
         };
         match self {
             Self::Json => Ok(Json(report).into_response()),
-            Self::Csv => text(CSV, csv(&report).map_err(|error| error.to_string())),
-            Self::Ndjson => text(NDJSON, ndjson(&report).map_err(|error| error.to_string())),
+            Self::Csv => body(CSV, csv(&report).map(String::into_bytes).map_err(|error| error.to_string())),
+            Self::Ndjson => {
+                body(NDJSON, ndjson(&report).map(String::into_bytes).map_err(|error| error.to_string()))
+            }
+            Self::Parquet => {
+                let table = csv(&report).map_err(|error| error.to_string());
+                body(
+                    PARQUET,
+                    table.and_then(|table| parquet::of_csv(&table).map_err(|error| error.to_string())),
+                )
+            }
         }
     }
 }
@@ -94,6 +122,8 @@ mod tests {
         assert_eq!(of(Some("ndjson"), "text/csv"), Ok(Format::Ndjson));
         assert_eq!(of(None, "application/x-ndjson, text/csv"), Ok(Format::Ndjson));
         assert_eq!(of(None, "text/csv, application/json"), Ok(Format::Csv));
+        assert_eq!(of(Some("parquet"), "text/csv"), of(None, "application/vnd.apache.parquet"));
+        assert_eq!(of(Some("parquet"), ""), Ok(Format::Parquet));
         assert_eq!(
             (of(None, "*/*"), of(None, "application/json;q=1, text/csv")),
             (Ok(Format::Json), Ok(Format::Json))

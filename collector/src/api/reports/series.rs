@@ -1,6 +1,10 @@
 //! `/api/v1/reports/series`: distributions over time.
 
-use super::{ReportError, Snapshot, format::Format, made, silences};
+use super::{
+    ReportError, Snapshot,
+    format::{Format, ParquetFile},
+    made, silences,
+};
 use crate::{
     api::{error::ApiError, extract::Query},
     app::App,
@@ -42,13 +46,14 @@ pub struct SeriesQuery {
     pub target: Option<Vec<String>>,
     /// The length of slots: whole minutes that divide a day; unless given the shortest that makes at most 180 of the span.
     pub step: Option<String>,
-    /// `json`, `ndjson` or `csv`; as `Accept` says unless given.
+    /// `json`, `ndjson`, `csv` or `parquet`; as `Accept` says unless given.
     pub format: Option<String>,
 }
 
 /// How long probes took, slot by slot, as distributions: at most 20,000 slots of all series together.
 #[utoipa::path(get, path = "/api/v1/reports/series", tag = "reports", params(SeriesQuery), responses(
-    (status = 200, content((SeriesReport = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
+    (status = 200, content((SeriesReport = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"),
+        (ParquetFile = "application/vnd.apache.parquet"))),
     (status = 422, description = "everything that is wrong with the question")))]
 pub async fn series(
     State(app): State<App>,

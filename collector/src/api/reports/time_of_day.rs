@@ -1,6 +1,10 @@
 //! `/api/v1/reports/time-of-day`: latency and loss by the hour that clocks show at the location.
 
-use super::{ReportError, Snapshot, format::Format, silences};
+use super::{
+    ReportError, Snapshot,
+    format::{Format, ParquetFile},
+    silences,
+};
 use crate::{
     api::{error::ApiError, extract::Query},
     app::App,
@@ -43,13 +47,14 @@ pub struct TimeOfDayQuery {
     /// Which days count, by the date and the weekend at the location: `all` (unless given), `weekdays`, `weekends`, or
     /// `apart` for a row of each.
     pub days: Option<String>,
-    /// `json`, `ndjson` or `csv`; as `Accept` says unless given.
+    /// `json`, `ndjson`, `csv` or `parquet`; as `Accept` says unless given.
     pub format: Option<String>,
 }
 
 /// Latency and loss by the hour at the location, and how much slower its busy hour is than its quiet one.
 #[utoipa::path(get, path = "/api/v1/reports/time-of-day", tag = "reports", params(TimeOfDayQuery), responses(
-    (status = 200, content((TimeOfDayReport = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
+    (status = 200, content((TimeOfDayReport = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"),
+        (ParquetFile = "application/vnd.apache.parquet"))),
     (status = 422, description = "everything that is wrong with the question")))]
 pub async fn time_of_day(
     State(app): State<App>,

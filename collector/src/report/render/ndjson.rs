@@ -4,8 +4,11 @@ use crate::report::{
     Group, Report,
     availability::AvailabilityReport,
     compare::{Apart, Comparison, MetricComparison},
+    edges::EdgesReport,
+    physics::PhysicsReport,
     series::{SeriesReport, SeriesSlot},
     time_of_day::{BusyQuiet, Days, HourFigures, TimeOfDayReport},
+    yardsticks::YardsticksReport,
 };
 use peerlight_proto::metric::Metric;
 use serde::Serialize;
@@ -17,6 +20,21 @@ pub fn latency(report: &Report) -> Result<String, serde_json::Error> {
 
 /// The rows of a report of availability, with their outages and gaps.
 pub fn availability(report: &AvailabilityReport) -> Result<String, serde_json::Error> {
+    lines(&report.rows)
+}
+
+/// The rows of an edge mix, with their shifts and slots.
+pub fn edges(report: &EdgesReport) -> Result<String, serde_json::Error> {
+    lines(&report.rows)
+}
+
+/// The rows of a report of physics.
+pub fn physics(report: &PhysicsReport) -> Result<String, serde_json::Error> {
+    lines(&report.rows)
+}
+
+/// The rows of Microsoft's yardsticks.
+pub fn yardsticks(report: &YardsticksReport) -> Result<String, serde_json::Error> {
     lines(&report.rows)
 }
 

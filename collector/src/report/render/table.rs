@@ -6,7 +6,7 @@ pub(super) use wide::with_loss;
 
 use super::figure;
 use crate::{
-    report::{Bounds, Dimension, Jitter, Latency, Loss, NoLoss, Report, ReportRow},
+    report::{Bounds, Dimension, Group, Jitter, Latency, Loss, NoLoss, Report, ReportRow},
     rfc3339,
 };
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -61,6 +61,20 @@ pub(super) fn plain(width: Option<u16>) -> Table {
         table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
     }
     table
+}
+
+/// The titles of the columns that say what a line is about.
+pub(super) fn group_columns(by: &[Dimension], proxied: bool) -> Vec<String> {
+    let names = by.iter().map(|dimension| dimension.name().to_uppercase());
+    names.chain(proxied.then(|| "PATH".to_owned())).collect()
+}
+
+/// What a line is about.
+pub(super) fn group_cells(group: &Group, by: &[Dimension], proxied: bool) -> Vec<String> {
+    let named = |dimension: &Dimension| {
+        Some(group.name(*dimension)).filter(|name| !name.is_empty()).unwrap_or(NONE).to_owned()
+    };
+    by.iter().map(named).chain(proxied.then(|| group.path.to_string())).collect()
 }
 
 struct Column {

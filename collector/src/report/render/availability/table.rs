@@ -2,11 +2,11 @@
 
 use crate::{
     report::{
-        Dimension, NoLoss,
+        NoLoss,
         availability::{AvailabilityReport, AvailabilityRow, FEWEST_UNANSWERED, Gap, GapKind, Outage},
         render::{
             figure::{self, length},
-            table::{NONE, plain},
+            table::{NONE, group_cells, group_columns, plain},
         },
     },
     rfc3339,
@@ -28,15 +28,13 @@ pub fn render(report: &AvailabilityReport, width: Option<u16>) -> String {
     let by = &report.question.by;
     let proxied = report.rows.iter().any(|row| row.group.is_proxied());
     let mut table = plain(width);
-    let names = by.iter().map(|dimension| dimension.name().to_uppercase());
-    let names = names.chain(proxied.then(|| "PATH".to_owned())).chain(["METRIC".to_owned()]);
+    let names = group_columns(by, proxied).into_iter().chain(["METRIC".to_owned()]);
     let figures =
         ["AGENTS", "COVERED", "AVAILABLE", "OUTAGES", "OUT", "UNDECIDED", "REFUSED", "UNSENT", "SILENT"];
     let figures = figures.map(|title| Cell::new(title).set_alignment(CellAlignment::Right));
     table.set_header(names.map(Cell::new).chain(figures));
     for row in &report.rows {
-        let names = by.iter().map(|dimension| name(row, *dimension));
-        let names = names.chain(proxied.then(|| row.group.path.to_string())).chain([row.metric.to_string()]);
+        let names = group_cells(&row.group, by, proxied).into_iter().chain([row.metric.to_string()]);
         let figures = figures_of(row).map(|text| Cell::new(text).set_alignment(CellAlignment::Right));
         table.add_row(names.map(Cell::new).chain(figures));
     }
@@ -49,10 +47,6 @@ pub fn render(report: &AvailabilityReport, width: Option<u16>) -> String {
     text.push_str(&gaps(report));
     text.push_str(&notes(report));
     text
-}
-
-fn name(row: &AvailabilityRow, dimension: Dimension) -> String {
-    Some(row.group.name(dimension)).filter(|name| !name.is_empty()).unwrap_or(NONE).to_owned()
 }
 
 /// What stands in a row beside its names: agents, coverage, availability, outages, and what the time was.

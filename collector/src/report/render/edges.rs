@@ -1,0 +1,4 @@
+//! Edge mix as CSV and as a table.
+
+pub mod csv;
+pub mod table;

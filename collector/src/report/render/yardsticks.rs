@@ -1,0 +1,4 @@
+//! Yardsticks as CSV and as a table.
+
+pub mod csv;
+pub mod table;
