@@ -9,8 +9,9 @@ use std::{
     error::Error,
     io::{self, IsTerminal as _, Write as _},
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 use tracing::{Level, Metadata, callsite::Identifier};
 use tracing_subscriber::{
     EnvFilter, Layer as _,

@@ -1,12 +1,8 @@
 //! How often one place in the program may log: what repeats without end must neither fill a journal nor push out of it what matters.
 //! Pure.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    mem,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, hash::Hash, mem, time::Duration};
+use tokio::time::Instant;
 
 /// So many lines at once,
 const BURST: u32 = 100;

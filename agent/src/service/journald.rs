@@ -27,7 +27,8 @@ pub(super) fn marked(level: Level, text: &str) -> String {
         Level::INFO => 6,
         _ => 7,
     };
-    text.trim_end().lines().map(|line| format!("<{severity}>{line}\n")).collect()
+    let mark = format!("<{severity}>");
+    text.trim_end().lines().flat_map(|line| [mark.as_str(), line, "\n"]).collect()
 }
 
 /// The journal as the log writes it.
