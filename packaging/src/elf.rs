@@ -58,7 +58,7 @@ impl Program {
             None => Library::Own,
             Some(loader) if loader.contains("/ld-linux-") => Library::Glibc,
             Some(loader) => anyhow::bail!(
-                "wants the C library of {loader}; link it with glibc, or with a C library of its own (`packaging/build --static`)"
+                "wants the C library of {loader}; link it with glibc, or with a C library of its own (`packaging/build --target`)"
             ),
         };
         Ok(Self { machine, library })
@@ -106,7 +106,7 @@ mod tests {
         let glibc = Some("/lib/ld-linux-aarch64.so.1");
         assert_eq!(read(stand_in::elf(arm64, glibc)), Ok("aarch64-unknown-linux-gnu"));
         let musl = read(stand_in::elf(amd64, Some("/lib/ld-musl-x86_64.so.1"))).unwrap_err();
-        assert!(musl.contains("/lib/ld-musl-x86_64.so.1") && musl.contains("--static"), "{musl}");
+        assert!(musl.contains("/lib/ld-musl-x86_64.so.1") && musl.contains("--target"), "{musl}");
         assert!(read(stand_in::elf(243, None)).unwrap_err().contains("amd64 and arm64"));
         assert!(read(b"peerlight-agent".to_vec()).unwrap_err().contains("no program for Linux"));
     }
