@@ -17,6 +17,8 @@ use portable as platform;
 #[cfg(windows)]
 use windows as platform;
 
+pub(crate) use platform::FineTimers;
+
 use peerlight_proto::time::Timestamp;
 use std::{
     sync::{Arc, Mutex, PoisonError},

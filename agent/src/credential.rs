@@ -46,27 +46,30 @@ pub fn load_or_create(state: &StateDir) -> Result<Keyring, CredentialError> {
     let identity =
         read_or_create(&state.agent_id(), || Ok(AgentId::new(rand::random()).to_string().into_bytes()))?;
     let key = read_or_create(&state.agent_key(), keyring::generate)?;
-    open(state, &identity, &key)
+    open(state, parse_identity(state, &identity)?, &key)
 }
 
 /// Reads this agent's identity and key, if both are there. Neither this nor what the collector says to these keys changes anything
 /// on disk.
 pub fn look(state: &StateDir) -> Result<Option<Keyring>, CredentialError> {
-    let [identity, key] = [state.agent_id(), state.agent_key()].map(|path| match fs::read(&path) {
-        Ok(content) => Ok(Some(content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(disk("read", &path)(error)),
-    });
-    let (Some(identity), Some(key)) = (identity?, key?) else { return Ok(None) };
-    open(state, &identity, &key).map(Keyring::only_read).map(Some)
+    let (Some(agent), Some(key)) = (identity(state)?, read(&state.agent_key())?) else { return Ok(None) };
+    open(state, agent, &key).map(Keyring::only_read).map(Some)
 }
 
-fn open(state: &StateDir, identity: &[u8], key: &[u8]) -> Result<Keyring, CredentialError> {
-    let agent = String::from_utf8_lossy(identity).trim().parse().map_err(|_malformed| {
-        CredentialError::Damaged { path: state.agent_id(), what: "not an agent's identity" }
-    })?;
+/// Reads who this agent is, if it ever ran.
+pub fn identity(state: &StateDir) -> Result<Option<AgentId>, CredentialError> {
+    read(&state.agent_id())?.map(|content| parse_identity(state, &content)).transpose()
+}
+
+fn open(state: &StateDir, agent: AgentId, key: &[u8]) -> Result<Keyring, CredentialError> {
     let signing = keyring::parse(agent, state.agent_key(), key)?;
     Ok(Keyring::open(agent, state.clone(), signing))
+}
+
+fn parse_identity(state: &StateDir, content: &[u8]) -> Result<AgentId, CredentialError> {
+    let damaged =
+        |_malformed| CredentialError::Damaged { path: state.agent_id(), what: "not an agent's identity" };
+    String::from_utf8_lossy(content).trim().parse().map_err(damaged)
 }
 
 /// What enrolment yielded: where the collector is and how to recognise it, and what we measure for.
@@ -90,13 +93,10 @@ impl Enrolment {
     /// Reads the enrolment, if there was one.
     pub fn load(state: &StateDir) -> Result<Option<Self>, CredentialError> {
         let path = state.enrolment();
-        match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json)
-                .map(Some)
-                .map_err(|_malformed| CredentialError::Damaged { path, what: "not an enrolment" }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(disk("read", &path)(error)),
-        }
+        let Some(json) = read(&path)? else { return Ok(None) };
+        serde_json::from_slice(&json)
+            .map(Some)
+            .map_err(|_malformed| CredentialError::Damaged { path, what: "not an enrolment" })
     }
 
     /// Whether this is the collector at `url`.
@@ -123,24 +123,30 @@ impl Enrolment {
     }
 }
 
+/// What the file holds, if it is there.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, CredentialError> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(disk("read", path)(error)),
+    }
+}
+
 fn read_or_create(
     path: &Path,
     make: impl FnOnce() -> Result<Vec<u8>, CredentialError>,
 ) -> Result<Vec<u8>, CredentialError> {
-    match fs::read(path) {
-        Ok(content) => Ok(content),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let content = make()?;
-            match durable::create(path, &content) {
-                Ok(()) => Ok(content),
-                // Another process was faster: its file counts.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    fs::read(path).map_err(disk("read", path))
-                }
-                Err(error) => Err(disk("create", path)(error)),
-            }
+    if let Some(content) = read(path)? {
+        return Ok(content);
+    }
+    let content = make()?;
+    match durable::create(path, &content) {
+        Ok(()) => Ok(content),
+        // Another process was faster: its file counts.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::read(path).map_err(disk("read", path))
         }
-        Err(error) => Err(disk("read", path)(error)),
+        Err(error) => Err(disk("create", path)(error)),
     }
 }
 

@@ -59,6 +59,11 @@ pub enum DecommissionError {
         "{0} batches wait for the collector; start the agent until `status` says that none do, or give them up with --abandon"
     )]
     Waiting(u64),
+    /// There is nothing to sign with.
+    #[error(
+        "agent {0} cannot tell its collector, since its key is gone; `peerlight-collector agent retire {0}` there, then --offline"
+    )]
+    KeyGone(AgentId),
     /// The spool cannot be opened: most likely the agent runs.
     #[error("{0}; on most systems: systemctl stop peerlight-agent")]
     Spool(#[from] SpoolError),
@@ -100,28 +105,18 @@ pub enum DecommissionError {
 /// Decommissions the agent of this state directory; answers with what to say.
 pub async fn decommission(config: &Config, args: DecommissionArgs) -> Result<String, DecommissionError> {
     let state = &config.state;
-    if !state.agent_id().exists() {
-        return Err(DecommissionError::NoAgent(state.path().to_owned()));
-    }
-    let key = Arc::new(credential::load_or_create(state)?);
-    let agent = key.agent();
-    let spool = Spool::open(&state.spool(), agent, config.spool)?;
-    let waiting = spool.counts().batches;
+    let agent =
+        credential::identity(state)?.ok_or_else(|| DecommissionError::NoAgent(state.path().to_owned()))?;
+    // An agent that runs holds its spool, so that none runs where there is no spool.
+    let open = || Spool::open(&state.spool(), agent, config.spool);
+    let spool = state.spool().exists().then(open).transpose()?;
+    let waiting = spool.as_ref().map_or(0, |spool| spool.counts().batches);
     if waiting > 0 && !args.abandon {
         return Err(DecommissionError::Waiting(waiting));
     }
     let told = match Enrolment::load(state)? {
         Some(enrolment) if !args.offline => {
-            let link = Link {
-                state: state.clone(),
-                uplinks: config.uplink_names(),
-                trust: config.collector.trust,
-                proxies: config.proxy.open()?,
-                key,
-                clock: Clock::system(),
-                offset: Offset::default(),
-            };
-            tell(&link.open(&enrolment, Source::System)?, agent).await?;
+            tell(&exchange(config, &enrolment, agent)?, agent).await?;
             format!("{} knows that agent {agent} of {} is retired", enrolment.collector, enrolment.site.name)
         }
         Some(_) | None => format!("no collector was told of agent {agent}"),
@@ -133,6 +128,21 @@ pub async fn decommission(config: &Config, args: DecommissionArgs) -> Result<Str
         "{told}{given_up}. What made this machine that agent is removed from {}.",
         state.path().display()
     ))
+}
+
+/// The way to the collector. Who goes makes no key, and takes none in use.
+fn exchange(config: &Config, enrolment: &Enrolment, agent: AgentId) -> Result<Exchange, DecommissionError> {
+    let key = credential::look(&config.state)?.ok_or(DecommissionError::KeyGone(agent))?;
+    let link = Link {
+        state: config.state.clone(),
+        uplinks: config.uplink_names(),
+        trust: config.collector.trust,
+        proxies: config.proxy.open()?,
+        key: Arc::new(key),
+        clock: Clock::system(),
+        offset: Offset::default(),
+    };
+    Ok(link.open(enrolment, Source::System)?)
 }
 
 async fn tell(exchange: &Exchange, agent: AgentId) -> Result<(), DecommissionError> {

@@ -2,6 +2,7 @@
 
 use crate::{
     cli::Cli,
+    clock::FineTimers,
     command,
     logging::{self, Journal},
     termination,
@@ -37,6 +38,7 @@ pub(crate) fn live(cli: Cli, journal: Journal, ends: Ends) -> ExitCode {
 /// One thread: probes wait for the network, the kernel stamps what comes meanwhile, and files are written on threads of their own.
 #[tokio::main(flavor = "current_thread")]
 async fn act(cli: Cli, ends: Ends) -> anyhow::Result<ExitCode> {
+    let _held = FineTimers::ask();
     let shutdown = match ends {
         Ends::By(token) => token,
         Ends::BySignal => {

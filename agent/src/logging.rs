@@ -1,14 +1,29 @@
 //! Logs: to standard error, for people or as JSON for a log collector; or to the journal of the system that keeps one for services.
+//! No place in the program may flood them.
+
+mod pace;
 
 use crate::{causes::with_causes, cli::LogFormat, service};
+use pace::Pace;
 use std::{
     error::Error,
     io::{self, IsTerminal as _, Write as _},
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use tokio::time::Instant;
+use tracing::{Level, Metadata, callsite::Identifier};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::ParseError, fmt, fmt::writer::BoxMakeWriter, layer::SubscriberExt as _,
+    EnvFilter, Layer as _,
+    filter::ParseError,
+    fmt,
+    fmt::writer::{BoxMakeWriter, MakeWriterExt as _},
+    layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
+
+/// There is one log for each process, and so is its pace.
+static PACE: LazyLock<Mutex<Pace<Identifier>>> = LazyLock::new(Mutex::default);
 
 /// What is logged unless `PEERLIGHT_LOG` says otherwise.
 /// The verifier logs an error for each certificate that it refuses: probes count those and say why.
@@ -31,7 +46,6 @@ pub(crate) enum Journal {
     /// To standard error.
     StandardError,
     /// To a journal that keeps time and severity of each entry itself.
-    #[cfg_attr(unix, expect(dead_code, reason = "the journal of systemd reads standard error"))]
     Of(BoxMakeWriter),
 }
 
@@ -42,25 +56,53 @@ pub(crate) fn init(format: LogFormat, fills_terminal: bool, journal: Journal) ->
     let default = if fills_terminal && io::stderr().is_terminal() { "off" } else { DEFAULT_FILTER };
     let filter = asked.as_ref().map_or(default.into(), |text| text.to_string_lossy());
     let registry = tracing_subscriber::registry().with(filter.parse::<EnvFilter>()?);
-    let layer = match (format, journal) {
-        (LogFormat::Text, Journal::StandardError) => {
-            fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).boxed()
-        }
-        (LogFormat::Text, Journal::Of(writer)) => {
-            fmt::layer().without_time().with_level(false).with_ansi(false).with_writer(writer).boxed()
-        }
-        (LogFormat::Json, Journal::StandardError) => fmt::layer().json().with_writer(io::stderr).boxed(),
-        (LogFormat::Json, Journal::Of(writer)) => fmt::layer().json().with_writer(writer).boxed(),
+    let (to_journal, writer) = match journal {
+        Journal::StandardError => (false, BoxMakeWriter::new(io::stderr)),
+        Journal::Of(writer) => (true, writer),
+    };
+    let layer = fmt::layer().with_writer(writer.with_filter(may_say));
+    let layer = match format {
+        LogFormat::Text if to_journal => layer.without_time().with_level(false).with_ansi(false).boxed(),
+        LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => layer.json().boxed(),
     };
     // Somebody else in this process logs already, and so shall we.
     drop(registry.with(layer).try_init());
     Ok(())
 }
 
+/// Whether the place of an event may log once more. What `PEERLIGHT_LOG` asks for beyond the ordinary is not held back.
+fn may_say(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() > Level::INFO || pace().admit(metadata.callsite(), Instant::now())
+}
+
+fn pace() -> MutexGuard<'static, Pace<Identifier>> {
+    PACE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Logs once a minute how much was left out meanwhile, and of which places in the program.
+pub(crate) async fn tell_what_is_left_out() {
+    let mut minutes = tokio::time::interval(Duration::from_mins(1));
+    loop {
+        minutes.tick().await;
+        tell_left_out();
+    }
+}
+
+fn tell_left_out() {
+    let left_out = pace().left_out();
+    for (Identifier(place), entries) in left_out {
+        let place = place.metadata();
+        let (of, line) = (place.target(), place.line());
+        tracing::warn!(entries, of, line, "entries of the log were left out: there were too many like them");
+    }
+}
+
 /// Says why this process ends: to whoever reads standard error, and to the journal of a service that has none.
 pub(crate) fn complain(error: &(dyn Error + 'static)) {
     let text = with_causes(error);
+    let lines = service::as_error(format!("peerlight-agent: {text}\n"));
     // With standard error gone there is nobody left to tell.
-    let _told = writeln!(io::stderr(), "peerlight-agent: {text}");
+    let _told = io::stderr().write_all(lines.as_bytes());
     service::record(&text);
 }

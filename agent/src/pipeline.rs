@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     credential::keyring::Keyring,
     link::Link,
+    logging,
     observe::{Observations, Observer},
     offset::Offset,
     probe::Probe,
@@ -100,6 +101,7 @@ pub async fn run(config: &Config, parts: Parts, shutdown: CancellationToken) {
     background.spawn(speaker.clone().tell_manager());
     background.spawn(status::answer(config.state.clone(), move || speaker.clone().status()));
     background.spawn(tidy(spool.clone(), link.clone()));
+    background.spawn(logging::tell_what_is_left_out());
     for (way, observations) in ways.iter().zip(&observations) {
         for observer in observers(way, &link, observations, &board) {
             background.spawn(observer.run());

@@ -11,6 +11,8 @@ mod state;
 mod control;
 #[cfg(windows)]
 mod event_log;
+#[cfg(unix)]
+mod journald;
 #[cfg(windows)]
 mod scm;
 #[cfg(unix)]
@@ -25,11 +27,11 @@ pub(crate) use manage::manage;
 pub use state::{Activity, Installer, ServiceState};
 
 #[cfg(windows)]
-pub(crate) use scm::{NAME, record};
+pub(crate) use scm::{NAME, as_error, record};
 #[cfg(windows)]
 pub use scm::{host, tell, watchdog};
 #[cfg(unix)]
-pub(crate) use systemd::record;
+pub(crate) use systemd::{as_error, record};
 #[cfg(unix)]
 pub use systemd::{host, tell, watchdog};
 

@@ -1,6 +1,7 @@
 //! What Peerlight ships beside its binaries. The tests hold the samples against the programs that read them.
 
 pub mod documents;
+pub mod elf;
 pub mod manifest;
 pub mod msi;
 pub mod packages;

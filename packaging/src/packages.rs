@@ -1,6 +1,7 @@
 //! Packages of the manifest: of each program that cargo built, for the system that it was built for. Those for Linux are made by nfpm.
 
 use crate::{
+    elf::{Library, Program},
     manifest::{Kind, Of, Package, Shipped},
     msi,
 };
@@ -16,7 +17,7 @@ use std::{
 /// What packages are made of, and who answers for them.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Making {
-    /// Where cargo built a program; once for each, unless both are in one place
+    /// Where cargo built a program, once for each place; a program may be there for several machines
     #[arg(long, value_name = "DIRECTORY", required = true)]
     pub programs: Vec<PathBuf>,
     /// Where the packages go
@@ -28,9 +29,6 @@ pub struct Making {
     /// The time that they bear, in seconds since 1970; with the same, the same bytes come out
     #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS")]
     pub date: i64,
-    /// Which machines they are for, as Debian calls them
-    #[arg(long, default_value = "amd64")]
-    pub arch: String,
     /// Which package of this version it is
     #[arg(long, default_value_t = 1)]
     pub release: u32,
@@ -41,8 +39,10 @@ struct Flavour {
     /// What nfpm calls it.
     packager: &'static str,
     of: Of,
-    /// What the programs are linked with, and what runs them.
-    depends: &'static [&'static str],
+    /// What runs the programs.
+    runs: &'static str,
+    /// What those need that do not bring a C library of their own.
+    libraries: &'static [&'static str],
     /// What runs when it is installed and removed, as nfpm calls it.
     scripts: [(&'static str, &'static str); 3],
 }
@@ -51,7 +51,8 @@ const FLAVOURS: [Flavour; 2] = [
     Flavour {
         packager: "deb",
         of: Of::Deb,
-        depends: &["libc6 (>= 2.34)", "libgcc-s1", "systemd"],
+        runs: "systemd",
+        libraries: &["libc6 (>= 2.34)", "libgcc-s1"],
         scripts: [
             ("postinstall", include_str!("../linux/deb/postinstall")),
             ("preremove", include_str!("../linux/deb/preremove")),
@@ -61,7 +62,8 @@ const FLAVOURS: [Flavour; 2] = [
     Flavour {
         packager: "rpm",
         of: Of::Rpm,
-        depends: &["glibc >= 2.34", "libgcc", "systemd"],
+        runs: "systemd",
+        libraries: &["glibc >= 2.34", "libgcc"],
         scripts: [
             ("postinstall", include_str!("../linux/rpm/postinstall")),
             ("preremove", include_str!("../linux/rpm/preremove")),
@@ -76,7 +78,7 @@ pub struct Made {
     /// Its name.
     pub name: &'static str,
     /// The triple of what it was built for, as Rust calls it.
-    pub target: String,
+    pub target: &'static str,
 }
 
 impl Made {
@@ -91,15 +93,24 @@ pub fn make_all(packages: &[Package], making: &Making) -> anyhow::Result<Vec<Mad
     fs::create_dir_all(&making.output).with_context(|| format!("cannot make {}", making.output.display()))?;
     let mut all = Vec::new();
     for package in packages {
-        if let Some(program) = built(package.name, making)? {
-            let files = package.files(program, &changelog(package, making)?)?;
-            FLAVOURS.iter().try_for_each(|flavour| pack(flavour, package, &files, making))?;
-            all.push(Made { name: package.name, target: format!("{}-unknown-linux-gnu", making.machine()?) });
+        let mut machines = Vec::new();
+        for path in built(package.name, making) {
+            let content = read(&path)?;
+            let program = Program::read(&content).with_context(|| path.display().to_string())?;
+            anyhow::ensure!(
+                !machines.contains(&program.machine),
+                "{} is the second one for {}: packages of both would have one name",
+                path.display(),
+                program.machine.debian()
+            );
+            machines.push(program.machine);
+            let files = package.files(content, &changelog(package, making)?)?;
+            FLAVOURS.iter().try_for_each(|flavour| pack(flavour, package, program, &files, making))?;
+            all.push(Made { name: package.name, target: program.target() });
         }
-        let windows = package.windows_program().map(|name| built(&name, making)).transpose()?.flatten();
-        if let Some(program) = windows {
-            msi::pack(package, &package.windows_files(program), making)?;
-            all.push(Made { name: package.name, target: "x86_64-pc-windows-gnu".to_owned() });
+        for path in package.windows_program().iter().flat_map(|name| built(name, making)).take(1) {
+            msi::pack(package, &package.windows_files(read(&path)?), making)?;
+            all.push(Made { name: package.name, target: "x86_64-pc-windows-gnu" });
         }
     }
     anyhow::ensure!(!all.is_empty(), "there is no program of Peerlight in {:?}", making.programs);
@@ -111,26 +122,30 @@ impl Making {
     pub fn time(&self) -> anyhow::Result<Timestamp> {
         Timestamp::from_second(self.date).context("SOURCE_DATE_EPOCH is no date")
     }
-
-    /// The machines that it is for, as Rust calls them.
-    fn machine(&self) -> anyhow::Result<&'static str> {
-        match self.arch.as_str() {
-            "amd64" => Ok("x86_64"),
-            "arm64" => Ok("aarch64"),
-            other => anyhow::bail!("packages are made for amd64 and arm64, and not for {other}"),
-        }
-    }
 }
 
-/// A program as cargo built it, if it did.
-fn built(name: &str, making: &Making) -> anyhow::Result<Option<Vec<u8>>> {
-    let mut places = making.programs.iter().map(|directory| directory.join(name));
-    let Some(program) = places.find(|path| path.exists()) else { return Ok(None) };
-    fs::read(&program).map(Some).with_context(|| format!("cannot read {}", program.display()))
+/// The programs of this name that cargo built.
+fn built(name: &str, making: &Making) -> impl Iterator<Item = PathBuf> {
+    making.programs.iter().map(move |directory| directory.join(name)).filter(|path| path.exists())
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Lays everything out for nfpm, and has it packed.
-fn pack(flavour: &Flavour, package: &Package, files: &[Shipped], making: &Making) -> anyhow::Result<()> {
+fn pack(
+    flavour: &Flavour,
+    package: &Package,
+    program: Program,
+    files: &[Shipped],
+    making: &Making,
+) -> anyhow::Result<()> {
+    let libraries = match program.library {
+        Library::Glibc => flavour.libraries,
+        Library::Own => &[],
+    };
+    let depends: Vec<_> = libraries.iter().chain([&flavour.runs]).collect();
     let stage = tempfile::tempdir().context("cannot make a directory to work in")?;
     let mut contents = Vec::new();
     for file in files.iter().filter(|file| [Of::All, flavour.of].contains(&file.of)) {
@@ -146,7 +161,7 @@ fn pack(flavour: &Flavour, package: &Package, files: &[Shipped], making: &Making
     }
     let manifest = json!({
         "name": package.name,
-        "arch": making.arch,
+        "arch": program.machine.debian(),
         "version": env!("CARGO_PKG_VERSION"),
         "release": making.release.to_string(),
         "mtime": making.time()?.to_string(),
@@ -157,7 +172,7 @@ fn pack(flavour: &Flavour, package: &Package, files: &[Shipped], making: &Making
         "description": format!("{}\n{}", package.summary, package.description),
         // Which machine made it is nobody's business, and another's would be another package.
         "rpm": { "summary": package.summary, "buildhost": "localhost" },
-        "depends": flavour.depends,
+        "depends": depends,
         "scripts": scripts,
         "contents": contents,
     });

@@ -39,7 +39,7 @@ pub fn make(packages: &[Package], releasing: &Releasing) -> anyhow::Result<()> {
     );
     let time = making.time()?;
     for made in packages::make_all(packages, making)? {
-        let text = sbom::of(made.name, &made.target, time)?;
+        let text = sbom::of(made.name, made.target, time)?;
         packages::write(&output.join(made.sbom()), text.as_bytes())?;
     }
     let checksums = checksums(output)?;

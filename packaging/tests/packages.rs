@@ -6,30 +6,105 @@
     reason = "a test that cannot go on says so by panicking, one that cannot run says so by name"
 )]
 
-use std::{collections::BTreeMap, ffi::OsString, fs, path::Path, process::Command};
+#[path = "stand_in/elf.rs"]
+mod stand_in;
+
+use stand_in::{MACHINES, elf};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+const GLIBC: Option<&str> = Some("/lib64/ld-linux-x86-64.so.2");
+
+/// Whether packages can be made here; word of it if not.
+fn can_pack() -> bool {
+    let nfpm = Command::new("nfpm").arg("--version").output();
+    if let Err(error) = &nfpm {
+        eprintln!("skipped: packages: nfpm: {error}");
+    }
+    nfpm.is_ok()
+}
+
+/// Has packages made, into `output` in this directory, of the stand-ins in the others of its directories.
+fn pack(directory: &Path) -> Output {
+    let places = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    Command::new(env!("CARGO_BIN_EXE_peerlight-packaging"))
+        .args(["packages", "--maintainer", "Somebody <somebody@example.org>", "--output"])
+        .arg(directory.join("output"))
+        .args(places.map(|place| format!("--programs={}", place.display())))
+        .env("SOURCE_DATE_EPOCH", "1790000000")
+        .output()
+        .unwrap()
+}
+
+/// The packages in `output`, by name.
+fn packages(directory: &Path) -> BTreeMap<OsString, Vec<u8>> {
+    let entries = fs::read_dir(directory.join("output")).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect()
+}
 
 /// The packages that one command makes of stand-ins for both programs, by name. None, and word of it, without nfpm.
 fn make(directory: &Path) -> Option<BTreeMap<OsString, Vec<u8>>> {
-    if let Err(error) = Command::new("nfpm").arg("--version").output() {
-        eprintln!("skipped: packages: nfpm: {error}");
-        return None;
-    }
-    let (programs, output) = (directory.join("programs"), directory.join("output"));
+    let programs = directory.join("programs");
     fs::create_dir(&programs).unwrap();
     for name in ["peerlight-agent", "peerlight-collector"] {
-        fs::write(programs.join(name), name).unwrap();
+        fs::write(programs.join(name), elf(MACHINES[0], GLIBC)).unwrap();
     }
-    let made = Command::new(env!("CARGO_BIN_EXE_peerlight-packaging"))
-        .args(["packages", "--maintainer", "Somebody <somebody@example.org>", "--programs"])
-        .arg(&programs)
-        .arg("--output")
-        .arg(&output)
-        .env("SOURCE_DATE_EPOCH", "1790000000")
-        .output()
-        .unwrap();
+    can_pack().then(|| {
+        let made = pack(directory);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        packages(directory)
+    })
+}
+
+/// What Debian's own tool says of a field of a package.
+fn field(package: &Path, name: &str) -> String {
+    let said = Command::new("dpkg-deb").arg("--field").arg(package).arg(name).output().unwrap();
+    String::from_utf8(said.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_package_is_for_the_machine_of_its_program_and_wants_of_it_what_the_program_does_not_bring() {
+    let directory = tempfile::tempdir().unwrap();
+    if !can_pack() {
+        return;
+    }
+    let put = |place: &str, program: Vec<u8>| {
+        fs::create_dir_all(directory.path().join(place)).unwrap();
+        fs::write(directory.path().join(place).join("peerlight-agent"), program).unwrap();
+    };
+    put("amd64", elf(MACHINES[0], GLIBC));
+    put("arm64", elf(MACHINES[1], None));
+    let made = pack(directory.path());
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let entries = fs::read_dir(&output).unwrap().map(|entry| entry.unwrap());
-    Some(entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect())
+    let names: Vec<_> = packages(directory.path()).into_keys().collect();
+    assert_eq!(
+        names,
+        [
+            "peerlight-agent-0.1.0-1.aarch64.rpm",
+            "peerlight-agent-0.1.0-1.x86_64.rpm",
+            "peerlight-agent_0.1.0-1_amd64.deb",
+            "peerlight-agent_0.1.0-1_arm64.deb",
+        ]
+    );
+    if let Err(error) = Command::new("dpkg-deb").arg("--version").output() {
+        return eprintln!("skipped: what a package depends on: dpkg-deb: {error}");
+    }
+    let of = |arch: &str| directory.path().join(format!("output/peerlight-agent_0.1.0-1_{arch}.deb"));
+    assert_eq!(field(&of("amd64"), "Depends"), "libc6 (>= 2.34), libgcc-s1, systemd");
+    assert_eq!(
+        (field(&of("arm64"), "Depends"), field(&of("arm64"), "Architecture")),
+        ("systemd".into(), "arm64".into())
+    );
+    // Two for one machine would overwrite each other's packages.
+    put("static", elf(MACHINES[0], None));
+    let twice = pack(directory.path());
+    let said = String::from_utf8_lossy(&twice.stderr);
+    assert!(!twice.status.success() && said.contains("is the second one for amd64"), "{said}");
 }
 
 #[test]

@@ -6,6 +6,9 @@
     reason = "a test that cannot go on says so by panicking, one that cannot run says so by name"
 )]
 
+#[path = "stand_in/elf.rs"]
+mod stand_in;
+
 use jiff::Timestamp;
 use peerlight_packaging::sbom;
 use std::{
@@ -117,7 +120,11 @@ fn release(directory: &Path, signed: &[&str]) -> Output {
     let programs = directory.join("programs");
     fs::create_dir_all(&programs).unwrap();
     for name in ["peerlight-agent", "peerlight-collector"] {
-        fs::write(programs.join(name), name).unwrap();
+        fs::write(
+            programs.join(name),
+            stand_in::elf(stand_in::MACHINES[0], Some("/lib64/ld-linux-x86-64.so.2")),
+        )
+        .unwrap();
     }
     Command::new(env!("CARGO_BIN_EXE_peerlight-packaging"))
         .args(["release", "--maintainer", "Somebody <somebody@example.org>", "--programs"])

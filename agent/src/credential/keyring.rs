@@ -155,11 +155,8 @@ impl Keyring {
 
     fn read(&self, slot: Slot) -> Result<Option<Arc<AgentKey>>, CredentialError> {
         let Some(path) = self.path(slot) else { return Ok(None) };
-        match fs::read(&path) {
-            Ok(document) => parse(self.agent, path, &document).map(|key| Some(Arc::new(key))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(disk("read", &path)(error)),
-        }
+        let Some(document) = super::read(&path)? else { return Ok(None) };
+        parse(self.agent, path, &document).map(|key| Some(Arc::new(key)))
     }
 }
 

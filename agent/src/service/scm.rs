@@ -138,6 +138,11 @@ pub const fn watchdog() -> Option<Duration> {
     None
 }
 
+/// The text as whoever reads standard error takes it for an error: as it is.
+pub(crate) const fn as_error(text: String) -> String {
+    text
+}
+
 /// Keeps an error that standard error does not bring to anybody, if this process is the service.
 pub(crate) fn record(error: &str) {
     if let Some(Hosted { log, .. }) = HOSTED.get() {

@@ -1,6 +1,9 @@
 //! systemd, and whoever else speaks its `sd_notify`: a datagram for each word to the socket that `NOTIFY_SOCKET` names.
 
-use super::News;
+use super::{
+    News,
+    journald::{self, Journald},
+};
 use crate::{
     cli::Cli,
     life::{self, Ends},
@@ -8,11 +11,23 @@ use crate::{
 };
 use sd_notify::NotifyState;
 use std::{process::ExitCode, time::Duration};
+use tracing::Level;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-/// Lives as the command line says. Who started the process makes no difference here: the manager speaks by signals, and takes
-/// the log from standard error.
+/// Lives as the command line says. Who started the process makes no difference here: the manager speaks by signals, and its journal
+/// takes the log from standard error.
 pub fn host(cli: Cli) -> ExitCode {
-    life::live(cli, Journal::StandardError, Ends::BySignal)
+    let journal = if journald::reads_standard_error() {
+        Journal::Of(BoxMakeWriter::new(Journald))
+    } else {
+        Journal::StandardError
+    };
+    life::live(cli, journal, Ends::BySignal)
+}
+
+/// The text as whoever reads standard error takes it for an error.
+pub(crate) fn as_error(text: String) -> String {
+    if journald::reads_standard_error() { journald::marked(Level::ERROR, &text) } else { text }
 }
 
 /// Nobody keeps a log that standard error does not reach.

@@ -80,6 +80,26 @@ async fn whoever_answers_in_the_collectors_place_retires_nobody() {
     assert!(!config.state.agent_key().exists());
 }
 
+#[tokio::test]
+async fn an_agent_whose_key_is_gone_gets_no_new_one_to_be_decommissioned_with() {
+    let (_directory, config, collector) = machine().await;
+    let agent = peerlight_agent::credential::load_or_create(&config.state).unwrap().agent();
+    let [key, spool] = [config.state.agent_key(), config.state.spool()];
+    fs::remove_file(&key).unwrap();
+    let refused = decommission(&config, TELL).await.unwrap_err().to_string();
+    for part in ["key is gone", &format!("peerlight-collector agent retire {agent}"), "--offline"] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    let said = on_removal(&config).await.unwrap();
+    assert!(said.contains("was not told") && said.contains("key is gone"), "{said}");
+    assert!(!key.exists() && !spool.exists() && collector.seen.borrow().retired.is_empty());
+    // Without the collector no key is needed, not even a sound one.
+    fs::write(&key, "not a key").unwrap();
+    let said = decommission(&config, DecommissionArgs { offline: true, ..TELL }).await.unwrap();
+    assert!(said.contains("no collector was told") && said.contains(&agent.to_string()), "{said}");
+    assert!(!config.state.agent_id().exists() && !key.exists());
+}
+
 /// The agent of this machine, with something that waits.
 fn identity(config: &Config) -> AgentId {
     let mut spool = spool(config);

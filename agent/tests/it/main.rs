@@ -12,11 +12,17 @@ mod collector;
 #[cfg(test)]
 mod decommission;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod enrolment;
 #[cfg(test)]
 mod interception;
+#[cfg(test)]
+mod namespace;
+#[cfg(test)]
+mod network;
 #[cfg(test)]
 mod observe;
 #[cfg(test)]

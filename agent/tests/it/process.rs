@@ -14,7 +14,10 @@ use peerlight_agent::{
 use std::{
     fs,
     io::Read as _,
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _},
+        net::UnixStream,
+    },
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::Duration,
@@ -159,4 +162,35 @@ fn a_log_filter_that_cannot_be_followed_is_said_before_anything_else() {
     assert_eq!(run.status.code(), Some(78), "{said}");
     assert!(said.contains("PEERLIGHT_LOG") && said.contains("write for example `debug`"), "{said}");
     assert!(run.stdout.is_empty());
+}
+
+#[tokio::test]
+async fn the_journal_is_told_how_grave_each_line_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = directory.path().join("journal");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = configuration(directory.path(), listener.local_addr().unwrap().port());
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    // As systemd starts a service: the variable names what standard error leads to.
+    let start = |stream: &dyn Fn(&fs::Metadata) -> String| {
+        let file = fs::File::create(&journal).unwrap();
+        let stream = stream(&file.metadata().unwrap());
+        let child = agent(&["run", "--config", &config]).env("JOURNAL_STREAM", stream).stderr(file).spawn();
+        Running(child.unwrap())
+    };
+    let said = |part: &str| fs::read_to_string(&journal).unwrap().contains(part).then_some(());
+    let running = start(&|file| format!("{}:{}", file.dev(), file.ino()));
+    eventually("a word to the journal", || said("measuring begins")).await;
+    drop(running);
+    let lines = fs::read_to_string(&journal).unwrap();
+    assert!(lines.lines().all(|line| line.starts_with("<6>") || line.starts_with("<4>")), "{lines}");
+    fs::write(&config, "[spol]\n").unwrap();
+    let mut wrong = start(&|file| format!("{}:{}", file.dev(), file.ino()));
+    assert_eq!(wrong.0.wait().unwrap().code(), Some(78));
+    let lines = fs::read_to_string(&journal).unwrap();
+    assert!(lines.starts_with("<3>peerlight-agent: "), "{lines}");
+    // Another's journal is not this process's.
+    let mut elsewhere = start(&|file| format!("{}:{}", file.dev(), file.ino() + 1));
+    elsewhere.0.wait().unwrap();
+    assert!(fs::read_to_string(&journal).unwrap().starts_with("peerlight-agent: "));
 }

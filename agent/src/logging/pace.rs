@@ -1,0 +1,88 @@
+//! How often one place in the program may log: what repeats without end must neither fill a journal nor push out of it what matters.
+//! Pure.
+
+use std::{collections::HashMap, hash::Hash, mem, time::Duration};
+use tokio::time::Instant;
+
+/// So many lines at once,
+const BURST: u32 = 100;
+/// and one more each time that this has passed.
+const REST: Duration = Duration::from_secs(30);
+
+/// What each place has logged of late.
+#[derive(Debug)]
+pub(super) struct Pace<P>(HashMap<P, Lines>);
+
+#[derive(Debug)]
+struct Lines {
+    /// When everything that it logged is forgotten.
+    until: Instant,
+    left_out: u64,
+}
+
+impl<P> Default for Pace<P> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<P: Eq + Hash + Clone> Pace<P> {
+    /// Whether `place` may log a line now; if not, it is counted as left out.
+    pub(super) fn admit(&mut self, place: P, now: Instant) -> bool {
+        let lines = self.0.entry(place).or_insert(Lines { until: now, left_out: 0 });
+        let until = lines.until.max(now) + REST;
+        let fits = until <= now + REST * BURST;
+        if fits {
+            lines.until = until;
+        } else {
+            lines.left_out += 1;
+        }
+        fits
+    }
+
+    /// How many lines of which places were left out since this was last asked.
+    pub(super) fn left_out(&mut self) -> Vec<(P, u64)> {
+        let taken = self.0.iter_mut().map(|(place, lines)| (place.clone(), mem::take(&mut lines.left_out)));
+        taken.filter(|&(_, left_out)| left_out > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_flood_is_cut_off_counted_and_forgotten_while_other_places_go_on() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let said = (0..1_000).filter(|_| pace.admit("flood", start)).count();
+        assert_eq!(said, 100);
+        assert!(pace.admit("other", start));
+        assert_eq!(pace.left_out(), [("flood", 900)]);
+        assert_eq!(pace.left_out(), []);
+        let later = start + REST;
+        assert!(pace.admit("flood", later) && !pace.admit("flood", later), "one more after each rest");
+        let much_later = start + REST * 1_000;
+        assert_eq!((0..1_000).filter(|_| pace.admit("flood", much_later)).count(), 100);
+    }
+
+    proptest! {
+        #[test]
+        fn no_span_has_more_than_a_burst_and_a_line_for_each_rest(gaps in prop::collection::vec(0_u64..40_000, 1..400)) {
+            let (mut pace, mut now) = (Pace::default(), Instant::now());
+            let mut said = Vec::new();
+            for gap in gaps {
+                now += Duration::from_millis(gap);
+                if pace.admit((), now) {
+                    said.push(now);
+                }
+            }
+            for (at, begin) in said.iter().enumerate() {
+                for (count, end) in said[at..].iter().enumerate() {
+                    let rests = (*end - *begin).as_millis() / REST.as_millis();
+                    prop_assert!(count as u128 + 1 <= u128::from(BURST) + rests + 1);
+                }
+            }
+        }
+    }
+}
