@@ -141,8 +141,14 @@ pub(crate) async fn latency_given(
     question: Question,
     now: Timestamp,
 ) -> Result<Report, ReportError> {
-    let silences = silences(store, &question, &snapshot.registrations, &presence).await?;
-    latency_knowing(store, (snapshot, presence, silences), question, now).await
+    made(
+        store,
+        (snapshot, presence),
+        question,
+        |_groups| None,
+        move |groups, evidence| answer(groups, evidence, now),
+    )
+    .await
 }
 
 /// The same where it is known what never answers ICMP, too. Of a presence with less in it than there is, coverage alone tells
@@ -153,12 +159,32 @@ pub(crate) async fn latency_knowing(
     question: Question,
     now: Timestamp,
 ) -> Result<Report, ReportError> {
-    made(store, known, question, |_groups| None, move |groups, evidence| answer(groups, evidence, now)).await
+    made_knowing(
+        store,
+        known,
+        question,
+        |_groups| None,
+        move |groups, evidence| answer(groups, evidence, now),
+    )
+    .await
+}
+
+/// What is made of a question's groups and what the store finds for them, as [`made_knowing`] says, with one question more for what
+/// never answers ICMP.
+async fn made<T: Send + 'static>(
+    store: &dyn Store,
+    (snapshot, presence): (Arc<Snapshot>, Arc<Vec<Presence>>),
+    question: Question,
+    too_much: impl FnOnce(&Groups) -> Option<String>,
+    make: impl FnOnce(&Groups, &Evidence<'_>) -> T + Send + 'static,
+) -> Result<T, ReportError> {
+    let silences = silences(store, &question, &snapshot.registrations, &presence).await?;
+    made_knowing(store, (snapshot, presence, silences), question, too_much, make).await
 }
 
 /// What is made of a question's groups and what the store finds for them, unless the question names what is not there or
 /// `too_much` says why it asks for more than one answer holds.
-async fn made<T: Send + 'static>(
+async fn made_knowing<T: Send + 'static>(
     store: &dyn Store,
     (snapshot, presence, silences): (Arc<Snapshot>, Arc<Vec<Presence>>, Silences),
     question: Question,

@@ -3,7 +3,7 @@
 use super::{
     ReportError, Snapshot,
     format::{Format, ParquetFile},
-    made, silences,
+    made,
 };
 use crate::{
     api::{error::ApiError, extract::Query},
@@ -85,9 +85,6 @@ pub(crate) async fn series_given(
     let seen = Arc::clone(&presence);
     let asked = question.question().clone();
     let too_much = move |groups: &_| question.too_much(groups, &seen);
-    let silences = silences(store, &asked, &snapshot.registrations, &presence).await?;
-    made(store, (snapshot, presence, silences), asked, too_much, move |groups, evidence| {
-        answer(groups, evidence, now)
-    })
-    .await
+    made(store, (snapshot, presence), asked, too_much, move |groups, evidence| answer(groups, evidence, now))
+        .await
 }
