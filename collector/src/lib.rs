@@ -196,7 +196,7 @@ pub async fn run_over(
         serve(operators, for_operators, shutdown.clone()),
         keep_house(&app, &certificate, shutdown.clone()),
         reattribution::keep_on(&app, shutdown.clone()),
-        alert::watch::keep_on(&app, shutdown.clone()),
+        Box::pin(alert::watch::keep_on(&app, shutdown.clone())),
         notify::keep_telling(&app, receivers, shutdown.clone()),
         // After the listeners, so that they serve once it says so.
         service::keep_informed(&app, shutdown),

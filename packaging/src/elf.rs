@@ -48,11 +48,11 @@ impl Program {
     pub fn read(program: &[u8]) -> anyhow::Result<Self> {
         let elf =
             ElfFile64::<Endianness>::parse(program).context("is no program for Linux on a 64-bit machine")?;
-        let machine = match elf.architecture() {
-            Architecture::X86_64 => Machine::Amd64,
-            Architecture::Aarch64 => Machine::Arm64,
-            other => anyhow::bail!("is for {other:?}; packages are made for amd64 and arm64"),
-        };
+        let machines = [(Architecture::X86_64, Machine::Amd64), (Architecture::Aarch64, Machine::Arm64)];
+        let machine = machines.into_iter().find(|(architecture, _)| *architecture == elf.architecture());
+        let (_, machine) = machine.with_context(|| {
+            format!("is for {:?}; packages are made for amd64 and arm64", elf.architecture())
+        })?;
         let interpreter = interpreter(&elf, program)?;
         let library = match interpreter.as_deref() {
             None => Library::Own,

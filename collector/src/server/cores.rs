@@ -28,7 +28,7 @@ pub async fn serve_on_each_core(
     // It ends with this future, and all threads with the first that ends.
     let (accepts, serves) = (shutdown.child_token(), CancellationToken::new());
     let _ends = accepts.clone().drop_guard();
-    let mut accepting = Some(accept_until(listener, service, handles, accepts.clone()));
+    let mut accepting = Some(Box::pin(accept_until(listener, service, handles, accepts.clone())));
     let mut threads = Vec::with_capacity(cores);
     for (core, runtime) in runtimes.into_iter().enumerate() {
         let (ends, ended) = oneshot::channel::<()>();

@@ -44,13 +44,13 @@ struct Server {
 }
 
 impl Server {
-    async fn start(change: impl FnOnce(&mut Service)) -> Self {
-        Self::start_with_tls(false, change).await
+    fn start(change: impl FnOnce(&mut Service)) -> Self {
+        Self::start_with_tls(false, change)
     }
 
     /// `GET /` tells whom the connection speaks for, `GET /thread` who serves it, `GET /much` is long, `POST /` answers with what
     /// was sent.
-    async fn start_with_tls(tls: bool, change: impl FnOnce(&mut Service)) -> Self {
+    fn start_with_tls(tls: bool, change: impl FnOnce(&mut Service)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let identity = Arc::new(Identity::open(directory.path()).unwrap());
         let issued =
@@ -157,7 +157,7 @@ fn one(reason: &str) -> String {
 
 #[tokio::test]
 async fn a_handshake_that_is_never_finished_ends() {
-    let server = Server::start_with_tls(true, |service| service.deadlines.handshake = SOON).await;
+    let server = Server::start_with_tls(true, |service| service.deadlines.handshake = SOON);
     let mut stream = server.connect().await;
     // The beginning of a ClientHello.
     stream.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
@@ -167,7 +167,7 @@ async fn a_handshake_that_is_never_finished_ends() {
 
 #[tokio::test]
 async fn a_peer_that_speaks_no_tls_is_turned_away_and_counted() {
-    let server = Server::start_with_tls(true, |_service| ()).await;
+    let server = Server::start_with_tls(true, |_service| ());
     let mut stream = server.connect().await;
     stream.write_all(GET).await.unwrap();
     let mut alert = Vec::new();
@@ -183,8 +183,7 @@ async fn garbage_ends_its_own_connection_and_nothing_else() {
         let server = Server::start_with_tls(tls, |service| {
             service.connections = 2;
             (service.deadlines.handshake, service.deadlines.head) = (SOON, SOON);
-        })
-        .await;
+        });
         for turn in 0..200 {
             let mut bytes: Vec<u8> = (0..random.random_range(1..600)).map(|_at| random.random()).collect();
             // As it comes, as a record of a handshake, as the preface of HTTP/2, as a request.
@@ -217,8 +216,7 @@ async fn a_handler_that_panics_takes_its_own_connection_at_most() {
     let server = Server::start(|service| {
         service.connections = 1;
         service.router = std::mem::take(&mut service.router).route("/panic", get(panicking));
-    })
-    .await;
+    });
     for _turn in 0..3 {
         let mut stream = server.connect().await;
         stream.write_all(b"GET /panic HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
@@ -234,7 +232,7 @@ async fn panicking() {
 
 #[tokio::test]
 async fn a_head_that_dribbles_ends() {
-    let server = Server::start(|service| service.deadlines.head = SOON).await;
+    let server = Server::start(|service| service.deadlines.head = SOON);
     let (mut read, mut write) = server.connect().await.into_split();
     write.write_all(&GET[..20]).await.unwrap();
     let mut bytes = Vec::new();
@@ -253,8 +251,7 @@ async fn a_head_that_dribbles_ends() {
 async fn a_connection_on_which_nothing_is_ever_asked_ends_whatever_was_agreed() {
     let server = Server::start_with_tls(true, |service| {
         (service.deadlines.head, service.deadlines.drain) = (SOON, SOON);
-    })
-    .await;
+    });
     for alpn in [tls::HTTP2, b"http/1.1"] {
         let mut stream = server.connect_tls(alpn).await;
         let mut bytes = Vec::new();
@@ -266,7 +263,7 @@ async fn a_connection_on_which_nothing_is_ever_asked_ends_whatever_was_agreed() 
 
 #[tokio::test]
 async fn a_connection_that_falls_silent_ends() {
-    let server = Server::start(|service| service.deadlines.idle = SOON).await;
+    let server = Server::start(|service| service.deadlines.idle = SOON);
     let mut stream = server.connect().await;
     stream.write_all(GET).await.unwrap();
     assert!(answer(&mut stream).await.is_some());
@@ -279,8 +276,7 @@ async fn a_peer_that_does_not_take_its_answer_holds_nothing_for_long() {
     let server = Server::start(|service| {
         service.connections = 1;
         (service.deadlines.idle, service.deadlines.drain) = (SOON, SOON);
-    })
-    .await;
+    });
     let mut greedy = server.connect().await;
     greedy.write_all(b"GET /much HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     assert!(server.ask_after(b"").await.is_some(), "the one connection is free again");
@@ -290,7 +286,7 @@ async fn a_peer_that_does_not_take_its_answer_holds_nothing_for_long() {
 
 #[tokio::test]
 async fn each_core_serves_the_connections_that_it_was_given() {
-    let server = Server::start(|service| service.connections = u32::MAX).await;
+    let server = Server::start(|service| service.connections = u32::MAX);
     let cores = std::thread::available_parallelism().unwrap().get();
     let mut connections = Vec::new();
     for _core in 0..cores {
@@ -313,7 +309,7 @@ async fn each_core_serves_the_connections_that_it_was_given() {
 
 #[tokio::test]
 async fn a_listener_that_nobody_waits_for_any_more_ends() {
-    let server = Server::start(|_| {}).await;
+    let server = Server::start(|_| {});
     let mut connection = server.connect().await;
     connection.write_all(GET).await.unwrap();
     answer(&mut connection).await.unwrap();
@@ -323,7 +319,7 @@ async fn a_listener_that_nobody_waits_for_any_more_ends() {
 
 #[tokio::test]
 async fn more_connections_than_the_limit_wait_their_turn() {
-    let server = Server::start(|service| service.connections = 2).await;
+    let server = Server::start(|service| service.connections = 2);
     let mut first = [server.connect().await, server.connect().await];
     for stream in &mut first {
         stream.write_all(GET).await.unwrap();
@@ -349,7 +345,7 @@ async fn more_connections_than_the_limit_wait_their_turn() {
 
 #[tokio::test]
 async fn a_request_that_is_open_at_shutdown_is_finished() {
-    let mut server = Server::start(|_service| ()).await;
+    let mut server = Server::start(|_service| ());
     let mut idle = server.connect().await;
     idle.write_all(GET).await.unwrap();
     assert!(answer(&mut idle).await.is_some());
@@ -369,7 +365,7 @@ async fn a_request_that_is_open_at_shutdown_is_finished() {
 
 #[tokio::test]
 async fn a_request_that_outlasts_the_drain_is_cut_off() {
-    let mut server = Server::start(|service| service.deadlines.drain = SOON).await;
+    let mut server = Server::start(|service| service.deadlines.drain = SOON);
     let mut busy = server.connect().await;
     busy.write_all(HALF_AN_UPLOAD).await.unwrap();
     server.uploads.recv().await.unwrap();
@@ -379,7 +375,7 @@ async fn a_request_that_outlasts_the_drain_is_cut_off() {
 
 #[tokio::test]
 async fn a_handshake_that_is_under_way_at_shutdown_holds_nothing_up() {
-    let server = Server::start_with_tls(true, |service| service.connections = 1).await;
+    let server = Server::start_with_tls(true, |service| service.connections = 1);
     let mut held = server.connect().await;
     held.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
     assert_eq!(server.stop().await, "");
@@ -395,17 +391,16 @@ fn header(source: &str, destination: &str) -> Vec<u8> {
 }
 
 /// A listener to which this machine is a trusted proxy.
-async fn behind_a_proxy() -> Server {
+fn behind_a_proxy() -> Server {
     Server::start(|service| {
         service.proxies = vec!["127.0.0.0/8".parse().unwrap()];
         service.deadlines.handshake = SOON * 20;
     })
-    .await
 }
 
 #[tokio::test]
 async fn a_proxy_header_says_whom_a_connection_speaks_for() {
-    let server = behind_a_proxy().await;
+    let server = behind_a_proxy();
     let ask = async |first: &[u8]| server.ask_after(first).await.unwrap();
     assert_eq!(ask(&header("203.0.113.7:4711", "192.0.2.1:443")).await, "Some(203.0.113.7)");
     assert_eq!(ask(&header("[2001:db8::7]:4711", "[2001:db8::1]:443")).await, "Some(2001:db8::7)");
@@ -418,7 +413,7 @@ async fn a_proxy_header_says_whom_a_connection_speaks_for() {
 
 #[tokio::test]
 async fn a_trusted_proxy_without_a_usable_header_is_turned_away() {
-    let server = behind_a_proxy().await;
+    let server = behind_a_proxy();
     let whole = header("203.0.113.7:4711", "192.0.2.1:443");
     let mut too_long = whole.clone();
     too_long[14..16].copy_from_slice(&[0xff, 0xff]);
@@ -434,7 +429,7 @@ async fn a_trusted_proxy_without_a_usable_header_is_turned_away() {
 
 #[tokio::test]
 async fn a_proxy_header_that_never_ends_is_a_slow_handshake() {
-    let server = behind_a_proxy().await;
+    let server = behind_a_proxy();
     let mut stream = server.connect().await;
     stream.write_all(&header("203.0.113.7:4711", "192.0.2.1:443")[..20]).await.unwrap();
     end_of(&mut stream).await;
@@ -443,7 +438,7 @@ async fn a_proxy_header_that_never_ends_is_a_slow_handshake() {
 
 #[tokio::test]
 async fn a_peer_that_is_no_trusted_proxy_speaks_for_itself_alone() {
-    let server = Server::start(|service| service.proxies = vec!["192.0.2.0/24".parse().unwrap()]).await;
+    let server = Server::start(|service| service.proxies = vec!["192.0.2.0/24".parse().unwrap()]);
     assert_eq!(server.ask_after(b"").await.unwrap(), "Some(127.0.0.1)");
     let mut forger = server.connect().await;
     forger.write_all(&header("203.0.113.7:4711", "192.0.2.1:443")).await.unwrap();

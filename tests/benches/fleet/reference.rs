@@ -60,8 +60,8 @@ impl Curves {
                 Ok(())
             })?,
             verifying: mean(|| {
-                let verified = verifier.verify_signature(pair.public_key_raw(), &message, &signature);
-                verified.map_err(|_invalid| anyhow::anyhow!("a signature does not verify"))
+                let outcome = verifier.verify_signature(pair.public_key_raw(), &message, &signature);
+                outcome.map_err(|_invalid| anyhow::anyhow!("a signature does not verify"))
             })?,
         })
     }
