@@ -29,8 +29,9 @@ pub(super) const BY: [Dimension; 4] =
 /// What front doors are compared with: the day before.
 pub(super) const DAY: Duration = Duration::from_hours(24);
 const MINUTE: Duration = Duration::from_mins(1);
-/// How long what is known of a day is as good as it was.
-const QUARTER_HOUR: Duration = Duration::from_mins(15);
+/// How long what is known of a day is as good as it was: no longer than a loss lasts until people are told, since a new target may
+/// be silent over ICMP.
+const AS_GOOD: Duration = Duration::from_mins(5);
 
 /// Why rules were not judged; it is tried again at the next turn.
 #[derive(Debug, thiserror::Error)]
@@ -174,9 +175,9 @@ impl Asking<'_> {
         }
     }
 
-    /// What is known of the day that ended with the last quarter hour; it is asked once for each of those.
+    /// What is known of the day that ended with the last five minutes; it is asked once for each of those.
     async fn day(&self, memory: &mut Memory) -> Result<Arc<Day>, WatchError> {
-        let to = slot_of(self.now, QUARTER_HOUR);
+        let to = slot_of(self.now, AS_GOOD);
         if let Some(day) = memory.day_until(to) {
             return Ok(day);
         }
