@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// What rows are grouped by: the parts of a spot.
@@ -89,7 +89,8 @@ async fn look(app: &App, memory: &mut Memory) -> Result<usize, WatchError> {
         Ok::<_, RegistryError>((rules, Arc::new(Snapshot::take(&asked, organisation, now)?)))
     })
     .await??;
-    let found = Asking { app, organisation, snapshot, now }.find(&rules, memory).await?;
+    let found =
+        Asking { app, organisation, snapshot, presence: OnceCell::new(), now }.find(&rules, memory).await?;
     let (doors, before) = (Arc::clone(&memory.doors), memory.doors_before());
     let (registry, receivers) = (app.registry.clone(), app.config.alerts.receivers());
     let told = tokio::task::spawn_blocking(move || {
@@ -115,6 +116,8 @@ struct Asking<'a> {
     app: &'a App,
     organisation: OrganisationId,
     snapshot: Arc<Snapshot>,
+    /// Read once a turn, if at all.
+    presence: OnceCell<Arc<Vec<Presence>>>,
     now: Timestamp,
 }
 
@@ -150,7 +153,8 @@ impl Asking<'_> {
     }
 
     async fn presence(&self) -> Result<Arc<Vec<Presence>>, StoreError> {
-        Ok(Arc::new(self.app.store.presence(self.organisation).await?))
+        let read = async || Ok(Arc::new(self.app.store.presence(self.organisation).await?));
+        self.presence.get_or_try_init(read).await.cloned()
     }
 
     async fn rows(
@@ -186,7 +190,6 @@ impl Asking<'_> {
         let store = self.app.store.as_ref();
         let silences = silences(store, &of_day, &self.snapshot.registrations, &presence).await?;
         let shapes = Arc::new(one_of_each_shape(&presence));
-        drop(presence);
         let known = (Arc::clone(&shapes), Silences::default());
         let rows = self.rows([TELLS_EDGES].into(), (to.minus(DAY), to), known).await?;
         Ok(memory.remember(Day { to, doors: Arc::new(Doors::of(&rows)), silences, shapes }))

@@ -18,7 +18,7 @@ const DEFAULT_SMTP_PORT: u16 = 587;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Alerts {
-    /// How often rules are judged.
+    /// How often those rules are judged of whose window a fifth has passed.
     #[serde(deserialize_with = "duration::deserialize")]
     pub every: Duration,
     /// How long measurements are given to arrive before their absence means anything.

@@ -31,8 +31,12 @@ pub(super) struct AlertMetrics {
 impl AlertMetrics {
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let alerts = made(registry, "alerts", "Alerts that are not over, by state", Family::default());
-        let turn_seconds =
-            made(registry, "alert_turn_seconds", "Time that judging all rules took last", Gauge::default());
+        let turn_seconds = made(
+            registry,
+            "alert_turn_seconds",
+            "Time that the last turn of judging rules took",
+            Gauge::default(),
+        );
         let turns = made(registry, "alert_turns", "How often the rules were judged", Counter::default());
         let deliveries = made(
             registry,
