@@ -43,7 +43,7 @@ pub use seen::{FRONT_DOOR, INTERCEPTION, Seen, Sighting};
 use crate::{
     registry::{AgentEntry, RegistrationId},
     rfc3339,
-    store::{Dropped, Presence, Row},
+    store::{Dropped, Presences, Present, Row},
 };
 use group::{GroupKey, Share};
 use hashbrown::HashMap;
@@ -57,14 +57,14 @@ const INTERVALS: &str =
     "95 %, within this sample: consecutive probes are correlated, so the truth may lie further off";
 
 /// What an answer rests on, beside the [`Groups`] that it is made for.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// What the store found for [`Question::query`], by these groups.
     pub rows: &'a [Row],
     /// The organisation's agents that were revoked.
     pub agents: &'a [AgentEntry],
     /// When they measured what.
-    pub presence: &'a [Presence],
+    pub presence: &'a Presences,
     /// What is missing between the question's ends.
     pub dropped: &'a [Dropped],
 }
@@ -270,12 +270,12 @@ fn expect(
     now: Timestamp,
 ) -> Option<Timestamp> {
     let question = groups.question();
-    let wanted = |seen: &Presence| {
+    let wanted = |seen: Present<'_>| {
         question.wants_metric(seen.shape.metric)
             && groups.registration(seen.registration).is_some_and(|entry| question.wants(entry))
             && question.wants_target(&seen.shape.target)
     };
-    let measured = evidence.presence.iter().filter(|seen| wanted(seen));
+    let measured = evidence.presence.iter().filter(|seen| wanted(*seen));
     let measured_until = measured.map(|seen| seen.last).max();
     if question.by.contains(&Dimension::Prefix) {
         return measured_until;
@@ -283,7 +283,7 @@ fn expect(
     let ended =
         |registration: RegistrationId| groups.registration(registration).and_then(|entry| entry.valid_to);
     for schedule in coverage::schedules(evidence.presence, wanted, ended, evidence.agents, now) {
-        let group = groups.key(schedule.registration, &schedule.shape, None);
+        let group = groups.key(schedule.registration, schedule.shape, None);
         for (slot, from, to) in slots(question) {
             let turns = schedule.turns(from, to);
             if turns > 0 {

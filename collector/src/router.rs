@@ -152,44 +152,41 @@ fn outer(router: Router<App>, app: &App) -> Router<App> {
     router
         .fallback(async || ApiError::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(from_fn(deadline))
-        .layer(from_fn_with_state(app.clone(), locate))
         .layer(CatchPanicLayer::custom(|_cause: Box<dyn std::any::Any + Send>| {
             tracing::error!("a handler panicked");
             ApiError::internal().into_response()
         }))
-        .layer(from_fn_with_state(app.clone(), observe))
+        .layer(from_fn_with_state(app.clone(), attend))
 }
 
-/// Puts the client's address beside the request.
-async fn locate(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let Some(peer) = request.extensions().get::<Peer>().copied() else {
-        tracing::error!("a request came without its peer");
-        return ApiError::internal().into_response();
+/// Puts the client's address beside the request, ends it if it takes too long, so that a caller that dribbles its body holds nothing
+/// for long, and counts and logs what became of it. One layer, since each copies all that are below it for each request.
+async fn attend(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let response = match locate(&app, &mut request) {
+        Ok(()) => tokio::time::timeout(REQUEST_DEADLINE, next.run(request))
+            .await
+            .unwrap_or_else(|_elapsed| ApiError::timed_out().into_response()),
+        Err(error) => error.into_response(),
     };
-    let address = ClientAddress::of(peer, request.headers(), &app.config.agents.trusted_proxies);
-    request.extensions_mut().insert(address);
-    next.run(request).await
-}
-
-/// Ends requests that take too long, so that a caller that dribbles its body holds nothing for long.
-async fn deadline(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_DEADLINE, next.run(request)).await {
-        Ok(response) => response,
-        Err(_elapsed) => ApiError::timed_out().into_response(),
-    }
-}
-
-/// Counts and logs what became of a request.
-async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = next.run(request).await;
     let problem = response.extensions().get::<ProblemName>();
     if let Some(ProblemName(name)) = problem {
         app.metrics.problem(name);
     }
-    tracing::debug!(%method, path, status = response.status().as_u16(), problem = problem.map(|p| p.0), "answered");
+    let status = response.status().as_u16();
+    tracing::debug!(%method, path = uri.path(), status, problem = problem.map(|p| p.0), "answered");
     response
+}
+
+/// Puts the client's address beside a request.
+fn locate(app: &App, request: &mut Request) -> Result<(), ApiError> {
+    let Some(peer) = request.extensions().get::<Peer>().copied() else {
+        tracing::error!("a request came without its peer");
+        return Err(ApiError::internal());
+    };
+    let address = ClientAddress::of(peer, request.headers(), &app.config.agents.trusted_proxies);
+    request.extensions_mut().insert(address);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub(crate) mod fixture;
 mod given_away;
 #[cfg(test)]
 mod memory;
+mod presence;
 mod reattribution;
 mod shape;
 mod sqlite;
@@ -19,6 +20,7 @@ mod totals;
 pub mod watch;
 
 pub use dropped::Dropped;
+pub use presence::{OfAgent, Presence, Presences, Present};
 pub use reattribution::{Moved, Reattribute, Reattribution};
 pub use shape::Shape;
 pub(crate) use sqlite::lock;
@@ -68,7 +70,7 @@ pub trait Store: Send + Sync {
     fn scan(&self, query: Query, grouping: Arc<dyn Grouping>) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
 
     /// When each agent's targets were first and last measured: what coverage is counted against.
-    fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>>;
+    fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Presences, StoreError>>;
 
     /// What is missing of an organisation's measurements between two instants: what agents dropped, what was refused and what
     /// was set aside, by hour. Kept as long as days are.
@@ -189,23 +191,6 @@ pub struct Row {
     pub totals: Totals,
     /// Who measured it.
     pub agents: Arc<Agents>,
-}
-
-/// When an agent measured a target: the bounds of what coverage expects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Presence {
-    /// Who.
-    pub agent: AgentId,
-    /// For which registration.
-    pub registration: RegistrationId,
-    /// What.
-    pub shape: Arc<Shape>,
-    /// The start of its first interval.
-    pub first: Timestamp,
-    /// The end of its last interval.
-    pub last: Timestamp,
-    /// What of it was given to another registration, in order and apart.
-    pub given_away: Arc<[(Timestamp, Timestamp)]>,
 }
 
 /// How long each resolution lives (rules, §6).

@@ -71,11 +71,6 @@ impl Admitted {
         self.measurements.len()
     }
 
-    /// The end of the newest interval that may be stored.
-    pub(crate) fn newest_end(&self) -> Option<Timestamp> {
-        self.measurements.iter().map(|one| one.measurement.interval.end()).max()
-    }
-
     /// The measurements that were refused, in the order of the batch.
     pub fn refused(&self) -> &[Refusal] {
         &self.refused

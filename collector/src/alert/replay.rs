@@ -12,7 +12,7 @@ use crate::{
     organisation::OrganisationId,
     report::{Question, ReportRow, start_of_minute},
     rfc3339,
-    store::{Presence, Store, slot_of},
+    store::{Presences, Store, slot_of},
 };
 use peerlight_proto::{duration, metric::Metric, time::Timestamp};
 use serde::{Deserialize, Serialize};
@@ -145,7 +145,7 @@ type Slots = BTreeMap<Timestamp, Vec<ReportRow>>;
 /// The rows of each window of a span, by when it begins.
 async fn ask(
     store: &dyn Store,
-    (snapshot, presence): (&Arc<Snapshot>, &Arc<Vec<Presence>>),
+    (snapshot, presence): (&Arc<Snapshot>, &Arc<Presences>),
     (organisation, window, metrics): (OrganisationId, Duration, BTreeSet<Metric>),
     (from, to): (Timestamp, Timestamp),
     now: Timestamp,

@@ -11,7 +11,7 @@ use crate::{
     organisation::OrganisationId,
     registry::RegistryError,
     report::{Dimension, Question, ReportRow, silence::Silences, start_of_minute},
-    store::{Presence, StoreError, slot_of},
+    store::{Presences, StoreError, slot_of},
 };
 use memory::{Day, Memory, one_of_each_shape};
 use peerlight_proto::{metric::Metric, time::Timestamp};
@@ -117,7 +117,7 @@ struct Asking<'a> {
     organisation: OrganisationId,
     snapshot: Arc<Snapshot>,
     /// Read once a turn, if at all.
-    presence: OnceCell<Arc<Vec<Presence>>>,
+    presence: OnceCell<Arc<Presences>>,
     now: Timestamp,
 }
 
@@ -152,7 +152,7 @@ impl Asking<'_> {
         Ok(found)
     }
 
-    async fn presence(&self) -> Result<Arc<Vec<Presence>>, StoreError> {
+    async fn presence(&self) -> Result<Arc<Presences>, StoreError> {
         let read = async || Ok(Arc::new(self.app.store.presence(self.organisation).await?));
         self.presence.get_or_try_init(read).await.cloned()
     }
@@ -161,7 +161,7 @@ impl Asking<'_> {
         &self,
         metrics: BTreeSet<Metric>,
         (from, to): (Timestamp, Timestamp),
-        (presence, silences): (Arc<Vec<Presence>>, Silences),
+        (presence, silences): (Arc<Presences>, Silences),
     ) -> Result<Vec<ReportRow>, WatchError> {
         let question = self.question(metrics, (from, to));
         let (store, snapshot) = (self.app.store.as_ref(), Arc::clone(&self.snapshot));

@@ -17,7 +17,7 @@ use crate::{
         Evidence, Groups, Question, QuestionError, Report, answer, render,
         silence::{Listening, Silences},
     },
-    store::{Presence, Store, StoreError},
+    store::{Presences, Store, StoreError},
 };
 use axum::{Extension, extract::State, response::Response};
 use format::{Format, ParquetFile};
@@ -137,7 +137,7 @@ pub async fn latency(
 pub(crate) async fn latency_given(
     store: &dyn Store,
     snapshot: Arc<Snapshot>,
-    presence: Arc<Vec<Presence>>,
+    presence: Arc<Presences>,
     question: Question,
     now: Timestamp,
 ) -> Result<Report, ReportError> {
@@ -155,7 +155,7 @@ pub(crate) async fn latency_given(
 /// less.
 pub(crate) async fn latency_knowing(
     store: &dyn Store,
-    known: (Arc<Snapshot>, Arc<Vec<Presence>>, Silences),
+    known: (Arc<Snapshot>, Arc<Presences>, Silences),
     question: Question,
     now: Timestamp,
 ) -> Result<Report, ReportError> {
@@ -173,7 +173,7 @@ pub(crate) async fn latency_knowing(
 /// never answers ICMP.
 async fn made<T: Send + 'static>(
     store: &dyn Store,
-    (snapshot, presence): (Arc<Snapshot>, Arc<Vec<Presence>>),
+    (snapshot, presence): (Arc<Snapshot>, Arc<Presences>),
     question: Question,
     too_much: impl FnOnce(&Groups) -> Option<String>,
     make: impl FnOnce(&Groups, &Evidence<'_>) -> T + Send + 'static,
@@ -186,7 +186,7 @@ async fn made<T: Send + 'static>(
 /// `too_much` says why it asks for more than one answer holds.
 async fn made_knowing<T: Send + 'static>(
     store: &dyn Store,
-    (snapshot, presence, silences): (Arc<Snapshot>, Arc<Vec<Presence>>, Silences),
+    (snapshot, presence, silences): (Arc<Snapshot>, Arc<Presences>, Silences),
     question: Question,
     too_much: impl FnOnce(&Groups) -> Option<String>,
     make: impl FnOnce(&Groups, &Evidence<'_>) -> T + Send + 'static,
@@ -217,7 +217,7 @@ pub(crate) async fn silences(
     store: &dyn Store,
     question: &Question,
     registrations: &Registrations,
-    presence: &[Presence],
+    presence: &Presences,
 ) -> Result<Silences, StoreError> {
     let Some(listening) = Listening::to(question, registrations, presence).map(Arc::new) else {
         return Ok(Silences::default());

@@ -7,7 +7,7 @@ use crate::{
     organisation::OrganisationId,
     registry::{Registration, RegistrationId},
     report::{Question, Report},
-    store::Presence,
+    store::Presences,
 };
 use http::StatusCode;
 use peerlight_proto::{metric::Metric, time::Timestamp};
@@ -30,7 +30,7 @@ pub(crate) struct Trouble {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ground {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) presence: Arc<Vec<Presence>>,
+    pub(crate) presence: Arc<Presences>,
 }
 
 /// The names that a page's selectors offer.
@@ -125,20 +125,20 @@ impl Ground {
         Names {
             providers: registrations().map(|entry| entry.provider.clone()).collect(),
             locations: registrations().map(|entry| entry.location.clone()).collect(),
-            targets: self.presence.iter().map(|seen| seen.shape.target.name.clone()).collect(),
+            targets: self.presence.shapes().map(|shape| shape.target.name.clone()).collect(),
             metrics: self.metrics(),
         }
     }
 
     /// The metrics that were measured, each once.
     pub(crate) fn metrics(&self) -> BTreeSet<Metric> {
-        let all = self.presence.iter().map(|seen| seen.shape.metric);
+        let all = self.presence.shapes().map(|shape| shape.metric);
         all.filter(|metric| !matches!(metric, Metric::Jitter(_) | Metric::AgentNoise)).collect()
     }
 
     /// The registrations that were measured for.
     pub(crate) fn measured(&self) -> impl Iterator<Item = &Registration> {
-        let measured: BTreeSet<RegistrationId> = self.presence.iter().map(|seen| seen.registration).collect();
+        let measured: BTreeSet<RegistrationId> = self.presence.registrations().collect();
         self.snapshot.registrations.iter().filter(move |entry| measured.contains(&entry.id))
     }
 

@@ -11,7 +11,7 @@ use crate::{
     app::App,
     registry::{Operator, TargetEntry, TargetSetEntry, TargetSetState},
     rfc3339,
-    store::Presence,
+    store::Presences,
 };
 use axum::{
     Extension,
@@ -78,7 +78,7 @@ struct Measured<'a> {
     last: Option<Timestamp>,
 }
 
-fn measured(presence: &[Presence], now: Timestamp) -> List {
+fn measured(presence: &Presences, now: Timestamp) -> List {
     let mut targets: BTreeMap<(String, String), Measured<'_>> = BTreeMap::new();
     for seen in presence.iter().filter(|seen| seen.shape.metric != Metric::AgentNoise) {
         let target = &seen.shape.target;

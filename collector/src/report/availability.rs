@@ -27,7 +27,7 @@ use super::{Asked, Groups, asked, coverage, silence::Silences};
 use crate::{
     registry::{AgentEntry, Registrations},
     rfc3339,
-    store::{Presence, Query, Row},
+    store::{Presences, Present, Query, Row},
 };
 use observing::{Courses, MAX_SCHEDULES};
 use peerlight_proto::time::Timestamp;
@@ -79,7 +79,7 @@ pub struct Ground<'a> {
     /// The organisation's agents that were revoked.
     pub agents: &'a [AgentEntry],
     /// When agents measured what.
-    pub presence: &'a [Presence],
+    pub presence: &'a Presences,
     /// The first instant that minutes are kept from.
     pub minutes_from: Timestamp,
 }
@@ -97,7 +97,7 @@ impl Observing {
         let groups = Groups::new(question, registrations.clone(), presence).with_silences(silences);
         let schedules = {
             let question = groups.question();
-            let wanted = |seen: &Presence| {
+            let wanted = |seen: Present<'_>| {
                 question.wants_metric(seen.shape.metric)
                     && groups.registration(seen.registration).is_some_and(|entry| question.wants(entry))
                     && question.wants_target(&seen.shape.target)

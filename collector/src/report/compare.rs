@@ -27,7 +27,7 @@ use super::{Groups, Loss, loss::wilson, milliseconds::rounded_ms, question::same
 use crate::{
     registry::Registrations,
     rfc3339,
-    store::{Presence, Row},
+    store::{Presences, Row},
 };
 use cells::{Cells, Place, Side, Sides};
 use peerlight_proto::{metric::Metric, time::Timestamp};
@@ -190,7 +190,7 @@ impl Comparing {
     pub fn new(
         asked: CompareQuestion,
         registrations: Registrations,
-        presence: &[Presence],
+        presence: &Presences,
         silences: Silences,
     ) -> Self {
         let groups = Groups::new(asked.question.clone(), registrations, presence).with_silences(silences);

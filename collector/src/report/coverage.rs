@@ -2,7 +2,7 @@
 
 use crate::{
     registry::{AgentEntry, RegistrationId},
-    store::{Presence, Shape},
+    store::{Presences, Present, Shape},
 };
 use hashbrown::{DefaultHashBuilder, HashMap};
 use indexmap::{IndexMap, IndexSet};
@@ -13,7 +13,7 @@ use peerlight_proto::{
     target::{Host, ProbeKind},
     time::Timestamp,
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// How long a measurement may be on its way: an interval, its deadline, a push and a group commit, twice over. Until
 /// then its absence means nothing.
@@ -21,74 +21,68 @@ pub const ON_ITS_WAY: Duration = Duration::from_mins(3);
 
 /// An agent's schedule of one target and metric over one family and path, and from when to when it ran.
 #[derive(Debug, Clone)]
-pub(super) struct Schedule {
+pub(super) struct Schedule<'a> {
     /// Whose.
     pub(super) agent: AgentId,
     /// For which registration.
     pub(super) registration: RegistrationId,
     /// One of its shapes; they differ in clock, HTTP version and handshake alone.
-    pub(super) shape: Arc<Shape>,
+    pub(super) shape: &'a Arc<Shape>,
     first: Timestamp,
     until: Timestamp,
     /// Spans in which it counts for another registration.
-    given_away: Arc<[(Timestamp, Timestamp)]>,
+    given_away: &'a Arc<[(Timestamp, Timestamp)]>,
 }
 
-/// The schedules that these presences tell of.
+/// The schedules that these presences tell of, agent by agent: of a large fleet there are millions.
 ///
 /// `wanted` says of which, and `ended` when a registration did. Several series may belong to one schedule (two clocks, two handshakes) and count once. A target that its agent went
 /// on without ends where it was last measured; every other one is expected up to now, because an agent that fell silent
 /// is what coverage is there to show.
-pub(super) fn schedules(
-    presence: &[Presence],
-    wanted: impl Fn(&Presence) -> bool,
+pub(super) fn schedules<'a>(
+    presence: &'a Presences,
+    wanted: impl Fn(Present<'a>) -> bool,
     ended: impl Fn(RegistrationId) -> Option<Timestamp>,
     agents: &[AgentEntry],
     now: Timestamp,
-) -> Vec<Schedule> {
-    let mut merged: IndexMap<(AgentId, RegistrationId, u32), Presence, DefaultHashBuilder> =
-        IndexMap::default();
-    let mut newest: HashMap<AgentId, Timestamp> = HashMap::new();
+) -> impl Iterator<Item = Schedule<'a>> {
+    let revoked: HashMap<AgentId, Timestamp> =
+        agents.iter().filter_map(|entry| Some((entry.agent, entry.revoked?))).collect();
     // A fleet has few shapes, each of them once in memory: what is measured is compared by number.
     let mut subjects = Subjects::default();
-    for seen in presence {
-        let shape = &seen.shape;
-        let last = newest.entry(seen.agent).or_insert(seen.last);
-        *last = seen.last.max(*last);
+    presence.by_agent().flat_map(move |of_agent| {
         // Whatever an agent measured tells whether it went on without a target, wanted or not.
-        if !wanted(seen) {
-            continue;
-        }
+        let agent_last = of_agent.last().unwrap_or(now);
+        let merged = merge(of_agent.iter().filter(|seen| wanted(*seen)), &mut subjects);
+        let schedule = |seen: Present<'a>| {
+            let ends = [ended(seen.registration), revoked.get(&seen.agent).copied()];
+            let until =
+                ends.into_iter().flatten().fold(expected_until(seen, agent_last, now), Timestamp::min);
+            let Present { agent, registration, shape, first, given_away, .. } = seen;
+            Schedule { agent, registration, shape, first, until, given_away }
+        };
+        merged.into_values().map(schedule).collect::<Vec<_>>()
+    })
+}
+
+/// Of one agent's presences one for each schedule.
+fn merge<'a>(
+    of_agent: impl Iterator<Item = Present<'a>>,
+    subjects: &mut Subjects<'a>,
+) -> IndexMap<(RegistrationId, u32), Present<'a>, DefaultHashBuilder> {
+    let mut merged: IndexMap<_, Present<'a>, _> = IndexMap::default();
+    for seen in of_agent {
         merged
-            .entry((seen.agent, seen.registration, subjects.number(shape)))
+            .entry((seen.registration, subjects.number(seen.shape)))
             .and_modify(|known| {
                 if seen.last > known.last {
-                    (known.last, known.shape) = (seen.last, Arc::clone(shape));
+                    (known.last, known.shape) = (seen.last, seen.shape);
                 }
                 known.first = known.first.min(seen.first);
             })
-            .or_insert_with(|| seen.clone());
+            .or_insert(seen);
     }
-    let revoked: BTreeMap<AgentId, Timestamp> =
-        agents.iter().filter_map(|entry| Some((entry.agent, entry.revoked?))).collect();
     merged
-        .into_values()
-        .map(|seen| {
-            let agent_last = newest.get(&seen.agent).copied().unwrap_or(seen.last);
-            let ends = [ended(seen.registration), revoked.get(&seen.agent).copied()];
-            Schedule {
-                until: ends
-                    .into_iter()
-                    .flatten()
-                    .fold(expected_until(&seen, agent_last, now), Timestamp::min),
-                agent: seen.agent,
-                registration: seen.registration,
-                first: seen.first,
-                shape: seen.shape,
-                given_away: seen.given_away,
-            }
-        })
-        .collect()
 }
 
 /// What a schedule measures, by number.
@@ -110,8 +104,8 @@ impl<'a> Subjects<'a> {
 }
 
 /// When a schedule ended, or up to when its measurements must have arrived.
-fn expected_until(seen: &Presence, agent_last: Timestamp, now: Timestamp) -> Timestamp {
-    let patience = ON_ITS_WAY.saturating_add(2 * interval(&seen.shape));
+fn expected_until(seen: Present<'_>, agent_last: Timestamp, now: Timestamp) -> Timestamp {
+    let patience = ON_ITS_WAY.saturating_add(2 * interval(seen.shape));
     if agent_last.since(seen.last) > patience {
         seen.last
     } else {
@@ -124,7 +118,7 @@ pub(super) fn interval(shape: &Shape) -> Duration {
     Duration::from_millis(u64::from(shape.probe_interval_ms.max(1)))
 }
 
-impl Schedule {
+impl Schedule<'_> {
     /// The spans from `from` until `to` in which turns were expected, in order and apart.
     pub(super) fn spans(&self, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Timestamp)> {
         let (mut at, end) = (self.first.max(from), self.until.min(to));
@@ -143,7 +137,7 @@ impl Schedule {
         let (from, to) = (self.first.max(from), self.until.min(to));
         let given_away = self.given_away.iter().map(|(start, end)| to.min(*end).since(from.max(*start)));
         let span = to.since(from).saturating_sub(given_away.sum());
-        u64::try_from(span.as_micros() / interval(&self.shape).as_micros()).unwrap_or(u64::MAX)
+        u64::try_from(span.as_micros() / interval(self.shape).as_micros()).unwrap_or(u64::MAX)
     }
 }
 
@@ -156,7 +150,10 @@ pub(super) fn coverage(scheduled: u64, expected: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{AGENT, agent_entry, presence, series};
+    use crate::{
+        report::fixture::{AGENT, agent_entry, presence, series},
+        store::Presence,
+    };
     use peerlight_proto::series::{Clock, Series};
 
     const HOUR: i64 = 3_600;
@@ -165,9 +162,9 @@ mod tests {
         Timestamp::from_secs(seconds)
     }
 
-    fn turns(presence: &[Presence], now: i64, to: i64) -> Vec<u64> {
-        schedules(presence, |_seen| true, |_registration| None, &[], at(now))
-            .iter()
+    fn turns(seen: &[Presence], now: i64, to: i64) -> Vec<u64> {
+        let presence = seen.iter().cloned().collect();
+        schedules(&presence, |_seen| true, |_registration| None, &[], at(now))
             .map(|schedule| schedule.turns(at(0), at(to)))
             .collect()
     }
@@ -212,7 +209,8 @@ mod tests {
     fn nothing_is_expected_of_what_counts_for_another_registration() {
         let spans = [(300, 900), (1_800, 2 * HOUR)].map(|(from, to)| (at(from), at(to)));
         let seen = Presence { given_away: spans.into(), ..presence(&series(Metric::IcmpRtt, "a"), 0, HOUR) };
-        let schedule = &schedules(std::slice::from_ref(&seen), |_| true, |_| None, &[], at(HOUR))[0];
+        let alone = Presences::from_iter([seen.clone()]);
+        let schedule = schedules(&alone, |_| true, |_| None, &[], at(HOUR)).next().unwrap();
         assert_eq!(schedule.spans(at(60), at(HOUR)), [(at(60), at(300)), (at(900), at(1_800))]);
         let expected = [HOUR, 600, 1_000].map(|to| turns(std::slice::from_ref(&seen), HOUR, to));
         assert_eq!(expected, [[30 + 90], [30], [30 + 10]]);
@@ -220,13 +218,15 @@ mod tests {
 
     #[test]
     fn nothing_is_expected_after_a_revocation_or_the_end_of_a_registration() {
-        let seen = [presence(&series(Metric::IcmpRtt, "a"), 0, 600)];
+        let seen = Presences::from_iter([presence(&series(Metric::IcmpRtt, "a"), 0, 600)]);
         let valid_to = |_registration| Some(at(900));
-        let ended = schedules(&seen, |_seen| true, valid_to, &[], at(HOUR));
-        assert_eq!(ended[0].turns(at(0), at(HOUR)), 90);
+        let ended = |agents: &[AgentEntry]| {
+            let mut schedules = schedules(&seen, |_seen| true, valid_to, agents, at(HOUR));
+            schedules.next().unwrap().turns(at(0), at(HOUR))
+        };
+        assert_eq!(ended(&[]), 90);
         let revoked = AgentEntry { revoked: Some(at(700)), ..agent_entry(AGENT) };
-        let ended = schedules(&seen, |_seen| true, valid_to, &[revoked], at(HOUR));
-        assert_eq!(ended[0].turns(at(0), at(HOUR)), 70);
+        assert_eq!(ended(&[revoked]), 70);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::Groups;
 use crate::{
     registry::RegistrationId,
     rfc3339,
-    store::{Dropped, Presence, dropped::DAMAGED},
+    store::{Dropped, Presences, dropped::DAMAGED},
 };
 use peerlight_proto::{drops::DropReason, id::AgentId, time::Timestamp};
 use serde::{Deserialize, Serialize};
@@ -47,10 +47,10 @@ pub struct Missing {
 
 /// What is missing from the groups' question, of the sites that it asks for. Where it is not known for which registration
 /// something was measured, it is missing of the one that its agent measured for last.
-pub(super) fn missing(groups: &Groups, dropped: &[Dropped], presence: &[Presence]) -> Vec<Missing> {
+pub(super) fn missing(groups: &Groups, dropped: &[Dropped], presence: &Presences) -> Vec<Missing> {
     let mut of_agent: HashMap<AgentId, (Timestamp, RegistrationId)> = HashMap::new();
     if dropped.iter().any(|one| one.registration.is_none()) {
-        for present in presence {
+        for present in presence.iter() {
             let latest = of_agent.entry(present.agent).or_insert((present.last, present.registration));
             *latest = (*latest).max((present.last, present.registration));
         }
@@ -157,6 +157,7 @@ mod tests {
             Question,
             fixture::{self, presence, registration, series},
         },
+        store::Presence,
     };
     use peerlight_proto::metric::Metric;
 
@@ -168,14 +169,14 @@ mod tests {
 
     fn sentences(question: Question, dropped: &[Dropped]) -> Vec<String> {
         let registrations = vec![registration(1, "Aurora", "GB-LND"), registration(2, "Borealis", "DE-BE")];
-        let groups = Groups::new(question, registrations.into_iter().collect(), &[]);
+        let groups = Groups::new(question, registrations.into_iter().collect(), &Presences::default());
         // The last registration that the agent measured for is the first one.
         let measured = |registration, last| Presence {
             agent: AgentId::new([7; 16]),
             registration: RegistrationId(registration),
             ..presence(&series(Metric::IcmpRtt, "door"), NINE, last)
         };
-        let present = [measured(1, NINE + 7_200), measured(2, NINE + 3_600)];
+        let present = Presences::from_iter([measured(1, NINE + 7_200), measured(2, NINE + 3_600)]);
         missing(&groups, dropped, &present).iter().map(Missing::sentence).collect()
     }
 

@@ -9,7 +9,7 @@ use crate::{
     geography::Places,
     organisation::OrganisationId,
     registry::{AgentEntry, Registration, RegistrationId},
-    store::{Dropped, Grouping as _, Origin, Presence, Row, Shape, Totals, dropped::DAMAGED},
+    store::{Dropped, Grouping as _, Origin, Presence, Presences, Row, Shape, Totals, dropped::DAMAGED},
 };
 use peerlight_proto::{
     histogram::Histogram,
@@ -212,7 +212,8 @@ fn found<T>(
         last: row.slot,
         given_away: Arc::default(),
     };
-    let seen: Vec<_> = evidence.presence.iter().cloned().chain(evidence.rows.iter().map(present)).collect();
+    let seen: Presences =
+        evidence.presence.iter().cloned().chain(evidence.rows.iter().map(present)).collect();
     let groups = Groups::new(question.clone(), evidence.registrations.iter().cloned().collect(), &seen)
         .with_silences(silences.clone());
     let grouped = evidence.rows.iter().filter_map(|row| {
@@ -224,7 +225,8 @@ fn found<T>(
         })
     });
     let rows: Vec<_> = grouped.collect();
-    let Evidence { agents, presence, dropped, .. } = *evidence;
-    let evidence = super::Evidence { rows: &rows, agents, presence, dropped };
+    let Evidence { agents, dropped, .. } = *evidence;
+    let presence = evidence.presence.iter().cloned().collect();
+    let evidence = super::Evidence { rows: &rows, agents, presence: &presence, dropped };
     make(&groups, &evidence)
 }

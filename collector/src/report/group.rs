@@ -3,9 +3,9 @@
 use super::{Dimension, Question, base_of, question::same, silence::Silences, tally::Counting};
 use crate::{
     registry::{Registration, RegistrationId, Registrations},
-    store::{Grouping, Origin, Presence, Shape},
+    store::{Grouping, Origin, Presences, Shape},
 };
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use indexmap::IndexSet;
 use ipnet::IpNet;
 use peerlight_proto::{
@@ -177,10 +177,9 @@ enum Part {
 
 impl Groups {
     /// The groups of what the question asks, given every registration of the organisation and what its agents measured.
-    pub fn new(question: Question, registrations: Registrations, presence: &[Presence]) -> Self {
+    pub fn new(question: Question, registrations: Registrations, presence: &Presences) -> Self {
         let mut names: HashMap<(Host, ProbeKind), String> = HashMap::new();
-        let mut seen = HashSet::new();
-        for shape in presence.iter().map(|seen| &seen.shape).filter(|shape| seen.insert(Arc::as_ptr(shape))) {
+        for shape in presence.shapes() {
             let target = &shape.target;
             names
                 .entry((target.address.clone(), target.probe.clone()))

@@ -6,7 +6,7 @@ use crate::{
     organisation::OrganisationId,
     registry::{Registration, RegistrationId, Registrations},
     rfc3339,
-    store::{Presence, Query, slot_of},
+    store::{Presences, Query, slot_of},
 };
 use peerlight_proto::{duration, metric::Metric, target::Target, time::Timestamp};
 use serde::{Deserialize, Serialize};
@@ -187,7 +187,7 @@ impl Question {
     }
 
     /// What the filters name that is not there, with what is: a mistyped name must not look like an empty report.
-    pub fn unknown_names(&self, registrations: &Registrations, presence: &[Presence]) -> Vec<String> {
+    pub fn unknown_names(&self, registrations: &Registrations, presence: &Presences) -> Vec<String> {
         let mut errors = Vec::new();
         let mut compare = |what: &str,
                            asked: &BTreeSet<String>,
@@ -204,8 +204,8 @@ impl Question {
         compare("location", &self.locations, |entry| &entry.location, &within);
         compare("site", &self.sites, |entry| &entry.site, &same);
         for name in &self.targets {
-            if !presence.iter().any(|seen| is_target(name, &seen.shape.target)) {
-                let known = presence.iter().map(|seen| seen.shape.target.name.clone()).collect();
+            if !presence.shapes().any(|shape| is_target(name, &shape.target)) {
+                let known = presence.shapes().map(|shape| shape.target.name.clone()).collect();
                 errors.push(unknown("target", name, &known));
             }
         }

@@ -7,7 +7,7 @@
 use super::{Question, tally::Counting};
 use crate::{
     registry::{RegistrationId, Registrations},
-    store::{Grouping, Origin, Presence, Query, Row, Shape, slot_of},
+    store::{Grouping, Origin, Presences, Query, Row, Shape, slot_of},
 };
 use hashbrown::{HashMap, HashSet};
 use indexmap::IndexSet;
@@ -61,7 +61,7 @@ pub struct Listening {
 
 impl Listening {
     /// What has to be asked for this question; nothing where it shows no ICMP, or no site measures both.
-    pub fn to(question: &Question, registrations: &Registrations, presence: &[Presence]) -> Option<Self> {
+    pub fn to(question: &Question, registrations: &Registrations, presence: &Presences) -> Option<Self> {
         if !question.wants_metric(Metric::IcmpRtt) {
             return None;
         }
@@ -69,10 +69,10 @@ impl Listening {
         // A fleet has few shapes, each once in memory.
         let mut numbers: HashMap<*const Shape, Option<(u32, bool)>> = HashMap::new();
         let mut seen: HashMap<(RegistrationId, u32), (bool, bool)> = HashMap::new();
-        for present in presence {
+        for present in presence.iter() {
             let subject = *numbers
-                .entry(Arc::as_ptr(&present.shape))
-                .or_insert_with(|| number(&mut subjects, question, &present.shape));
+                .entry(Arc::as_ptr(present.shape))
+                .or_insert_with(|| number(&mut subjects, question, present.shape));
             let Some((subject, is_icmp)) = subject else { continue };
             let (icmp, tcp) = seen.entry((present.registration, subject)).or_default();
             *(if is_icmp { icmp } else { tcp }) = true;

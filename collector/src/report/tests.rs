@@ -7,7 +7,7 @@ use super::{
 use crate::{
     admission::Attribution,
     organisation::OrganisationId,
-    store::{ClockOffsets, Origin},
+    store::{ClockOffsets, Origin, Presence},
 };
 use peerlight_proto::{
     measurement::Attribute,

@@ -15,7 +15,7 @@ use super::{Asked, Group, Groups, LatencyBounds, Loss, NoLoss, asked, silence::S
 use crate::{
     registry::{Location, Registrations},
     rfc3339,
-    store::{Presence, Row},
+    store::{Presences, Row},
 };
 use gather::Gathered;
 use peerlight_proto::{metric::Metric, time::Timestamp};
@@ -122,7 +122,7 @@ impl Gathering {
         asked: TimeOfDayQuestion,
         registrations: Registrations,
         locations: &[Location],
-        presence: &[Presence],
+        presence: &Presences,
         silences: Silences,
     ) -> Self {
         let groups = Groups::new(asked.question.clone(), registrations, presence).with_silences(silences);

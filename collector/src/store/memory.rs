@@ -3,8 +3,8 @@
 
 use super::{
     Agents, ClockOffsets, DESCRIBED_FOR, Dropped, Expired, Grouping, Health, LEDGER_MARGIN, Origin, Presence,
-    PutOutcome, Query, Reattribute, Reattribution, Retention, Row, Shape, Store, StoreError, Totals, Usage,
-    dropped::refused, given_away::given_away, slot_of, watch::Watch,
+    Presences, PutOutcome, Query, Reattribute, Reattribution, Retention, Row, Shape, Store, StoreError,
+    Totals, Usage, dropped::refused, given_away::given_away, slot_of, watch::Watch,
 };
 use crate::{admission::Admitted, organisation::OrganisationId, registry::RegistrationId};
 use futures::future::{BoxFuture, FutureExt as _};
@@ -271,7 +271,7 @@ impl Store for MemoryStore {
         async move { Ok(self.kept().scan(&query, &*grouping)) }.boxed()
     }
 
-    fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>> {
+    fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Presences, StoreError>> {
         async move {
             let kept = self.kept();
             let orders = kept.reattributed.iter().filter(|order| order.organisation == organisation);

@@ -10,6 +10,7 @@ mod answer;
 mod block;
 mod dictionary;
 mod dropped;
+mod encoded;
 mod expiry;
 mod fold;
 mod kept;
@@ -34,9 +35,9 @@ mod writer;
 
 pub use verify::Verification;
 
-use self::{expiry::Layer, fold::Outstanding, reader::Reader, writer::Writer};
+use self::{encoded::Encoded, expiry::Layer, fold::Outstanding, reader::Reader, writer::Writer};
 use super::{
-    Dropped, Expired, Grouping, Health, Presence, PutOutcome, Query, Reattribute, Reattribution, Retention,
+    Dropped, Expired, Grouping, Health, Presences, PutOutcome, Query, Reattribute, Reattribution, Retention,
     Row, Store, StoreError, Usage, Watch,
 };
 use crate::{admission::Admitted, organisation::OrganisationId};
@@ -294,7 +295,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn put(&self, admitted: Admitted) -> BoxFuture<'_, Result<PutOutcome, StoreError>> {
-        Box::pin(self.writer.put(admitted))
+        Box::pin(self.writer.put(Encoded::of(admitted)))
     }
 
     fn ledgered(&self, number: BatchNumber) -> BoxFuture<'_, Result<Option<BatchDigest>, StoreError>> {
@@ -305,7 +306,7 @@ impl Store for SqliteStore {
         Box::pin(self.read(move |reader| reader.snapshot(|reader| reader.scan(&query, &*grouping))))
     }
 
-    fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Vec<Presence>, StoreError>> {
+    fn presence(&self, organisation: OrganisationId) -> BoxFuture<'_, Result<Presences, StoreError>> {
         Box::pin(self.read(move |reader| reader.snapshot(|reader| reader.presence(organisation))))
     }
 

@@ -5,7 +5,7 @@ use crate::{
     alert::{Doors, Rule},
     organisation::OrganisationId,
     report::silence::Silences,
-    store::Presence,
+    store::{Presences, Present},
 };
 use peerlight_proto::time::Timestamp;
 use std::{
@@ -40,7 +40,7 @@ pub(super) struct Day {
     /// What never answers ICMP.
     pub(super) silences: Silences,
     /// What agents measure: of each shape one presence.
-    pub(super) shapes: Arc<Vec<Presence>>,
+    pub(super) shapes: Arc<Presences>,
 }
 
 impl Memory {
@@ -100,9 +100,10 @@ impl Memory {
 }
 
 /// Of each shape one presence: enough for what targets are called.
-pub(super) fn one_of_each_shape(presence: &[Presence]) -> Vec<Presence> {
+pub(super) fn one_of_each_shape(presence: &Presences) -> Presences {
     let mut met = HashSet::new();
-    presence.iter().filter(|present| met.insert(Arc::as_ptr(&present.shape))).cloned().collect()
+    let news = presence.iter().filter(|present| met.insert(Arc::as_ptr(present.shape)));
+    news.map(Present::alone).collect()
 }
 
 #[cfg(test)]

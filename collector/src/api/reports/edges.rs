@@ -16,7 +16,7 @@ use crate::{
         physics::PhysicsReport,
         render::{edges as edges_rendered, ndjson, physics as physics_rendered},
     },
-    store::{Presence, Store},
+    store::{Presences, Store},
 };
 use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
@@ -92,7 +92,7 @@ pub async fn physics(
 }
 
 /// What both rest on.
-type Ground = (Arc<Snapshot>, Arc<Vec<Presence>>);
+type Ground = (Arc<Snapshot>, Arc<Presences>);
 
 /// What the registry and the presence say, and where locations are, unless there are errors in the question: then all that is wrong
 /// with it is said.

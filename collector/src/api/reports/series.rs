@@ -14,7 +14,7 @@ use crate::{
         render::{ndjson, series as rendered},
         series::{SeriesQuestion, SeriesReport, series as answer},
     },
-    store::{Presence, Store},
+    store::{Presences, Store},
 };
 use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
@@ -78,7 +78,7 @@ pub async fn series(
 /// Answers from the store and what the registry and the presence say.
 pub(crate) async fn series_given(
     store: &dyn Store,
-    (snapshot, presence): (Arc<Snapshot>, Arc<Vec<Presence>>),
+    (snapshot, presence): (Arc<Snapshot>, Arc<Presences>),
     question: SeriesQuestion,
     now: Timestamp,
 ) -> Result<SeriesReport, ReportError> {

@@ -54,15 +54,15 @@ pub struct Closer(HashSet<(u32, Timestamp)>);
 impl Courses {
     pub(super) fn new(
         asked: &AvailabilityQuestion,
-        schedules: &[Schedule],
+        schedules: &[Schedule<'_>],
         units: &Units,
         minutes_from: Timestamp,
     ) -> Self {
         let (from, to) = (asked.question.from, asked.question.to);
         let mut of: HashMap<u32, Course> = HashMap::new();
         for schedule in schedules {
-            let unit = units.number(schedule.agent, schedule.registration, &schedule.shape);
-            let mut course = Course::new(interval(&schedule.shape));
+            let unit = units.number(schedule.agent, schedule.registration, schedule.shape);
+            let mut course = Course::new(interval(schedule.shape));
             (course.expected, course.turns) = (schedule.spans(from, to), schedule.turns(from, to));
             of.insert(unit, course);
         }

@@ -10,7 +10,7 @@ use crate::{
         render::availability::{csv, table},
         silence::Listening,
     },
-    store::{Grouping, Query, slot_of},
+    store::{Grouping, Presence, Query, slot_of},
 };
 use peerlight_proto::{id::AgentId, measurement::Counters, metric::Metric, series::Series};
 use std::{collections::BTreeMap, time::Duration};
@@ -88,7 +88,7 @@ impl Stored {
         rows.into_iter().map(of).collect()
     }
 
-    fn presence(&self) -> Vec<Presence> {
+    fn presence(&self) -> Presences {
         let mut all: BTreeMap<(AgentId, i64, Metric), Presence> = BTreeMap::new();
         for one in &self.seen {
             let key = (one.agent, one.registration, one.series.key.metric);

@@ -5,7 +5,7 @@ use crate::{
     organisation::OrganisationId,
     registry::Registrations,
     report::{Dimension, Question, question::kept_since},
-    store::{Presence, Query, slot_of},
+    store::{Presences, Query, slot_of},
 };
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use std::time::Duration;
@@ -115,7 +115,7 @@ impl CompareQuestion {
     }
 
     /// What the filters name that is not there, with what is.
-    pub fn unknown_names(&self, registrations: &Registrations, presence: &[Presence]) -> Vec<String> {
+    pub fn unknown_names(&self, registrations: &Registrations, presence: &Presences) -> Vec<String> {
         self.question.unknown_names(registrations, presence)
     }
 

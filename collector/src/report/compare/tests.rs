@@ -67,8 +67,7 @@ fn compare(query: &str, measured: &[Measured]) -> Comparison {
         given_away: Arc::default(),
     });
     let days = asked.days(&registrations);
-    let mut comparing =
-        Comparing::new(asked, registrations, &presence.collect::<Vec<_>>(), Silences::default());
+    let mut comparing = Comparing::new(asked, registrations, &presence.collect(), Silences::default());
     let groups = comparing.groups();
     for day in days {
         let within = measured.iter().filter(|one| (day.from..day.to).contains(&one.slot));

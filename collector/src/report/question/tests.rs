@@ -111,7 +111,7 @@ fn filters_choose_registrations_and_name_what_is_not_there() {
     assert_eq!(chosen("provider=Aurora&provider=Borealis&site=site-3"), Some(vec![3]));
     let question = parse("provider=Arora&location=FR&site=site-2&target=x").unwrap();
     assert_eq!(
-        question.unknown_names(&all, &[]),
+        question.unknown_names(&all, &Presences::default()),
         [
             "there is no provider `Arora`; did you mean `Aurora`?",
             "there is no location `FR`; there are DE-BE, GB-LND, GB-MAN",

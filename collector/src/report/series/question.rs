@@ -8,7 +8,7 @@ use crate::{
         question::MAX_SLOTS,
         slots::{MOST_SLOTS, step_within},
     },
-    store::Presence,
+    store::Presences,
 };
 use hashbrown::HashSet;
 use peerlight_proto::time::Timestamp;
@@ -52,7 +52,7 @@ impl SeriesQuestion {
     }
 
     /// Why this is too much for one answer, given what was measured, if it is.
-    pub fn too_much(&self, groups: &Groups, presence: &[Presence]) -> Option<String> {
+    pub fn too_much(&self, groups: &Groups, presence: &Presences) -> Option<String> {
         let Question { from, to, step, .. } = self.question;
         let slots = to.since(from).as_secs() / step.map_or(1, |step| step.as_secs().max(1)) + 1;
         let wanted = presence.iter().filter(|seen| {
@@ -62,9 +62,8 @@ impl SeriesQuestion {
                 && seen.first < to
                 && from < seen.last
         });
-        let series: HashSet<_> = wanted
-            .map(|seen| (groups.key(seen.registration, &seen.shape, None), seen.shape.metric))
-            .collect();
+        let series: HashSet<_> =
+            wanted.map(|seen| (groups.key(seen.registration, seen.shape, None), seen.shape.metric)).collect();
         let cells = slots.saturating_mul(series.len() as u64);
         // A single series may have as many slots as any question.
         (cells > MAX_CELLS.max(MAX_SLOTS)).then(|| {

@@ -9,7 +9,7 @@ use crate::{
         silence::Listening,
     },
     rfc3339,
-    store::{Grouping, Query},
+    store::{Grouping, Presence, Query},
 };
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ fn answer(query: &str, now: &str, locations: &[Location], measured: &[Measured])
         shape: Arc::clone(&one.shape),
         ..presence(&series(Metric::TcpConnect, "door"), 0, 1)
     });
-    let seen: Vec<_> = seen.collect();
+    let seen: Presences = seen.collect();
     let scan = |query: &Query, grouping: &dyn Grouping| -> Vec<Row> {
         let mut rows: BTreeMap<(u32, Timestamp), Row> = BTreeMap::new();
         let within = measured.iter().filter(|one| {

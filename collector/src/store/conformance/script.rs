@@ -5,7 +5,7 @@ use crate::{
     admission::{Admitted, Caller, admit},
     organisation::OrganisationId,
     store::{
-        SqliteStore,
+        Presences, Present, SqliteStore,
         fixture::{
             DAY, MIDNIGHT, MINUTE, RETENTION, batch, caller, digest, each, measurement, reattribute, series,
         },
@@ -188,7 +188,8 @@ impl<S: Store> Trial<S> {
                 })
                 .await;
             }
-            let sorted = |mut presence: Vec<crate::store::Presence>| {
+            let sorted = |presence: Presences| {
+                let mut presence: Vec<_> = presence.iter().map(Present::alone).collect();
                 presence.sort_by_key(|one| (one.agent, one.registration, one.shape.id()));
                 presence
             };

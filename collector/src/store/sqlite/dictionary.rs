@@ -71,13 +71,13 @@ impl Numbers {
         &mut self,
         db: &Connection,
         organisation: OrganisationId,
-        origin: Origin,
+        origin: &Origin,
     ) -> rusqlite::Result<u32> {
-        let identity = (organisation, origin);
+        let identity = (organisation, origin.clone());
         if let Some(&number) = self.origins.get(&identity) {
             return Ok(number);
         }
-        let number = number_of_origin(db, organisation, &identity.1)?;
+        let number = number_of_origin(db, organisation, origin)?;
         if self.origins.len() >= MOST_CACHED {
             self.origins.clear();
         }

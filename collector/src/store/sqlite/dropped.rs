@@ -3,9 +3,9 @@
 //! An agent's totals only grow within an account, so the greatest of each is kept and a repeat changes nothing. What is
 //! refused is added within the transaction that enters its batch into the ledger, and so once.
 
-use super::{dictionary::Names, kept::ceil_secs, log::add_to_tally};
+use super::{dictionary::Names, encoded::Encoded, kept::ceil_secs, log::add_to_tally};
 use crate::{
-    admission::{Admitted, AdmittedAccount},
+    admission::AdmittedAccount,
     organisation::OrganisationId,
     registry::RegistrationId,
     store::{
@@ -27,8 +27,8 @@ const AFTER_TALLY: &str = "dropped;";
 const ROWS: u32 = 2_000;
 
 /// Keeps what the batch's agent says that it dropped, whatever becomes of the batch itself.
-pub(super) fn keep_account(db: &Connection, agent: u32, admitted: &Admitted) -> rusqlite::Result<()> {
-    let Some(AdmittedAccount { signed, entries }) = &admitted.dropped else { return Ok(()) };
+pub(super) fn keep_account(db: &Connection, agent: u32, batch: &Encoded) -> rusqlite::Result<()> {
+    let Some(AdmittedAccount { signed, entries }) = &batch.dropped else { return Ok(()) };
     let account = signed.id.as_bytes();
     for (registration, entry) in entries {
         let (hour, reason) = (entry.hour.as_secs(), entry.reason.as_str());
@@ -49,7 +49,7 @@ pub(super) fn keep_account(db: &Connection, agent: u32, admitted: &Admitted) -> 
                 first = min(first, excluded.first), last = max(last, excluded.last)",
         )?
         .execute(params![
-            admitted.organisation.0,
+            batch.organisation.0,
             agent,
             hour,
             account,
@@ -69,8 +69,8 @@ pub(super) fn keep_account(db: &Connection, agent: u32, admitted: &Admitted) -> 
 }
 
 /// Counts what was refused of a batch, within the transaction that stores the rest of it.
-pub(super) fn keep_refused(db: &Connection, agent: u32, admitted: &Admitted) -> rusqlite::Result<()> {
-    for loss in &admitted.lost {
+pub(super) fn keep_refused(db: &Connection, agent: u32, batch: &Encoded) -> rusqlite::Result<()> {
+    for loss in &batch.lost {
         let reason = refused(loss.code);
         db.prepare_cached(
             "INSERT INTO dropped (organisation, agent, hour, account, uplink, reason, registration,
@@ -81,7 +81,7 @@ pub(super) fn keep_refused(db: &Connection, agent: u32, admitted: &Admitted) -> 
                 first = min(first, excluded.first), last = max(last, excluded.last)",
         )?
         .execute(params![
-            admitted.organisation.0,
+            batch.organisation.0,
             agent,
             loss.hour.as_secs(),
             OWN,

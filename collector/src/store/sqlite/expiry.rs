@@ -3,7 +3,7 @@
 use super::{
     kept::{KEPT_DAYS, KEPT_LEDGER, KEPT_MEASURED, KEPT_QUARTERS, SCATTERED, day_of},
     log::add_to_tally,
-    presence::Presences,
+    presence::Numbered,
     reattribution,
 };
 use crate::store::{Expired, LEDGER_MARGIN, Retention, StoreError, crash_point::crash_point};
@@ -203,7 +203,7 @@ pub(super) fn forget_presence(
         })
         .map_err(&database)?;
     for &(organisation, stripe) in &stripes {
-        let mut presences = Presences::of_stripe(&transaction, organisation, stripe)?;
+        let mut presences = Numbered::of_stripe(&transaction, organisation, stripe)?;
         let mut forgotten = false;
         presences.retain(|_seen, (_first, last)| {
             forgotten |= last < from;

@@ -1,19 +1,17 @@
 //! The log and the ledger: what becomes durable before a batch is acknowledged.
 
 use super::{
-    block::{Cell, Key, Records, Written},
+    block::{Key, Written},
     dictionary::{Numbers, Session, find_agent, find_session},
     dropped,
+    encoded::{Encoded, Measured},
     kept::{KEPT_LEDGER, KEPT_MEASURED},
 };
-use crate::{
-    admission::Admitted,
-    store::{ClockOffsets, Origin, PutOutcome, StoreError, crash_point::crash_point},
-};
+use crate::store::{Origin, PutOutcome, StoreError, crash_point::crash_point};
 use hashbrown::DefaultHashBuilder;
 use peerlight_proto::{
     id::{BatchDigest, BatchNumber},
-    time::{IntervalLength, Timestamp},
+    time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::{
@@ -34,7 +32,6 @@ pub(super) const fn stripe_of(agent: u32) -> u32 {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) numbers: Numbers,
-    records: Records,
     /// Of rows: a new one only makes batches look unlike that are not.
     hashing: DefaultHashBuilder,
     /// The turns of schedules that the present transaction stores.
@@ -96,31 +93,27 @@ pub(super) fn add_to_tally(db: &Connection, what: &str, more: i64) -> rusqlite::
     Ok(())
 }
 
-/// Writes an admitted batch within the caller's transaction: ledger entry and block.
-pub(super) fn put(
-    db: &Connection,
-    scratch: &mut Scratch,
-    admitted: &Admitted,
-) -> Result<PutOutcome, StoreError> {
+/// Writes a batch within the caller's transaction: ledger entry and block.
+pub(super) fn put(db: &Connection, scratch: &mut Scratch, batch: &Encoded) -> Result<PutOutcome, StoreError> {
     let database = StoreError::while_doing("write a batch");
-    let number = admitted.batch.number;
+    let number = batch.number;
     let agent = scratch.numbers.agent(db, number.agent).map_err(&database)?;
-    let session = scratch.numbers.session(db, agent, number, admitted.received).map_err(&database)?;
-    dropped::keep_account(db, agent, admitted).map_err(&database)?;
-    let barred = barred(db, scratch, admitted)?;
+    let session = scratch.numbers.session(db, agent, number, batch.received).map_err(&database)?;
+    dropped::keep_account(db, agent, batch).map_err(&database)?;
+    let barred = barred(db, scratch, batch)?;
     crash_point("before-ledger");
     // Most batches are new: to enter one finds that out, too.
-    if barred.is_some() || !enter(db, session, admitted).map_err(&database)? {
+    if barred.is_some() || !enter(db, session, batch).map_err(&database)? {
         return Ok(match entry(db, session, number.sequence)? {
-            Some(there) if there != admitted.digest => PutOutcome::NumberReused,
+            Some(there) if there != batch.digest => PutOutcome::NumberReused,
             there => barred.filter(|_| there.is_none()).unwrap_or(PutOutcome::Duplicate),
         });
     }
-    dropped::keep_refused(db, agent, admitted).map_err(&database)?;
+    dropped::keep_refused(db, agent, batch).map_err(&database)?;
     crash_point("before-batch");
-    if !admitted.measurements.is_empty() {
-        let (rows, block) = records_of(db, scratch, agent, admitted)?;
-        append(db, agent, admitted, (rows, &block)).map_err(&database)?;
+    if let Some(measured) = &batch.measured {
+        let (rows, block) = number_rows(db, scratch, agent, (batch, measured))?;
+        append(db, agent, (batch, measured), (rows, &block)).map_err(&database)?;
         scratch.stored += block.probes;
     }
     crash_point("after-batch");
@@ -128,20 +121,15 @@ pub(super) fn put(
 }
 
 /// Why a batch that is not in the ledger is not written: it is part of one that is there, or nobody can tell any more.
-fn barred(
-    db: &Connection,
-    scratch: &mut Scratch,
-    admitted: &Admitted,
-) -> Result<Option<PutOutcome>, StoreError> {
-    if let Some(part) = admitted.batch.part {
-        let parent = BatchNumber { session: part.session, sequence: part.sequence, ..admitted.batch.number };
+fn barred(db: &Connection, scratch: &mut Scratch, batch: &Encoded) -> Result<Option<PutOutcome>, StoreError> {
+    if let Some(part) = batch.part {
+        let parent = BatchNumber { session: part.session, sequence: part.sequence, ..batch.number };
         if ledgered(db, parent)? == Some(part.digest) {
             return Ok(Some(PutOutcome::Duplicate));
         }
     }
     let complete_from = scratch.complete_from(db)?;
-    let oldest = admitted.measurements.iter().map(|one| one.measurement.interval.start().as_secs()).min();
-    let too_old = oldest.is_some_and(|oldest| oldest < complete_from);
+    let too_old = batch.measured.as_ref().is_some_and(|measured| measured.oldest_start < complete_from);
     Ok(too_old.then_some(PutOutcome::TooOld(Timestamp::from_secs(complete_from))))
 }
 
@@ -175,115 +163,72 @@ fn entry(db: &Connection, session: Session, sequence: u64) -> Result<Option<Batc
 }
 
 /// Enters a batch in the ledger, unless its number is there.
-fn enter(db: &Connection, session: Session, admitted: &Admitted) -> rusqlite::Result<bool> {
+fn enter(db: &Connection, session: Session, batch: &Encoded) -> rusqlite::Result<bool> {
     // A batch of which nothing was admitted could still come again: its entry lives as long as one received now.
-    let newest_end = admitted.measurements.iter().map(|admitted| admitted.measurement.interval.end()).max();
-    let newest_end = newest_end.map_or(admitted.received, |end| end.max(admitted.received));
+    let newest_end = batch.newest_end().map_or(batch.received, |end| end.max(batch.received));
     let entered = db
         .prepare_cached(
             "INSERT OR IGNORE INTO ledger (turn, session, sha256, newest_end) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute(params![
-            session.turn(admitted.batch.number.sequence),
+            session.turn(batch.number.sequence),
             session.number,
-            admitted.digest.as_bytes(),
+            batch.digest.as_bytes(),
             newest_end.as_secs()
         ])?;
     Ok(entered > 0)
 }
 
-/// What was admitted, as a block, and the hash of its rows if all of it is of one minute. What else stands in the batch's dictionary was not admitted and leaves no trace; admission
-/// lets no measurement in whose series is not in it.
-fn records_of(
+/// The block of a batch by the numbers of its rows, and the hash of these if all of it is of one minute.
+fn number_rows(
     db: &Connection,
     scratch: &mut Scratch,
     agent: u32,
-    admitted: &Admitted,
+    (batch, measured): (&Encoded, &Measured),
 ) -> Result<(Option<i64>, Written), StoreError> {
-    let Scratch { numbers, records, hashing, .. } = scratch;
+    let Scratch { numbers, hashing, .. } = scratch;
+    let number = |origin: &Origin| numbers.origin(db, batch.organisation, origin);
+    let origins: Vec<u32> = measured
+        .origins
+        .iter()
+        .map(number)
+        .collect::<Result<_, _>>()
+        .map_err(StoreError::while_doing("number an origin"))?;
+    // Each series comes several times in a backlog.
+    let mut shapes: Vec<Option<u32>> = vec![None; measured.series.len()];
     let mut rows = hashing.build_hasher();
-    let clock_offsets = admitted.batch.clock_offset_us.map(ClockOffsets::of);
-    // Most measurements of a batch have one origin, and each series comes several times in a backlog.
-    let mut last: Option<(Origin, u32)> = None;
-    let mut shapes: Vec<Option<u32>> = vec![None; admitted.batch.series.len()];
-    let mut attributes = Vec::new();
-    for one in &admitted.measurements {
-        let measurement = &one.measurement;
-        let index = measurement.series as usize;
-        let Some(series) = admitted.batch.series.get(index) else { continue };
-        let uplink = &series.key.uplink;
-        let same = last.as_ref().filter(|(there, _)| {
-            (there.registration, there.attribution, there.prefix)
-                == (one.registration, one.attribution, one.prefix)
-                && there.uplink == *uplink
-        });
-        let origin = if let Some((_, number)) = same {
-            *number
-        } else {
-            let origin = Origin {
-                registration: one.registration,
-                uplink: uplink.clone(),
-                attribution: one.attribution,
-                prefix: one.prefix,
-            };
-            let number = numbers
-                .origin(db, admitted.organisation, origin.clone())
-                .map_err(StoreError::while_doing("number an origin"))?;
-            last = Some((origin, number));
-            number
+    let block = measured.records.block(|Key { origin, shape: series, .. }| {
+        let shape = match shapes[series as usize] {
+            Some(shape) => shape,
+            None => {
+                let series = &measured.series[series as usize];
+                numbers.shape(db, batch.organisation, series, batch.received)?
+            }
         };
-        let shape = if let Some(shape) = shapes[index] {
-            shape
-        } else {
-            *shapes[index].insert(numbers.shape(db, admitted.organisation, series, admitted.received)?)
-        };
-        attributes.clear();
-        for attribute in &measurement.attributes {
-            attributes.push((records.text(&attribute.kind, &attribute.value), attribute.count));
-        }
-        let histogram = &measurement.histogram;
-        let key = Key { origin, agent, shape };
+        shapes[series as usize] = Some(shape);
+        let key = Key { origin: origins[origin as usize], agent, shape };
         key.hash(&mut rows);
-        records.push(
-            series.key.metric,
-            key,
-            &Cell {
-                start: measurement.interval.start().as_secs(),
-                end: measurement.interval.end().as_secs(),
-                counters: &measurement.counters,
-                buckets: histogram.buckets(),
-                sum_us: histogram.sum_us(),
-                min_us: histogram.min_us().unwrap_or(0),
-                max_us: histogram.max_us().unwrap_or(0),
-                overflow: histogram.overflow(),
-                attributes: &attributes,
-                clock_offsets,
-            },
-        );
-    }
-    let intervals = admitted.measurements.iter().map(|one| one.measurement.interval);
-    let alike = intervals.clone().zip(intervals.clone().skip(1)).all(|(one, next)| one == next);
-    let of_a_minute = alike && intervals.take(1).all(|first| first.length() == IntervalLength::MINUTE);
-    Ok((of_a_minute.then(|| rows.finish().cast_signed()), records.finish()))
+        Ok(key)
+    })?;
+    Ok((measured.of_a_minute.then(|| rows.finish().cast_signed()), block))
 }
 
 fn append(
     db: &Connection,
     agent: u32,
-    admitted: &Admitted,
+    (batch, measured): (&Encoded, &Measured),
     (rows, block): (Option<i64>, &Written),
 ) -> rusqlite::Result<()> {
-    let starts = || admitted.measurements.iter().map(|one| one.measurement.interval.start().as_secs());
     db.prepare_cached(
         "INSERT INTO batch (organisation, agent, received_us, oldest_start, newest_start, probes, rows, block)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
-        admitted.organisation.0,
+        batch.organisation.0,
         agent,
-        admitted.received.as_micros(),
-        starts().min(),
-        starts().max(),
+        batch.received.as_micros(),
+        measured.oldest_start,
+        measured.newest_start,
         block.probes,
         rows,
         block.bytes

@@ -6,20 +6,23 @@ use super::{
     log::{Logged, stripe_of},
 };
 use crate::{registry::RegistrationId, store::StoreError};
-use hashbrown::{HashMap, hash_map::Entry};
+use hashbrown::{HashMap, HashSet, hash_map::Entry};
 use peerlight_proto::time::IntervalLength;
 use prost::encoding::{decode_varint, encode_varint};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// An agent, a registration and a shape, by number.
 pub(super) type Seen = (u32, i64, u32);
 
-/// The presence of any agents, in the order of what was seen.
+/// The presence of any agents by numbers, in the order of what was seen.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Presences(Vec<(Seen, Span)>);
+pub(super) struct Numbered(Vec<(Seen, Span)>);
 
-impl Presences {
+impl Numbered {
     /// Adds spans of what is seen now.
     pub(super) fn add(&mut self, spans: impl IntoIterator<Item = (Seen, Span)>) {
         let known = self.0.len();
@@ -118,11 +121,16 @@ impl Presences {
     }
 }
 
+/// The rows of an agent's batch by origin and shape.
+type Rows = Arc<[(u32, u32)]>;
+
 /// The rows that batches of the log hold, and from when to when each was measured.
 #[derive(Debug, Default)]
 pub(super) struct Sightings {
     /// By agent and rows, as batches of one minute tell them: from when to when there was such a batch, and the rows.
-    minutes: HashMap<(u32, i64), (Span, Vec<Key>)>,
+    minutes: HashMap<(u32, i64), (Span, Rows)>,
+    /// The agents of a site mostly measure the same.
+    lists: HashSet<Rows>,
     /// The rows of other batches.
     others: Vec<(Key, Span)>,
 }
@@ -140,9 +148,10 @@ impl Sightings {
                 *span = (span.0.min(minute.0), span.1.max(minute.1));
             }
             Entry::Vacant(new) => {
-                let mut keys = Vec::new();
-                batch.read(|block| spans(block, |key, _span| keys.push(key)))?;
-                new.insert((minute, keys));
+                let mut rows = Vec::new();
+                batch.read(|block| spans(block, |key, _span| rows.push((key.origin, key.shape))))?;
+                let list = self.lists.get_or_insert_with(rows.as_slice(), |rows| rows.into());
+                new.insert((minute, Arc::clone(list)));
             }
         }
         Ok(())
@@ -151,8 +160,8 @@ impl Sightings {
     /// The rows of each stripe with a span of each; some may come twice.
     pub(super) fn by_stripe(self) -> BTreeMap<u32, OfStripe> {
         let mut stripes: BTreeMap<u32, OfStripe> = BTreeMap::new();
-        for ((agent, _rows), minutes) in self.minutes {
-            stripes.entry(stripe_of(agent)).or_default().minutes.push(minutes);
+        for ((agent, _rows), (span, rows)) in self.minutes {
+            stripes.entry(stripe_of(agent)).or_default().minutes.push((agent, span, rows));
         }
         for (key, span) in self.others {
             stripes.entry(stripe_of(key.agent)).or_default().others.push((key, span));
@@ -164,14 +173,16 @@ impl Sightings {
 /// The rows of one stripe.
 #[derive(Debug, Default)]
 pub(super) struct OfStripe {
-    minutes: Vec<(Span, Vec<Key>)>,
+    minutes: Vec<(u32, Span, Rows)>,
     others: Vec<(Key, Span)>,
 }
 
 impl OfStripe {
     /// The rows with a span of each.
     pub(super) fn spans(&self) -> impl Iterator<Item = (Key, Span)> {
-        let minutes = self.minutes.iter().flat_map(|(span, keys)| keys.iter().map(|key| (*key, *span)));
+        let minutes = self.minutes.iter().flat_map(|(agent, span, rows)| {
+            rows.iter().map(|&(origin, shape)| (Key { origin, agent: *agent, shape }, *span))
+        });
         minutes.chain(self.others.iter().copied())
     }
 }
@@ -184,9 +195,9 @@ pub(super) fn presence_of(
     registration: RegistrationId,
 ) -> Result<(BTreeSet<u32>, Option<Span>), StoreError> {
     let (mut of, mut all): (_, Option<Span>) = (BTreeSet::new(), None);
-    let stripes = Presences::stripes(db, organisation);
+    let stripes = Numbered::stripes(db, organisation);
     for stripe in stripes.map_err(StoreError::while_doing("read the presence of agents"))? {
-        let presences = Presences::of_stripe(db, organisation, stripe)?;
+        let presences = Numbered::of_stripe(db, organisation, stripe)?;
         for (_, span) in presences.iter().filter(|((_, there, _), _)| *there == registration.0) {
             of.insert(stripe);
             let (first, last) = all.unwrap_or(span);
@@ -206,13 +217,13 @@ mod tests {
         fn presence_reads_back_as_it_was_written(
             seen in prop::collection::btree_map((any::<u32>(), any::<i64>(), any::<u32>()), any::<(i64, i64)>(), 0..40),
         ) {
-            let presences = Presences(seen.into_iter().collect());
-            prop_assert_eq!(Presences::decode(&presences.encode()).unwrap(), presences);
+            let presences = Numbered(seen.into_iter().collect());
+            prop_assert_eq!(Numbered::decode(&presences.encode()).unwrap(), presences);
         }
 
         #[test]
         fn damaged_presence_is_an_error_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            let _ = Presences::decode(&bytes);
+            let _ = Numbered::decode(&bytes);
         }
     }
 }

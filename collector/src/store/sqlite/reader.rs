@@ -8,13 +8,16 @@ use super::{
     kept::{KEPT_MEASURED, Kept, SCATTERED, ceil_secs, span_of},
     log,
     plan::{Piece, State, plan},
-    presence::{Presences, Sightings},
+    presence::{Numbered, Sightings},
     reattribution,
 };
 use crate::{
     organisation::OrganisationId,
     registry::RegistrationId,
-    store::{Dropped, Grouping, Health, Presence, Query, Row, StoreError, given_away::given_away},
+    store::{
+        Dropped, Grouping, Health, Presence, Presences, Query, Row, StoreError, given_away::given_away,
+        presence::Gathering,
+    },
 };
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -123,7 +126,7 @@ impl Reader {
     }
 
     /// When each agent first and last measured what.
-    pub(super) fn presence(&mut self, organisation: OrganisationId) -> Result<Vec<Presence>, StoreError> {
+    pub(super) fn presence(&mut self, organisation: OrganisationId) -> Result<Presences, StoreError> {
         let Self { db, names, .. } = self;
         let mut log = Sightings::default();
         log::each_unfolded(db, organisation.0, |batch| log.see(batch))?;
@@ -132,13 +135,13 @@ impl Reader {
         let finished = done.iter().rev().filter(|done| done.finished.is_some()).map(|done| &done.order);
         let given = given_away(finished.filter(|order| order.organisation == organisation));
         let nothing: Arc<[_]> = Arc::default();
-        let mut stripes = Presences::stripes(db, organisation.0)
+        let mut stripes = Numbered::stripes(db, organisation.0)
             .map_err(StoreError::while_doing("read the presence of agents"))?;
         stripes.extend(log.keys());
-        let mut all = Vec::new();
-        // Stripe by stripe: a large fleet has millions of series.
+        let mut gathering = Gathering::default();
+        // Stripe by stripe, in which agents come in order: a large fleet has millions of series.
         for stripe in stripes {
-            let mut presences = Presences::of_stripe(db, organisation.0, stripe)?;
+            let mut presences = Numbered::of_stripe(db, organisation.0, stripe)?;
             if let Some(of_log) = log.remove(&stripe) {
                 let seen = of_log.spans().map(|(key, span)| {
                     let registration = names.origin(db, key.origin)?.registration;
@@ -148,7 +151,7 @@ impl Reader {
             }
             for ((agent, registration, shape), (first, last)) in presences.iter() {
                 let registration = RegistrationId(registration);
-                all.push(Presence {
+                gathering.add(Presence {
                     agent: names.agent(db, agent)?,
                     registration,
                     shape: names.shape(db, shape)?,
@@ -158,7 +161,7 @@ impl Reader {
                 });
             }
         }
-        Ok(all)
+        Ok(gathering.finish())
     }
 
     /// What is missing between two instants.

@@ -11,7 +11,7 @@ use super::{
     dropped,
     fold::mark_stale,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, Kept, ceil_secs, day_of, quarter_of, span_of},
-    presence::{Presences, presence_of},
+    presence::{Numbered, presence_of},
 };
 use crate::{
     organisation::OrganisationId,
@@ -318,7 +318,7 @@ pub(super) fn finish(db: &mut Connection, work: &Work, now: Timestamp) -> Result
     let transaction = db.transaction().map_err(&database)?;
     let Work { id, order, stripes, .. } = work;
     for &stripe in stripes {
-        let mut presences = Presences::of_stripe(&transaction, order.organisation.0, stripe)?;
+        let mut presences = Numbered::of_stripe(&transaction, order.organisation.0, stripe)?;
         let mut given = Vec::new();
         presences.retain(|(agent, registration, shape), (first, last)| {
             if registration != order.from.0 {

@@ -8,7 +8,7 @@ use super::{
     block::{Cells, Gathered, Key, Span, check},
     dictionary::Names,
     kept::{KEPT_DAYS, KEPT_MEASURED, KEPT_QUARTERS, Kept, SCATTERED, day_of, hour_of, quarter_of},
-    presence::Presences,
+    presence::Numbered,
     segment::{Place, Segment, is_there, segments},
 };
 use crate::store::StoreError;
@@ -31,7 +31,7 @@ pub(super) struct Slice {
     pub(super) segments: Vec<Segment>,
     /// Spans whose rollups do not hold all: resolution, start and organisation.
     pub(super) stale: BTreeSet<(i64, i64, i64)>,
-    pub(super) presences: Vec<(i64, Presences)>,
+    pub(super) presences: Vec<(i64, Numbered)>,
     /// Batches that are damaged.
     pub(super) unreadable: Vec<i64>,
 }
@@ -172,8 +172,8 @@ fn presences(
     spans: &[(Key, Span)],
     (db, names): (&Connection, &mut Names),
     organisation: i64,
-) -> Result<Presences, StoreError> {
-    let mut presences = Presences::of_stripe(db, organisation, stripe)?;
+) -> Result<Numbered, StoreError> {
+    let mut presences = Numbered::of_stripe(db, organisation, stripe)?;
     // Rows of one origin mostly come one after another.
     let mut last = None;
     let mut seen = Vec::with_capacity(spans.len());

@@ -1,13 +1,11 @@
 //! The one writer: a thread that groups what waits into one durable transaction.
 
 use super::{
+    encoded::Encoded,
     log::{self, Scratch},
     outage::Outage,
 };
-use crate::{
-    admission::Admitted,
-    store::{PutOutcome, StoreError, Watch, crash_point::crash_point},
-};
+use crate::store::{PutOutcome, StoreError, Watch, crash_point::crash_point};
 use peerlight_proto::time::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
@@ -54,10 +52,10 @@ impl Writer {
     }
 
     /// Stores a batch; resolves when it is durable.
-    pub(super) async fn put(&self, admitted: Admitted) -> Result<PutOutcome, StoreError> {
+    pub(super) async fn put(&self, batch: Encoded) -> Result<PutOutcome, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.send(Job::Put(Waiting { admitted: Box::new(admitted), answer })).await?;
-        let (outcome, _admitted) = answered.await.map_err(|_closed| StoreError::Closed)?;
+        self.send(Job::Put(Waiting { batch: Box::new(batch), answer })).await?;
+        let (outcome, _batch) = answered.await.map_err(|_closed| StoreError::Closed)?;
         outcome
     }
 
@@ -154,17 +152,17 @@ fn join(group: &mut Vec<Waiting>, queue: &Receiver<Job>) -> Option<Job> {
     None
 }
 
-/// A batch that waits to be written, and where its outcome goes. The batch goes back with it: to free its thousand pieces
-/// is work, and there is one writer.
+/// A batch that waits to be written, and where its outcome goes. The batch goes back with it: to free its pieces is work, and
+/// there is one writer.
 struct Waiting {
-    admitted: Box<Admitted>,
-    answer: oneshot::Sender<(Result<PutOutcome, StoreError>, Box<Admitted>)>,
+    batch: Box<Encoded>,
+    answer: oneshot::Sender<(Result<PutOutcome, StoreError>, Box<Encoded>)>,
 }
 
 impl Waiting {
     /// An agent that hung up finds its batch acknowledged when it sends again.
     fn answer(self, outcome: Result<PutOutcome, StoreError>) {
-        let _ = self.answer.send((outcome, self.admitted));
+        let _ = self.answer.send((outcome, self.batch));
     }
 }
 
@@ -181,7 +179,7 @@ fn put_group(
     let error = match outcomes {
         Ok(outcomes) => {
             outage.works();
-            watch.committed(begun.elapsed(), group.iter().filter_map(|one| one.admitted.newest_end()).max());
+            watch.committed(begun.elapsed(), group.iter().filter_map(|one| one.batch.newest_end()).max());
             for (waiting, outcome) in group.into_iter().zip(outcomes) {
                 waiting.answer(Ok(outcome));
             }
@@ -200,8 +198,8 @@ fn put_group(
         return;
     }
     let Some(last) = group.pop() else { return };
-    watch.failed(last.admitted.received, &error);
-    outage.fails(db, group.len() + 1, last.admitted.batch.number, &error);
+    watch.failed(last.batch.received, &error);
+    outage.fails(db, group.len() + 1, last.batch.number, &error);
     for waiting in group {
         waiting.answer(Err(error.repeated().unwrap_or(StoreError::Closed)));
     }
@@ -219,10 +217,10 @@ fn put_all(
         .map_err(StoreError::while_doing("begin a transaction"))?;
     let outcomes: Vec<PutOutcome> = group
         .iter()
-        .map(|waiting| log::put(&transaction, scratch, &waiting.admitted))
+        .map(|waiting| log::put(&transaction, scratch, &waiting.batch))
         .collect::<Result<_, _>>()?;
     let stored = outcomes.iter().filter(|outcome| **outcome == PutOutcome::Stored).count();
-    let received = group.iter().map(|waiting| waiting.admitted.received).max();
+    let received = group.iter().map(|waiting| waiting.batch.received).max();
     scratch
         .count(&transaction, stored, received.unwrap_or(Timestamp::from_secs(0)))
         .map_err(StoreError::while_doing("count a group"))?;

@@ -2,7 +2,9 @@
 //! leans on no other. Those of a metric stand together, so that a reader steps over the others at once.
 
 use super::{
-    Cell, Key, Sink, Span, Written, bits_of, guess_sum,
+    Cell, Key, Sink, Span, Written, bits_of,
+    cells::{index, place_of},
+    guess_sum,
     read::{moved, read_counters, read_texts, within},
     stream::{Fault, Stream, put, put_signed},
     write::write_counters,
@@ -28,104 +30,125 @@ mod flag {
 }
 
 const MINUTE: i64 = 60;
+/// About what a record of a minute takes, in bytes.
+const USUAL: usize = 40;
 
-/// Writes records as they come.
+/// Records as they come. Their rows may be named by any numbers: those that are written are told last.
 #[derive(Debug, Default)]
 pub(in super::super) struct Records {
     /// Kinds and values of attributes, each once.
     texts: IndexSet<(String, String)>,
-    /// What was written of each metric that ever came.
-    groups: Vec<Group>,
-    /// The group of the record before.
-    group: usize,
-    /// The record that is being written.
-    body: Vec<u8>,
+    records: Vec<Unnumbered>,
+    /// What they hold.
+    bodies: Vec<u8>,
     /// The first start, from which all are told.
     base: Option<i64>,
-    cells: i64,
     probes: i64,
 }
 
-/// The records of a metric.
-#[derive(Debug)]
-struct Group {
+/// A record but for the numbers of its row.
+#[derive(Debug, Clone, Copy)]
+struct Unnumbered {
     metric: Metric,
-    bytes: Vec<u8>,
-    /// The row of the last one.
-    key: Option<Key>,
+    flags: u8,
+    key: Key,
+    /// From the first start on, in seconds.
+    offset: i64,
+    /// Where what it holds lies.
+    body: (u32, u32),
 }
 
 impl Records {
+    /// Room for about so many usual ones.
+    pub(in super::super) fn of_about(records: usize) -> Self {
+        Self {
+            records: Vec::with_capacity(records),
+            bodies: Vec::with_capacity(records * USUAL),
+            ..Self::default()
+        }
+    }
+
     /// The place of an attribute's kind and value.
     pub(in super::super) fn text(&mut self, kind: &str, value: &str) -> u32 {
-        super::cells::place_of(&mut self.texts, kind, value)
+        place_of(&mut self.texts, kind, value)
     }
 
     /// Adds a cell of a metric whose attributes are counted by places here.
     pub(in super::super) fn push(&mut self, metric: Metric, key: Key, cell: &Cell<'_>) {
-        self.body.clear();
-        let flags = write_body(&mut self.body, cell);
+        let begin = self.bodies.len();
+        let flags = write_body(&mut self.bodies, cell);
+        let body = (index(begin), index(self.bodies.len()));
         let offset = cell.start.wrapping_sub(*self.base.get_or_insert(cell.start));
-        self.enter(metric);
-        self.groups[self.group].append(key, offset, flags, &self.body);
-        self.cells += 1;
+        self.records.push(Unnumbered { metric, flags, key, offset, body });
         let scheduled = i64::try_from(cell.counters.scheduled).unwrap_or(i64::MAX);
         self.probes = self.probes.saturating_add(scheduled);
     }
 
-    /// Goes on with the group of a metric.
-    fn enter(&mut self, metric: Metric) {
-        if self.groups.get(self.group).is_some_and(|group| group.metric == metric) {
-            return;
-        }
-        let known = self.groups.iter().position(|group| group.metric == metric);
-        self.group = known.unwrap_or_else(|| {
-            self.groups.push(Group { metric, bytes: Vec::new(), key: None });
-            self.groups.len() - 1
-        });
+    /// Puts those of a metric together.
+    pub(in super::super) fn group(&mut self) {
+        self.records.sort_by_key(|record| record.metric);
     }
 
-    /// The block of what was added. Begins anew, and keeps the memory.
-    pub(in super::super) fn finish(&mut self) -> Written {
-        let bytes: usize = self.groups.iter().map(|group| group.bytes.len() + 4).sum();
-        let mut block = Vec::with_capacity(bytes + 16);
+    /// The block of what was added, each row by the numbers that `number` gives it.
+    pub(in super::super) fn block(
+        &self,
+        mut number: impl FnMut(Key) -> Result<Key, StoreError>,
+    ) -> Result<Written, StoreError> {
+        let mut block = Vec::with_capacity(self.bodies.len() + self.records.len() * USUAL);
         block.push(VERSION);
         put(&mut block, self.texts.len() as u64);
-        for text in self.texts.drain(..).flat_map(|(kind, value)| [kind, value]) {
+        for text in self.texts.iter().flat_map(|(kind, value)| [kind, value]) {
             put(&mut block, text.len() as u64);
             block.extend_from_slice(text.as_bytes());
         }
-        put_signed(&mut block, self.base.take().unwrap_or(0));
-        for group in self.groups.iter_mut().filter(|group| !group.bytes.is_empty()) {
-            put(&mut block, group.metric.number().into());
+        put_signed(&mut block, self.base.unwrap_or(0));
+        let mut group = Group::default();
+        for records in self.records.chunk_by(|one, next| one.metric == next.metric) {
+            for record in records {
+                let (begin, end) = record.body;
+                group.append(record, &self.bodies[begin as usize..end as usize], &mut number)?;
+            }
+            put(&mut block, records[0].metric.number().into());
             put(&mut block, group.bytes.len() as u64);
             block.append(&mut group.bytes);
-            group.key = None;
+            group.before = None;
         }
-        Written {
-            bytes: block,
-            cells: std::mem::take(&mut self.cells),
-            probes: std::mem::take(&mut self.probes),
-        }
+        let cells = i64::try_from(self.records.len()).unwrap_or(i64::MAX);
+        Ok(Written { bytes: block, cells, probes: self.probes })
     }
 }
 
+/// A group while its rows are given numbers.
+#[derive(Debug, Default)]
+struct Group {
+    bytes: Vec<u8>,
+    /// The row of the record before, as it was named and by its numbers.
+    before: Option<(Key, Key)>,
+}
+
 impl Group {
-    fn append(&mut self, key: Key, offset: i64, flags: u8, body: &[u8]) {
+    fn append(
+        &mut self,
+        record: &Unnumbered,
+        body: &[u8],
+        number: &mut impl FnMut(Key) -> Result<Key, StoreError>,
+    ) -> Result<(), StoreError> {
         let bytes = &mut self.bytes;
-        let before = self.key.replace(key);
-        if before == Some(key) {
-            bytes.push(flags | flag::SAME_ROW);
+        if self.before.is_some_and(|(named, _)| named == record.key) {
+            bytes.push(record.flags | flag::SAME_ROW);
         } else {
-            let before = before.unwrap_or(Key { origin: 0, agent: 0, shape: 0 });
-            bytes.push(flags);
+            let key = number(record.key)?;
+            let before = self.before.map_or(Key { origin: 0, agent: 0, shape: 0 }, |(_, key)| key);
+            self.before = Some((record.key, key));
+            bytes.push(record.flags);
             put_signed(bytes, i64::from(key.origin) - i64::from(before.origin));
             put_signed(bytes, i64::from(key.agent) - i64::from(before.agent));
             put_signed(bytes, i64::from(key.shape) - i64::from(before.shape));
         }
-        put_signed(bytes, offset);
+        put_signed(bytes, record.offset);
         put(bytes, body.len() as u64);
         bytes.extend_from_slice(body);
+        Ok(())
     }
 }
 
@@ -382,7 +405,7 @@ pub(in super::super) fn spans(block: &[u8], mut each: impl FnMut(Key, Span)) -> 
 
 /// The block of records that holds these cells, as if all were of this metric.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn records_of(metric: Metric, cells: &super::Cells) -> Written {
+pub(super) fn records_of(metric: Metric, cells: &super::Cells) -> Result<Written, StoreError> {
     let mut records = Records::default();
     for (key, cell) in cells.iter() {
         let attributes: Vec<(u32, u64)> = cell
@@ -395,7 +418,7 @@ pub(super) fn records_of(metric: Metric, cells: &super::Cells) -> Written {
             .collect();
         records.push(metric, key, &Cell { attributes: &attributes, ..cell });
     }
-    records.finish()
+    records.block(Ok)
 }
 
 /// Hands over what a block of records holds. `rest` follows its version.

@@ -16,7 +16,7 @@ pub(in super::super) fn reread(bytes: &[u8]) {
     read(bytes, &mut cells).expect("what was read reads again");
     cells.merge(&mut spare);
     let columns = write(cells.all()).expect("what was read is written").bytes;
-    for block in [columns, records_of(Metric::IcmpRtt, &cells).bytes] {
+    for block in [columns, records_of(Metric::IcmpRtt, &cells).expect("rows keep their numbers").bytes] {
         spare.clear();
         read(&block, &mut spare).expect("what was written reads");
         assert!(cells.is_same_as(&spare), "what was written reads back otherwise");

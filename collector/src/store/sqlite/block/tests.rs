@@ -114,7 +114,7 @@ fn reread(block: &[u8]) -> Result<Cells, StoreError> {
 
 fn written(cells: &Cells, records: bool) -> Vec<u8> {
     if records {
-        records::records_of(Metric::HttpsTtfb, cells).bytes
+        records::records_of(Metric::HttpsTtfb, cells).unwrap().bytes
     } else {
         write(cells.all()).unwrap().bytes
     }
@@ -244,7 +244,7 @@ proptest! {
         let mut gathered = Gathered::default();
         let mut expected = Vec::new();
         for (batch, damaged) in batches {
-            let mut block = records::records_of(Metric::IcmpRtt, &cells_of(&batch)).bytes;
+            let mut block = records::records_of(Metric::IcmpRtt, &cells_of(&batch)).unwrap().bytes;
             if damaged {
                 block.push(0);
                 prop_assert!(gathered.add(&BTreeSet::new(), &block, |_key| Ok(true)).is_err());
@@ -288,7 +288,7 @@ proptest! {
             let attributes: Vec<_> = counted.collect();
             records.push(*metric, key, &Cell { attributes: &attributes, ..cell });
         }
-        let (block, mut gathered) = (records.finish(), Gathered::default());
+        let (block, mut gathered) = (records.block(Ok).unwrap(), Gathered::default());
         // Of the rows only some are wanted, too.
         gathered.add(&wanted, &block.bytes, |key| Ok(key.shape > 0)).unwrap();
         gathered.sort();
@@ -318,7 +318,7 @@ fn few_records_that_hold_much_are_a_crowd_too() {
         attributes: Vec::new(),
         clock_offsets: None,
     };
-    let block = records::records_of(Metric::IcmpRtt, &cells_of(&vec![brim; 100])).bytes;
+    let block = records::records_of(Metric::IcmpRtt, &cells_of(&vec![brim; 100])).unwrap().bytes;
     let mut gathered = Gathered::default();
     let mut held = 0;
     while !gathered.is_crowded() {
