@@ -11,7 +11,7 @@ use axum::{
 use http_body_util::BodyExt as _;
 use proxy_header::{ProxiedAddress, ProxyHeader};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use rustls::{CipherSuite, ClientConfig, RootCertStore, crypto::ring};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -163,17 +163,6 @@ async fn a_handshake_that_is_never_finished_ends() {
     stream.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
     end_of(&mut stream).await;
     assert_eq!(server.stop().await, one("slow-handshake"));
-}
-
-#[tokio::test]
-async fn handshakes_are_derived_by_sha_256_whatever_the_peer_would_rather() {
-    let preferred = ring::default_provider().cipher_suites[0].suite();
-    assert_eq!(preferred, CipherSuite::TLS13_AES_256_GCM_SHA384, "of a peer with rustls's own order");
-    let server = Server::start_with_tls(true, |_service| ());
-    let stream = server.connect_tls(b"http/1.1").await;
-    let agreed = stream.get_ref().1.negotiated_cipher_suite().unwrap().suite();
-    assert_eq!(agreed, CipherSuite::TLS13_AES_128_GCM_SHA256);
-    server.stop().await;
 }
 
 #[tokio::test]

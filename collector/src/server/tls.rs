@@ -6,8 +6,8 @@ use crate::{
 };
 use peerlight_proto::time::Timestamp;
 use rustls::{
-    CipherSuite, ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
+    ServerConfig,
+    crypto::aws_lc_rs,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
@@ -100,20 +100,12 @@ pub fn operators_acceptor(files: &config::Tls) -> Result<TlsAcceptor, TlsError> 
 }
 
 fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>, rustls::Error> {
-    Ok(ServerConfig::builder_with_provider(Arc::new(provider()))
+    Ok(ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth())
 }
 
-/// Of the suites that all are safe, that one first whose handshake is derived by SHA-256, which processors have instructions for.
-fn provider() -> CryptoProvider {
-    let mut provider = aws_lc_rs::default_provider();
-    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
-    provider
-}
-
 fn acceptor(mut config: ServerConfig) -> Result<TlsAcceptor, TlsError> {
-    config.ignore_client_order = true;
     config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
     // A fleet comes back every minute: each session is resumed by a ticket that its agent keeps, so that nothing is kept here.
     config.ticketer = aws_lc_rs::Ticketer::new()?;

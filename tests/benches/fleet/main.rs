@@ -11,7 +11,6 @@
 )]
 #![expect(clippy::cast_precision_loss, reason = "counts and bytes stay far below 2^53")]
 
-mod handshake;
 mod reference;
 
 use anyhow::{Context as _, ensure};

@@ -1,11 +1,10 @@
 //! How fast this machine is just now: the operations on curves that a push takes of each side, which nothing in Peerlight makes
 //! faster or slower. Shared machines differ by half from minute to minute.
 
-use super::handshake::resumed_by;
 use anyhow::Context as _;
 use rcgen::{KeyPair, PKCS_ED25519};
 use rustls::{
-    CipherSuite, NamedGroup, SignatureScheme,
+    NamedGroup, SignatureScheme,
     crypto::{CryptoProvider, aws_lc_rs, ring},
 };
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -16,9 +15,6 @@ use tokio::time::Instant;
 pub(super) struct Reference {
     collector: Curves,
     agents: Curves,
-    /// What a resumed handshake takes of the collector by its suite, and by the one that agents would rather.
-    handshake: Duration,
-    agents_suite: Duration,
 }
 
 /// What each operation takes.
@@ -33,8 +29,6 @@ impl Reference {
         Ok(Self {
             collector: Curves::of(&aws_lc_rs::default_provider())?,
             agents: Curves::of(&ring::default_provider())?,
-            handshake: resumed_by(CipherSuite::TLS13_AES_128_GCM_SHA256)?,
-            agents_suite: resumed_by(CipherSuite::TLS13_AES_256_GCM_SHA384)?,
         })
     }
 }
@@ -81,13 +75,10 @@ impl fmt::Display for Reference {
         };
         write!(
             f,
-            "this machine just now, in us by AWS-LC (ring): X25519 {}, Ed25519 signing {}, verifying {}; a resumed handshake \
-             {:.0} by SHA-256, {:.0} by SHA-384",
+            "this machine just now, in us by AWS-LC (ring): X25519 {}, Ed25519 signing {}, verifying {}",
             us(|curves| curves.agreement),
             us(|curves| curves.signing),
-            us(|curves| curves.verifying),
-            self.handshake.as_secs_f64() * 1e6,
-            self.agents_suite.as_secs_f64() * 1e6,
+            us(|curves| curves.verifying)
         )
     }
 }

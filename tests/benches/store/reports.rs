@@ -14,7 +14,7 @@ use peerlight_collector::{
         silence::Silences,
         time_of_day::{Gathering, TimeOfDayQuestion},
     },
-    store::{Presence, SqliteStore, Store as _},
+    store::{SqliteStore, Store as _},
 };
 use peerlight_proto::time::Timestamp;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -79,7 +79,7 @@ impl Bench<'_> {
         let mut last = None;
         for _time in 0..self.repeat {
             let begun = cpu()?;
-            let presence: Vec<Presence> = self.store.presence(question.organisation).await?;
+            let presence = self.store.presence(question.organisation).await?;
             let query = question.query(&self.registrations);
             let groups = Arc::new(Groups::new(question.clone(), self.registrations.clone(), &presence));
             let grouped = cpu()?;
