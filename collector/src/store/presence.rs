@@ -83,6 +83,11 @@ impl Presences {
         self.0.iter().map(|stay| stay.registration)
     }
 
+    /// Keeps those of the registrations that these are.
+    pub fn retain(&mut self, keep: impl Fn(RegistrationId) -> bool) {
+        self.0.retain(|stay| keep(stay.registration));
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.iter().map(|stay| stay.shapes.len()).sum()
