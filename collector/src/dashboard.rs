@@ -4,6 +4,7 @@
 //! file holds a shell that asks and pure functions that make the page of the answer.
 
 mod about;
+mod alerts;
 mod assets;
 mod audit;
 mod availability;
@@ -11,6 +12,7 @@ mod chart;
 mod compare;
 mod content;
 mod controls;
+mod edges;
 mod error_page;
 mod frame;
 mod ground;
@@ -18,6 +20,7 @@ mod latency;
 pub(crate) mod letter;
 mod list;
 mod overview;
+mod provider;
 mod registry;
 mod series;
 mod sign_in;
@@ -39,14 +42,17 @@ pub(crate) use sign_in::sign_in;
 pub fn pages() -> Router<App> {
     Router::new()
         .route(View::Overview.path(), get(overview::show))
+        .route(View::Provider.path(), get(provider::show))
         .route(View::Latency.path(), get(latency::show))
         .route(View::Compare.path(), get(compare::show))
         .route(View::Series.path(), get(series::show))
         .route(View::Availability.path(), get(availability::show))
         .route(View::TimeOfDay.path(), get(time_of_day::show))
+        .route(View::Edges.path(), get(edges::show))
         .route(View::Sites.path(), get(sites::show))
         .route(View::Targets.path(), get(targets::show))
         .route(View::Audit.path(), get(audit::show))
+        .merge(alerts::routes())
         .merge(registry::routes())
 }
 

@@ -13,11 +13,14 @@ use http::StatusCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum View {
     Overview,
+    Alerts,
+    Provider,
     Latency,
     Compare,
     Series,
     Availability,
     TimeOfDay,
+    Edges,
     Sites,
     Targets,
     Registry,
@@ -25,13 +28,16 @@ pub(crate) enum View {
 }
 
 impl View {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
         Self::Overview,
+        Self::Alerts,
+        Self::Provider,
         Self::Latency,
         Self::Compare,
         Self::Series,
         Self::Availability,
         Self::TimeOfDay,
+        Self::Edges,
         Self::Sites,
         Self::Targets,
         Self::Registry,
@@ -42,11 +48,14 @@ impl View {
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Overview => "/",
+            Self::Alerts => "/alerts",
+            Self::Provider => "/provider",
             Self::Latency => "/latency",
             Self::Compare => "/compare",
             Self::Series => "/series",
             Self::Availability => "/availability",
             Self::TimeOfDay => "/time-of-day",
+            Self::Edges => "/edges",
             Self::Sites => "/sites",
             Self::Targets => "/targets",
             Self::Registry => "/registry",
@@ -57,11 +66,14 @@ impl View {
     const fn label(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
+            Self::Alerts => "Alerts",
+            Self::Provider => "Provider",
             Self::Latency => "Latency",
             Self::Compare => "Compare",
             Self::Series => "Series",
             Self::Availability => "Availability",
             Self::TimeOfDay => "Time of day",
+            Self::Edges => "Edges",
             Self::Sites => "Sites",
             Self::Targets => "Targets",
             Self::Registry => "Registry",
@@ -75,9 +87,12 @@ impl View {
             Self::Overview | Self::Latency | Self::Series | Self::Availability => {
                 &["last", "from", "to", "metric", "provider", "location", "site", "target"]
             }
+            Self::Edges => &["last", "from", "to", "provider", "location", "site", "target"],
             // Both take days, whatever span is looked at elsewhere.
             Self::TimeOfDay => &["metric", "provider", "location", "site", "target"],
             Self::Compare => &["metric", "location", "target"],
+            Self::Provider => &["last", "from", "to", "metric", "provider", "location", "target"],
+            Self::Alerts => &["provider", "location", "site"],
             Self::Sites | Self::Targets | Self::Registry | Self::Audit => &[],
         }
     }

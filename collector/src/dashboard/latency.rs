@@ -119,7 +119,7 @@ fn made(
 
 pub(super) fn figures(question: &Question, answer: &Answer) -> Figures {
     let Answer { report, course, step } = answer;
-    let charts = if report.rows.is_empty() { Vec::new() } else { charts(course, *step) };
+    let charts = if report.rows.is_empty() { Vec::new() } else { charts(course, *step, chart::title) };
     let courses = course.rows.iter().map(chart::title).collect::<BTreeSet<_>>();
     let api = |format| address("/api/v1/reports/latency", question, &[("format", format)]);
     Figures {

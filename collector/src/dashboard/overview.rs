@@ -1,7 +1,7 @@
 //! The overview: every location by every provider at one look, and what is wrong now.
 
-mod grid;
-mod spark;
+pub(super) mod grid;
+pub(super) mod spark;
 mod worries;
 
 use super::{

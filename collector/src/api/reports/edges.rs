@@ -138,6 +138,23 @@ pub(crate) async fn edges_given(
     slotted(store, ground, question, make).await
 }
 
+/// Both reports of one question, from one scan of the store.
+pub(crate) async fn both_given(
+    store: &dyn Store,
+    ground: Ground,
+    places: Places,
+    question: EdgesQuestion,
+    now: Timestamp,
+) -> Result<(EdgesReport, PhysicsReport), ReportError> {
+    let make = move |groups: &Groups, evidence: &Evidence<'_>| {
+        (
+            crate::report::edges::edges(groups, evidence, &places, now),
+            crate::report::physics::physics(groups, evidence, &places, now),
+        )
+    };
+    slotted(store, ground, question, make).await
+}
+
 async fn slotted<T: Send + 'static>(
     store: &dyn Store,
     (snapshot, presence): Ground,
