@@ -19,10 +19,12 @@ mod ground;
 mod latency;
 pub(crate) mod letter;
 mod list;
+mod map;
 mod overview;
 mod provider;
 mod registry;
 mod series;
+mod shared;
 mod sign_in;
 mod sites;
 mod smoke;
@@ -36,6 +38,7 @@ use axum::{Router, routing::get};
 use frame::View;
 
 pub(crate) use error_page::dress;
+pub(crate) use shared::shared;
 pub(crate) use sign_in::sign_in;
 
 /// The pages; operators only.
@@ -43,6 +46,7 @@ pub fn pages() -> Router<App> {
     Router::new()
         .route(View::Overview.path(), get(overview::show))
         .route(View::Provider.path(), get(provider::show))
+        .route(View::Map.path(), get(map::show))
         .route(View::Latency.path(), get(latency::show))
         .route(View::Compare.path(), get(compare::show))
         .route(View::Series.path(), get(series::show))

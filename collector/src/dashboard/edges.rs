@@ -8,7 +8,7 @@ use super::{
     content::{Content, State as Stead},
     controls::{Choice, Controls, Parameters, Select, option, usual},
     frame::{Frame, View, answer as page, export},
-    ground::{Ground, Names, Trouble},
+    ground::{Ground, Names},
     list::List,
     view::SPANS,
 };
@@ -89,7 +89,7 @@ pub(super) async fn show(
     let pairs = || asked.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (question, mut faults) = EdgesQuestion::read(pairs(), operator.organisation, now);
     let stepped = pairs().any(|(name, value)| name == "step" && !value.trim().is_empty());
-    let (names, content) = match Ground::lay(&app, operator.organisation).await {
+    let (names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => {
             if !faults.is_empty() {
                 let asked = question.slotted().question();
@@ -98,7 +98,7 @@ pub(super) async fn show(
             let content = ground.content(faults, answer(&app, &question, &ground, now)).await;
             (ground.names(), content)
         }
-        Err(trouble) => (Names::default(), Trouble::into(trouble)),
+        Err(trouble) => (Names::default(), trouble.into()),
     };
     let status = content.status();
     page(status, &made(&operator, question.slotted().question(), stepped, &names, content))

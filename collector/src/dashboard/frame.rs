@@ -3,6 +3,7 @@
 use super::assets;
 use crate::{
     api::error::ApiError,
+    auth::OPEN_TO_VISITORS,
     registry::{Operator, Role},
 };
 use askama::Template;
@@ -15,6 +16,7 @@ pub(crate) enum View {
     Overview,
     Alerts,
     Provider,
+    Map,
     Latency,
     Compare,
     Series,
@@ -28,10 +30,11 @@ pub(crate) enum View {
 }
 
 impl View {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Overview,
         Self::Alerts,
         Self::Provider,
+        Self::Map,
         Self::Latency,
         Self::Compare,
         Self::Series,
@@ -50,6 +53,7 @@ impl View {
             Self::Overview => "/",
             Self::Alerts => "/alerts",
             Self::Provider => "/provider",
+            Self::Map => "/map",
             Self::Latency => "/latency",
             Self::Compare => "/compare",
             Self::Series => "/series",
@@ -63,11 +67,17 @@ impl View {
         }
     }
 
+    /// Whether somebody may look at it: operators at all, visitors of a provider's link at what tells of that one.
+    fn is_open_to(self, operator: &Operator) -> bool {
+        operator.only.is_none() || OPEN_TO_VISITORS.contains(&self.path())
+    }
+
     const fn label(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
             Self::Alerts => "Alerts",
             Self::Provider => "Provider",
+            Self::Map => "Map",
             Self::Latency => "Latency",
             Self::Compare => "Compare",
             Self::Series => "Series",
@@ -84,7 +94,7 @@ impl View {
     /// What of a question means the same on that page.
     const fn keeps(self) -> &'static [&'static str] {
         match self {
-            Self::Overview | Self::Latency | Self::Series | Self::Availability => {
+            Self::Overview | Self::Map | Self::Latency | Self::Series | Self::Availability => {
                 &["last", "from", "to", "metric", "provider", "location", "site", "target"]
             }
             Self::Edges => &["last", "from", "to", "provider", "location", "site", "target"],
@@ -130,7 +140,7 @@ impl Frame {
             css: assets::STYLE.path(),
             icon: assets::ICON.path(),
             scripts: [assets::LIVE.path(), assets::CHARTS.path()],
-            nav: View::ALL.map(link).into(),
+            nav: View::ALL.into_iter().filter(|view| view.is_open_to(operator)).map(link).collect(),
             operator: operator.name.clone(),
             reads_only: operator.role == Role::Reader,
         }

@@ -68,7 +68,7 @@ pub(super) async fn show(
     let now = app.clock.now();
     let pairs = asked.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (question, faults) = Question::read(pairs, operator.organisation, now);
-    let (question, names, content) = match Ground::lay(&app, operator.organisation).await {
+    let (question, names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => {
             let (question, faults) = view::answerable(question, faults, &ground, now);
             let content = ground.content(faults, answer(&app, &question, &ground, now)).await;

@@ -10,7 +10,7 @@ use super::{
     chart::{Chart, MAX_CHARTS, charts},
     content::{Content, State as Stead},
     controls::{Controls, Parameters, Select, option, usual},
-    frame::{Frame, View, answer as page, export},
+    frame::{Frame, View, answer as page},
     ground::{Ground, Names},
     list::List,
     view::{self, SPANS, address},
@@ -93,7 +93,7 @@ pub(super) async fn show(
     let pairs = asked.iter().filter(|(name, _)| name != "by");
     let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str())).chain(own);
     let (question, faults) = Question::read(pairs, operator.organisation, now);
-    let (question, names, content) = match Ground::lay(&app, operator.organisation).await {
+    let (question, names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => {
             let (question, mut faults) = view::answerable(question, faults, &ground, now);
             let question = of_one(question, &ground, &mut faults);
@@ -207,7 +207,7 @@ fn shown(question: &Question, answer: &Answer, parameters: &Parameters) -> Shown
         more_charts: places > MAX_CHARTS,
         step: duration::text(answer.step),
         compared: !answer.verdicts.is_empty(),
-        letter: export("/api/v1/reports/html", parameters, "").trim_end_matches("&format=").to_owned(),
+        letter: super::frame::address("/api/v1/reports/html", parameters),
         csv: api("csv"),
         json: api("json"),
         untold: untold.cloned().collect(),

@@ -180,7 +180,8 @@ impl Groups {
     pub fn new(question: Question, registrations: Registrations, presence: &[Presence]) -> Self {
         let mut names: HashMap<(Host, ProbeKind), String> = HashMap::new();
         let mut seen = HashSet::new();
-        for shape in presence.iter().map(|seen| &seen.shape).filter(|shape| seen.insert(Arc::as_ptr(shape))) {
+        let told = presence.iter().filter(|seen| registrations.tells_of(seen.registration));
+        for shape in told.map(|seen| &seen.shape).filter(|shape| seen.insert(Arc::as_ptr(shape))) {
             let target = &shape.target;
             names
                 .entry((target.address.clone(), target.probe.clone()))
@@ -259,7 +260,10 @@ impl Groups {
             let entry = self.registration(registration);
             AtPlace {
                 place: number(places, self.place(registration)),
-                wanted: entry.is_none_or(|entry| self.question.wants(entry)),
+                wanted: entry.map_or_else(
+                    || self.registrations.tells_of(registration),
+                    |entry| self.question.wants(entry),
+                ),
                 count_declared: entry.is_some_and(|entry| entry.count_declared),
             }
         })

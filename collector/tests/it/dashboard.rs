@@ -19,7 +19,7 @@ use reqwest::{Method, Response};
 use serde_json::Value;
 
 /// Every page, as it is looked at.
-const PAGES: [(&str, &str); 14] = [
+const PAGES: [(&str, &str); 15] = [
     ("/?last=1h", "overview"),
     ("/latency?by=provider,location", "latency"),
     ("/compare", "compare"),
@@ -31,6 +31,7 @@ const PAGES: [(&str, &str); 14] = [
     ("/targets", "targets"),
     ("/alerts", "alerts"),
     ("/edges", "edges"),
+    ("/map?last=2h", "map"),
     ("/provider?last=2h", "provider"),
     ("/registry", "registry"),
     ("/audit", "audit"),
@@ -244,6 +245,7 @@ async fn chromium_loads_the_page_renews_it_and_has_nothing_to_complain_of() {
         (crate::alerts::outage().await, "/alerts", "firing"),
         (firing, one.as_str(), "one-alert"),
         (crate::edges::collector().await, "/edges?last=2h", "doors"),
+        (two_hours().await, "/map?last=3h", "map-outage"),
         (
             comparisons::a_week(&comparisons::SITES).await,
             "/provider?provider=Aurora+Networks",

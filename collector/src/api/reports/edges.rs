@@ -103,8 +103,9 @@ async fn ground(
     mut errors: Vec<String>,
 ) -> Result<(Ground, Places), ApiError> {
     let organisation = operator.organisation;
+    let sight = operator.sight();
     let ask = move |registry: &_, now| {
-        Ok((Snapshot::take(registry, organisation, now)?, registry.locations(organisation)?))
+        Ok((Snapshot::take(registry, &sight, now)?, registry.locations(organisation)?))
     };
     let (snapshot, locations) = app.ask(ask).await?;
     let presence = app.store.presence(organisation).await?;

@@ -58,7 +58,15 @@ pub(super) fn stages(alert: &Alert, span: Span) -> Vec<Stage> {
     // An acknowledgement of what nobody was told of yet changes nothing that is drawn.
     let taken = alert.acknowledged.as_ref().map_or(end, |one| one.at).clamp(fired, end.max(fired));
     let all = [("pending", alert.since, fired), ("firing", fired, taken), ("acknowledged", taken, end)];
-    let lived = all.into_iter().filter(|(_, from, to)| from < to && *to >= span.from);
+    // What began this instant is seen, too.
+    let current = match alert.state {
+        AlertState::Pending => "pending",
+        AlertState::Firing => "firing",
+        AlertState::Acknowledged => "acknowledged",
+        AlertState::Resolved => "",
+    };
+    let lived =
+        all.into_iter().filter(|(class, from, to)| (from < to || *class == current) && *to >= span.from);
     lived
         .map(|(class, from, to)| {
             let (left, right) = (span.share(from) * WIDTH, span.share(to) * WIDTH);
@@ -142,6 +150,7 @@ mod tests {
         assert_eq!(drawn(&over), []);
         // What lasted for a moment is seen.
         let short = Alert {
+            state: AlertState::Resolved,
             resolved: Some(ago(0)),
             since: ago(0).minus(Duration::from_secs(1)),
             fired: None,

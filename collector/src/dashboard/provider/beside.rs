@@ -7,7 +7,7 @@ use crate::{
     report::{
         Question,
         availability::{AvailabilityQuestion, AvailabilityReport, DEFAULT_METRICS},
-        compare::{CompareQuestion, Comparison, FEWEST_DAYS},
+        compare::{CompareQuestion, Comparison},
         is_same,
         yardsticks::{YardsticksQuestion, YardsticksReport, yardsticks as hold},
     },
@@ -21,7 +21,7 @@ use std::{
 
 /// With how many others one is compared: each takes a scan of its own.
 pub(super) const MAX_COMPARED: usize = 3;
-/// The span of comparisons where that of the page is too short for a verdict.
+/// The span of comparisons where that of the page is shorter: a verdict takes six days.
 const LEAST_COMPARED: Duration = Duration::from_hours(7 * 24);
 
 /// The span of a question and what else narrows it, without grouping and metric.
@@ -93,7 +93,7 @@ pub(super) async fn verdicts(
 
 /// What is asked of a comparison: the page's span, or a week where that has too few days.
 pub(super) fn compared(question: &Question, own: &str, other: &str) -> Vec<(&'static str, String)> {
-    let enough = question.last.is_none_or(|last| last >= Duration::from_hours(24) * FEWEST_DAYS);
+    let enough = question.last.is_none_or(|last| last >= LEAST_COMPARED);
     let span = if enough { question.last } else { Some(LEAST_COMPARED) };
     let rest = narrowed(question, &[]).into_iter().filter(|(name, _)| match *name {
         "last" => span.is_none(),
