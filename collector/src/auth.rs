@@ -3,7 +3,9 @@
 pub mod agent;
 pub mod browser;
 pub(crate) mod keys;
+mod links;
 pub mod operator;
 mod sessions;
 
+pub(crate) use links::{FRONT_PAGE, OPEN_TO_VISITORS};
 pub use sessions::{SESSION_LENGTH, Sessions};

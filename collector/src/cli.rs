@@ -12,6 +12,7 @@ mod location;
 mod operator;
 mod output;
 mod provider;
+mod provider_link;
 mod reattribution;
 mod registration;
 mod registry;
@@ -34,8 +35,9 @@ pub use report::{
 
 pub use registry::{
     AgentCommand, AuditOptions, FleetOptions, ImportArgs, LocationArgs, LocationCommand, OperatorCommand,
-    ProviderArgs, ProviderCommand, ReattributeArgs, RegistrationArgs, RegistrationCommand,
-    RegistrationListOptions, TargetArgs, TargetCommand, TargetListOptions, TokenArgs, TokenCommand,
+    ProviderArgs, ProviderCommand, ProviderLinkCommand, ReattributeArgs, RegistrationArgs,
+    RegistrationCommand, RegistrationListOptions, TargetArgs, TargetCommand, TargetListOptions, TokenArgs,
+    TokenCommand,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

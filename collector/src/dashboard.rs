@@ -4,6 +4,7 @@
 //! file holds a shell that asks and pure functions that make the page of the answer.
 
 mod about;
+mod alerts;
 mod assets;
 mod audit;
 mod availability;
@@ -11,15 +12,19 @@ mod chart;
 mod compare;
 mod content;
 mod controls;
+mod edges;
 mod error_page;
 mod frame;
 mod ground;
 mod latency;
 pub(crate) mod letter;
 mod list;
+mod map;
 mod overview;
+mod provider;
 mod registry;
 mod series;
+mod shared;
 mod sign_in;
 mod sites;
 mod smoke;
@@ -33,20 +38,25 @@ use axum::{Router, routing::get};
 use frame::View;
 
 pub(crate) use error_page::dress;
+pub(crate) use shared::shared;
 pub(crate) use sign_in::sign_in;
 
 /// The pages; operators only.
 pub fn pages() -> Router<App> {
     Router::new()
         .route(View::Overview.path(), get(overview::show))
+        .route(View::Provider.path(), get(provider::show))
+        .route(View::Map.path(), get(map::show))
         .route(View::Latency.path(), get(latency::show))
         .route(View::Compare.path(), get(compare::show))
         .route(View::Series.path(), get(series::show))
         .route(View::Availability.path(), get(availability::show))
         .route(View::TimeOfDay.path(), get(time_of_day::show))
+        .route(View::Edges.path(), get(edges::show))
         .route(View::Sites.path(), get(sites::show))
         .route(View::Targets.path(), get(targets::show))
         .route(View::Audit.path(), get(audit::show))
+        .merge(alerts::routes())
         .merge(registry::routes())
 }
 

@@ -6,7 +6,7 @@
 mod edges;
 mod places;
 
-pub use edges::{Edge, Nearness, edge, nearest, nearness};
+pub use edges::{Edge, Nearness, all as all_edges, edge, nearest, nearness};
 pub use places::{Area, KnownBy, Places};
 
 use serde::{Deserialize, Serialize};

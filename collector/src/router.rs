@@ -4,8 +4,9 @@ use crate::{
     api::{
         agents, alerts, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
-        health, imports, keys, locations, metrics, openapi, operators, providers, reattributions,
-        registrations, reports, retirement, sign_in, status, storage, target_sets, targets, tokens, whoami,
+        health, imports, keys, locations, metrics, openapi, operators, provider_links, providers,
+        reattributions, registrations, reports, retirement, shared, sign_in, status, storage, target_sets,
+        targets, tokens, whoami,
     },
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
@@ -47,7 +48,8 @@ pub fn for_operators(app: &App) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/sign-in", get(sign_in::page).post(sign_in::create))
-        .route("/sign-out", post(sign_in::delete));
+        .route("/sign-out", post(sign_in::delete))
+        .route(provider_links::OPENED_AT, get(shared::page).post(shared::open));
     let router = private
         .merge(public)
         .layer(DefaultBodyLimit::max(MAX_SMALL_BODY_BYTES))
@@ -118,6 +120,8 @@ fn registry_routes() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .routes(routes!(providers::list, providers::add))
         .routes(routes!(providers::end))
+        .routes(routes!(provider_links::list, provider_links::create))
+        .routes(routes!(provider_links::revoke))
         .routes(routes!(locations::list, locations::add))
         .routes(routes!(locations::end))
         .routes(routes!(registrations::list, registrations::add))
@@ -208,6 +212,68 @@ mod tests {
             .route("/panic", get(panicking))
             .route("/body", post(async |body: Bytes| body.len().to_string()));
         (app.clone(), outer(router, &app).with_state(app))
+    }
+
+    /// Every path of a router, as axum itself lists them, with a number in each variable place.
+    fn paths(router: &Router) -> std::collections::BTreeSet<(String, String)> {
+        let listed = format!("{router:?}");
+        let quoted = listed.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/'));
+        // What axum puts in the place of a path that is not there is none.
+        let quoted = quoted.filter(|text| !text.contains("__private__axum"));
+        let parts = |path: &str| {
+            let parts = path.split('/').map(|part| if part.starts_with('{') { "1" } else { part });
+            parts.collect::<Vec<_>>().join("/")
+        };
+        quoted.map(|path| (path.to_owned(), parts(path))).collect()
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_a_providers_link_is_let_into_nothing_that_was_not_opened_to_them_by_name() {
+        use crate::{
+            auth::OPEN_TO_VISITORS,
+            registry::{NewProvider, NewProviderLink, Operator, ProviderKind},
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let (app, _router) = routed(directory.path());
+        let (by, now) = (Operator::local(), app.clock.now());
+        let provider = NewProvider {
+            name: "Borealis".to_owned(),
+            kind: ProviderKind::Isp,
+            countries: Vec::new(),
+            aliases: Vec::new(),
+            asns: Vec::new(),
+            source: None,
+        };
+        app.registry.add_provider(&provider, &by, now).unwrap();
+        let link = NewProviderLink { provider: "Borealis".to_owned(), ..NewProviderLink::default() };
+        let (secret, _link) = app.registry.create_provider_link(&link, &by, now).unwrap();
+        let router = for_operators(&app);
+        let paths = paths(&router);
+        let known: Vec<&str> = paths.iter().map(|(template, _)| template.as_str()).collect();
+        assert!(known.len() > 70, "{known:?}");
+        assert!(OPEN_TO_VISITORS.iter().all(|open| known.contains(open)), "{known:?}");
+        // What is anybody's, signed in or not.
+        let public = ["/assets/{name}", "/healthz", "/readyz", "/sign-in", "/sign-out", "/shared"];
+        for (template, path) in &paths {
+            if public.contains(&template.as_str()) {
+                continue;
+            }
+            for method in ["GET", "POST", "PUT", "DELETE"] {
+                let request = http::Request::builder().method(method).uri(path);
+                let request = request
+                    .header("host", "localhost")
+                    .header("authorization", format!("Bearer {secret}"))
+                    .header("content-type", "application/json");
+                let mut request = request.body(Body::from("{}")).unwrap();
+                request.extensions_mut().insert(Peer::direct(Ipv4Addr::LOCALHOST.into()));
+                let status = router.clone().oneshot(request).await.unwrap().status().as_u16();
+                match (template.as_str(), method) {
+                    (open, "GET") if OPEN_TO_VISITORS.contains(&open) => assert_eq!(status, 200, "{path}"),
+                    ("/", "GET") => assert_eq!(status, 303, "it leads to the provider's page"),
+                    _ => assert!([403, 405].contains(&status), "{method} {path}: {status}"),
+                }
+            }
+        }
     }
 
     async fn panicking() {

@@ -125,6 +125,17 @@ fn told(reading: &Reading) -> String {
     )
 }
 
+/// What was found, in the unit of its rule where that is still known.
+pub(crate) fn value(reading: &Reading, rules: &[Rule]) -> String {
+    let Some(value) = reading.value else { return "lost".to_owned() };
+    match rules.iter().find(|rule| rule.name == reading.rule).map(|rule| rule.kind) {
+        Some(RuleKind::Percentile) => format!("{} ms", ms(value)),
+        Some(RuleKind::Silence) => "nothing".to_owned(),
+        Some(_) => percent(value),
+        None => figure(value),
+    }
+}
+
 /// A value whose unit is its rule's: shares to four places, milliseconds to one.
 fn figure(value: f64) -> String {
     if value > 1.0 { format!("{value:.1}") } else { format!("{value:.4}") }

@@ -9,7 +9,7 @@ use crate::{
     lasting::Lasting,
     metrics::AlertCounts,
     organisation::OrganisationId,
-    registry::RegistryError,
+    registry::{RegistryError, Sight},
     report::{Dimension, Question, ReportRow, silence::Silences, start_of_minute},
     store::{Presences, StoreError, slot_of},
 };
@@ -86,7 +86,7 @@ async fn look(app: &App, memory: &mut Memory) -> Result<usize, WatchError> {
     let now = app.clock.now();
     let (rules, snapshot) = tokio::task::spawn_blocking(move || {
         let rules = asked.alert_rules(organisation)?.rules;
-        Ok::<_, RegistryError>((rules, Arc::new(Snapshot::take(&asked, organisation, now)?)))
+        Ok::<_, RegistryError>((rules, Arc::new(Snapshot::take(&asked, &Sight::whole(organisation), now)?)))
     })
     .await??;
     let found =

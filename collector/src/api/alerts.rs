@@ -15,7 +15,7 @@ use crate::{
         replay::{Plan, Replay, replay},
     },
     app::App,
-    registry::{AlertNote, AlertSilence, DeliveryEntry, Operator},
+    registry::{AlertNote, AlertSilence, DeliveryEntry, Operator, Sight},
     store::Retention,
 };
 use axum::{Extension, Json, extract::State};
@@ -113,7 +113,7 @@ pub async fn replay_rules(
     let (rules, snapshot) = app
         .ask(move |registry, now| {
             let rules = asked.rules.map_or_else(|| Ok(registry.alert_rules(organisation)?.rules), Ok)?;
-            Ok((rules, Snapshot::take(registry, organisation, now)?))
+            Ok((rules, Snapshot::take(registry, &Sight::whole(organisation), now)?))
         })
         .await?;
     let plan = Plan::last(organisation, (last, app.config.alerts.delay), rules, now);

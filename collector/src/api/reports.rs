@@ -11,8 +11,7 @@ pub mod yardsticks;
 use super::{error::ApiError, extract::Query};
 use crate::{
     app::App,
-    organisation::OrganisationId,
-    registry::{AgentEntry, Operator, Registrations, Registry, RegistryError},
+    registry::{AgentEntry, Operator, Registrations, Registry, RegistryError, Sight},
     report::{
         Evidence, Groups, Question, QuestionError, Report, answer, render,
         silence::{Listening, Silences},
@@ -78,15 +77,12 @@ pub enum ReportError {
 }
 
 impl Snapshot {
-    /// What the registry knows now.
-    pub fn take(
-        registry: &Registry,
-        organisation: OrganisationId,
-        now: Timestamp,
-    ) -> Result<Self, RegistryError> {
+    /// What the registry knows now, as far as it is to be seen: every report selects by these registrations, so that none tells
+    /// of others.
+    pub fn take(registry: &Registry, sight: &Sight, now: Timestamp) -> Result<Self, RegistryError> {
         Ok(Self {
-            registrations: registry.registrations(organisation),
-            agents: registry.revoked_agents(organisation, now)?,
+            registrations: registry.registrations(sight.organisation).seen_by(sight),
+            agents: registry.revoked_agents(sight.organisation, now)?,
         })
     }
 }
@@ -105,15 +101,20 @@ pub async fn show(
     let (organisation, now) = (operator.organisation, app.clock.now());
     let (question, format, errors) =
         Format::read(&parameters, &headers, |asked| Question::read(asked, organisation, now));
-    let report = ask(&app, question, errors).await?;
+    let report = ask(&app, &operator, question, errors).await?;
     format.answer(report, render::csv::render, render::ndjson::latency)
 }
 
 /// Answers the question from the app's registry and store, now, unless there are errors in it: then all that is wrong
 /// with it is said, names that are not there included.
-async fn ask(app: &App, question: Question, mut errors: Vec<String>) -> Result<Report, ApiError> {
-    let organisation = question.organisation;
-    let snapshot = app.ask(move |registry, now| Snapshot::take(registry, organisation, now)).await?;
+async fn ask(
+    app: &App,
+    operator: &Operator,
+    question: Question,
+    mut errors: Vec<String>,
+) -> Result<Report, ApiError> {
+    let (organisation, sight) = (question.organisation, operator.sight());
+    let snapshot = app.ask(move |registry, now| Snapshot::take(registry, &sight, now)).await?;
     if !errors.is_empty() {
         let presence = app.store.presence(organisation).await?;
         errors.extend(question.unknown_names(&snapshot.registrations, &presence));

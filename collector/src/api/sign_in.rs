@@ -72,7 +72,12 @@ pub async fn delete(State(app): State<App>, headers: HeaderMap) -> Result<Respon
     Ok(response)
 }
 
-fn set_cookie(app: &App, response: &mut Response, value: &str, max_age: u64) -> Result<(), ApiError> {
+pub(super) fn set_cookie(
+    app: &App,
+    response: &mut Response,
+    value: &str,
+    max_age: u64,
+) -> Result<(), ApiError> {
     let secure = if app.config.operators.tls.is_some() { "; Secure" } else { "" };
     let cookie =
         format!("{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={max_age}{secure}", cookie_name(app));

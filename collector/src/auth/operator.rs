@@ -1,5 +1,6 @@
-//! Operators: an operator token as `Authorization: Bearer`, or the cookie of a session that one opened.
+//! Operators, and visitors of a provider's link: a token as `Authorization: Bearer`, or the cookie of a session that one opened.
 
+use super::links;
 use crate::{
     api::error::ApiError,
     app::App,
@@ -26,6 +27,9 @@ pub async fn require_operator(State(app): State<App>, mut request: Request, next
     };
     if operator.role == Role::Reader && !is_safe(request.method()) {
         return ApiError::not_allowed("this operator token may only read").into_response();
+    }
+    if let Some(refusal) = links::refusal(&operator, &request) {
+        return refusal;
     }
     request.extensions_mut().insert(operator);
     next.run(request).await
@@ -64,7 +68,7 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<Operator>, Ap
         session_cookie(app, headers).and_then(|cookie| app.sessions.operator_token(cookie, app.clock.now()))
     });
     match token {
-        Some(token) => app.ask(move |registry, _now| registry.operator(&token)).await,
+        Some(token) => app.ask(move |registry, now| registry.bearer(&token, now)).await,
         None => Ok(None),
     }
 }

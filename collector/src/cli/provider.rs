@@ -1,8 +1,9 @@
-//! `provider add|list|end|directory`.
+//! `provider add|list|end|directory|link`.
 
 use super::{
     Format, HistoryOptions, ListOptions, Output, ProviderArgs, ProviderCommand,
     output::{listed, or_dash},
+    provider_link,
 };
 use crate::{
     api::list::List,
@@ -33,6 +34,7 @@ pub(super) async fn run(
             output.changed(options.format, &ended, &format!("ended {} (provider {id})", ended.name))
         }
         ProviderCommand::Directory(options) => directory(options, output),
+        ProviderCommand::Link(command) => provider_link::run(command, client, output).await,
     }
 }
 

@@ -26,6 +26,38 @@ pub enum ProviderCommand {
     },
     /// List Microsoft's published partners, with the date of each list.
     Directory(ListOptions),
+    /// Links that show one provider's own numbers alone.
+    #[command(subcommand)]
+    Link(ProviderLinkCommand),
+}
+
+/// Links that show one provider's own numbers alone, to whoever holds them, until they expire or are revoked.
+#[derive(Debug, Subcommand)]
+pub enum ProviderLinkCommand {
+    /// Create a link and print it. It is shown this once.
+    Create {
+        /// The provider, by its name or another one that it has.
+        provider: String,
+        /// Whom it is for.
+        #[arg(long = "for", value_name = "NOTE", default_value = "")]
+        note: String,
+        /// How long it holds.
+        #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = humantime::parse_duration)]
+        life: Duration,
+        /// How it is printed: the link alone on standard output, or a JSON document.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// List the links that hold, without their secrets.
+    List(HistoryOptions),
+    /// Revoke a link: whoever came in by it is out with the next request.
+    Revoke {
+        /// Its number.
+        link: i64,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
 }
 
 /// A provider to add.

@@ -121,8 +121,10 @@ mod tests {
             let words =
                 ["text", "quiet", "link", "warn", "good"].map(|name| (name, ["ground", "card"], TEXT));
             let shapes = ["p50", "p95", "loss", "edge"].map(|name| (name, ["ground", "card"], SHAPE));
+            let doors = ["door-1", "door-2", "door-3", "door-4", "door-5", "door-6"];
+            let doors = doors.map(|name| (name, ["card", "card"], SHAPE));
             let others = [("sent", ["card", "card"], SHAPE), ("on-chosen", ["chosen", "chosen"], TEXT)];
-            for (name, grounds, least) in words.into_iter().chain(shapes).chain(others) {
+            for (name, grounds, least) in words.into_iter().chain(shapes).chain(doors).chain(others) {
                 for ground in grounds {
                     let seen = contrast(colours[name], colours[ground]);
                     assert!(seen >= least, "{name} on {ground}: {seen:.2}, needs {least}\n{scheme}");

@@ -70,7 +70,7 @@ pub(super) async fn show(
     }
     let pairs = asked.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (question, faults) = AvailabilityQuestion::read(pairs, operator.organisation, now);
-    let (names, content) = match Ground::lay(&app, operator.organisation).await {
+    let (names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => (ground.names(), content(&app, &question, &ground, faults, now).await),
         Err(trouble) => (Names::default(), trouble.into()),
     };

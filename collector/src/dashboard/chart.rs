@@ -86,13 +86,13 @@ pub(crate) struct Slot {
     pub(crate) sent: u64,
 }
 
-/// The charts of a report by provider and path with slots of `step`: as many as a page holds.
-pub(crate) fn charts(report: &Report, step: Duration) -> Vec<Chart> {
+/// The charts of a report with slots of `step`, one for each name: as many as a page holds.
+pub(crate) fn charts(report: &Report, step: Duration, named: impl Fn(&ReportRow) -> String) -> Vec<Chart> {
     let axis = Axis::of(report, step).drawn(LEFT, WIDTH - RIGHT);
     let mut courses: BTreeMap<String, BTreeMap<u32, &ReportRow>> = BTreeMap::new();
     for row in &report.rows {
         if let Some(slot) = row.slot.map_or(Some(0), |slot| axis.slot(slot)) {
-            courses.entry(title(row)).or_default().insert(slot, row);
+            courses.entry(named(row)).or_default().insert(slot, row);
         }
     }
     let latencies = report.rows.iter().flat_map(|row| [row.latency_ms.p50, row.latency_ms.p95]);

@@ -69,7 +69,7 @@ pub(super) async fn show(
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
     let now = app.clock.now();
-    let (question, names, content) = match Ground::lay(&app, operator.organisation).await {
+    let (question, names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => {
             let asked = completed(asked, &ground);
             let pairs = asked.iter().map(|(name, value)| (name.as_str(), value.as_str()));

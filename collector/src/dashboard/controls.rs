@@ -17,6 +17,8 @@ const SPAN: [&str; 3] = ["last", "from", "to"];
 pub(crate) struct Controls {
     pub(crate) action: &'static str,
     pub(crate) spans: Vec<Choice>,
+    /// Whether the span may be one of its own.
+    pub(crate) takes_instants: bool,
     /// The span as two instants, where it is one of its own.
     pub(crate) own_span: Option<(String, String)>,
     /// What the form for another span keeps.
@@ -117,6 +119,7 @@ impl Controls {
         Self {
             action,
             spans: spans.iter().map(span_of).collect(),
+            takes_instants: true,
             own_span: of("from")
                 .first()
                 .zip(of("to").first())

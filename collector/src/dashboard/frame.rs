@@ -3,6 +3,7 @@
 use super::assets;
 use crate::{
     api::error::ApiError,
+    auth::OPEN_TO_VISITORS,
     registry::{Operator, Role},
 };
 use askama::Template;
@@ -13,11 +14,15 @@ use http::StatusCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum View {
     Overview,
+    Alerts,
+    Provider,
+    Map,
     Latency,
     Compare,
     Series,
     Availability,
     TimeOfDay,
+    Edges,
     Sites,
     Targets,
     Registry,
@@ -25,13 +30,17 @@ pub(crate) enum View {
 }
 
 impl View {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 14] = [
         Self::Overview,
+        Self::Alerts,
+        Self::Provider,
+        Self::Map,
         Self::Latency,
         Self::Compare,
         Self::Series,
         Self::Availability,
         Self::TimeOfDay,
+        Self::Edges,
         Self::Sites,
         Self::Targets,
         Self::Registry,
@@ -42,11 +51,15 @@ impl View {
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Overview => "/",
+            Self::Alerts => "/alerts",
+            Self::Provider => "/provider",
+            Self::Map => "/map",
             Self::Latency => "/latency",
             Self::Compare => "/compare",
             Self::Series => "/series",
             Self::Availability => "/availability",
             Self::TimeOfDay => "/time-of-day",
+            Self::Edges => "/edges",
             Self::Sites => "/sites",
             Self::Targets => "/targets",
             Self::Registry => "/registry",
@@ -54,14 +67,23 @@ impl View {
         }
     }
 
+    /// Whether somebody may look at it: operators at all, visitors of a provider's link at what tells of that one.
+    fn is_open_to(self, operator: &Operator) -> bool {
+        operator.only.is_none() || OPEN_TO_VISITORS.contains(&self.path())
+    }
+
     const fn label(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
+            Self::Alerts => "Alerts",
+            Self::Provider => "Provider",
+            Self::Map => "Map",
             Self::Latency => "Latency",
             Self::Compare => "Compare",
             Self::Series => "Series",
             Self::Availability => "Availability",
             Self::TimeOfDay => "Time of day",
+            Self::Edges => "Edges",
             Self::Sites => "Sites",
             Self::Targets => "Targets",
             Self::Registry => "Registry",
@@ -72,12 +94,15 @@ impl View {
     /// What of a question means the same on that page.
     const fn keeps(self) -> &'static [&'static str] {
         match self {
-            Self::Overview | Self::Latency | Self::Series | Self::Availability => {
+            Self::Overview | Self::Map | Self::Latency | Self::Series | Self::Availability => {
                 &["last", "from", "to", "metric", "provider", "location", "site", "target"]
             }
+            Self::Edges => &["last", "from", "to", "provider", "location", "site", "target"],
             // Both take days, whatever span is looked at elsewhere.
             Self::TimeOfDay => &["metric", "provider", "location", "site", "target"],
             Self::Compare => &["metric", "location", "target"],
+            Self::Provider => &["last", "from", "to", "metric", "provider", "location", "target"],
+            Self::Alerts => &["provider", "location", "site"],
             Self::Sites | Self::Targets | Self::Registry | Self::Audit => &[],
         }
     }
@@ -115,7 +140,7 @@ impl Frame {
             css: assets::STYLE.path(),
             icon: assets::ICON.path(),
             scripts: [assets::LIVE.path(), assets::CHARTS.path()],
-            nav: View::ALL.map(link).into(),
+            nav: View::ALL.into_iter().filter(|view| view.is_open_to(operator)).map(link).collect(),
             operator: operator.name.clone(),
             reads_only: operator.role == Role::Reader,
         }

@@ -4,8 +4,7 @@ use super::content::{Content, Empty};
 use crate::{
     api::reports::{ReportError, Snapshot, latency_given},
     app::App,
-    organisation::OrganisationId,
-    registry::{Registration, RegistrationId},
+    registry::{Operator, Registration, RegistrationId},
     report::{Question, Report},
     store::Presences,
 };
@@ -80,16 +79,20 @@ impl<A> From<Trouble> for Content<A> {
 
 impl Ground {
     /// Asks the registry and the store.
-    pub(crate) async fn lay(app: &App, organisation: OrganisationId) -> Result<Self, Trouble> {
+    pub(crate) async fn lay(app: &App, operator: &Operator) -> Result<Self, Trouble> {
+        let (organisation, sight) = (operator.organisation, operator.sight());
         let snapshot = app
-            .ask(move |registry, now| Snapshot::take(registry, organisation, now))
+            .ask(move |registry, now| Snapshot::take(registry, &sight, now))
             .await
             .map_err(|_logged| Trouble::unavailable("The registry does not answer"))?;
-        let presence = app
+        let mut presence = app
             .store
             .presence(organisation)
             .await
             .map_err(|error| Trouble::from(ReportError::Store(error)))?;
+        if snapshot.registrations.is_restricted() {
+            presence.retain(|registration| snapshot.registrations.tells_of(registration));
+        }
         Ok(Self { snapshot: Arc::new(snapshot), presence: Arc::new(presence) })
     }
 

@@ -68,7 +68,7 @@ pub(super) async fn show(
     let now = app.clock.now();
     let pairs = asked.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (question, faults) = Question::read(pairs, operator.organisation, now);
-    let (question, names, content) = match Ground::lay(&app, operator.organisation).await {
+    let (question, names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => {
             let (question, faults) = view::answerable(question, faults, &ground, now);
             let content = ground.content(faults, answer(&app, &question, &ground, now)).await;
@@ -119,7 +119,7 @@ fn made(
 
 pub(super) fn figures(question: &Question, answer: &Answer) -> Figures {
     let Answer { report, course, step } = answer;
-    let charts = if report.rows.is_empty() { Vec::new() } else { charts(course, *step) };
+    let charts = if report.rows.is_empty() { Vec::new() } else { charts(course, *step, chart::title) };
     let courses = course.rows.iter().map(chart::title).collect::<BTreeSet<_>>();
     let api = |format| address("/api/v1/reports/latency", question, &[("format", format)]);
     Figures {

@@ -85,7 +85,7 @@ pub(crate) async fn letter(
     if !grouped {
         question.by = BY.to_vec();
     }
-    let ground = Ground::lay(&app, operator.organisation).await.map_err(refused)?;
+    let ground = Ground::lay(&app, &operator).await.map_err(refused)?;
     errors.extend(question.unknown_names(&ground.snapshot.registrations, &ground.presence));
     if !errors.is_empty() {
         return Err(QuestionError { errors }.into());

@@ -1,8 +1,8 @@
 //! The overview: every location by every provider at one look, and what is wrong now.
 
-mod grid;
-mod spark;
-mod worries;
+pub(super) mod grid;
+pub(super) mod spark;
+pub(super) mod worries;
 
 use super::{
     about::{About, renew_every},
@@ -93,7 +93,7 @@ pub(super) async fn show(
     let pairs = asked.iter().filter(|(name, _)| name != "by");
     let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str())).chain(own);
     let (question, faults) = Question::read(pairs, operator.organisation, now);
-    let (question, names, content) = match Ground::lay(&app, operator.organisation).await {
+    let (question, names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => {
             let (question, faults) = view::answerable(question, faults, &ground, now);
             let question = Question { by: BY.into(), ..question };
@@ -132,7 +132,7 @@ async fn answer(
 }
 
 /// What is wrong now. What cannot be found out is said, and takes nothing from the rest.
-async fn present(
+pub(super) async fn present(
     app: &App,
     question: &Question,
     ground: &Ground,

@@ -5,6 +5,7 @@
 //! (`auth/browser.rs`), and the session's cookie is not sent along. Readers see no forms, and are refused before this.
 
 mod forms;
+mod links;
 
 use super::frame::{Frame, View, address, answer as page};
 use crate::{
@@ -15,7 +16,8 @@ use crate::{
     app::App,
     billing::{DOLLARS_PER_UNIT, Units},
     registry::{
-        Location, NewRegistration, NewToken, Operator, Provider, Registration, RegistrationId, RegistryError,
+        IssuedProviderLink, Location, NewRegistration, NewToken, Operator, Provider, Registration,
+        RegistrationId, RegistryError,
     },
     rfc3339,
 };
@@ -28,6 +30,7 @@ use axum::{
 };
 use forms::{EndForm, LocationForm, ProviderForm, RegistrationForm, TokenForm};
 use http::StatusCode;
+use links::{LinkForm, LinkRow};
 use peerlight_proto::time::Timestamp;
 use serde::Deserialize;
 
@@ -55,6 +58,8 @@ struct Filled {
     refusal: Option<Refusal>,
     said: Option<&'static str>,
     token: Option<(String, String)>,
+    link_form: LinkForm,
+    link: Option<IssuedProviderLink>,
 }
 
 /// Why something was not done.
@@ -75,6 +80,7 @@ struct Page {
     providers: Vec<Provider>,
     locations: Vec<Location>,
     registrations: Vec<Row>,
+    links: Vec<LinkRow>,
     more: usize,
     total: usize,
     units: Units,
@@ -102,6 +108,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/registry/registrations", post(add_registration))
         .route("/registry/registrations/{id}/end", post(end_registration))
         .route("/registry/tokens", post(create_token))
+        .route("/registry/links", post(links::create))
+        .route("/registry/links/{id}/revoke", post(links::revoke))
 }
 
 async fn show(
@@ -114,6 +122,7 @@ async fn show(
         "location" => Some("The location was added."),
         "registration" => Some("The registration was added. Its agent needs a token: make one below."),
         "ended" => Some("It has ended."),
+        "revoked" => Some("The link is revoked: whoever came in by it is out."),
         _ => None,
     };
     render(&app, &operator, Filled { asked, said, ..Filled::default() }).await
@@ -295,8 +304,11 @@ async fn refused(
 async fn render(app: &App, operator: &Operator, filled: Filled) -> Result<Response, ApiError> {
     let now = app.clock.now();
     let organisation = operator.organisation;
-    let (mut providers, mut locations) = app
-        .ask(move |registry, _now| Ok((registry.providers(organisation)?, registry.locations(organisation)?)))
+    let (mut providers, mut locations, links) = app
+        .ask(move |registry, _now| {
+            let links = registry.provider_links(organisation)?;
+            Ok((registry.providers(organisation)?, registry.locations(organisation)?, links))
+        })
         .await?;
     providers.retain(|provider| provider.ended.is_none());
     locations.retain(|location| location.ended.is_none());
@@ -312,6 +324,7 @@ async fn render(app: &App, operator: &Operator, filled: Filled) -> Result<Respon
             registrations: found.iter().take(MAX_LISTED).map(|entry| row(entry)).collect(),
             more: found.len().saturating_sub(MAX_LISTED),
             total: valid().count(),
+            links: links::rows(links, now),
             providers,
             locations,
             units,

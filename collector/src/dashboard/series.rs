@@ -79,7 +79,7 @@ pub(super) async fn show(
     let pairs = asked.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (question, faults) = Question::read(pairs, operator.organisation, now);
     let own_step = question.step;
-    let (question, names, content) = match Ground::lay(&app, operator.organisation).await {
+    let (question, names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => {
             let (mut question, faults) = view::answerable(question, faults, &ground, now);
             if !grouped {

@@ -1,7 +1,7 @@
 //! The table of a page: figures with their intervals, and the same drawn to one scale.
 
 use super::view::{address, narrowed};
-use crate::report::{Bounds, Dimension, Latency, Question, Report, ReportRow, render::figure};
+use crate::report::{Bounds, Dimension, Latency, Loss, Question, Report, ReportRow, render::figure};
 
 /// What stands where a value is null.
 pub(crate) const NONE: &str = "–";
@@ -99,13 +99,7 @@ fn table_row(row: &ReportRow, question: &Question, spread_top: f64, loss_top: f6
         p99: timed(latency.p99, None),
         p95_with_loss: with_loss(row),
         spread: spread(latency, spread_top),
-        loss: row.loss.map_or_else(
-            || Figure { value: NONE.to_owned(), interval: String::new() },
-            |loss| Figure {
-                value: figure::percent(loss.value),
-                interval: format!("{}–{}", figure::percent(loss.low), figure::percent(loss.high)),
-            },
-        ),
+        loss: loss_figure(row.loss),
         loss_bar: row.loss.map(|loss| {
             let at = |share: f64| share / loss_top * LOSS_WIDTH;
             Spread {
@@ -147,7 +141,19 @@ fn name(row: &ReportRow, dimension: Dimension, question: &Question) -> Name {
     }
 }
 
-fn timed(value: Option<f64>, bounds: Option<Bounds>) -> Figure {
+/// A loss with its interval.
+pub(crate) fn loss_figure(loss: Option<Loss>) -> Figure {
+    loss.map_or_else(
+        || Figure { value: NONE.to_owned(), interval: String::new() },
+        |loss| Figure {
+            value: figure::percent(loss.value),
+            interval: format!("{}–{}", figure::percent(loss.low), figure::percent(loss.high)),
+        },
+    )
+}
+
+/// A time with its interval.
+pub(crate) fn timed(value: Option<f64>, bounds: Option<Bounds>) -> Figure {
     let edge = |bound: Option<f64>| bound.map_or_else(|| "?".to_owned(), figure::ms);
     let interval = bounds
         .filter(|bounds| bounds.low.is_some() || bounds.high.is_some())

@@ -44,7 +44,7 @@ pub(super) async fn show(
     let (assigned, sets) = app
         .ask(move |registry, _now| Ok((registry.targets(organisation)?, registry.target_sets(organisation)?)))
         .await?;
-    let ground = Ground::lay(&app, organisation).await.map_err(|trouble| {
+    let ground = Ground::lay(&app, &operator).await.map_err(|trouble| {
         ApiError::not_ready(trouble.errors.into_iter().chain([trouble.title.to_owned()]).collect())
     })?;
     let lists = [measured(&ground.presence, now), assigned_list(&assigned), sets_list(&sets)];

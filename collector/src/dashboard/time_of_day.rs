@@ -60,7 +60,7 @@ pub(super) async fn show(
     Query(mut asked): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
     let now = app.clock.now();
-    let (names, ground) = match Ground::lay(&app, operator.organisation).await {
+    let (names, ground) = match Ground::lay(&app, &operator).await {
         Ok(ground) => (ground.names(), Ok(ground)),
         Err(trouble) => (Names::default(), Err(trouble)),
     };

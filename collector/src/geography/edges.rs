@@ -52,6 +52,11 @@ pub enum Nearness {
     Farther,
 }
 
+/// Every front door that is known, by code.
+pub fn all() -> impl Iterator<Item = &'static Edge> {
+    EDGES.values()
+}
+
 /// The front door of this code; none if it is not in the table.
 pub fn edge(code: &str) -> Option<&'static Edge> {
     EDGES.get(code)

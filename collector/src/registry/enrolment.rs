@@ -193,7 +193,7 @@ fn enrol(
     admit_key(connection, token, (newcomer, heard), now)?;
     keep(connection, token, newcomer, now)?;
     let after = agents::entry(connection, token.organisation, request.agent, now)?;
-    let by = Operator { organisation: token.organisation, name: "agent".to_owned(), role: Role::Reader };
+    let by = Operator::of(token.organisation, "agent".to_owned(), Role::Reader);
     let change =
         Change { before: before.as_ref().map(to_json), ..Change::added("agent enrol", &after.site, &after) };
     audit::record(connection, &by, now, &change)?;

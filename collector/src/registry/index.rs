@@ -2,7 +2,7 @@
 //! Pure; the registry keeps one beside its file for each organisation.
 
 use super::{
-    Registration, RegistrationId, names,
+    Registration, RegistrationId, Sight, names,
     prefixes::{self, Candidate, PrefixTable},
 };
 use crate::organisation::OrganisationId;
@@ -11,9 +11,14 @@ use ipnet::IpNet;
 use peerlight_proto::time::Timestamp;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-/// Every registration of an organisation at one moment, ended ones too, in the order of their numbers. Clones share it.
+/// Every registration of an organisation at one moment, ended ones too, in the order of their numbers; or those of one provider
+/// alone. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Registrations(Arc<Vec<Arc<Registration>>>);
+pub struct Registrations {
+    entries: Arc<Vec<Arc<Registration>>>,
+    /// Whether there are others that are not to be seen.
+    restricted: bool,
+}
 
 impl Registrations {
     /// In the order of their numbers.
@@ -23,28 +28,46 @@ impl Registrations {
 
     /// Those with a number above this one.
     pub fn after(&self, id: Option<RegistrationId>) -> impl Iterator<Item = &Registration> + Clone {
-        let first = id.map_or(0, |id| self.0.partition_point(|entry| entry.id <= id));
-        self.0.iter().skip(first).map(Arc::as_ref)
+        let first = id.map_or(0, |id| self.entries.partition_point(|entry| entry.id <= id));
+        self.entries.iter().skip(first).map(Arc::as_ref)
     }
 
     /// The one of this number.
     pub fn get(&self, id: RegistrationId) -> Option<&Registration> {
-        self.position(id).ok().and_then(|at| self.0.get(at)).map(Arc::as_ref)
+        self.position(id).ok().and_then(|at| self.entries.get(at)).map(Arc::as_ref)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
+    }
+
+    /// Those that one sees: all of them, or those of one provider.
+    #[must_use]
+    pub fn seen_by(&self, sight: &Sight) -> Self {
+        let Some(provider) = &sight.provider else { return self.clone() };
+        let own = self.entries.iter().filter(|entry| entry.provider == *provider).cloned().collect();
+        Self { entries: Arc::new(own), restricted: true }
+    }
+
+    /// Whether there are others that are not to be seen: whatever is of no registration here is none of one's business.
+    pub fn is_restricted(&self) -> bool {
+        self.restricted
+    }
+
+    /// Whether what is of this registration is to be seen: it is here, or nothing is hidden.
+    pub fn tells_of(&self, id: RegistrationId) -> bool {
+        !self.restricted || self.get(id).is_some()
     }
 
     /// Where it stands, or would stand.
     fn position(&self, id: RegistrationId) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&id, |entry| entry.id)
+        self.entries.binary_search_by_key(&id, |entry| entry.id)
     }
 }
 
@@ -53,7 +76,7 @@ impl FromIterator<Registration> for Registrations {
         let mut entries: Vec<_> = entries.into_iter().map(Arc::new).collect();
         entries.sort_by_key(|entry| entry.id);
         entries.dedup_by_key(|entry| entry.id);
-        Self(Arc::new(entries))
+        Self { entries: Arc::new(entries), restricted: false }
     }
 }
 
@@ -95,7 +118,7 @@ impl RegistrationIndex {
         self.prefixes.insert(&registration);
         self.sites.entry(names::fold(&registration.site)).or_default().insert(registration.id);
         // Whoever reads an older moment keeps it; then this copies pointers.
-        let entries = Arc::make_mut(&mut self.registrations.0);
+        let entries = Arc::make_mut(&mut self.registrations.entries);
         match position {
             Ok(at) => entries[at] = Arc::new(registration),
             Err(at) => entries.insert(at, Arc::new(registration)),

@@ -168,6 +168,6 @@ fn audited(
     let before = agents::entry(connection, organisation, agent, now)?;
     change()?;
     let after = agents::entry(connection, organisation, agent, now)?;
-    let by = Operator { organisation, name: "agent".to_owned(), role: Role::Reader };
+    let by = Operator::of(organisation, "agent".to_owned(), Role::Reader);
     audit::record(connection, &by, now, &Change::changed(what, &after.site, &before, &after))
 }

@@ -63,12 +63,40 @@ pub struct Operator {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// The only provider whose numbers it sees; everyone's unless given.
+    pub only: Option<String>,
+}
+
+/// Whose measurements one sees: all of an organisation's, or those of one of its providers alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// Whose.
+    pub organisation: OrganisationId,
+    /// The only provider, as it is registered.
+    pub provider: Option<String>,
+}
+
+impl Sight {
+    /// All of an organisation's.
+    pub const fn whole(organisation: OrganisationId) -> Self {
+        Self { organisation, provider: None }
+    }
 }
 
 impl Operator {
+    /// Whose measurements it sees.
+    pub fn sight(&self) -> Sight {
+        Sight { organisation: self.organisation, provider: self.only.clone() }
+    }
+
+    /// Somebody who sees all of an organisation.
+    pub const fn of(organisation: OrganisationId, name: String, role: Role) -> Self {
+        Self { organisation, name, role, only: None }
+    }
+
     /// The collector itself, acting for the default organisation.
     pub fn local() -> Self {
-        Self { organisation: OrganisationId::DEFAULT, name: "local".to_owned(), role: Role::Administrator }
+        Self::of(OrganisationId::DEFAULT, "local".to_owned(), Role::Administrator)
     }
 }
 
@@ -237,11 +265,7 @@ fn read_token(row: &Row<'_>) -> Result<OperatorToken, Fault> {
 }
 
 fn read_operator(row: &Row<'_>) -> Result<Operator, Fault> {
-    Ok(Operator {
-        organisation: OrganisationId(row.get(0)?),
-        name: row.get(1)?,
-        role: read_role(&row.get::<_, String>(2)?)?,
-    })
+    Ok(Operator::of(OrganisationId(row.get(0)?), row.get(1)?, read_role(&row.get::<_, String>(2)?)?))
 }
 
 fn read_role(text: &str) -> Result<Role, Fault> {

@@ -60,7 +60,7 @@ impl Registry {
             };
             let (from, to) = (find(done.from)?, find(done.to)?);
             let object = format!("{} (registration {}) to {} ({})", from.site, from.id.0, to.site, to.id.0);
-            let by = Operator { organisation, name: done.who.clone(), role: Role::Administrator };
+            let by = Operator::of(organisation, done.who.clone(), Role::Administrator);
             let change =
                 Change { what: WHAT, object: &object, before: Some(to_json(&from)), after: Some(after) };
             audit::record(transaction, &by, now, &change)

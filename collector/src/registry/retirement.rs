@@ -38,7 +38,7 @@ impl Registry {
                 |row| Ok(OrganisationId(row.get(0)?)),
             )?
             .ok_or_else(|| Fault::not_found("agent", &agent))?;
-            let by = Operator { organisation, name: ITSELF.to_owned(), role: Role::Reader };
+            let by = Operator::of(organisation, ITSELF.to_owned(), Role::Reader);
             retire(transaction, agent, &by, now)
         })
     }

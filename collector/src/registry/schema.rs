@@ -4,7 +4,7 @@ use super::RegistryError;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// One step per released shape of the tables; `user_version` counts the steps that a file has taken.
-pub(super) const STEPS: [&str; 7] = [
+pub(super) const STEPS: [&str; 8] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -12,6 +12,7 @@ pub(super) const STEPS: [&str; 7] = [
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
+    include_str!("schema/8.sql"),
 ];
 
 /// Brings the tables up to date; refuses a file that a newer collector wrote.

@@ -75,6 +75,6 @@ pub(super) fn record(
         outcome: came_of_it,
         reason: outcome.as_ref().err().map(ToString::to_string),
     };
-    let by = Operator { organisation: attempt.organisation, name: "agent".to_owned(), role: Role::Reader };
+    let by = Operator::of(attempt.organisation, "agent".to_owned(), Role::Reader);
     audit::record(connection, &by, now, &Change::added("token use", site, &written))
 }

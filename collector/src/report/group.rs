@@ -179,7 +179,7 @@ impl Groups {
     /// The groups of what the question asks, given every registration of the organisation and what its agents measured.
     pub fn new(question: Question, registrations: Registrations, presence: &Presences) -> Self {
         let mut names: HashMap<(Host, ProbeKind), String> = HashMap::new();
-        for shape in presence.shapes() {
+        for shape in presence.shapes_of(|registration| registrations.tells_of(registration)) {
             let target = &shape.target;
             names
                 .entry((target.address.clone(), target.probe.clone()))
@@ -258,7 +258,10 @@ impl Groups {
             let entry = self.registration(registration);
             AtPlace {
                 place: number(places, self.place(registration)),
-                wanted: entry.is_none_or(|entry| self.question.wants(entry)),
+                wanted: entry.map_or_else(
+                    || self.registrations.tells_of(registration),
+                    |entry| self.question.wants(entry),
+                ),
                 count_declared: entry.is_some_and(|entry| entry.count_declared),
             }
         })

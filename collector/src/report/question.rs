@@ -173,7 +173,8 @@ impl Question {
     pub fn query(&self, registrations: &Registrations) -> Query {
         let beside = |metric: &Metric| [Some(*metric), metric.jitter(), Some(Metric::AgentNoise)];
         let metrics = self.metrics.iter().flat_map(beside).flatten();
-        let filtered = !(self.providers.is_empty() && self.locations.is_empty() && self.sites.is_empty());
+        let filtered = registrations.is_restricted()
+            || !(self.providers.is_empty() && self.locations.is_empty() && self.sites.is_empty());
         let chosen = || registrations.iter().filter(|registration| self.wants(registration));
         Query {
             organisation: self.organisation,
@@ -203,9 +204,10 @@ impl Question {
         compare("provider", &self.providers, |entry| &entry.provider, &same);
         compare("location", &self.locations, |entry| &entry.location, &within);
         compare("site", &self.sites, |entry| &entry.site, &same);
+        let seen = || presence.shapes_of(|registration| registrations.tells_of(registration));
         for name in &self.targets {
-            if !presence.shapes().any(|shape| is_target(name, &shape.target)) {
-                let known = presence.shapes().map(|shape| shape.target.name.clone()).collect();
+            if !seen().any(|shape| is_target(name, &shape.target)) {
+                let known = seen().map(|shape| shape.target.name.clone()).collect();
                 errors.push(unknown("target", name, &known));
             }
         }

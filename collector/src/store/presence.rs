@@ -71,10 +71,16 @@ impl Presences {
         self.0.chunk_by(|one, next| one.agent == next.agent).map(OfAgent)
     }
 
-    /// What was measured by anyone.
+    /// What was measured by anyone, each shape once.
     pub fn shapes(&self) -> impl Iterator<Item = &Arc<Shape>> {
+        self.shapes_of(|_any| true)
+    }
+
+    /// What was measured for these registrations, each shape once.
+    pub fn shapes_of(&self, wanted: impl Fn(RegistrationId) -> bool) -> impl Iterator<Item = &Arc<Shape>> {
         let (mut lists, mut shapes) = (HashSet::new(), HashSet::new());
-        let new = self.0.iter().map(|stay| &stay.shapes).filter(move |list| lists.insert(Arc::as_ptr(list)));
+        let stays = self.0.iter().filter(move |stay| wanted(stay.registration));
+        let new = stays.map(|stay| &stay.shapes).filter(move |list| lists.insert(Arc::as_ptr(list)));
         new.flat_map(|list| list.iter()).filter(move |shape| shapes.insert(Arc::as_ptr(shape)))
     }
 

@@ -150,6 +150,28 @@ fn at_once() -> Value {
     json!({ "rules": [rule] })
 }
 
+/// A collector on which the outage of a provider fires, and nobody is told.
+pub(crate) async fn outage() -> Collector {
+    let collector = Collector::start_with(|config| {
+        config.alerts.every = Duration::from_millis(50);
+        config.alerts.delay = DELAY;
+    })
+    .await;
+    measured(&collector).await;
+    send(&collector, Method::PUT, "/api/v1/alerts/rules", &at_once()).await;
+    until_metrics_say(&collector, r#"peerlight_collector_alerts{state="firing"} 1"#).await;
+    collector
+}
+
+/// A collector with a maintenance window that is to come, and without an alert.
+pub(crate) async fn maintained() -> Collector {
+    let collector = Collector::start().await;
+    let window = json!({"scope": {"sites": ["leeds-1"]}, "from": "2026-09-21T14:13:30Z", "to": "2026-09-21T16:13:20Z",
+        "reason": "new router"});
+    send(&collector, Method::POST, "/api/v1/alerts/maintenance", &window).await;
+    collector
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_a_provider_is_one_alert_that_names_it_and_is_over_with_it() {
     let directory = tempfile::tempdir().unwrap();

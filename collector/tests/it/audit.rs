@@ -132,6 +132,8 @@ fn changes() -> Vec<Change> {
         ),
         delete("/api/v1/alerts/maintenance/{id}", "/api/v1/alerts/maintenance/1", "alert maintenance end"),
         post("/api/v1/alerts/replay", json!({"last": "1h"}), &[]),
+        post("/api/v1/provider-links", json!({"provider": "BBIX"}), &[("provider link create", After)]),
+        delete("/api/v1/provider-links/{id}", "/api/v1/provider-links/1", "provider link revoke"),
         post("/api/v1/operators", json!({"name": "ben", "role": "reader"}), &[("operator create", After)]),
         // A lost token is replaced by one of the same name.
         post(

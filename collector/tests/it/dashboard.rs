@@ -1,9 +1,11 @@
 //! The page: what it shows, what it says when there is nothing, and that a real browser finds no fault with it.
 
+mod alerts;
 mod axe;
 mod chromium;
 mod numbers;
 mod registry;
+mod reports;
 
 use crate::{
     availability::{busy_evenings, two_hours},
@@ -17,7 +19,7 @@ use reqwest::{Method, Response};
 use serde_json::Value;
 
 /// Every page, as it is looked at.
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 15] = [
     ("/?last=1h", "overview"),
     ("/latency?by=provider,location", "latency"),
     ("/compare", "compare"),
@@ -27,6 +29,10 @@ const PAGES: [(&str, &str); 11] = [
     ("/time-of-day", "time-of-day"),
     ("/sites", "sites"),
     ("/targets", "targets"),
+    ("/alerts", "alerts"),
+    ("/edges", "edges"),
+    ("/map?last=2h", "map"),
+    ("/provider?last=2h", "provider"),
     ("/registry", "registry"),
     ("/audit", "audit"),
 ];
@@ -231,7 +237,20 @@ async fn chromium_loads_the_page_renews_it_and_has_nothing_to_complain_of() {
     chromium.photograph_all(&door, "/nowhere", "nowhere").await;
     chromium.photograph_all(&door, "/sign-in", "sign-in").await;
     collector.stop().await;
+    let firing = crate::alerts::outage().await;
+    let one = firing.operator(Method::GET, "/api/v1/alerts").send().await.unwrap();
+    let one = one.json::<Value>().await.unwrap()["items"][0]["id"].as_u64().unwrap();
+    let one = format!("/alerts/{one}");
     for (filled, path, of) in [
+        (crate::alerts::outage().await, "/alerts", "firing"),
+        (firing, one.as_str(), "one-alert"),
+        (crate::edges::collector().await, "/edges?last=2h", "doors"),
+        (two_hours().await, "/map?last=3h", "map-outage"),
+        (
+            comparisons::a_week(&comparisons::SITES).await,
+            "/provider?provider=Aurora+Networks",
+            "provider-week",
+        ),
         (Collector::start().await, "/", "empty"),
         (comparisons::a_week(&comparisons::SITES).await, "/compare", "verdicts"),
         (two_hours().await, "/availability?last=3h", "outage"),

@@ -23,6 +23,7 @@ mod letter;
 mod operators;
 mod parquet;
 mod process;
+mod provider_links;
 mod proxies;
 mod python;
 mod reattributions;

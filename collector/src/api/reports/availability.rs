@@ -61,7 +61,8 @@ pub async fn availability(
     let (organisation, now) = (operator.organisation, app.clock.now());
     let (question, format, errors) =
         Format::read(&parameters, &headers, |asked| AvailabilityQuestion::read(asked, organisation, now));
-    let snapshot = app.ask(move |registry, now| Snapshot::take(registry, organisation, now)).await?;
+    let sight = operator.sight();
+    let snapshot = app.ask(move |registry, now| Snapshot::take(registry, &sight, now)).await?;
     let kept = Retention::from(app.config.retention);
     let report = answer(app.store.as_ref(), &snapshot, question, errors, kept, now).await?;
     format.answer(report, availability::csv::render, ndjson::availability)

@@ -62,7 +62,8 @@ pub async fn compare(
     let (organisation, now) = (operator.organisation, app.clock.now());
     let (question, format, errors) =
         Format::read(&parameters, &headers, |asked| CompareQuestion::read(asked, organisation, now));
-    let snapshot = app.ask(move |registry, now| Snapshot::take(registry, organisation, now)).await?;
+    let sight = operator.sight();
+    let snapshot = app.ask(move |registry, now| Snapshot::take(registry, &sight, now)).await?;
     let kept = app.config.retention.quarter_hour;
     let comparison = answer(app.store.as_ref(), snapshot, question, errors, kept, now).await?;
     format.answer(comparison, comparison::csv::render, ndjson::comparison)

@@ -103,8 +103,9 @@ async fn ground(
     mut errors: Vec<String>,
 ) -> Result<(Ground, Places), ApiError> {
     let organisation = operator.organisation;
+    let sight = operator.sight();
     let ask = move |registry: &_, now| {
-        Ok((Snapshot::take(registry, organisation, now)?, registry.locations(organisation)?))
+        Ok((Snapshot::take(registry, &sight, now)?, registry.locations(organisation)?))
     };
     let (snapshot, locations) = app.ask(ask).await?;
     let presence = app.store.presence(organisation).await?;
@@ -134,6 +135,23 @@ pub(crate) async fn edges_given(
 ) -> Result<EdgesReport, ReportError> {
     let make = move |groups: &Groups, evidence: &Evidence<'_>| {
         crate::report::edges::edges(groups, evidence, &places, now)
+    };
+    slotted(store, ground, question, make).await
+}
+
+/// Both reports of one question, from one scan of the store.
+pub(crate) async fn both_given(
+    store: &dyn Store,
+    ground: Ground,
+    places: Places,
+    question: EdgesQuestion,
+    now: Timestamp,
+) -> Result<(EdgesReport, PhysicsReport), ReportError> {
+    let make = move |groups: &Groups, evidence: &Evidence<'_>| {
+        (
+            crate::report::edges::edges(groups, evidence, &places, now),
+            crate::report::physics::physics(groups, evidence, &places, now),
+        )
     };
     slotted(store, ground, question, make).await
 }

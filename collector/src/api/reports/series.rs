@@ -64,7 +64,8 @@ pub async fn series(
     let (organisation, now) = (operator.organisation, app.clock.now());
     let (question, format, mut errors) =
         Format::read(&parameters, &headers, |asked| SeriesQuestion::read(asked, organisation, now));
-    let snapshot = app.ask(move |registry, now| Snapshot::take(registry, organisation, now)).await?;
+    let sight = operator.sight();
+    let snapshot = app.ask(move |registry, now| Snapshot::take(registry, &sight, now)).await?;
     let presence = app.store.presence(organisation).await?;
     if !errors.is_empty() {
         errors.extend(question.question().unknown_names(&snapshot.registrations, &presence));

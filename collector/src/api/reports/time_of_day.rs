@@ -65,9 +65,10 @@ pub async fn time_of_day(
     let (organisation, now) = (operator.organisation, app.clock.now());
     let (question, format, mut errors) =
         Format::read(&parameters, &headers, |asked| TimeOfDayQuestion::read(asked, organisation, now));
+    let sight = operator.sight();
     let (snapshot, locations) = app
         .ask(move |registry, now| {
-            Ok((Snapshot::take(registry, organisation, now)?, registry.locations(organisation)?))
+            Ok((Snapshot::take(registry, &sight, now)?, registry.locations(organisation)?))
         })
         .await?;
     errors.extend(question.too_old(app.config.retention.quarter_hour, now));

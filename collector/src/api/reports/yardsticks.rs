@@ -55,6 +55,6 @@ pub async fn yardsticks(
     let (organisation, now) = (operator.organisation, app.clock.now());
     let (question, format, errors) =
         Format::read(&parameters, &headers, |asked| YardsticksQuestion::read(asked, organisation, now));
-    let report = hold(ask(&app, question.into_question(), errors).await?);
+    let report = hold(ask(&app, &operator, question.into_question(), errors).await?);
     format.answer(report, rendered::csv::render, ndjson::yardsticks)
 }

@@ -32,7 +32,7 @@ fn slot(registration: i64, minute: i64, values_us: &[u64], lost: u64) -> Measure
 fn a_gap_in_the_measurements_is_a_gap_in_the_line() {
     let rows: Vec<Measured> =
         [0, 1, 2, 5, 7, 8].into_iter().map(|minute| slot(1, minute, &[9_000; 30], 0)).collect();
-    let charts = charts(&report(&rows), MINUTE);
+    let charts = charts(&report(&rows), MINUTE, title);
     let [chart] = charts.as_slice() else { panic!("{charts:?}") };
     assert_eq!((chart.p50.paths.len(), chart.p50.points.len(), chart.bands.len()), (2, 1, 2));
     assert_eq!((chart.sent.len(), chart.slots.len()), (6, 10));
@@ -41,13 +41,14 @@ fn a_gap_in_the_measurements_is_a_gap_in_the_line() {
 
 #[test]
 fn too_few_samples_draw_no_percentile() {
-    let charts = charts(&report(&[slot(1, 0, &[9_000; 12], 0), slot(1, 1, &[9_000; 12], 0)]), MINUTE);
+    let charts = charts(&report(&[slot(1, 0, &[9_000; 12], 0), slot(1, 1, &[9_000; 12], 0)]), MINUTE, title);
     assert_eq!((charts[0].p50.paths.len(), charts[0].p95.paths.len()), (1, 0));
 }
 
 #[test]
 fn charts_share_their_axes_and_lost_probes_are_marked() {
-    let charts = charts(&report(&[slot(1, 0, &[9_000; 30], 10), slot(2, 0, &[40_000; 30], 0)]), MINUTE);
+    let charts =
+        charts(&report(&[slot(1, 0, &[9_000; 30], 10), slot(2, 0, &[40_000; 30], 0)]), MINUTE, title);
     assert_eq!((charts[0].title.as_str(), charts[1].title.as_str()), ("Aurora <&>", "Borealis"));
     assert_eq!((&charts[0].y_ticks, &charts[0].loss_top), (&charts[1].y_ticks, &charts[1].loss_top));
     assert_eq!((charts[0].loss.len(), charts[1].loss.len()), (1, 0));

@@ -175,7 +175,7 @@ fn made(question: &Question, row: &ReportRow, before: Option<&ReportRow>, spark:
 }
 
 /// How the median changed, if it did by as much as its digits show.
-fn change(row: &ReportRow, before: Option<&ReportRow>) -> String {
+pub(crate) fn change(row: &ReportRow, before: Option<&ReportRow>) -> String {
     let Some((now, then)) = row.latency_ms.p50.zip(before.and_then(|row| row.latency_ms.p50)) else {
         return String::new();
     };

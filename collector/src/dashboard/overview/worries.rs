@@ -41,6 +41,8 @@ pub(crate) struct Worry {
     pub(crate) what: String,
     pub(crate) detail: String,
     pub(crate) href: String,
+    /// At which location, if it is at one.
+    pub(crate) location: Option<String>,
 }
 
 /// What it is found in.
@@ -114,6 +116,7 @@ fn outages<'a>(
                 row.group.provider.as_deref(),
                 row.group.location.as_deref(),
             ),
+            location: row.group.location.clone(),
         }
     })
 }
@@ -126,6 +129,7 @@ fn stale(evidence: &Evidence<'_>) -> Option<Worry> {
         what: "Nothing is being measured".to_owned(),
         detail: format!("of what is shown here: the newest figure is of {}", ago(until, evidence.now)),
         href: View::Sites.path().to_owned(),
+        location: None,
     })
 }
 
@@ -140,6 +144,7 @@ fn lossy(evidence: &Evidence<'_>, row: &ReportRow) -> Option<Worry> {
             figure::percent(loss.high)
         ),
         href: of_row(evidence, row),
+        location: row.group.location.clone(),
     })
 }
 
@@ -159,6 +164,7 @@ fn slower(evidence: &Evidence<'_>, row: &ReportRow) -> Option<Worry> {
             figure::ms(usual)
         ),
         href: of_row(evidence, row),
+        location: row.group.location.clone(),
     })
 }
 
@@ -176,6 +182,7 @@ fn unwell(agents: &[AgentEntry]) -> Option<Worry> {
         },
         detail: first.chain(more).collect::<Vec<_>>().join("; "),
         href: format!("{}?unhealthy=true", View::Sites.path()),
+        location: None,
     })
 }
 

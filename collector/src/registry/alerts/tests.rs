@@ -9,7 +9,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 const ORGANISATION: OrganisationId = OrganisationId::DEFAULT;
 
 fn ana() -> Operator {
-    Operator { name: "ana".into(), organisation: ORGANISATION, role: Role::Administrator }
+    Operator::of(ORGANISATION, "ana".into(), Role::Administrator)
 }
 
 fn later(seconds: u64) -> Timestamp {

@@ -40,7 +40,7 @@ pub(super) fn remark(
     if set > target_sets::newest(connection, organisation)? {
         return Ok(remarked);
     }
-    let by = Operator { organisation, name: "agent".to_owned(), role: Role::Reader };
+    let by = Operator::of(organisation, "agent".to_owned(), Role::Reader);
     let written = Refusal { agent, target_set: set, reason: &health.refusal };
     audit::record(connection, &by, at, &Change::added("target refuse", &site, &written))?;
     Ok(set)

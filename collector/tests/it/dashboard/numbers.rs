@@ -26,7 +26,7 @@ use peerlight_collector::report::{
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 
-async fn report<R: DeserializeOwned>(collector: &Collector, path: &str) -> R {
+pub(super) async fn report<R: DeserializeOwned>(collector: &Collector, path: &str) -> R {
     collector
         .operator(Method::GET, &format!("/api/v1/reports/{path}"))
         .send()
@@ -37,19 +37,19 @@ async fn report<R: DeserializeOwned>(collector: &Collector, path: &str) -> R {
         .unwrap()
 }
 
-async fn page(collector: &Collector, path: &str) -> String {
+pub(super) async fn page(collector: &Collector, path: &str) -> String {
     let page = open(collector, path).await;
     assert_eq!(page.status(), 200, "{path}");
     page.text().await.unwrap()
 }
 
 /// What is read of a piece of a page: small words stand behind a space.
-fn words_of(html: &str) -> String {
+pub(super) fn words_of(html: &str) -> String {
     let spaced = html.replace("<small>", " ");
     spaced.split('<').map(|part| part.split_once('>').map_or(part, |(_tag, text)| text)).collect()
 }
 
-fn ms(value: Option<f64>) -> String {
+pub(super) fn ms(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), figure::ms)
 }
 

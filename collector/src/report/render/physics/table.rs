@@ -2,6 +2,7 @@
 
 use crate::{
     report::{
+        Dimension,
         physics::{NoVerdict, PhysicsReport, PhysicsRow, PhysicsVerdict},
         render::{
             edges::table::{kilometres, places},
@@ -45,15 +46,7 @@ pub fn render(report: &PhysicsReport, width: Option<u16>) -> String {
     for row in
         report.rows.iter().filter(|row| row.verdict == Some(PhysicsVerdict::InterceptionOrWrongLocation))
     {
-        let _ = write!(
-            text,
-            "\nInterception or wrong location: {}: {} answered within {} ms, light takes at least {}. A proxy that ends \
-             connections nearer by, or a location that is not where the site is.",
-            row.group.label(by),
-            called(row),
-            row.latency_ms.min.map_or_else(|| NONE.to_owned(), figure::ms),
-            row.bound_ms.map_or_else(|| NONE.to_owned(), figure::ms),
-        );
+        let _ = write!(text, "\nInterception or wrong location: {}", impossible(row, by));
     }
     text.push_str(&places(report.rows.iter().map(|row| (row.group.location.as_deref(), row.area.is_some()))));
     text.push_str(
@@ -66,7 +59,21 @@ fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-fn called(row: &PhysicsRow) -> String {
+/// What a round trip below the bound means, in a sentence.
+pub(crate) fn impossible(row: &PhysicsRow, by: &[Dimension]) -> String {
+    let ms = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), figure::ms);
+    format!(
+        "{}: {} answered within {} ms, light takes at least {}. A proxy that ends connections nearer by, or a location that \
+         is not where the site is.",
+        row.group.label(by),
+        called(row),
+        ms(row.latency_ms.min),
+        ms(row.bound_ms),
+    )
+}
+
+/// `FRA Frankfurt`; a code that is in no table alone.
+pub(crate) fn called(row: &PhysicsRow) -> String {
     match (&row.front_door, &row.city) {
         (Some(code), Some(city)) => format!("{code} {city}"),
         (Some(code), None) => code.clone(),
@@ -74,7 +81,8 @@ fn called(row: &PhysicsRow) -> String {
     }
 }
 
-fn figures_of(row: &PhysicsRow) -> [String; 6] {
+/// Kilometres, answered connects, least and 5th percentile, bound and stretch.
+pub(crate) fn figures_of(row: &PhysicsRow) -> [String; 6] {
     let ms = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), figure::ms);
     let stretch = row.stretch.map(|stretch| match stretch.high {
         Some(high) => format!("{:.2}-{high:.2}", stretch.low),
@@ -91,7 +99,7 @@ fn figures_of(row: &PhysicsRow) -> [String; 6] {
 }
 
 /// What to make of it, or why nothing.
-fn verdict(row: &PhysicsRow) -> &'static str {
+pub(crate) fn verdict(row: &PhysicsRow) -> &'static str {
     match (row.verdict, row.no_verdict_because) {
         (Some(PhysicsVerdict::InterceptionOrWrongLocation), _) => "impossible",
         (Some(PhysicsVerdict::Good), _) => "good",

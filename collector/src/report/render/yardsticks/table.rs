@@ -62,7 +62,8 @@ pub fn render(report: &YardsticksReport, width: Option<u16>) -> String {
     text
 }
 
-const fn called(yardstick: Yardstick) -> &'static str {
+/// Its name.
+pub(crate) const fn called(yardstick: Yardstick) -> &'static str {
     match yardstick {
         Yardstick::ExchangeTcp => "Exchange TCP",
         Yardstick::TeamsLatency => "Teams latency",
@@ -71,7 +72,8 @@ const fn called(yardstick: Yardstick) -> &'static str {
     }
 }
 
-const fn result(row: &YardstickRow) -> &'static str {
+/// Pass or fail, or why neither.
+pub(crate) const fn result(row: &YardstickRow) -> &'static str {
     match (row.result, row.no_result_because) {
         (Some(YardstickResult::Pass), _) => "pass",
         (Some(YardstickResult::Fail), _) => "FAIL",
@@ -81,7 +83,8 @@ const fn result(row: &YardstickRow) -> &'static str {
     }
 }
 
-fn figures_of(row: &YardstickRow) -> [String; 3] {
+/// What was measured, its points, and of how many probes.
+pub(crate) fn figures_of(row: &YardstickRow) -> [String; 3] {
     let measured = row.measured.map(|value| {
         if row.yardstick == Yardstick::TeamsLoss {
             figure::percent(value / 100.0)
