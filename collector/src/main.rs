@@ -25,8 +25,7 @@ async fn main() -> ExitCode {
     match carry_out(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // When standard error is closed, nobody is left to tell.
-            let _told = io::Write::write_fmt(&mut io::stderr(), format_args!("error: {error:#}\n"));
+            logging::complain(&error);
             ExitCode::from(if error.is::<ConfigError>() || error.is::<LogFilterError>() {
                 BAD_CONFIG
             } else {
@@ -43,6 +42,7 @@ async fn carry_out(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Run => {
             logging::start(cli.log_format)?;
+            tokio::spawn(logging::tell_what_is_left_out());
             let listeners = Listeners::bind(&config)?;
             let shutdown = CancellationToken::new();
             tokio::spawn(stop_requested(shutdown.clone()));
