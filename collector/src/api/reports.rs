@@ -223,7 +223,11 @@ pub(crate) async fn silences(
         return Ok(Silences::default());
     };
     let grouping: Arc<Listening> = Arc::clone(&listening);
-    Ok(listening.hear(&store.scan(listening.query(), grouping).await?))
+    let rows = match listening.query() {
+        Some(query) => store.scan(query, grouping).await?,
+        None => Vec::new(),
+    };
+    Ok(listening.hear(&rows))
 }
 
 impl From<QuestionError> for ApiError {
