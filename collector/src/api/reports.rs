@@ -1,9 +1,11 @@
 //! `/api/v1/reports`: what was measured.
 
 pub mod availability;
+pub mod azure_reachability;
 pub mod compare;
 pub mod edges;
 mod format;
+pub mod prometheus;
 pub mod series;
 pub mod time_of_day;
 pub mod yardsticks;
