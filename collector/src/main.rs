@@ -4,7 +4,7 @@ use clap::Parser as _;
 use peerlight_collector::{
     Listeners,
     cli::{Cli, Command, Defaults, Output, back_up, execute, restore, verify},
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, files},
     logging::{self, LogFilterError},
     paths, run,
     server::stop_requested,
@@ -49,11 +49,21 @@ async fn carry_out(cli: Cli) -> anyhow::Result<()> {
             Ok(run(config, listeners, shutdown).await?)
         }
         Command::CheckConfig => {
+            let (faults, files) = files::check(&config);
+            if !faults.is_empty() {
+                return Err(ConfigError::Invalid(faults).into());
+            }
             let read =
                 path.map_or("no file: every default holds".to_owned(), |path| path.display().to_string());
+            let files = match files {
+                0 => String::new(),
+                count => format!(
+                    "; this account can read all {count} files that it names, and nobody but their owner those with secrets"
+                ),
+            };
             Ok(io::Write::write_fmt(
                 &mut io::stdout(),
-                format_args!("the configuration is acceptable ({read})\n"),
+                format_args!("the configuration is acceptable ({read}){files}\n"),
             )?)
         }
         Command::Backup(args) => Ok(with_files(move |output| back_up(&args, &config, output)).await?),
