@@ -58,7 +58,10 @@ pub async fn execute(cli: Cli, shutdown: CancellationToken) -> anyhow::Result<Ex
         }
         Command::Path(args) => return trace::run(args, &shutdown).await,
         Command::Selftest(args) => return selftest::run(&args, &shutdown).await,
-        Command::CheckConfig(args) => check_config(&config, args.format)?,
+        Command::CheckConfig(args) => match config.proxy.check_login() {
+            Err(error) => return Ok(misconfigured(&error)),
+            Ok(()) => check_config(&config, args.format)?,
+        },
         Command::Catalogue(args) => match args.command {
             None => say(&catalogue::show::describe(&Published::load(&config.state)))?,
             Some(CatalogueCommand::Update(args)) => update_catalogue(&config, &args).await?,

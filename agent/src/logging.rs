@@ -1,29 +1,26 @@
 //! Logs: to standard error, for people or as JSON for a log collector; or to the journal of the system that keeps one for services.
 //! No place in the program may flood them.
 
-mod pace;
-
 use crate::{causes::with_causes, cli::LogFormat, service};
-use pace::Pace;
+use peerlight_proto::log::{self, Form, Paced};
 use std::{
     error::Error,
     io::{self, IsTerminal as _, Write as _},
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::LazyLock,
     time::Duration,
 };
 use tokio::time::Instant;
-use tracing::{Level, Metadata, callsite::Identifier};
+use tracing::Metadata;
 use tracing_subscriber::{
-    EnvFilter, Layer as _,
+    EnvFilter,
     filter::ParseError,
-    fmt,
     fmt::writer::{BoxMakeWriter, MakeWriterExt as _},
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
 
 /// There is one log for each process, and so is its pace.
-static PACE: LazyLock<Mutex<Pace<Identifier>>> = LazyLock::new(Mutex::default);
+static PACED: LazyLock<Paced> = LazyLock::new(|| Paced::new(|| Instant::now().into_std()));
 
 /// What is logged unless `PEERLIGHT_LOG` says otherwise.
 /// The verifier logs an error for each certificate that it refuses: probes count those and say why.
@@ -60,24 +57,15 @@ pub(crate) fn init(format: LogFormat, fills_terminal: bool, journal: Journal) ->
         Journal::StandardError => (false, BoxMakeWriter::new(io::stderr)),
         Journal::Of(writer) => (true, writer),
     };
-    let layer = fmt::layer().with_writer(writer.with_filter(may_say));
-    let layer = match format {
-        LogFormat::Text if to_journal => layer.without_time().with_level(false).with_ansi(false).boxed(),
-        LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => layer.json().boxed(),
+    let form = match format {
+        LogFormat::Text if to_journal => Form::Journal,
+        LogFormat::Text => Form::Text { colours: io::stderr().is_terminal() },
+        LogFormat::Json => Form::Json,
     };
+    let paced = writer.with_filter(|metadata: &Metadata<'_>| PACED.may_say(metadata));
     // Somebody else in this process logs already, and so shall we.
-    drop(registry.with(layer).try_init());
+    drop(registry.with(log::lines(form, paced)).try_init());
     Ok(())
-}
-
-/// Whether the place of an event may log once more. What `PEERLIGHT_LOG` asks for beyond the ordinary is not held back.
-fn may_say(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() > Level::INFO || pace().admit(metadata.callsite(), Instant::now())
-}
-
-fn pace() -> MutexGuard<'static, Pace<Identifier>> {
-    PACE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Logs once a minute how much was left out meanwhile, and of which places in the program.
@@ -85,16 +73,7 @@ pub(crate) async fn tell_what_is_left_out() {
     let mut minutes = tokio::time::interval(Duration::from_mins(1));
     loop {
         minutes.tick().await;
-        tell_left_out();
-    }
-}
-
-fn tell_left_out() {
-    let left_out = pace().left_out();
-    for (Identifier(place), entries) in left_out {
-        let place = place.metadata();
-        let (of, line) = (place.target(), place.line());
-        tracing::warn!(entries, of, line, "entries of the log were left out: there were too many like them");
+        PACED.tell_left_out();
     }
 }
 

@@ -11,8 +11,6 @@ mod state;
 mod control;
 #[cfg(windows)]
 mod event_log;
-#[cfg(unix)]
-mod journald;
 #[cfg(windows)]
 mod scm;
 #[cfg(unix)]

@@ -29,8 +29,8 @@ pub use execute::execute;
 pub use files::{back_up, restore, verify};
 pub use output::Output;
 pub use report::{
-    AvailabilityArgs, CompareArgs, EdgesArgs, HtmlArgs, LatencyQuestion, ReportCommand, ReportFormat,
-    Selection, SeriesArgs, TimeOfDayArgs, YardsticksArgs,
+    AvailabilityArgs, AzureReachabilityArgs, CompareArgs, EdgesArgs, HtmlArgs, LatencyQuestion,
+    ReportCommand, ReportFormat, Selection, SeriesArgs, TimeOfDayArgs, YardsticksArgs,
 };
 
 pub use registry::{

@@ -3,6 +3,7 @@
 mod alerts;
 mod check;
 mod duration;
+pub mod files;
 mod keys;
 
 pub use alerts::{Alertmanager, Alerts, Email, SmtpTls, Webhook};

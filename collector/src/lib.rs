@@ -34,6 +34,7 @@ pub mod logging;
 pub mod metrics;
 pub mod organisation;
 pub mod paths;
+mod prometheus_text;
 pub mod quota;
 pub mod rate;
 pub mod reattribution;

@@ -4,7 +4,7 @@ use clap::Parser as _;
 use peerlight_collector::{
     Listeners,
     cli::{Cli, Command, Defaults, Output, back_up, execute, restore, verify},
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, files},
     logging::{self, LogFilterError},
     paths, run,
     server::stop_requested,
@@ -25,8 +25,7 @@ async fn main() -> ExitCode {
     match carry_out(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // When standard error is closed, nobody is left to tell.
-            let _told = io::Write::write_fmt(&mut io::stderr(), format_args!("error: {error:#}\n"));
+            logging::complain(&error);
             ExitCode::from(if error.is::<ConfigError>() || error.is::<LogFilterError>() {
                 BAD_CONFIG
             } else {
@@ -43,17 +42,28 @@ async fn carry_out(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Run => {
             logging::start(cli.log_format)?;
+            tokio::spawn(logging::tell_what_is_left_out());
             let listeners = Listeners::bind(&config)?;
             let shutdown = CancellationToken::new();
             tokio::spawn(stop_requested(shutdown.clone()));
             Ok(run(config, listeners, shutdown).await?)
         }
         Command::CheckConfig => {
+            let (faults, files) = files::check(&config);
+            if !faults.is_empty() {
+                return Err(ConfigError::Invalid(faults).into());
+            }
             let read =
                 path.map_or("no file: every default holds".to_owned(), |path| path.display().to_string());
+            let files = match files {
+                0 => String::new(),
+                count => format!(
+                    "; this account can read all {count} files that it names, and nobody but their owner those with secrets"
+                ),
+            };
             Ok(io::Write::write_fmt(
                 &mut io::stdout(),
-                format_args!("the configuration is acceptable ({read})\n"),
+                format_args!("the configuration is acceptable ({read}){files}\n"),
             )?)
         }
         Command::Backup(args) => Ok(with_files(move |output| back_up(&args, &config, output)).await?),

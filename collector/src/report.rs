@@ -5,13 +5,16 @@
 //! samples are too few: such a value is null.
 
 pub mod availability;
+pub mod azure_reachability;
 pub mod compare;
 mod coverage;
 mod dropped;
 pub mod edges;
+pub mod exposition;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod group;
+mod histograms;
 mod interval;
 mod latency;
 mod loss;

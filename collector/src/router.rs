@@ -59,12 +59,12 @@ pub fn for_operators(app: &App) -> Router {
 
 /// The API of both listeners, described for machines.
 pub fn document() -> utoipa::openapi::OpenApi {
-    OpenApiRouter::with_openapi(openapi::Head::openapi())
+    let router = OpenApiRouter::with_openapi(openapi::Head::openapi())
         .merge(unsigned_routes())
         .merge(signed_routes())
         .merge(operator_routes())
-        .routes(routes!(health::readyz))
-        .into_openapi()
+        .routes(routes!(health::readyz));
+    openapi::completed(router.into_openapi())
 }
 
 /// What anyone may ask of the agents' listener.
@@ -94,6 +94,8 @@ fn operator_routes() -> OpenApiRouter<App> {
         .routes(routes!(reports::availability::availability))
         .routes(routes!(reports::time_of_day::time_of_day))
         .routes(routes!(reports::series::series))
+        .routes(routes!(reports::prometheus::prometheus))
+        .routes(routes!(reports::azure_reachability::azure_reachability))
         .routes(routes!(reports::edges::edges))
         .routes(routes!(reports::edges::physics))
         .routes(routes!(reports::yardsticks::yardsticks))

@@ -30,6 +30,11 @@ enum News<'a> {
     Stops,
 }
 
+/// Whether the manager's journal is what reads standard error.
+pub(crate) fn journal_reads_standard_error() -> bool {
+    manager::journal_reads_standard_error()
+}
+
 /// Tells the manager how the collector is, until `shutdown`.
 pub(crate) async fn keep_informed(app: &App, shutdown: CancellationToken) {
     if manager::listens() {

@@ -18,6 +18,10 @@ pub const COLLECTOR_SAMPLE: &str = include_str!("../config/collector.toml");
 /// Alerts on a collector, for Prometheus.
 pub const ALERTS: &str = include_str!("../prometheus/alerts.yml");
 
+/// A dashboard for Grafana, and the data source that it reads by.
+pub const GRAFANA: [&str; 2] =
+    [include_str!("../grafana/dashboard.json"), include_str!("../grafana/datasource.yml")];
+
 #[cfg(test)]
 mod units;
 

@@ -1,7 +1,7 @@
 //! What is installed, and where: the one list that packages of every kind are made of.
 
 use crate::{
-    AGENT_SAMPLE, ALERTS, COLLECTOR_SAMPLE, UPLINKS_SAMPLE,
+    AGENT_SAMPLE, ALERTS, COLLECTOR_SAMPLE, GRAFANA, UPLINKS_SAMPLE,
     documents::{completions, manual},
 };
 use clap::{Command, CommandFactory as _};
@@ -78,6 +78,8 @@ pub const PACKAGES: [Package; 2] = [
                 include_str!("../linux/peerlight-collector.sysusers.conf"),
             ),
             ("share/doc/peerlight-collector/examples/alerts.yml", ALERTS),
+            ("share/doc/peerlight-collector/examples/grafana/dashboard.json", GRAFANA[0]),
+            ("share/doc/peerlight-collector/examples/grafana/datasource.yml", GRAFANA[1]),
             (
                 "share/doc/peerlight-collector/examples/low-ports.conf",
                 include_str!("../linux/low-ports.conf"),

@@ -9,7 +9,7 @@
 //! - **how it travels**: [`batch`] (measurements sent together) through [`codec`] (protobuf in zstd) under [`limits`],
 //!   answered by an [`ack`] or a [`problem`]; and what did not travel, [`drops`];
 //! - **who speaks**: [`id`], [`enrolment`], [`keys`], [`assignment`] within [`ceilings`], [`whoami`], and the names on the wire in [`http`];
-//! - **how people read it**: [`duration`].
+//! - **how people read it**: [`duration`], and what both programs [`log`].
 //!
 //! `peerlight.proto` beside this crate is the same contract for any other language.
 
@@ -26,6 +26,7 @@ pub mod http;
 pub mod id;
 pub mod keys;
 pub mod limits;
+pub mod log;
 pub mod measurement;
 pub mod metric;
 pub mod problem;

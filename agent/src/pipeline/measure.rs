@@ -314,3 +314,6 @@ fn launch<'a>(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,6 +116,17 @@ impl ProxySettings {
         }
     }
 
+    /// Whether the password's file, if one is named, can be read, and not by everybody.
+    pub fn check_login(&self) -> Result<(), ProxyError> {
+        match &self.choice {
+            ProxyChoice::Static { login: Some(login), .. } => login.authentication().map(drop),
+            ProxyChoice::Static { login: None, .. }
+            | ProxyChoice::Nothing
+            | ProxyChoice::Environment
+            | ProxyChoice::System => Ok(()),
+        }
+    }
+
     /// By which paths targets are probed, if these proxies are there.
     pub fn paths(&self, proxies: Proxies) -> Paths {
         Paths { https: self.probe, proxies }

@@ -1,24 +1,23 @@
 //! systemd, and whoever else speaks its `sd_notify`: a datagram for each word to the socket that `NOTIFY_SOCKET` names.
 
-use super::{
-    News,
-    journald::{self, Journald},
-};
+use super::News;
 use crate::{
     cli::Cli,
     life::{self, Ends},
     logging::Journal,
 };
+use nix::sys::stat::fstat;
+use peerlight_proto::log::journal;
 use sd_notify::NotifyState;
-use std::{process::ExitCode, time::Duration};
+use std::{env, io, process::ExitCode, time::Duration};
 use tracing::Level;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// Lives as the command line says. Who started the process makes no difference here: the manager speaks by signals, and its journal
 /// takes the log from standard error.
 pub fn host(cli: Cli) -> ExitCode {
-    let journal = if journald::reads_standard_error() {
-        Journal::Of(BoxMakeWriter::new(Journald))
+    let journal = if journal_reads_standard_error() {
+        Journal::Of(BoxMakeWriter::new(journal::Journal(io::stderr)))
     } else {
         Journal::StandardError
     };
@@ -27,7 +26,12 @@ pub fn host(cli: Cli) -> ExitCode {
 
 /// The text as whoever reads standard error takes it for an error.
 pub(crate) fn as_error(text: String) -> String {
-    if journald::reads_standard_error() { journald::marked(Level::ERROR, &text) } else { text }
+    if journal_reads_standard_error() { journal::marked(Level::ERROR, &text) } else { text }
+}
+
+fn journal_reads_standard_error() -> bool {
+    let Ok(stream) = env::var(journal::STREAM) else { return false };
+    fstat(io::stderr()).is_ok_and(|file| journal::is_stream(&stream, file.st_dev, file.st_ino))
 }
 
 /// Nobody keeps a log that standard error does not reach.

@@ -93,6 +93,33 @@ fn a_wrong_configuration_ends_the_agent_with_78_before_it_opens_anything() {
 }
 
 #[test]
+fn check_config_looks_at_the_proxys_password() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, password) = (directory.path().join("agent.toml"), directory.path().join("password"));
+    let configuration = format!(
+        "[proxy]\nuse = \"static\"\nurl = \"http://proxy.example.com:3128\"\nusername = \"agent-7\"\npassword_file = \"{}\"\n",
+        password.display()
+    );
+    fs::write(&path, configuration).unwrap();
+    let path = path.to_string_lossy();
+    let checked = || run(&["check-config", "--config", &path]);
+    let missing = checked();
+    assert_eq!(missing.status.code(), Some(78));
+    assert!(
+        text(&missing.stderr).contains("cannot read the proxy's password_file"),
+        "{}",
+        text(&missing.stderr)
+    );
+    fs::write(&password, "sesame\n").unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o644)).unwrap();
+    let open = checked();
+    assert_eq!(open.status.code(), Some(78));
+    assert!(text(&open.stderr).contains("everybody may read"), "{}", text(&open.stderr));
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(checked().status.success());
+}
+
+#[test]
 fn enrolment_without_a_token_says_how_to_give_one() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().to_string_lossy().into_owned();

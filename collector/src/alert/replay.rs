@@ -8,7 +8,7 @@ use super::{
     watch::{BY, DAY, by_window},
 };
 use crate::{
-    api::reports::{ReportError, Snapshot, latency_given},
+    api::reports::{ReportError, Snapshot, latency_knowing, silences},
     organisation::OrganisationId,
     report::{Question, ReportRow, start_of_minute},
     rfc3339,
@@ -163,7 +163,9 @@ async fn ask(
         step: Some(window),
         ..Question::new(organisation, now)
     };
-    let report = latency_given(store, Arc::clone(snapshot), Arc::clone(presence), question, now).await?;
+    let silences = silences(store, &question, &snapshot.registrations, presence).await?.presumed();
+    let known = (Arc::clone(snapshot), Arc::clone(presence), silences);
+    let report = latency_knowing(store, known, question, now).await?;
     for row in report.rows {
         slots.entry(row.slot.unwrap_or(from)).or_default().push(row);
     }

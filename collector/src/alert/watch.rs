@@ -29,8 +29,7 @@ pub(super) const BY: [Dimension; 4] =
 /// What front doors are compared with: the day before.
 pub(super) const DAY: Duration = Duration::from_hours(24);
 const MINUTE: Duration = Duration::from_mins(1);
-/// How long what is known of a day is as good as it was: no longer than a loss lasts until people are told, since a new target may
-/// be silent over ICMP.
+/// How long what is known of a day is as good as it was. A target that is newer than that is presumed to be silent over ICMP.
 const AS_GOOD: Duration = Duration::from_mins(5);
 
 /// Why rules were not judged; it is tried again at the next turn.
@@ -188,7 +187,7 @@ impl Asking<'_> {
         let presence = self.presence().await?;
         let of_day = self.question([Metric::IcmpRtt].into(), (to.minus(DAY), to));
         let store = self.app.store.as_ref();
-        let silences = silences(store, &of_day, &self.snapshot.registrations, &presence).await?;
+        let silences = silences(store, &of_day, &self.snapshot.registrations, &presence).await?.presumed();
         let shapes = Arc::new(one_of_each_shape(&presence));
         let known = (Arc::clone(&shapes), Silences::default());
         let rows = self.rows([TELLS_EDGES].into(), (to.minus(DAY), to), known).await?;

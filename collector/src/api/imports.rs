@@ -24,7 +24,7 @@ pub struct ImportQuery {
 /// `location`, `prefixes` (separated by spaces or semicolons), and where they are wanted `valid_from`, `valid_to`,
 /// `count_declared`, `allow_non_public` and `nested` (yes or no). Rows that say what is registered already change nothing.
 #[utoipa::path(post, path = "/api/v1/registrations/import", tag = "registry", params(ImportQuery),
-    request_body(content_type = "text/csv", description = "at most 16 MiB and 100,000 rows"),
+    request_body(content = String, content_type = "text/csv", description = "at most 16 MiB and 100,000 rows"),
     responses((status = 200, body = Imported), (status = 413, description = "the file is too large"),
         (status = 422, description = "everything that is wrong with it, by line; beyond the first hundred faults only how many")))]
 pub async fn create(

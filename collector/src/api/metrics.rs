@@ -23,7 +23,7 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// Renders the metrics.
 #[utoipa::path(get, path = "/metrics", tag = "operation",
-    responses((status = 200, description = "Prometheus's text format", content_type = "text/plain")))]
+    responses((status = 200, description = "Prometheus's text format", content_type = "application/openmetrics-text")))]
 pub async fn show(State(app): State<App>) -> Result<Response, ApiError> {
     let vitals = vitals(&app, OrganisationId::DEFAULT).await?;
     let versions = census(&app, OrganisationId::DEFAULT).await?.versions;
@@ -34,7 +34,7 @@ pub async fn show(State(app): State<App>) -> Result<Response, ApiError> {
 /// Renders every agent: a scrape of its own, since it grows with the fleet.
 #[utoipa::path(get, path = "/metrics/agents", tag = "operation",
     responses((status = 200, description = "Prometheus's text format: last contact, clock offset, spool, drops, noise, problems, \
-        version and target set of each agent", content_type = "text/plain")))]
+        version and target set of each agent", content_type = "application/openmetrics-text")))]
 pub async fn agents(
     State(app): State<App>,
     Extension(operator): Extension<Operator>,

@@ -1,9 +1,11 @@
 //! `/api/v1/reports`: what was measured.
 
 pub mod availability;
+pub mod azure_reachability;
 pub mod compare;
 pub mod edges;
 mod format;
+pub mod prometheus;
 pub mod series;
 pub mod time_of_day;
 pub mod yardsticks;
@@ -224,7 +226,11 @@ pub(crate) async fn silences(
         return Ok(Silences::default());
     };
     let grouping: Arc<Listening> = Arc::clone(&listening);
-    Ok(listening.hear(&store.scan(listening.query(), grouping).await?))
+    let rows = match listening.query() {
+        Some(query) => store.scan(query, grouping).await?,
+        None => Vec::new(),
+    };
+    Ok(listening.hear(&rows))
 }
 
 impl From<QuestionError> for ApiError {

@@ -3,8 +3,8 @@
 mod args;
 
 pub use args::{
-    AvailabilityArgs, CompareArgs, EdgesArgs, HtmlArgs, LatencyQuestion, ReportCommand, ReportFormat,
-    Selection, SeriesArgs, TimeOfDayArgs, YardsticksArgs,
+    AvailabilityArgs, AzureReachabilityArgs, CompareArgs, EdgesArgs, HtmlArgs, LatencyQuestion,
+    ReportCommand, ReportFormat, Selection, SeriesArgs, TimeOfDayArgs, YardsticksArgs,
 };
 
 use super::Output;
@@ -73,6 +73,11 @@ pub(super) async fn run(
             let asked = Asked::of("yardsticks", yardsticks(&question), &question.selection);
             let table = |report: &YardsticksReport| render::yardsticks::table::render(report, width);
             asked.print(client, output, table).await
+        }
+        ReportCommand::AzureReachability(question) => {
+            let path = "/api/v1/reports/azure-reachability";
+            let report: serde_json::Value = client.get(path, &azure_reachability(&question)).await?;
+            output.json(&report)
         }
         ReportCommand::Html(question) => {
             let page = client.get_html("/api/v1/reports/html", &html(&question)).await?;
@@ -176,6 +181,17 @@ fn edges(question: &EdgesArgs) -> Parameters {
 fn yardsticks(question: &YardsticksArgs) -> Parameters {
     let by = lists([("by", &question.by)]);
     once([("last", &question.last)]).chain(by).chain(selection(&question.selection)).collect()
+}
+
+fn azure_reachability(question: &AzureReachabilityArgs) -> Parameters {
+    let lists = lists([("provider", &question.provider), ("target", &question.target)]);
+    let once = once([
+        ("last", &question.last),
+        ("from", &question.from),
+        ("to", &question.to),
+        ("metric", &question.metric),
+    ]);
+    [("location", question.location.clone())].into_iter().chain(once).chain(lists).collect()
 }
 
 fn html(question: &HtmlArgs) -> Parameters {

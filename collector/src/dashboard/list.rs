@@ -109,14 +109,10 @@ impl List {
         let line = |row: &Vec<Cell>| {
             let told = row.iter().map(|cell| {
                 let parts = [&cell.text, &cell.beside, &cell.details];
-                csv::defused(
-                    &parts
-                        .into_iter()
-                        .filter(|part| !part.is_empty())
-                        .cloned()
-                        .collect::<Vec<_>>()
-                        .join("; "),
-                )
+                let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).cloned().collect();
+                let text = parts.join("; ");
+                // A number below zero is no formula.
+                if text.parse::<f64>().is_ok() { text } else { csv::defused(&text) }
             });
             told.collect::<Vec<_>>()
         };
@@ -132,10 +128,13 @@ mod tests {
     fn a_list_is_the_same_as_csv_and_no_name_is_a_formula() {
         let list = List {
             id: "sites",
-            columns: vec![words("site"), numbers("agents")],
-            rows: vec![vec![Cell::of("=london, 1").beside("GB-LND"), Cell::of("2")]],
+            columns: vec![words("site"), numbers("degrees")],
+            rows: vec![
+                vec![Cell::of("=london, 1").beside("GB-LND"), Cell::of("-0.1")],
+                vec![Cell::of("-1+1"), Cell::of("2")],
+            ],
             ..List::default()
         };
-        assert_eq!(list.csv_text().unwrap(), "site,agents\n\"'=london, 1; GB-LND\",2\n");
+        assert_eq!(list.csv_text().unwrap(), "site,degrees\n\"'=london, 1; GB-LND\",-0.1\n'-1+1,2\n");
     }
 }

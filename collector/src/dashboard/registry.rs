@@ -4,6 +4,7 @@
 //! A form of another origin never comes so far: the browser's own word on where it comes from is checked before every change
 //! (`auth/browser.rs`), and the session's cookie is not sent along. Readers see no forms, and are refused before this.
 
+mod download;
 mod forms;
 mod links;
 
@@ -46,6 +47,9 @@ pub(super) struct Asked {
     /// What was just done.
     #[serde(default)]
     done: String,
+    /// Which list is wanted as CSV: registrations, providers or locations.
+    #[serde(default)]
+    csv: String,
 }
 
 /// What is filled in, what was wrong with it, and what was made.
@@ -83,6 +87,8 @@ struct Page {
     links: Vec<LinkRow>,
     more: usize,
     total: usize,
+    /// Where the registrations that are found are CSV.
+    csv: String,
     units: Units,
     dollars: u64,
     rate: u64,
@@ -316,6 +322,12 @@ async fn render(app: &App, operator: &Operator, filled: Filled) -> Result<Respon
     let valid = || all.iter().filter(|entry| entry.valid_to.is_none_or(|end| now < end));
     let units = Units::of_all(valid().flat_map(|entry| &entry.prefixes));
     let found: Vec<_> = valid().filter(|entry| is_found(entry, &filled.asked.find)).collect();
+    match filled.asked.csv.as_str() {
+        "registrations" => return download::registrations(found).download(),
+        "providers" => return download::providers(&providers).download(),
+        "locations" => return download::locations(&locations).download(),
+        _ => {}
+    }
     let status = filled.refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status);
     page(
         status,
@@ -325,6 +337,10 @@ async fn render(app: &App, operator: &Operator, filled: Filled) -> Result<Respon
             more: found.len().saturating_sub(MAX_LISTED),
             total: valid().count(),
             links: links::rows(links, now),
+            csv: address(
+                View::Registry.path(),
+                &[("csv", "registrations"), ("find", filled.asked.find.trim())],
+            ),
             providers,
             locations,
             units,

@@ -2,7 +2,7 @@
 //!
 //! Samples of a metric must stand together, so that each metric is written by itself while the agents go by once.
 
-use crate::registry::AgentEntry;
+use crate::{prometheus_text::escaped, registry::AgentEntry};
 use std::fmt::Write as _;
 
 /// What is told of each agent: the metric, what it means, and its value if there is one.
@@ -90,11 +90,6 @@ fn number(count: u64) -> f64 {
 
 const fn flag(set: bool) -> f64 {
     if set { 1.0 } else { 0.0 }
-}
-
-/// A label's value: what would end it is escaped.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What tests of reports and of the page build upon.
 
 use super::{
-    Groups, Question, Report, edges::EdgesReport, physics::PhysicsReport, series::SeriesReport,
-    silence::Silences,
+    Groups, Question, Report, edges::EdgesReport, exposition::Exposition, physics::PhysicsReport,
+    series::SeriesReport, silence::Silences,
 };
 use crate::{
     admission::Attribution,
@@ -180,6 +180,13 @@ pub(crate) fn answer_where(
 pub(crate) fn series_of(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> SeriesReport {
     found(question, evidence, &Silences::default(), |groups, evidence| {
         super::series::series(groups, evidence, now)
+    })
+}
+
+/// The window that is the question's only slot, for monitoring systems.
+pub(crate) fn exposition_of(question: &Question, evidence: &Evidence<'_>, now: Timestamp) -> Exposition {
+    found(question, evidence, &Silences::default(), |groups, evidence| {
+        super::exposition::exposition(groups, evidence, now)
     })
 }
 

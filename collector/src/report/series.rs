@@ -7,9 +7,11 @@ mod question;
 
 pub use question::{MAX_CELLS, SeriesQuestion};
 
-use super::{Asked, Evidence, Group, Groups, Latency, Loss, NoLoss, ReportRow, answer, milliseconds::ms};
+use super::{
+    Asked, Evidence, Group, Groups, Latency, Loss, NoLoss, ReportRow, answer, histograms::histograms,
+    milliseconds::ms,
+};
 use crate::rfc3339;
-use hashbrown::HashMap;
 use peerlight_proto::{
     histogram::{Histogram, lowest_of, width_of},
     metric::Metric,
@@ -104,19 +106,12 @@ pub struct Bin {
 
 /// Answers the groups' question, which has a step, from what was found.
 pub fn series(groups: &Groups, evidence: &Evidence<'_>, now: Timestamp) -> SeriesReport {
-    let mut histograms: HashMap<(Group, Metric, Timestamp), Histogram> = HashMap::new();
-    for row in evidence.rows {
-        let Some(share) = groups.share(row.group) else { continue };
-        if share.counting.counts() && groups.question().wants_metric(share.metric) {
-            let key = (groups.called(share.group), share.metric, row.slot);
-            histograms.entry(key).or_default().merge(&row.totals.histogram);
-        }
-    }
+    let histograms = histograms(groups, evidence);
     let report = answer(groups, evidence, now);
     let mut series: Vec<SeriesRow> = Vec::new();
     for row in report.rows {
         let Some(slot) = row.slot else { continue };
-        let histogram = histograms.get(&(row.group.clone(), row.metric, slot));
+        let histogram = histograms.get(&(row.group.clone(), row.metric, Some(slot)));
         let told = told(&row, slot, histogram);
         match series.last_mut().filter(|last| last.group == row.group && last.metric == row.metric) {
             Some(last) => last.slots.push(told),

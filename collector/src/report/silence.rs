@@ -3,6 +3,9 @@
 //! Decided for each site, target address and family by what it heard over a day at least, so that an hour's trouble with
 //! ICMP alone does not pass for a habit; what goes unanswered where TCP does not work either is loss. The one question
 //! that it takes is asked only where a site measures both, and only for reports that show ICMP.
+//!
+//! A new target may have answered no echo request although TCP works, and be asked too rarely yet to be called silent: a report
+//! shows that as loss, and whoever wakes people takes it for silence until it is known ([`Silences::presumed`]).
 
 use super::{Question, tally::Counting};
 use crate::{
@@ -18,6 +21,7 @@ use peerlight_proto::{
     series::{Family, Path},
     target::Host,
 };
+use roaring::RoaringBitmap;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// The fewest unanswered echo requests, and the fewest answered connects, that tell: ten minutes of the default schedules.
@@ -30,22 +34,51 @@ const CONNECTS: [Metric; 2] = [Metric::TcpConnect, Metric::HttpsTcp];
 const QUARTER_HOUR: Duration = Duration::from_mins(15);
 
 /// Where ICMP is never answered while TCP works: by site, target address and family.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Silences(HashSet<(RegistrationId, Host, Family)>);
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Silences {
+    silent: HashSet<(RegistrationId, Host, Family)>,
+    /// Where it is known that nobody is silent, or cannot be known: the registrations of each address and family. A fleet has many.
+    audible: HashMap<(Host, Family), RoaringBitmap>,
+    /// Whether everywhere else somebody is taken to be.
+    presumed: bool,
+}
 
 impl Silences {
     /// That of one series at a registration.
     #[cfg(test)]
     pub(super) fn of(registration: RegistrationId, series: &peerlight_proto::series::Series) -> Self {
-        Self([(registration, series.target.address.clone(), series.key.family)].into_iter().collect())
+        let silent = [(registration, series.target.address.clone(), series.key.family)].into();
+        Self { silent, ..Self::default() }
+    }
+
+    /// The same for whoever must not be wrong about a target that is new: where it is not known yet whether ICMP is answered, while
+    /// TCP works or the target was not there at all, it is taken not to be.
+    #[must_use]
+    pub fn presumed(self) -> Self {
+        Self { presumed: true, ..self }
     }
 
     /// Whether what this shape did not answer at the registration is no loss.
     pub(super) fn hold(&self, registration: RegistrationId, shape: &Shape) -> bool {
-        shape.metric == Metric::IcmpRtt
-            && !self.0.is_empty()
-            && self.0.contains(&(registration, shape.target.address.clone(), shape.family))
+        if shape.metric != Metric::IcmpRtt || (self.silent.is_empty() && !self.presumed) {
+            return false;
+        }
+        let place = (registration, shape.target.address.clone(), shape.family);
+        if self.silent.contains(&place) {
+            return true;
+        }
+        let (_, address, family) = place;
+        let is_audible = || {
+            let registrations = self.audible.get(&(address, family));
+            registrations.is_some_and(|all| number_of(registration).is_some_and(|one| all.contains(one)))
+        };
+        self.presumed && !is_audible()
     }
+}
+
+/// A registration's number as a bitmap keeps it.
+fn number_of(registration: RegistrationId) -> Option<u32> {
+    u32::try_from(registration.0).ok()
 }
 
 /// Finds out where a question's ICMP targets are silent.
@@ -55,12 +88,14 @@ pub struct Listening {
     subjects: IndexSet<(Host, Family)>,
     /// Sites that measure both at a subject, in the order of their groups.
     places: IndexSet<(RegistrationId, u32)>,
+    /// Sites that measure ICMP alone there, of each subject: nothing shows whether it is silent.
+    alone: HashMap<u32, RoaringBitmap>,
     declared: HashSet<RegistrationId>,
     query: Query,
 }
 
 impl Listening {
-    /// What has to be asked for this question; nothing where it shows no ICMP, or no site measures both.
+    /// What has to be found out for this question; nothing where it shows no ICMP.
     pub fn to(question: &Question, registrations: &Registrations, presence: &Presences) -> Option<Self> {
         if !question.wants_metric(Metric::IcmpRtt) {
             return None;
@@ -77,15 +112,18 @@ impl Listening {
             let (icmp, tcp) = seen.entry((present.registration, subject)).or_default();
             *(if is_icmp { icmp } else { tcp }) = true;
         }
+        let mut alone: HashMap<u32, RoaringBitmap> = HashMap::new();
+        for (&(registration, subject), _) in seen.iter().filter(|(_, both)| **both == (true, false)) {
+            alone.entry(subject).or_default().extend(number_of(registration));
+        }
         let wanted = |id| registrations.get(id).filter(|entry| question.wants(entry));
         let both = seen.into_iter().filter(|(_, both)| *both == (true, true)).map(|(place, _)| place);
         let mut places: Vec<_> = both.filter(|(id, _)| wanted(*id).is_some()).collect();
         places.sort_unstable();
         let ids: BTreeSet<_> = places.iter().map(|(id, _)| *id).collect();
         let declared = ids.iter().copied().filter(|id| wanted(*id).is_some_and(|entry| entry.count_declared));
-        let declared = declared.collect();
-        (!places.is_empty()).then(|| Self {
-            declared,
+        Some(Self {
+            declared: declared.collect(),
             query: Query {
                 organisation: question.organisation,
                 from: slot_of(question.from.min(question.to.minus(DECIDED_OVER)), QUARTER_HOUR),
@@ -96,12 +134,13 @@ impl Listening {
             },
             subjects,
             places: places.into_iter().collect(),
+            alone,
         })
     }
 
-    /// What the store is asked.
-    pub fn query(&self) -> Query {
-        self.query.clone()
+    /// What the store is asked; nothing where no site measures both.
+    pub fn query(&self) -> Option<Query> {
+        (!self.places.is_empty()).then(|| self.query.clone())
     }
 
     /// What the answer says.
@@ -111,24 +150,35 @@ impl Listening {
             let of = &mut heard.entry(row.group / 2).or_default()[(row.group % 2) as usize];
             of.merge(&row.totals.counters);
         }
-        let silent = heard.into_iter().filter(|(_, [icmp, tcp])| is_silent(icmp, tcp));
-        let named = silent.filter_map(|(place, _)| {
-            let (registration, subject) = *self.places.get_index(place as usize)?;
-            let (address, family) = self.subjects.get_index(subject as usize)?.clone();
-            Some((registration, address, family))
-        });
-        Silences(named.collect())
+        let (mut silent, mut audible) = (HashSet::new(), self.alone.clone());
+        for (place, [icmp, tcp]) in heard {
+            let Some(&(registration, subject)) = self.places.get_index(place as usize) else { continue };
+            if is_silent(&icmp, &tcp) {
+                let Some((address, family)) = self.subject(subject) else { continue };
+                silent.insert((registration, address, family));
+            } else if !may_be_silent(&icmp, &tcp) {
+                audible.entry(subject).or_default().extend(number_of(registration));
+            }
+        }
+        let named = |(subject, of)| Some((self.subject(subject)?, of));
+        Silences { silent, audible: audible.into_iter().filter_map(named).collect(), presumed: false }
+    }
+
+    fn subject(&self, number: u32) -> Option<(Host, Family)> {
+        self.subjects.get_index(number as usize).cloned()
     }
 }
 
 /// Whether an address that answers so is silent: none of enough echo requests was answered, in time or late, while of
 /// enough connects most were.
 fn is_silent(icmp: &Counters, tcp: &Counters) -> bool {
+    may_be_silent(icmp, tcp) && icmp.lost >= FEWEST_PROBES && heard(tcp) >= FEWEST_PROBES
+}
+
+/// Whether it would be if it went on like this.
+fn may_be_silent(icmp: &Counters, tcp: &Counters) -> bool {
     let connected = heard(tcp);
-    heard(icmp) == 0
-        && icmp.lost >= FEWEST_PROBES
-        && connected >= FEWEST_PROBES
-        && connected.saturating_mul(2) >= tcp.sent()
+    heard(icmp) == 0 && connected > 0 && connected.saturating_mul(2) >= tcp.sent()
 }
 
 /// Probes that the target itself answered, whenever and at whatever try.
@@ -173,6 +223,12 @@ impl Grouping for Listening {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        organisation::OrganisationId,
+        report::fixture::{self, Measured},
+        store::Presence,
+    };
+    use peerlight_proto::time::Timestamp;
     use proptest::prelude::*;
 
     fn counters() -> impl Strategy<Value = Counters> {
@@ -199,6 +255,59 @@ mod tests {
             let dead = Counters { answered: 0, late: 0, retransmitted: 0, ..tcp };
             prop_assert!(!is_silent(&icmp, &dead));
         }
+    }
+
+    /// What site `registration` measured of `target`.
+    fn measured(registration: i64, metric: Metric, target: &str, answered: usize, lost: u64) -> Measured {
+        fixture::row(registration, &fixture::series(metric, target), &vec![9_000; answered], lost)
+    }
+
+    /// Whether the presumed silences hold for each of these targets at each of two sites.
+    fn presumed(measured: &[Measured], targets: &[&str]) -> Vec<[bool; 2]> {
+        let registrations: Registrations =
+            [1, 2].map(|id| fixture::registration(id, "Aurora", "GB-LND")).into_iter().collect();
+        let present = |one: &Measured| Presence {
+            registration: one.origin.registration,
+            shape: Arc::clone(&one.shape),
+            ..fixture::presence(&fixture::series(Metric::IcmpRtt, "any"), 0, 60)
+        };
+        let presence: Presences = measured.iter().map(present).collect();
+        let question = Question::new(OrganisationId::DEFAULT, Timestamp::from_secs(86_400));
+        let listening = Listening::to(&question, &registrations, &presence).unwrap();
+        let rows: Vec<_> = measured
+            .iter()
+            .filter_map(|one| {
+                let group = listening.group(&one.origin, &one.shape, None)?;
+                Some(Row { group, slot: one.slot, totals: one.totals.clone(), agents: Arc::default() })
+            })
+            .collect();
+        let silences = listening.hear(&rows);
+        let shapes = targets.iter().map(|target| Shape::of(&fixture::series(Metric::IcmpRtt, target)));
+        let holds =
+            |shape: Shape| [1, 2].map(|id| silences.clone().presumed().hold(RegistrationId(id), &shape));
+        shapes.map(holds).collect()
+    }
+
+    #[test]
+    fn what_is_new_is_presumed_silent_only_while_nothing_shows_otherwise() {
+        use Metric::{IcmpRtt, TcpConnect};
+        let measured = [
+            // It never answered, and TCP works: too few to be sure, at one of the sites.
+            measured(1, IcmpRtt, "quiet", 0, 20),
+            measured(1, TcpConnect, "quiet", 20, 0),
+            measured(2, IcmpRtt, "quiet", 1, 20),
+            measured(2, TcpConnect, "quiet", 20, 0),
+            // TCP does not work there either.
+            measured(1, IcmpRtt, "dead", 0, 20),
+            measured(1, TcpConnect, "dead", 0, 20),
+            measured(2, IcmpRtt, "dead", 0, 200),
+            measured(2, TcpConnect, "dead", 90, 110),
+            // Nothing but ICMP is measured of it.
+            measured(1, IcmpRtt, "alone", 0, 20),
+            measured(2, IcmpRtt, "alone", 20, 0),
+        ];
+        let holds = presumed(&measured, &["quiet", "dead", "alone", "unheard-of"]);
+        assert_eq!(holds, [[true, false], [false, false], [false, false], [true, true]]);
     }
 
     #[test]

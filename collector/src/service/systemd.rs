@@ -1,8 +1,10 @@
 //! systemd, and whoever else speaks its `sd_notify`: a datagram for each word to the socket that `NOTIFY_SOCKET` names.
 
 use super::News;
+use nix::sys::stat::fstat;
+use peerlight_proto::log::journal;
 use sd_notify::NotifyState;
-use std::time::Duration;
+use std::{env, io, time::Duration};
 
 /// Whether there is a manager that wants to be told.
 pub(super) fn listens() -> bool {
@@ -12,6 +14,12 @@ pub(super) fn listens() -> bool {
 /// Within which time it wants to hear that the collector works; none where it does not ask.
 pub(super) fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled()
+}
+
+/// Whether its journal is what reads standard error.
+pub(super) fn journal_reads_standard_error() -> bool {
+    let Ok(stream) = env::var(journal::STREAM) else { return false };
+    fstat(io::stderr()).is_ok_and(|file| journal::is_stream(&stream, file.st_dev, file.st_ino))
 }
 
 /// Tells it.

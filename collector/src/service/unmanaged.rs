@@ -13,5 +13,10 @@ pub(super) const fn watchdog() -> Option<Duration> {
     None
 }
 
+/// It has no journal.
+pub(super) const fn journal_reads_standard_error() -> bool {
+    false
+}
+
 /// Tells nobody.
 pub(super) const fn tell(_news: News<'_>) {}

@@ -41,7 +41,7 @@ const SITES: [(&str, &str); 4] = [
 ];
 const MINUTES: u64 = 30;
 /// How long rules wait for what was measured.
-const DELAY: Duration = Duration::from_mins(15);
+pub(crate) const DELAY: Duration = Duration::from_mins(15);
 
 /// A receiver that takes everything.
 async fn receiver() -> (url::Url, mpsc::UnboundedReceiver<(HeaderMap, Bytes)>) {
@@ -83,7 +83,7 @@ async fn next(told: &mut mpsc::UnboundedReceiver<(HeaderMap, Bytes)>) -> Value {
 }
 
 /// Half an hour of every site, in which both of Aurora's lose everything from the 8th minute to the 18th.
-async fn measured(collector: &Collector) {
+pub(crate) async fn measured(collector: &Collector) {
     add_places(collector, &[("GB-LND", "Europe/London"), ("FR-IDF", "Europe/Paris")]).await;
     for (site, (provider, location)) in SITES.into_iter().enumerate() {
         let agent = enrolled(collector, site, provider, location).await;
@@ -104,7 +104,7 @@ async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
 }
 
 /// Waits until the collector's metrics have this line.
-async fn until_metrics_say(collector: &Collector, line: &str) {
+pub(crate) async fn until_metrics_say(collector: &Collector, line: &str) {
     let said = async {
         loop {
             let metrics = collector.operator(Method::GET, "/metrics").send().await.unwrap();
@@ -122,7 +122,7 @@ async fn get(collector: &Collector, path: &str) -> Value {
     answer.json().await.unwrap()
 }
 
-async fn send(collector: &Collector, method: Method, path: &str, body: &Value) -> Value {
+pub(crate) async fn send(collector: &Collector, method: Method, path: &str, body: &Value) -> Value {
     let answer = collector.operator(method, path).json(body).send().await.unwrap();
     let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
     assert!(status.is_success(), "{path}: {body}");
@@ -144,7 +144,7 @@ async fn print(collector: &Collector, arguments: &[&str]) -> anyhow::Result<Stri
 }
 
 /// The rule of loss alone, which does not wait.
-fn at_once() -> Value {
+pub(crate) fn at_once() -> Value {
     let mut rule = serde_json::to_value(&defaults()[0]).unwrap();
     rule["for"] = json!("0s");
     json!({ "rules": [rule] })
@@ -231,6 +231,52 @@ async fn an_outage_of_a_provider_is_one_alert_that_names_it_and_is_over_with_it(
     assert!(replayed.contains("1 alerts") && replayed.contains("Aurora Networks at GB-LND"), "{replayed}");
     until_metrics_say(&collector, r#"peerlight_collector_alert_deliveries_total{outcome="delivered"} 2"#)
         .await;
+    collector.stop().await;
+}
+
+/// Eight minutes of a target that answers no echo request, at a site where its TCP works and at one where it does not.
+async fn measured_of_a_new_target(collector: &Collector) {
+    add_places(collector, &[("GB-LND", "Europe/London"), ("FR-IDF", "Europe/Paris")]).await;
+    for (site, tcp_works) in [(0, true), (3, false)] {
+        let (provider, location) = SITES[site];
+        let agent = enrolled(collector, site, provider, location).await;
+        let minutes = (0..8).flat_map(|minute| {
+            let interval =
+                Interval::containing(NOON.minus(Duration::from_mins(9 - minute)), IntervalLength::MINUTE);
+            let (answered, lost) = if tcp_works { (6, 0) } else { (0, 6) };
+            [
+                measurement(site, 0, interval, std::iter::empty(), 6),
+                measurement(site, 1, interval, std::iter::repeat_n(9_000, answered), lost),
+            ]
+        });
+        let metrics = [Metric::IcmpRtt, Metric::TcpConnect];
+        push(&agent, 0, metrics.map(|metric| series(site, metric, "new")).into(), minutes.collect()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_target_that_answers_no_icmp_while_its_tcp_works_alerts_nobody() {
+    let collector = Collector::start_with(|config| {
+        config.alerts.every = Duration::from_millis(50);
+        config.alerts.delay = Duration::from_mins(1);
+    })
+    .await;
+    measured_of_a_new_target(&collector).await;
+    send(&collector, Method::PUT, "/api/v1/alerts/rules", &at_once()).await;
+    until_metrics_say(&collector, r#"peerlight_collector_alerts{state="firing"} 1"#).await;
+    let alerts = get(&collector, ALERTS).await;
+    let culprit = &alerts["items"][0]["culprit"];
+    assert_eq!(alerts["total"], 1, "the turn that judged the one judged the other, too: {alerts:#}");
+    assert_eq!(culprit["location"], "FR-IDF", "{alerts:#}");
+    // The report says what it knows so far.
+    let rows = get(&collector, "/api/v1/reports/latency?last=10m&by=site&metric=icmp.rtt&site=site-0").await;
+    assert_eq!(
+        (&rows["rows"][0]["lost"], &rows["rows"][0]["icmp_silent"]),
+        (&json!(48), &json!(0)),
+        "{rows:#}"
+    );
+    let replayed = print(&collector, &["replay", "--last", "8m"]).await.unwrap();
+    assert!(replayed.contains("1 alerts") && replayed.contains("FR-IDF"), "{replayed}");
     collector.stop().await;
 }
 

@@ -54,6 +54,11 @@ impl Collector {
 
     /// Starts one whose configuration is changed by `change`.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_at(NOON, change).await
+    }
+
+    /// The same, whose clock stands at `now`.
+    pub(crate) async fn start_at(now: Timestamp, change: impl FnOnce(&mut Config)) -> Self {
         // The second test of a process finds it installed.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
@@ -65,12 +70,12 @@ impl Collector {
         let listeners = Listeners::bind(&config).unwrap();
         let (agents, operators) =
             (listeners.agents.local_addr().unwrap(), listeners.operators.local_addr().unwrap());
-        let clock = Clock::manual(NOON);
+        let clock = Clock::manual(now);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&paths::store(directory.path())).unwrap());
         let shutdown = CancellationToken::new();
         let running = run_over(config, listeners, Arc::clone(&store), clock.clone(), shutdown.clone());
         let task = tokio::spawn(async move { running.await.unwrap() });
-        let place = Place { agents, operators, directory: directory.path().to_owned(), now: NOON };
+        let place = Place { agents, operators, directory: directory.path().to_owned(), now };
         let collector = Self { place, clock, store, _directory: directory, shutdown, task };
         // The socket accepts from the start, so this waits until somebody answers.
         assert_eq!(collector.anonymous(Method::GET, "/healthz").send().await.unwrap().status(), 200);

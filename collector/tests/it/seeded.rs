@@ -5,6 +5,7 @@ use crate::{
     agent::Agent,
     collector::{Collector, NOON},
 };
+use peerlight_collector::config::Config;
 use peerlight_proto::{
     batch::{Batch, Health},
     codec::encode_batch,
@@ -39,7 +40,12 @@ const TARGETS: [&str; 2] = ["exchange-online", "teams"];
 
 /// The collector, with everything pushed.
 pub(crate) async fn seeded_collector() -> Collector {
-    let collector = Collector::start().await;
+    seeded_collector_with(|_config| ()).await
+}
+
+/// The same, whose configuration is changed by `change`.
+pub(crate) async fn seeded_collector_with(change: impl FnOnce(&mut Config)) -> Collector {
+    let collector = Collector::start_with(change).await;
     add_places(
         &collector,
         &[("GB-LND", "Europe/London"), ("DE-BE", "Europe/Berlin"), ("FR-IDF", "Europe/Paris")],

@@ -8,7 +8,14 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use std::{process::Command, time::Duration};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, PipeWriter, Read as _},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    process::{Child, Command},
+    time::Duration,
+};
 use tokio::net::UnixDatagram;
 
 /// The lines of the next word.
@@ -46,4 +53,54 @@ async fn the_manager_hears_that_it_serves_how_it_is_and_that_it_ends() {
         last = hears(&socket).await;
     }
     assert_eq!(last, ["STOPPING=1"]);
+}
+
+/// Runs a collector whose standard error leads to `journal`, of which systemd says what `stream` makes of its device and inode.
+fn journalled(configuration: &Path, journal: PipeWriter, stream: impl FnOnce(u64, u64) -> String) -> Child {
+    let pipe = fs::File::from(std::os::fd::OwnedFd::from(journal.try_clone().unwrap())).metadata().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_peerlight-collector"))
+        .arg("--config")
+        .arg(configuration)
+        .arg("run")
+        .env("JOURNAL_STREAM", stream(pipe.dev(), pipe.ino()))
+        .env_remove("PEERLIGHT_LOG")
+        .stderr(journal)
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn the_journal_is_told_how_grave_each_line_is() {
+    let temporary = tempfile::tempdir().unwrap();
+    let configuration = configure(temporary.path(), &temporary.path().join("state"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut collector = journalled(&configuration, writer, |device, inode| format!("{device}:{inode}"));
+    let mut said = Vec::new();
+    for line in BufReader::new(reader).lines().map_while(Result::ok) {
+        let runs = line.contains("the collector runs");
+        said.push(line);
+        if runs {
+            // Its standard error ends with it.
+            kill(Pid::from_raw(collector.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        }
+    }
+    assert!(collector.wait().unwrap().success());
+    assert!(said.iter().any(|line| line.contains("the collector runs")), "{said:?}");
+    assert!(said.iter().all(|line| line.starts_with("<6>") || line.starts_with("<4>")), "{said:?}");
+
+    fs::write(&configuration, "[stor]\n").unwrap();
+    let ends = |stream: &dyn Fn(u64, u64) -> String| {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut collector = journalled(&configuration, writer, stream);
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        assert_eq!(collector.wait().unwrap().code(), Some(78), "{said}");
+        said
+    };
+    let said = ends(&|device, inode| format!("{device}:{inode}"));
+    assert!(said.lines().all(|line| line.starts_with("<3>")), "{said}");
+    assert!(said.contains("stor"), "{said}");
+    // Another's journal is not this process's.
+    let said = ends(&|device, inode| format!("{device}:{}", inode + 1));
+    assert!(said.starts_with("error: "), "{said}");
 }

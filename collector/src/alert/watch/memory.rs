@@ -37,7 +37,7 @@ pub(super) struct Day {
     pub(super) to: Timestamp,
     /// The front doors that served.
     pub(super) doors: Arc<Doors>,
-    /// What never answers ICMP.
+    /// What never answers ICMP, or is too new to tell.
     pub(super) silences: Silences,
     /// What agents measure: of each shape one presence.
     pub(super) shapes: Arc<Presences>,

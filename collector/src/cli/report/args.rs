@@ -21,6 +21,8 @@ pub enum ReportCommand {
     Physics(EdgesArgs),
     /// What Microsoft calls good: points for Exchange Online, thresholds for Teams; pass or fail for each site.
     Yardsticks(YardsticksArgs),
+    /// Latency at one location by day, as JSON in the shape of Azure Network Watcher's azureReachabilityReport.
+    AzureReachability(AzureReachabilityArgs),
     /// One HTML file with figures, charts, outages and front doors that can be mailed and printed; nothing in it is loaded or runs.
     Html(HtmlArgs),
 }
@@ -52,6 +54,32 @@ pub struct HtmlArgs {
     /// Only these sites.
     #[arg(long, value_name = "NAME")]
     pub site: Vec<String>,
+    /// Only these targets.
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
+}
+
+/// What is asked in Azure's shape.
+#[derive(Debug, Clone, Args)]
+pub struct AzureReachabilityArgs {
+    /// The location, or a country's code for all in it.
+    #[arg(long, value_name = "CODE")]
+    pub location: String,
+    /// The span that ends now; 30d unless given.
+    #[arg(long, value_name = "SPAN")]
+    pub last: Option<String>,
+    /// The first instant: RFC 3339 or Unix seconds.
+    #[arg(long, value_name = "TIME", conflicts_with = "last")]
+    pub from: Option<String>,
+    /// The first instant after the span.
+    #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "last")]
+    pub to: Option<String>,
+    /// Which time of a probe; tcp.connect unless given.
+    #[arg(long, value_name = "METRIC")]
+    pub metric: Option<String>,
+    /// Only these providers.
+    #[arg(long, value_name = "NAME")]
+    pub provider: Vec<String>,
     /// Only these targets.
     #[arg(long, value_name = "NAME")]
     pub target: Vec<String>,

@@ -150,3 +150,57 @@ async fn an_error_is_a_page_for_whoever_asks_for_one_and_keeps_its_policy() {
     assert_eq!(api.headers()["content-type"], "application/problem+json");
     collector.stop().await;
 }
+
+#[tokio::test]
+async fn each_list_is_a_file_and_that_of_registrations_can_be_imported() {
+    let collector = Collector::start().await;
+    let provider = [("name", "Example Telecom"), ("kind", "ISP"), ("countries", "GB"), ("asns", "AS64500")];
+    let location =
+        [("code", "GB-LND"), ("time_zone", "Europe/London"), ("latitude", "51.5"), ("longitude", "-0.1")];
+    for (path, fields) in [
+        ("/registry/providers", &provider[..]),
+        ("/registry/locations", &location),
+        ("/registry/registrations", &SITE),
+    ] {
+        assert_eq!(sent(form(&collector, path, fields)).await.0, 303, "{path}");
+    }
+    let file = async |query: &str| {
+        let answer = collector.operator(Method::GET, &format!("/registry?{query}")).send().await.unwrap();
+        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/csv"), "{query}");
+        answer.text().await.unwrap()
+    };
+    assert_eq!(
+        file("csv=providers").await,
+        "name,kind,countries,asns,aliases\nExample Telecom,ISP,GB,64500,\n"
+    );
+    assert_eq!(
+        file("csv=locations").await,
+        "code,name,time_zone,latitude,longitude\nGB-LND,\"London, City of\",Europe/London,51.5,-0.1\n"
+    );
+    let registrations = file("csv=registrations").await;
+    assert!(
+        registrations.contains("london-1,Example Telecom,GB-LND,203.0.113.0/25 203.0.113.128/25,"),
+        "{registrations}"
+    );
+    assert_eq!(file("csv=registrations&find=nobody").await.lines().count(), 1);
+    let (_, html) =
+        sent(collector.operator(Method::GET, "/registry?find=london").header("accept", "text/html")).await;
+    assert!(html.contains("href=\"/registry?csv=registrations&#38;find=london\""), "{html}");
+    // Another collector takes it as it is; these prefixes are of laboratories.
+    let mut lines = registrations.lines();
+    let header = format!("{},allow_non_public", lines.next().unwrap());
+    let body: String = std::iter::once(header)
+        .chain(lines.map(|line| format!("{line},true")))
+        .map(|line| line + "\n")
+        .collect();
+    let imported = collector
+        .operator(Method::POST, "/api/v1/registrations/import")
+        .header("content-type", "text/csv")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    let (status, said) = (imported.status().as_u16(), imported.json::<Value>().await.unwrap());
+    assert_eq!((status, &said["unchanged"]), (200, &json!(1)), "{said}");
+    collector.stop().await;
+}

@@ -1,26 +1,20 @@
 //! systemd's journal, as it reads standard error: by lines, each of which may begin with its severity (sd-daemon(3)).
 
-use nix::sys::stat::fstat;
-use std::{
-    env,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Whether it is what reads standard error: a program that a service starts with an output of its own inherits the variable, too.
-pub(super) fn reads_standard_error() -> bool {
-    let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
-    fstat(io::stderr()).is_ok_and(|file| is_stream(&stream, file.st_dev, file.st_ino))
-}
+/// The variable in which systemd says which stream leads to the journal. A program that a service starts with an output of its own
+/// inherits it, too, so that it alone proves nothing.
+pub const STREAM: &str = "JOURNAL_STREAM";
 
 /// Whether `stream`, as systemd writes it, is this very file.
-fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
+pub fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
     stream.split_once(':').is_some_and(|(dev, ino)| dev.parse() == Ok(device) && ino.parse() == Ok(inode))
 }
 
 /// `text` with what tells the journal how grave it is, on each line.
-pub(super) fn marked(level: Level, text: &str) -> String {
+pub fn marked(level: Level, text: &str) -> String {
     let severity = match level {
         Level::ERROR => 3,
         Level::WARN => 4,
@@ -31,34 +25,37 @@ pub(super) fn marked(level: Level, text: &str) -> String {
     text.trim_end().lines().flat_map(|line| [mark.as_str(), line, "\n"]).collect()
 }
 
-/// The journal as the log writes it.
+/// The journal as the log writes it, by whatever `F` opens.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Journald;
+pub struct Journal<F>(pub F);
 
-impl MakeWriter<'_> for Journald {
-    type Writer = Entry;
+impl<W: Write, F: Fn() -> W> MakeWriter<'_> for Journal<F> {
+    type Writer = Entry<W>;
 
-    fn make_writer(&self) -> Entry {
-        Entry(Level::INFO)
+    fn make_writer(&self) -> Entry<W> {
+        Entry { level: Level::INFO, writer: (self.0)() }
     }
 
-    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Entry {
-        Entry(*metadata.level())
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Entry<W> {
+        Entry { level: *metadata.level(), writer: (self.0)() }
     }
 }
 
 /// An entry that is being written: in one piece, as the subscriber does.
 #[derive(Debug)]
-pub(super) struct Entry(Level);
+pub struct Entry<W> {
+    level: Level,
+    writer: W,
+}
 
-impl Write for Entry {
+impl<W: Write> Write for Entry<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        io::stderr().write_all(marked(self.0, &String::from_utf8_lossy(bytes)).as_bytes())?;
+        self.writer.write_all(marked(self.level, &String::from_utf8_lossy(bytes)).as_bytes())?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        self.writer.flush()
     }
 }
 

@@ -1,17 +1,61 @@
 //! How often one place in the program may log: what repeats without end must neither fill a journal nor push out of it what matters.
-//! Pure.
 
-use std::{collections::HashMap, hash::Hash, mem, time::Duration};
-use tokio::time::Instant;
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tracing::{Level, Metadata, callsite::Identifier};
 
 /// So many lines at once,
 const BURST: u32 = 100;
 /// and one more each time that this has passed.
 const REST: Duration = Duration::from_secs(30);
 
-/// What each place has logged of late.
+/// A log that no place in the program can flood.
 #[derive(Debug)]
-pub(super) struct Pace<P>(HashMap<P, Lines>);
+pub struct Paced {
+    now: fn() -> Instant,
+    pace: Mutex<Pace<Identifier>>,
+}
+
+impl Paced {
+    /// Nothing has been logged yet. `now` tells the time.
+    pub fn new(now: fn() -> Instant) -> Self {
+        Self { now, pace: Mutex::default() }
+    }
+
+    /// Whether the place of an event may log once more. What is logged only because somebody asked for more than the ordinary is
+    /// not held back.
+    pub fn may_say(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() > Level::INFO || self.pace().admit(metadata.callsite(), (self.now)())
+    }
+
+    /// Logs how much was left out since this was last called, and of which places in the program.
+    pub fn tell_left_out(&self) {
+        let left_out = self.pace().left_out();
+        for (Identifier(place), entries) in left_out {
+            let place = place.metadata();
+            let (of, line) = (place.target(), place.line());
+            tracing::warn!(
+                entries,
+                of,
+                line,
+                "entries of the log were left out: there were too many like them"
+            );
+        }
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace<Identifier>> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What each place has logged of late. Pure.
+#[derive(Debug)]
+struct Pace<P>(HashMap<P, Lines>);
 
 #[derive(Debug)]
 struct Lines {
@@ -28,7 +72,7 @@ impl<P> Default for Pace<P> {
 
 impl<P: Eq + Hash + Clone> Pace<P> {
     /// Whether `place` may log a line now; if not, it is counted as left out.
-    pub(super) fn admit(&mut self, place: P, now: Instant) -> bool {
+    fn admit(&mut self, place: P, now: Instant) -> bool {
         let lines = self.0.entry(place).or_insert(Lines { until: now, left_out: 0 });
         let until = lines.until.max(now) + REST;
         let fits = until <= now + REST * BURST;
@@ -41,13 +85,14 @@ impl<P: Eq + Hash + Clone> Pace<P> {
     }
 
     /// How many lines of which places were left out since this was last asked.
-    pub(super) fn left_out(&mut self) -> Vec<(P, u64)> {
+    fn left_out(&mut self) -> Vec<(P, u64)> {
         let taken = self.0.iter_mut().map(|(place, lines)| (place.clone(), mem::take(&mut lines.left_out)));
         taken.filter(|&(_, left_out)| left_out > 0).collect()
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a pace needs some instant to begin with")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
