@@ -2,7 +2,7 @@
 
 mod alerts;
 mod axe;
-mod chromium;
+pub(crate) mod chromium;
 mod numbers;
 mod registry;
 mod reports;

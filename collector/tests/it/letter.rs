@@ -2,6 +2,8 @@
 
 use crate::{
     collector::Collector,
+    dashboard::chromium::Chromium,
+    edges,
     forms::{print, text},
     seeded::seeded_collector,
 };
@@ -34,6 +36,29 @@ async fn a_letter_is_whole_in_itself_and_says_the_figures_of_the_report() {
         assert!(!html.contains(absent), "{absent}");
     }
     assert_eq!(print(&collector, "html", "--provider Borealis --last 2h").await, html);
+    collector.stop().await;
+}
+
+/// How many pages a PDF has.
+fn pages(pdf: &[u8]) -> usize {
+    let of = |what: &[u8]| pdf.windows(what.len()).filter(|window| *window == what).count();
+    of(b"/Type /Page\n") + of(b"/Type /Page ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_is_printed_on_a_few_pages_none_of_them_cut_off() {
+    let Some(chromium) = Chromium::find() else {
+        eprintln!("skipped: no Chromium");
+        return;
+    };
+    let collector = edges::collector().await;
+    let (_status, _kept, html) = letter(&collector, "last=2h&metric=https.tcp").await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("letter.html");
+    std::fs::write(&file, &html).unwrap();
+    let printed = chromium.print(&format!("file://{}", file.display()), "letter").await;
+    assert!(printed.starts_with(b"%PDF"), "{} bytes", printed.len());
+    assert!((2..=6).contains(&pages(&printed)), "{} pages", pages(&printed));
     collector.stop().await;
 }
 

@@ -20,6 +20,8 @@ use std::collections::BTreeSet;
 const MAX_SHIFTS: usize = 100;
 /// How many names a note holds.
 const MAX_NAMED: usize = 12;
+/// What reports' own tables write where there is nothing.
+const TABLES_NONE: &str = "-";
 
 fn columns(by: &[Dimension], others: impl IntoIterator<Item = Column>) -> Vec<Column> {
     by.iter().map(|dimension| words(dimension.name())).chain(others).collect()
@@ -30,9 +32,14 @@ fn cells(group: &Group, by: &[Dimension]) -> Vec<Cell> {
     let named = by.iter().map(|dimension| Cell::of(group.name(*dimension)));
     let mut cells: Vec<_> = named.collect();
     if let Some(first) = cells.first_mut() {
-        first.beside = proxied.to_owned();
+        proxied.clone_into(&mut first.beside);
     }
     cells
+}
+
+/// A figure of a report's own table; nothing is written as pages do.
+fn figure_cell(text: String) -> Cell {
+    Cell::or_none((text != TABLES_NONE).then_some(text))
 }
 
 /// Every front door of every group.
@@ -42,11 +49,11 @@ pub(super) fn doors(report: &EdgesReport, csv: String) -> List {
     let rows = all.map(|(row, door)| {
         let [requests, share, km, p50] = figures_of(door);
         let near = nearness(row, door);
-        let near = Cell { warn: near.starts_with("no,"), ..Cell::of(near) };
+        let near = Cell { warn: near.starts_with("no,"), ..figure_cell(near) };
         let unknown = if door.city.is_none() { "in no table" } else { "" };
         let mut line = cells(&row.group, by);
         line.push(Cell::of(called(door)).beside(unknown));
-        line.extend([requests, share, km, p50].map(Cell::of));
+        line.extend([requests, share, km, p50].map(figure_cell));
         line.push(near);
         line.extend([door.first_seen, door.last_seen].map(|at| Cell::of(rfc3339::seconds(at))));
         line
@@ -121,7 +128,7 @@ pub(super) fn physics(report: &PhysicsReport, csv: String) -> List {
     let rows = report.rows.iter().map(|row| {
         let mut line = cells(&row.group, by);
         line.push(Cell::of(physics_words::called(row)));
-        line.extend(physics_words::figures_of(row).map(Cell::of));
+        line.extend(physics_words::figures_of(row).map(figure_cell));
         let warn =
             matches!(row.verdict, Some(PhysicsVerdict::InterceptionOrWrongLocation | PhysicsVerdict::Detour));
         line.push(Cell { warn, ..Cell::of(physics_words::verdict(row)) });

@@ -115,7 +115,7 @@ fn made(question: &Question, answer: &Answer, row: &ReportRow, spark: Spark) -> 
 fn availability<'a>(answer: &'a Answer, row: &ReportRow) -> Option<&'a AvailabilityRow> {
     let report = answer.availability.as_ref().ok()?;
     let there = || report.rows.iter().filter(|there| there.group == row.group);
-    there().find(|there| there.metric == row.metric).or_else(|| there().last())
+    there().find(|there| there.metric == row.metric).or_else(|| there().next_back())
 }
 
 /// How many yardsticks are met there, and whether one is not.

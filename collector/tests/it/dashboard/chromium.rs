@@ -81,6 +81,18 @@ impl Chromium {
         }
     }
 
+    /// The page as it is printed; kept as `{of}.pdf` where somebody asked for photographs.
+    pub(crate) async fn print(&self, url: &str, of: &str) -> Vec<u8> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("printed.pdf");
+        let options = vec!["--no-pdf-header-footer".to_owned(), format!("--print-to-pdf={}", file.display())];
+        self.run(url, options).await;
+        if let Some(photographs) = std::env::var_os(PHOTOGRAPHS).map(PathBuf::from) {
+            std::fs::copy(&file, photographs.join(format!("{of}.pdf"))).unwrap();
+        }
+        std::fs::read(file).unwrap()
+    }
+
     async fn run(&self, url: &str, options: Vec<String>) -> (String, String) {
         let (program, url) = (self.0.clone(), url.to_owned());
         let run = move || {

@@ -128,7 +128,7 @@ async fn each_location_of_a_provider_has_the_figures_of_every_report() {
             ms(jitter),
             figure::percent(row.loss.unwrap().value),
             figure::percent(row.coverage.unwrap()),
-            share.replace(" (", " ("),
+            share,
             outages,
             row.sent.to_string(),
         ] {
