@@ -139,17 +139,26 @@ impl FromIterator<Presence> for Presences {
         let mut all: Vec<Presence> = presences.into_iter().collect();
         all.sort_by_key(|one| one.agent);
         let mut gathering = Gathering::default();
-        all.into_iter().for_each(|one| gathering.add(one));
+        for one in all {
+            gathering.add(one);
+        }
         gathering.finish()
     }
+}
+
+/// What a [`Stay`] is made of.
+#[derive(Debug)]
+struct Open {
+    shapes: Vec<Arc<Shape>>,
+    given_away: Arc<[Span]>,
 }
 
 /// Gathers presence that comes agent by agent.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
     done: Presences,
-    /// Of the agent that has come last: what it measured when, and what of that was given away.
-    open: IndexMap<(RegistrationId, Span), (Vec<Arc<Shape>>, Arc<[Span]>), DefaultHashBuilder>,
+    /// Of the agent that has come last: what it measured for whom and when.
+    open: IndexMap<(RegistrationId, Span), Open, DefaultHashBuilder>,
     agent: Option<AgentId>,
     /// Lists of shapes by where those are in memory.
     lists: HashMap<Vec<*const Shape>, Arc<[Arc<Shape>]>>,
@@ -163,7 +172,8 @@ impl Gathering {
             self.agent = Some(one.agent);
         }
         let stay = (one.registration, (one.first, one.last));
-        self.open.entry(stay).or_insert_with(|| (Vec::new(), one.given_away)).0.push(one.shape);
+        let new = || Open { shapes: Vec::new(), given_away: one.given_away };
+        self.open.entry(stay).or_insert_with(new).shapes.push(one.shape);
     }
 
     /// All that were added.
@@ -174,7 +184,7 @@ impl Gathering {
 
     fn close(&mut self) {
         let Some(agent) = self.agent.take() else { return };
-        for ((registration, (first, last)), (shapes, given_away)) in self.open.drain(..) {
+        for ((registration, (first, last)), Open { shapes, given_away }) in self.open.drain(..) {
             let places: Vec<*const Shape> = shapes.iter().map(Arc::as_ptr).collect();
             let shapes = Arc::clone(self.lists.entry(places).or_insert_with(|| shapes.into()));
             self.done.0.push(Stay { agent, registration, first, last, given_away, shapes });

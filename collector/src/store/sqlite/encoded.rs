@@ -15,7 +15,7 @@ use peerlight_proto::{
     batch::Part,
     id::{BatchDigest, BatchNumber},
     series::Series,
-    time::{IntervalLength, Timestamp},
+    time::{Interval, IntervalLength, Timestamp},
 };
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ impl Measured {
         Some(Self {
             oldest_start: intervals().map(|interval| interval.start().as_secs()).min()?,
             newest_start: intervals().map(|interval| interval.start().as_secs()).max()?,
-            newest_end: intervals().map(|interval| interval.end()).max()?,
+            newest_end: intervals().map(Interval::end).max()?,
             of_a_minute: first.length() == IntervalLength::MINUTE && intervals().all(|other| other == first),
             origins: origins.all,
             series,

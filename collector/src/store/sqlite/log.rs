@@ -198,14 +198,12 @@ fn number_rows(
     let mut shapes: Vec<Option<u32>> = vec![None; measured.series.len()];
     let mut rows = hashing.build_hasher();
     let block = measured.records.block(|Key { origin, shape: series, .. }| {
-        let shape = match shapes[series as usize] {
-            Some(shape) => shape,
-            None => {
-                let series = &measured.series[series as usize];
-                numbers.shape(db, batch.organisation, series, batch.received)?
-            }
+        let (known, series) = (&mut shapes[series as usize], &measured.series[series as usize]);
+        let shape = if let Some(shape) = *known {
+            shape
+        } else {
+            *known.insert(numbers.shape(db, batch.organisation, series, batch.received)?)
         };
-        shapes[series as usize] = Some(shape);
         let key = Key { origin: origins[origin as usize], agent, shape };
         key.hash(&mut rows);
         Ok(key)

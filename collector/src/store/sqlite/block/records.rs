@@ -38,7 +38,7 @@ const USUAL: usize = 40;
 pub(in super::super) struct Records {
     /// Kinds and values of attributes, each once.
     texts: IndexSet<(String, String)>,
-    records: Vec<Unnumbered>,
+    all: Vec<Unnumbered>,
     /// What they hold.
     bodies: Vec<u8>,
     /// The first start, from which all are told.
@@ -62,7 +62,7 @@ impl Records {
     /// Room for about so many usual ones.
     pub(in super::super) fn of_about(records: usize) -> Self {
         Self {
-            records: Vec::with_capacity(records),
+            all: Vec::with_capacity(records),
             bodies: Vec::with_capacity(records * USUAL),
             ..Self::default()
         }
@@ -79,14 +79,14 @@ impl Records {
         let flags = write_body(&mut self.bodies, cell);
         let body = (index(begin), index(self.bodies.len()));
         let offset = cell.start.wrapping_sub(*self.base.get_or_insert(cell.start));
-        self.records.push(Unnumbered { metric, flags, key, offset, body });
+        self.all.push(Unnumbered { metric, flags, key, offset, body });
         let scheduled = i64::try_from(cell.counters.scheduled).unwrap_or(i64::MAX);
         self.probes = self.probes.saturating_add(scheduled);
     }
 
     /// Puts those of a metric together.
     pub(in super::super) fn group(&mut self) {
-        self.records.sort_by_key(|record| record.metric);
+        self.all.sort_by_key(|record| record.metric);
     }
 
     /// The block of what was added, each row by the numbers that `number` gives it.
@@ -94,7 +94,7 @@ impl Records {
         &self,
         mut number: impl FnMut(Key) -> Result<Key, StoreError>,
     ) -> Result<Written, StoreError> {
-        let mut block = Vec::with_capacity(self.bodies.len() + self.records.len() * USUAL);
+        let mut block = Vec::with_capacity(self.bodies.len() + self.all.len() * USUAL);
         block.push(VERSION);
         put(&mut block, self.texts.len() as u64);
         for text in self.texts.iter().flat_map(|(kind, value)| [kind, value]) {
@@ -103,7 +103,7 @@ impl Records {
         }
         put_signed(&mut block, self.base.unwrap_or(0));
         let mut group = Group::default();
-        for records in self.records.chunk_by(|one, next| one.metric == next.metric) {
+        for records in self.all.chunk_by(|one, next| one.metric == next.metric) {
             for record in records {
                 let (begin, end) = record.body;
                 group.append(record, &self.bodies[begin as usize..end as usize], &mut number)?;
@@ -113,7 +113,7 @@ impl Records {
             block.append(&mut group.bytes);
             group.before = None;
         }
-        let cells = i64::try_from(self.records.len()).unwrap_or(i64::MAX);
+        let cells = i64::try_from(self.all.len()).unwrap_or(i64::MAX);
         Ok(Written { bytes: block, cells, probes: self.probes })
     }
 }
