@@ -14,8 +14,10 @@ use crate::report::{
 const LATENCY: &str = "peerlight_latency_seconds";
 const LATENCY_HELP: &str = "Times of the probes that were answered in the window";
 
+/// A name, and what it says of a sample.
+type Label = (&'static str, String);
 /// What labels a sample.
-type Labels = Vec<(&'static str, String)>;
+type Labels = Vec<Label>;
 
 /// A metric that counts, with its samples.
 struct Gauge {

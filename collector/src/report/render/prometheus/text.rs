@@ -1,7 +1,7 @@
 //! The text format 0.0.4, for whoever takes no protobuf: times as a summary of the report's own percentiles, or by ranges, which
 //! VictoriaMetrics takes for a histogram.
 
-use super::{Exposed, Exposition, LATENCY, LATENCY_HELP, Labels, gauges, labels, seconds};
+use super::{Exposed, Exposition, LATENCY, LATENCY_HELP, Label, gauges, labels, seconds};
 use crate::{
     prometheus_text::escaped,
     report::{Latency, series::bins},
@@ -68,7 +68,7 @@ impl Page {
         let _infallible = writeln!(self.text, "# HELP {name} {help}.\n# TYPE {name} {kind}");
     }
 
-    fn line(&mut self, suffix: &str, name: &str, labels: &Labels, value: &dyn std::fmt::Display) {
+    fn line(&mut self, suffix: &str, name: &str, labels: &[Label], value: &dyn std::fmt::Display) {
         let labels: Vec<_> =
             labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
         let _infallible =
