@@ -81,7 +81,7 @@ pub struct ReachabilityLatency {
 }
 
 /// Puts a report of latency by provider and target, a row a day, into Azure's shape.
-pub fn azure_reachability(report: Report, place: ProviderLocation) -> AzureReachabilityReport {
+pub fn azure_reachability(report: &Report, place: ProviderLocation) -> AzureReachabilityReport {
     let told: Vec<&ReportRow> = report.rows.iter().filter(|row| carried(row) >= ENOUGH).collect();
     let medians = told.iter().filter_map(|row| row.latency_incl_loss_ms.p50);
     let least_ms = medians.min_by(f64::total_cmp);

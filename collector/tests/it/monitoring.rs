@@ -1,4 +1,4 @@
-//! `/api/v1/reports/prometheus`, as Debian's Prometheus and VictoriaMetrics fetch it and then answer: counts are the report's, percentiles
+//! `/api/v1/reports/prometheus`, as Debian's Prometheus and `VictoriaMetrics` fetch it and then answer: counts are the report's, percentiles
 //! are the report's within the error of the histograms. Where one of them cannot be had its test says so by name.
 
 use crate::{
@@ -102,7 +102,7 @@ async fn prometheus(collector: &Collector, directory: &Path) -> Option<(Child, S
     }
 }
 
-/// A VictoriaMetrics that fetches from the collector.
+/// A `VictoriaMetrics` that fetches from the collector.
 fn victoria_metrics(collector: &Collector, directory: &Path) -> Option<(Child, String)> {
     // It cannot tell which port it was given, so one that is free now is named.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();

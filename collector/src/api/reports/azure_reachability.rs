@@ -45,5 +45,5 @@ pub async fn azure_reachability(
     let asked = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (question, errors) = AzureReachabilityQuestion::read(asked, operator.organisation, app.clock.now());
     let (question, place) = question.into_parts();
-    Ok(Json(shaped(ask(&app, &operator, question, errors).await?, place)))
+    Ok(Json(shaped(&ask(&app, &operator, question, errors).await?, place)))
 }

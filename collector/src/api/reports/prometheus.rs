@@ -40,7 +40,7 @@ pub struct PrometheusQuery {
     /// older than five minutes, so that it wants `1m`.
     pub step: Option<String>,
     /// `native`: native histograms in protobuf; `summary`: text with percentiles; `vmrange`: text with histograms as
-    /// VictoriaMetrics knows them. As `Accept` says unless given: `native` or `summary`.
+    /// `VictoriaMetrics` knows them. As `Accept` says unless given: `native` or `summary`.
     pub format: Option<String>,
 }
 

@@ -44,15 +44,11 @@ impl AzureReachabilityQuestion {
             1 => {}
             _ => errors.push("metric: Azure's shape has room for one".to_owned()),
         }
-        let place = match question.locations.len() {
-            1 => question.locations.first().and_then(|code| place(code)),
-            _ => {
-                errors.push(
-                    "location: Azure's shape is of one place; name one location, or a country".to_owned(),
-                );
-                None
-            }
-        };
+        if question.locations.len() != 1 {
+            errors
+                .push("location: Azure's shape is of one place; name one location, or a country".to_owned());
+        }
+        let place = question.locations.first().and_then(|code| place(code));
         // What is no code is named by whoever knows the locations.
         let place = place.unwrap_or(ProviderLocation { country: String::new(), state: None });
         (Self { question, place }, errors)

@@ -53,7 +53,7 @@ fn the_fastest_day_of_all_has_100_and_days_without_answers_have_1() {
     let registrations = [registration(1, "Aurora", "GB-LND"), registration(2, "Borealis", "GB-MAN")];
     let evidence =
         fixture::Evidence { rows: &rows, registrations: &registrations, ..fixture::Evidence::default() };
-    let told = azure_reachability(fixture::answer(&question, &evidence, NOW), place);
+    let told = azure_reachability(&fixture::answer(&question, &evidence, NOW), place);
     assert_eq!(told.aggregation_level, AggregationLevel::Country);
     let scores = |item: &ReachabilityItem| {
         let days = item.latencies.iter();

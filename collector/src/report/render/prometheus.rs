@@ -26,8 +26,11 @@ struct Gauge {
     samples: Vec<(Labels, u64)>,
 }
 
-/// What became of probes, by the name of its column in reports.
-const OUTCOMES: [(&str, fn(&ReportRow) -> u64); 10] = [
+/// The name of a column in reports, and what stands there.
+type Outcome = (&'static str, fn(&ReportRow) -> u64);
+
+/// What became of probes.
+const OUTCOMES: [Outcome; 10] = [
     ("answered", |row| row.answered),
     ("late", |row| row.late),
     ("retransmitted", |row| row.retransmitted),

@@ -1,5 +1,5 @@
 //! The text format 0.0.4, for whoever takes no protobuf: times as a summary of the report's own percentiles, or by ranges, which
-//! VictoriaMetrics takes for a histogram.
+//! `VictoriaMetrics` takes for a histogram.
 
 use super::{Exposed, Exposition, LATENCY, LATENCY_HELP, Label, gauges, labels, seconds};
 use crate::{
@@ -21,8 +21,11 @@ pub enum Times {
     Ranges,
 }
 
+/// A percentile, and where a row has it.
+type Quantile = (&'static str, fn(&Latency) -> Option<f64>);
+
 /// The percentiles of a summary.
-const QUANTILES: [(&str, fn(&Latency) -> Option<f64>); 6] = [
+const QUANTILES: [Quantile; 6] = [
     ("0.05", |latency| latency.p5),
     ("0.5", |latency| latency.p50),
     ("0.9", |latency| latency.p90),
