@@ -21,9 +21,10 @@ use peerlight_collector::{
     api::reports::Snapshot,
     registry::{
         AgentHealth, AgentPlace, AgentQuery, BatchSighting, NewRegistration, Operator, RegistrationId,
-        RegistrationIndex, Registry, Sighting,
+        RegistrationIndex, Registry, Sight, Sighting,
     },
     report::{Groups, Question},
+    store::Presences,
 };
 use peerlight_proto::{id::SessionId, time::Timestamp};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -193,13 +194,14 @@ impl Bench {
     /// What a report asks of the registry.
     fn reports(&mut self) -> anyhow::Result<()> {
         let [mut take, mut all, mut filtered] = <[Stopwatch; 3]>::default();
+        let (sight, nothing) = (Sight::whole(ORGANISATION), Presences::default());
         for _ in 0..self.repeat.div_ceil(10) {
-            let snapshot = take.time(|| Snapshot::take(&self.registry, ORGANISATION, NOW))?;
+            let snapshot = take.time(|| Snapshot::take(&self.registry, &sight, NOW))?;
             let question = Question::new(ORGANISATION, NOW);
             all.time(|| {
-                black_box(question.unknown_names(&snapshot.registrations, &[]));
+                black_box(question.unknown_names(&snapshot.registrations, &nothing));
                 black_box(question.query(&snapshot.registrations));
-                black_box(Groups::new(question.clone(), snapshot.registrations.clone(), &[]));
+                black_box(Groups::new(question.clone(), snapshot.registrations.clone(), &nothing));
             });
             let question = Question { providers: BTreeSet::from(["Provider 07".to_owned()]), ..question };
             let chosen = filtered.time(|| question.query(&snapshot.registrations).registrations);
