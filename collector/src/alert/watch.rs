@@ -29,7 +29,8 @@ pub(super) const BY: [Dimension; 4] =
 /// What front doors are compared with: the day before.
 pub(super) const DAY: Duration = Duration::from_hours(24);
 const MINUTE: Duration = Duration::from_mins(1);
-/// How long what is known of a day is as good as it was. A target that is newer than that is presumed to be silent over ICMP.
+/// How long what is known of a day is as good as it was: no longer than a loss lasts until people are told, since a new target may
+/// be silent over ICMP, and is presumed to be once it is known here.
 const AS_GOOD: Duration = Duration::from_mins(5);
 
 /// Why rules were not judged; it is tried again at the next turn.

@@ -226,11 +226,7 @@ pub(crate) async fn silences(
         return Ok(Silences::default());
     };
     let grouping: Arc<Listening> = Arc::clone(&listening);
-    let rows = match listening.query() {
-        Some(query) => store.scan(query, grouping).await?,
-        None => Vec::new(),
-    };
-    Ok(listening.hear(&rows))
+    Ok(listening.hear(&store.scan(listening.query(), grouping).await?))
 }
 
 impl From<QuestionError> for ApiError {

@@ -21,7 +21,6 @@ use peerlight_proto::{
     series::{Family, Path},
     target::Host,
 };
-use roaring::RoaringBitmap;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// The fewest unanswered echo requests, and the fewest answered connects, that tell: ten minutes of the default schedules.
@@ -34,14 +33,17 @@ const CONNECTS: [Metric; 2] = [Metric::TcpConnect, Metric::HttpsTcp];
 const QUARTER_HOUR: Duration = Duration::from_mins(15);
 
 /// Where ICMP is never answered while TCP works: by site, target address and family.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Silences {
-    silent: HashSet<(RegistrationId, Host, Family)>,
-    /// Where it is known that nobody is silent, or cannot be known: the registrations of each address and family. A fleet has many.
-    audible: HashMap<(Host, Family), RoaringBitmap>,
-    /// Whether everywhere else somebody is taken to be.
+    silent: HashSet<Place>,
+    /// Where too little was asked yet to be sure.
+    unsure: HashSet<Place>,
+    /// Whether these are taken to be silent, too.
     presumed: bool,
 }
+
+/// A target's address and family, as a site measures it.
+type Place = (RegistrationId, Host, Family);
 
 impl Silences {
     /// That of one series at a registration.
@@ -51,8 +53,8 @@ impl Silences {
         Self { silent, ..Self::default() }
     }
 
-    /// The same for whoever must not be wrong about a target that is new: where it is not known yet whether ICMP is answered, while
-    /// TCP works or the target was not there at all, it is taken not to be.
+    /// The same for whoever must not be wrong about a target that is new: while no echo request was answered where TCP works, and too
+    /// few were sent to tell, it is taken to be silent.
     #[must_use]
     pub fn presumed(self) -> Self {
         Self { presumed: true, ..self }
@@ -60,25 +62,13 @@ impl Silences {
 
     /// Whether what this shape did not answer at the registration is no loss.
     pub(super) fn hold(&self, registration: RegistrationId, shape: &Shape) -> bool {
-        if shape.metric != Metric::IcmpRtt || (self.silent.is_empty() && !self.presumed) {
+        let nowhere = self.silent.is_empty() && (self.unsure.is_empty() || !self.presumed);
+        if shape.metric != Metric::IcmpRtt || nowhere {
             return false;
         }
         let place = (registration, shape.target.address.clone(), shape.family);
-        if self.silent.contains(&place) {
-            return true;
-        }
-        let (_, address, family) = place;
-        let is_audible = || {
-            let registrations = self.audible.get(&(address, family));
-            registrations.is_some_and(|all| number_of(registration).is_some_and(|one| all.contains(one)))
-        };
-        self.presumed && !is_audible()
+        self.silent.contains(&place) || (self.presumed && self.unsure.contains(&place))
     }
-}
-
-/// A registration's number as a bitmap keeps it.
-fn number_of(registration: RegistrationId) -> Option<u32> {
-    u32::try_from(registration.0).ok()
 }
 
 /// Finds out where a question's ICMP targets are silent.
@@ -88,14 +78,12 @@ pub struct Listening {
     subjects: IndexSet<(Host, Family)>,
     /// Sites that measure both at a subject, in the order of their groups.
     places: IndexSet<(RegistrationId, u32)>,
-    /// Sites that measure ICMP alone there, of each subject: nothing shows whether it is silent.
-    alone: HashMap<u32, RoaringBitmap>,
     declared: HashSet<RegistrationId>,
     query: Query,
 }
 
 impl Listening {
-    /// What has to be found out for this question; nothing where it shows no ICMP.
+    /// What has to be asked for this question; nothing where it shows no ICMP, or no site measures both.
     pub fn to(question: &Question, registrations: &Registrations, presence: &Presences) -> Option<Self> {
         if !question.wants_metric(Metric::IcmpRtt) {
             return None;
@@ -112,18 +100,15 @@ impl Listening {
             let (icmp, tcp) = seen.entry((present.registration, subject)).or_default();
             *(if is_icmp { icmp } else { tcp }) = true;
         }
-        let mut alone: HashMap<u32, RoaringBitmap> = HashMap::new();
-        for (&(registration, subject), _) in seen.iter().filter(|(_, both)| **both == (true, false)) {
-            alone.entry(subject).or_default().extend(number_of(registration));
-        }
         let wanted = |id| registrations.get(id).filter(|entry| question.wants(entry));
         let both = seen.into_iter().filter(|(_, both)| *both == (true, true)).map(|(place, _)| place);
         let mut places: Vec<_> = both.filter(|(id, _)| wanted(*id).is_some()).collect();
         places.sort_unstable();
         let ids: BTreeSet<_> = places.iter().map(|(id, _)| *id).collect();
         let declared = ids.iter().copied().filter(|id| wanted(*id).is_some_and(|entry| entry.count_declared));
-        Some(Self {
-            declared: declared.collect(),
+        let declared = declared.collect();
+        (!places.is_empty()).then(|| Self {
+            declared,
             query: Query {
                 organisation: question.organisation,
                 from: slot_of(question.from.min(question.to.minus(DECIDED_OVER)), QUARTER_HOUR),
@@ -134,13 +119,12 @@ impl Listening {
             },
             subjects,
             places: places.into_iter().collect(),
-            alone,
         })
     }
 
-    /// What the store is asked; nothing where no site measures both.
-    pub fn query(&self) -> Option<Query> {
-        (!self.places.is_empty()).then(|| self.query.clone())
+    /// What the store is asked.
+    pub fn query(&self) -> Query {
+        self.query.clone()
     }
 
     /// What the answer says.
@@ -150,22 +134,19 @@ impl Listening {
             let of = &mut heard.entry(row.group / 2).or_default()[(row.group % 2) as usize];
             of.merge(&row.totals.counters);
         }
-        let (mut silent, mut audible) = (HashSet::new(), self.alone.clone());
+        let mut silences = Silences::default();
         for (place, [icmp, tcp]) in heard {
-            let Some(&(registration, subject)) = self.places.get_index(place as usize) else { continue };
-            if is_silent(&icmp, &tcp) {
-                let Some((address, family)) = self.subject(subject) else { continue };
-                silent.insert((registration, address, family));
-            } else if !may_be_silent(&icmp, &tcp) {
-                audible.entry(subject).or_default().extend(number_of(registration));
+            if !may_be_silent(&icmp, &tcp) {
+                continue;
             }
+            let Some(&(registration, subject)) = self.places.get_index(place as usize) else { continue };
+            let Some((address, family)) = self.subjects.get_index(subject as usize).cloned() else {
+                continue;
+            };
+            let of = if is_silent(&icmp, &tcp) { &mut silences.silent } else { &mut silences.unsure };
+            of.insert((registration, address, family));
         }
-        let named = |(subject, of)| Some((self.subject(subject)?, of));
-        Silences { silent, audible: audible.into_iter().filter_map(named).collect(), presumed: false }
-    }
-
-    fn subject(&self, number: u32) -> Option<(Host, Family)> {
-        self.subjects.get_index(number as usize).cloned()
+        silences
     }
 }
 
@@ -289,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_is_presumed_silent_only_while_nothing_shows_otherwise() {
+    fn what_is_new_is_presumed_silent_where_tcp_works_and_nothing_shows_otherwise() {
         use Metric::{IcmpRtt, TcpConnect};
         let measured = [
             // It never answered, and TCP works: too few to be sure, at one of the sites.
@@ -307,7 +288,7 @@ mod tests {
             measured(2, IcmpRtt, "alone", 20, 0),
         ];
         let holds = presumed(&measured, &["quiet", "dead", "alone", "unheard-of"]);
-        assert_eq!(holds, [[true, false], [false, false], [false, false], [true, true]]);
+        assert_eq!(holds, [[true, false], [false, false], [false, false], [false, false]]);
     }
 
     #[test]

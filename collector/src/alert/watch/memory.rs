@@ -67,6 +67,8 @@ impl Memory {
         if self.rules != rules {
             self.rules = rules.to_vec();
             self.judged.clear();
+            // It may say something else of what the old set was judged by.
+            self.day = None;
         }
         // Turns come a little early or late.
         let soon = now.plus(every / 2);

@@ -117,7 +117,7 @@ impl Stored {
         let presence = self.presence();
         let listening = Listening::to(asked.question(), &registrations, &presence);
         let silences = listening.map(|listening| {
-            let rows = listening.query().map(|query| self.scan(query, &listening)).unwrap_or_default();
+            let rows = self.scan(listening.query(), &listening);
             listening.hear(&rows)
         });
         self.asked.clear();

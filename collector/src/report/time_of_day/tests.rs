@@ -73,10 +73,8 @@ fn answer(query: &str, now: &str, locations: &[Location], measured: &[Measured])
         }
         rows.into_values().collect()
     };
-    let silences = Listening::to(asked.question(), &registrations, &seen).map(|listening| {
-        let rows = listening.query().map(|query| scan(&query, &listening)).unwrap_or_default();
-        listening.hear(&rows)
-    });
+    let silences = Listening::to(asked.question(), &registrations, &seen)
+        .map(|listening| listening.hear(&scan(&listening.query(), &listening)));
     let parts = asked.parts(&registrations);
     let mut gathering = Gathering::new(asked, registrations, locations, &seen, silences.unwrap_or_default());
     for part in parts {
