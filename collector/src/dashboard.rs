@@ -24,22 +24,23 @@ mod overview;
 mod provider;
 mod registry;
 mod series;
-mod shared;
 mod sign_in;
 mod sites;
 mod smoke;
 mod table;
 mod targets;
 mod time_of_day;
+mod trend;
 mod view;
+mod visit;
 
 use crate::app::App;
 use axum::{Router, routing::get};
 use frame::View;
 
 pub(crate) use error_page::dress;
-pub(crate) use shared::shared;
 pub(crate) use sign_in::sign_in;
+pub(crate) use visit::visit;
 
 /// The pages; operators only.
 pub fn pages() -> Router<App> {

@@ -5,8 +5,8 @@ use crate::{
         agents, alerts, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
         health, imports, keys, locations, metrics, openapi, operators, provider_links, providers,
-        reattributions, registrations, reports, retirement, shared, sign_in, status, storage, target_sets,
-        targets, tokens, whoami,
+        reattributions, registrations, reports, retirement, sign_in, status, storage, target_sets, targets,
+        tokens, visit, whoami,
     },
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
@@ -49,7 +49,7 @@ pub fn for_operators(app: &App) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/sign-in", get(sign_in::page).post(sign_in::create))
         .route("/sign-out", post(sign_in::delete))
-        .route(provider_links::OPENED_AT, get(shared::page).post(shared::open));
+        .route(provider_links::OPENED_AT, get(visit::page).post(visit::open));
     let router = private
         .merge(public)
         .layer(DefaultBodyLimit::max(MAX_SMALL_BODY_BYTES))

@@ -31,7 +31,7 @@ use axum::{
     response::Response,
 };
 use drawn::{Drawn, drawn};
-use peerlight_proto::{duration, time::Timestamp};
+use peerlight_proto::time::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
 /// The span of a map that names none.
@@ -74,12 +74,7 @@ pub(super) async fn show(
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
     let now = app.clock.now();
-    let spanned = asked.iter().any(|(name, value)| (name == "last" || name == "from") && !value.is_empty());
-    let own = [("last", duration::text(DEFAULT_LAST))];
-    let own = own.iter().filter(|_| !spanned).map(|(name, value)| (*name, value.as_str()));
-    let pairs = asked.iter().filter(|(name, _)| name != "by");
-    let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str())).chain(own);
-    let (question, faults) = Question::read(pairs, operator.organisation, now);
+    let (question, faults) = view::spanning(&asked, DEFAULT_LAST, operator.organisation, now);
     let (question, names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => {
             let (question, faults) = view::answerable(question, faults, &ground, now);

@@ -10,6 +10,7 @@ use super::{
     controls::{Controls, usual},
     frame::{Frame, View, answer as page},
     ground::{Ground, Names, Trouble},
+    trend::Trend,
     view::{self, SPANS, address},
 };
 use crate::{
@@ -24,7 +25,6 @@ use crate::{
     report::{
         Dimension, Question, Report,
         availability::{AvailabilityQuestion, AvailabilityReport},
-        slots::step_within,
     },
     store::Retention,
 };
@@ -41,21 +41,13 @@ use worries::{Evidence, Now, RECENT, worries};
 
 /// The span of an overview that names none.
 const DEFAULT_LAST: Duration = Duration::from_hours(24);
-/// The most slots of a trend: more would be narrower than a pixel or two.
-const MOST_SLOTS: u64 = 60;
-/// Longer spans are not compared with the span before: it would take as long again.
-const LONGEST_BEFORE: Duration = Duration::from_hours(7 * 24);
 /// Outages are looked for in this span before now.
 const OUTAGES_IN: Duration = Duration::from_hours(1);
 const BY: [Dimension; 2] = [Dimension::Location, Dimension::Provider];
 
 /// What the page is made of.
 struct Answer {
-    report: Report,
-    course: Report,
-    step: Duration,
-    /// The span before, where it is compared with.
-    before: Option<Report>,
+    trend: Trend,
     names: BTreeMap<String, String>,
     now: Option<Now>,
 }
@@ -87,12 +79,7 @@ pub(super) async fn show(
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
     let now = app.clock.now();
-    let spanned = asked.iter().any(|(name, value)| (name == "last" || name == "from") && !value.is_empty());
-    let own = [("last", duration::text(DEFAULT_LAST))];
-    let own = own.iter().filter(|_| !spanned).map(|(name, value)| (*name, value.as_str()));
-    let pairs = asked.iter().filter(|(name, _)| name != "by");
-    let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str())).chain(own);
-    let (question, faults) = Question::read(pairs, operator.organisation, now);
+    let (question, faults) = view::spanning(&asked, DEFAULT_LAST, operator.organisation, now);
     let (question, names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => {
             let (question, faults) = view::answerable(question, faults, &ground, now);
@@ -112,23 +99,13 @@ async fn answer(
     ground: &Ground,
     now: Timestamp,
 ) -> Result<Answer, ReportError> {
-    let span = question.to.since(question.from);
-    let step = step_within(span, MOST_SLOTS);
-    let report = ground.latency(app, question.clone(), now).await?;
-    let course = Question { step: Some(step), ..question.clone() };
-    let course = ground.latency(app, course, now).await?;
-    let before = if span <= LONGEST_BEFORE {
-        let (from, to) = (question.from.minus(span), question.from);
-        Some(ground.latency(app, Question { from, to, last: None, ..question.clone() }, now).await?)
-    } else {
-        None
-    };
+    let trend = Trend::find(app, question, ground, now).await?;
     let at_present = match question.last {
-        Some(_) => Some(present(app, question, ground, &report, now).await?),
+        Some(_) => Some(present(app, question, ground, &trend.report, now).await?),
         None => None,
     };
     let names = location_names(app, question.organisation).await;
-    Ok(Answer { report, course, step, before, names, now: at_present })
+    Ok(Answer { trend, names, now: at_present })
 }
 
 /// What is wrong now. What cannot be found out is said, and takes nothing from the rest.
@@ -183,7 +160,7 @@ async fn agents(app: &App, question: &Question) -> Option<Vec<AgentEntry>> {
 }
 
 /// What people call locations; without it they are shown by their codes.
-async fn location_names(app: &App, organisation: OrganisationId) -> BTreeMap<String, String> {
+pub(super) async fn location_names(app: &App, organisation: OrganisationId) -> BTreeMap<String, String> {
     let locations = app.ask(move |registry, _now| registry.locations(organisation)).await.unwrap_or_default();
     locations.into_iter().map(|Location { code, name, .. }| (code, name)).collect()
 }
@@ -203,7 +180,7 @@ fn made(
         frame: Frame::new(View::Overview, "Overview".to_owned(), operator, &parameters),
         controls: Controls::new(View::Overview.path(), &parameters, &SPANS, selects),
         renew_every: renew_every(question),
-        about: about.measured(answer.as_ref().and_then(|answer| answer.report.measured_until), now),
+        about: about.measured(answer.as_ref().and_then(|answer| answer.trend.report.measured_until), now),
         state,
         shown: answer.map(|answer| shown(question, answer)),
     }
@@ -212,10 +189,17 @@ fn made(
 fn shown(question: &Question, answer: Answer) -> Shown {
     let api = |format| address("/api/v1/reports/latency", question, &[("format", format)]);
     Shown {
-        grid: grid(question, &answer.report, &answer.course, answer.before.as_ref(), &answer.names),
+        grid: grid(
+            question,
+            &answer.trend.report,
+            &answer.trend.course,
+            answer.trend.before.as_ref(),
+            &answer.names,
+        ),
         now: answer.now,
-        step: duration::text(answer.step),
+        step: duration::text(answer.trend.step),
         change_note: answer
+            .trend
             .before
             .as_ref()
             .map(|_| "With a sign: the median against that of as long a span before.".to_owned())

@@ -13,6 +13,8 @@ use super::{
     frame::{Frame, View, answer as page},
     ground::{Ground, Names},
     list::List,
+    overview::location_names,
+    trend::Trend,
     view::{self, SPANS, address},
 };
 use crate::{
@@ -20,8 +22,8 @@ use crate::{
     app::App,
     registry::Operator,
     report::{
-        Dimension, Question, Report, ReportRow, availability::AvailabilityReport, compare::Comparison,
-        slots::step_within, yardsticks::YardsticksReport,
+        Dimension, Question, ReportRow, availability::AvailabilityReport, compare::Comparison,
+        yardsticks::YardsticksReport,
     },
 };
 use askama::Template;
@@ -36,17 +38,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// The span of a page that names none: what a comparison takes.
 const DEFAULT_LAST: Duration = Duration::from_hours(7 * 24);
-/// The most slots of a trend.
-const MOST_SLOTS: u64 = 60;
-/// Longer spans are not compared with the span before: it would take as long again.
-const LONGEST_BEFORE: Duration = Duration::from_hours(7 * 24);
 
 /// What the page is made of. What one part cannot tell is said in its place.
 struct Answer {
-    report: Report,
-    course: Report,
-    step: Duration,
-    before: Option<Report>,
+    trend: Trend,
     availability: Result<AvailabilityReport, String>,
     yardsticks: Result<YardsticksReport, String>,
     /// Against each of those that measured at a location of this provider, too.
@@ -87,12 +82,7 @@ pub(super) async fn show(
     Query(asked): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
     let now = app.clock.now();
-    let spanned = asked.iter().any(|(name, value)| (name == "last" || name == "from") && !value.is_empty());
-    let own = [("last", duration::text(DEFAULT_LAST))];
-    let own = own.iter().filter(|_| !spanned).map(|(name, value)| (*name, value.as_str()));
-    let pairs = asked.iter().filter(|(name, _)| name != "by");
-    let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str())).chain(own);
-    let (question, faults) = Question::read(pairs, operator.organisation, now);
+    let (question, faults) = view::spanning(&asked, DEFAULT_LAST, operator.organisation, now);
     let (question, names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => {
             let (question, mut faults) = view::answerable(question, faults, &ground, now);
@@ -133,26 +123,12 @@ async fn answer(
     ground: &Ground,
     now: Timestamp,
 ) -> Result<Answer, ReportError> {
-    let span = question.to.since(question.from);
-    let step = step_within(span, MOST_SLOTS);
-    let report = ground.latency(app, question.clone(), now).await?;
-    let course = Question { step: Some(step), ..question.clone() };
-    let course = ground.latency(app, course, now).await?;
-    let before = if span <= LONGEST_BEFORE {
-        let (from, to) = (question.from.minus(span), question.from);
-        Some(ground.latency(app, Question { from, to, last: None, ..question.clone() }, now).await?)
-    } else {
-        None
-    };
     Ok(Answer {
-        report,
-        course,
-        step,
-        before,
+        trend: Trend::find(app, question, ground, now).await?,
         availability: beside::availability(app, question, ground, now).await,
         yardsticks: beside::yardsticks(app, question, ground, now).await,
         verdicts: beside::verdicts(app, question, ground, now).await,
-        names: beside::location_names(app, question).await,
+        names: location_names(app, question.organisation).await,
     })
 }
 
@@ -180,7 +156,7 @@ fn made(
         frame: Frame::new(View::Provider, title, operator, &parameters),
         controls: Controls::new(View::Provider.path(), &parameters, &SPANS, selects),
         renew_every: renew_every(question).min(1) * RENEW_EVERY,
-        about: about.measured(answer.as_ref().and_then(|answer| answer.report.measured_until), now),
+        about: about.measured(answer.as_ref().and_then(|answer| answer.trend.report.measured_until), now),
         state,
         provider,
         shown: answer.map(|answer| shown(question, &answer, &parameters)),
@@ -197,15 +173,19 @@ fn location_of(row: &ReportRow) -> String {
 
 fn shown(question: &Question, answer: &Answer, parameters: &Parameters) -> Shown {
     let api = |format| address("/api/v1/reports/latency", question, &[("format", format)]);
-    let places = answer.report.rows.len();
+    let places = answer.trend.report.rows.len();
     let untold = [answer.availability.as_ref().err(), answer.yardsticks.as_ref().err()];
     let untold =
         untold.into_iter().flatten().chain(answer.verdicts.iter().filter_map(|one| one.as_ref().err()));
     Shown {
         rows: rows::rows(question, answer),
-        charts: if places == 0 { Vec::new() } else { charts(&answer.course, answer.step, location_of) },
+        charts: if places == 0 {
+            Vec::new()
+        } else {
+            charts(&answer.trend.course, answer.trend.step, location_of)
+        },
         more_charts: places > MAX_CHARTS,
-        step: duration::text(answer.step),
+        step: duration::text(answer.trend.step),
         compared: !answer.verdicts.is_empty(),
         letter: super::frame::address("/api/v1/reports/html", parameters),
         csv: api("csv"),

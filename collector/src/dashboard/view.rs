@@ -1,11 +1,14 @@
 //! What a page is asked to show: a question, and the addresses of the questions beside it.
 
 use super::ground::Ground;
-use crate::report::{
-    Dimension, Question, Report,
-    slots::{MOST_SLOTS, STEPS, slots},
+use crate::{
+    organisation::OrganisationId,
+    report::{
+        Dimension, Question, Report,
+        slots::{MOST_SLOTS, STEPS, slots},
+    },
 };
-use peerlight_proto::{metric::Metric, time::Timestamp};
+use peerlight_proto::{duration, metric::Metric, time::Timestamp};
 use std::{collections::BTreeSet, time::Duration};
 
 /// The spans that are one click away.
@@ -32,6 +35,21 @@ const PREFERRED: [Metric; 5] =
     [Metric::TcpConnect, Metric::IcmpRtt, Metric::HttpsTtfb, Metric::UdpRtt, Metric::DnsLookup];
 /// With fewer slots than this a chart shows no course.
 const FEWEST_SLOTS: u64 = 8;
+
+/// The question of a page that groups by itself and shows `last` unless it is told another span, and everything that is wrong with it.
+pub(crate) fn spanning(
+    asked: &[(String, String)],
+    last: Duration,
+    organisation: OrganisationId,
+    now: Timestamp,
+) -> (Question, Vec<String>) {
+    let is_spanned =
+        asked.iter().any(|(name, value)| (name == "last" || name == "from") && !value.is_empty());
+    let last = (!is_spanned).then(|| duration::text(last));
+    let given =
+        asked.iter().filter(|(name, _)| name != "by").map(|(name, value)| (name.as_str(), value.as_str()));
+    Question::read(given.chain(last.as_deref().map(|last| ("last", last))), organisation, now)
+}
 
 /// The metric that a page shows unless it is told another.
 pub(crate) fn default_metric(measured: &BTreeSet<Metric>) -> Metric {

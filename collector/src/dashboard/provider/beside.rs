@@ -120,13 +120,6 @@ fn others<'a>(own: &str, places: impl Iterator<Item = (&'a str, &'a str)>) -> Ve
     common.into_iter().take(MAX_COMPARED).map(|(provider, _)| provider.to_owned()).collect()
 }
 
-/// What people call locations; without it they are shown by their codes.
-pub(super) async fn location_names(app: &App, question: &Question) -> BTreeMap<String, String> {
-    let organisation = question.organisation;
-    let locations = app.ask(move |registry, _now| registry.locations(organisation)).await.unwrap_or_default();
-    locations.into_iter().map(|location| (location.code, location.name)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

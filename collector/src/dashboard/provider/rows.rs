@@ -55,18 +55,18 @@ pub(super) struct Against {
 }
 
 pub(super) fn rows(question: &Question, answer: &Answer) -> Vec<Row> {
-    let axis = Axis::of(&answer.course, answer.step);
+    let axis = Axis::of(&answer.trend.course, answer.trend.step);
     let mut courses: BTreeMap<String, BTreeMap<u32, &ReportRow>> = BTreeMap::new();
-    for row in &answer.course.rows {
+    for row in &answer.trend.course.rows {
         if let Some(slot) = row.slot.and_then(|slot| axis.slot(slot)) {
             courses.entry(label(row)).or_default().insert(slot, row);
         }
     }
-    let figures = answer.course.rows.iter().flat_map(|row| [row.latency_ms.p50, row.latency_ms.p95]);
+    let figures = answer.trend.course.rows.iter().flat_map(|row| [row.latency_ms.p50, row.latency_ms.p95]);
     let scale = Scale::of(figures.flatten());
     let none = BTreeMap::new();
     let drawn = |row: &ReportRow| spark(courses.get(&label(row)).unwrap_or(&none), axis, scale);
-    answer.report.rows.iter().map(|row| made(question, answer, row, drawn(row))).collect()
+    answer.trend.report.rows.iter().map(|row| made(question, answer, row, drawn(row))).collect()
 }
 
 fn label(row: &ReportRow) -> String {
@@ -75,7 +75,7 @@ fn label(row: &ReportRow) -> String {
 
 fn made(question: &Question, answer: &Answer, row: &ReportRow, spark: Spark) -> Row {
     let location = row.group.location.clone().unwrap_or_default();
-    let before = answer.before.as_ref();
+    let before = answer.trend.before.as_ref();
     let before = before.and_then(|before| before.rows.iter().find(|there| there.group == row.group));
     let available = availability(answer, row).map(figures_of);
     let (yardsticks, fails) = yardsticks(answer, &location);

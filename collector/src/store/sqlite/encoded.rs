@@ -80,11 +80,15 @@ impl Measured {
         let intervals = || measurements.iter().map(|one| one.measurement.interval);
         let first = intervals().next()?;
         let (mut origins, mut records) = (Origins::default(), Records::of_about(measurements.len()));
+        let mut attributes = Vec::new();
         for one in measurements {
             // Admission lets no measurement in whose series is not in the dictionary.
             let Some(series) = series.get(one.measurement.series as usize) else { continue };
             let origin = origins.place_of(one, &series.key.uplink);
-            push(&mut records, one, (origin, series), clock_offsets);
+            attributes.clear();
+            let counted = one.measurement.attributes.iter();
+            attributes.extend(counted.map(|of| (records.text(&of.kind, &of.value), of.count)));
+            push(&mut records, (origin, series), one, (&attributes, clock_offsets));
         }
         records.group();
         Some(Self {
@@ -130,15 +134,12 @@ impl Origins {
 
 fn push(
     records: &mut Records,
-    one: &AdmittedMeasurement,
     (origin, series): (u32, &Series),
-    clock_offsets: Option<ClockOffsets>,
+    one: &AdmittedMeasurement,
+    (attributes, clock_offsets): (&[(u32, u64)], Option<ClockOffsets>),
 ) {
     let measurement = &one.measurement;
     let histogram = &measurement.histogram;
-    let counted = measurement.attributes.iter();
-    let attributes: Vec<(u32, u64)> =
-        counted.map(|attribute| (records.text(&attribute.kind, &attribute.value), attribute.count)).collect();
     let key = Key { origin, agent: 0, shape: measurement.series };
     let cell = Cell {
         start: measurement.interval.start().as_secs(),
@@ -149,7 +150,7 @@ fn push(
         min_us: histogram.min_us().unwrap_or(0),
         max_us: histogram.max_us().unwrap_or(0),
         overflow: histogram.overflow(),
-        attributes: &attributes,
+        attributes,
         clock_offsets,
     };
     records.push(series.key.metric, key, &cell);

@@ -68,7 +68,7 @@ fn refused(address: ClientAddress) -> Result<Response, ApiError> {
 }
 
 fn render(status: StatusCode, link: Option<(&ProviderLink, &str)>) -> Result<Response, ApiError> {
-    let html = dashboard::shared(link).map_err(|error| {
+    let html = dashboard::visit(link).map_err(|error| {
         tracing::error!(%error, "the page of a link could not be rendered");
         ApiError::internal()
     })?;

@@ -5,7 +5,7 @@ use crate::{registry::ProviderLink, rfc3339};
 use askama::Template;
 
 #[derive(Template)]
-#[template(path = "shared.html")]
+#[template(path = "visit.html")]
 struct Page<'a> {
     css: String,
     icon: String,
@@ -19,7 +19,7 @@ struct Shown<'a> {
 }
 
 /// The page of a link that holds, or of one that does not.
-pub(crate) fn shared(link: Option<(&ProviderLink, &str)>) -> Result<String, askama::Error> {
+pub(crate) fn visit(link: Option<(&ProviderLink, &str)>) -> Result<String, askama::Error> {
     let link = link.map(|(link, token)| Shown {
         provider: &link.provider,
         expires: rfc3339::seconds(link.expires),
