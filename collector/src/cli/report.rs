@@ -7,6 +7,7 @@ pub use args::{
     ReportCommand, ReportFormat, Selection, SeriesArgs, TimeOfDayArgs, YardsticksArgs,
 };
 
+use self::args::Span;
 use super::Output;
 use crate::{
     client::Client,
@@ -183,14 +184,13 @@ fn yardsticks(question: &YardsticksArgs) -> Parameters {
     once([("last", &question.last)]).chain(by).chain(selection(&question.selection)).collect()
 }
 
+fn span(span: &Span) -> impl Iterator<Item = (&'static str, String)> {
+    once([("last", &span.last), ("from", &span.from), ("to", &span.to)])
+}
+
 fn azure_reachability(question: &AzureReachabilityArgs) -> Parameters {
     let lists = lists([("provider", &question.provider), ("target", &question.target)]);
-    let once = once([
-        ("last", &question.last),
-        ("from", &question.from),
-        ("to", &question.to),
-        ("metric", &question.metric),
-    ]);
+    let once = span(&question.span).chain(once([("metric", &question.metric)]));
     [("location", question.location.clone())].into_iter().chain(once).chain(lists).collect()
 }
 
@@ -202,12 +202,7 @@ fn html(question: &HtmlArgs) -> Parameters {
         ("site", &question.site),
         ("target", &question.target),
     ]);
-    let once = once([
-        ("last", &question.last),
-        ("from", &question.from),
-        ("to", &question.to),
-        ("metric", &question.metric),
-    ]);
+    let once = span(&question.span).chain(once([("metric", &question.metric)]));
     once.chain(lists).collect()
 }
 

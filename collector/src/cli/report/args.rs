@@ -27,12 +27,9 @@ pub enum ReportCommand {
     Html(HtmlArgs),
 }
 
-/// What is asked of a report as one HTML file.
+/// The span of a report that looks back a month.
 #[derive(Debug, Clone, Default, Args)]
-pub struct HtmlArgs {
-    /// A row for each of: provider, location, site, target, prefix, family; provider and location unless given.
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub by: Vec<String>,
+pub struct Span {
     /// The span that ends now; 30d unless given.
     #[arg(long, value_name = "SPAN")]
     pub last: Option<String>,
@@ -42,6 +39,17 @@ pub struct HtmlArgs {
     /// The first instant after the span.
     #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "last")]
     pub to: Option<String>,
+}
+
+/// What is asked of a report as one HTML file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct HtmlArgs {
+    /// A row for each of: provider, location, site, target, prefix, family; provider and location unless given.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub by: Vec<String>,
+    /// When.
+    #[command(flatten)]
+    pub span: Span,
     /// Which time of a probe; tcp.connect unless given or not measured.
     #[arg(long, value_name = "METRIC")]
     pub metric: Option<String>,
@@ -65,15 +73,9 @@ pub struct AzureReachabilityArgs {
     /// The location, or a country's code for all in it.
     #[arg(long, value_name = "CODE")]
     pub location: String,
-    /// The span that ends now; 30d unless given.
-    #[arg(long, value_name = "SPAN")]
-    pub last: Option<String>,
-    /// The first instant: RFC 3339 or Unix seconds.
-    #[arg(long, value_name = "TIME", conflicts_with = "last")]
-    pub from: Option<String>,
-    /// The first instant after the span.
-    #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "last")]
-    pub to: Option<String>,
+    /// When.
+    #[command(flatten)]
+    pub span: Span,
     /// Which time of a probe; tcp.connect unless given.
     #[arg(long, value_name = "METRIC")]
     pub metric: Option<String>,
