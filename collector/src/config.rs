@@ -5,8 +5,10 @@ mod check;
 mod duration;
 pub mod files;
 mod keys;
+mod oidc;
 
 pub use alerts::{Alertmanager, Alerts, Email, SmtpTls, Webhook};
+pub use oidc::Oidc;
 
 use crate::{key_life::KeyLife, paths};
 use ipnet::IpNet;
@@ -106,6 +108,20 @@ pub struct Operators {
     pub hosts: Vec<String>,
     /// The certificate to present. Required unless `listen` is a loopback address.
     pub tls: Option<Tls>,
+    /// The OpenID provider through which people may sign in, besides operator tokens.
+    pub oidc: Option<Oidc>,
+}
+
+impl Operators {
+    /// Whether the listener answers for this host, which is without its port and brackets.
+    pub fn answers_for(&self, host: &str) -> bool {
+        let listed = self.hosts.iter().any(|known| known.trim_matches(['[', ']']).eq_ignore_ascii_case(host));
+        listed
+            || host.eq_ignore_ascii_case("localhost")
+            || host
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback() || address == self.listen.ip())
+    }
 }
 
 /// `[operators.tls]`: PEM files.
@@ -194,7 +210,7 @@ impl Default for Agents {
 
 impl Default for Operators {
     fn default() -> Self {
-        Self { listen: DEFAULT_OPERATORS_LISTEN, hosts: Vec::new(), tls: None }
+        Self { listen: DEFAULT_OPERATORS_LISTEN, hosts: Vec::new(), tls: None, oidc: None }
     }
 }
 

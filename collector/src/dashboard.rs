@@ -39,7 +39,9 @@ use axum::{Router, routing::get};
 use frame::View;
 
 pub(crate) use error_page::dress;
-pub(crate) use sign_in::sign_in;
+#[cfg(feature = "oidc")]
+pub(crate) use sign_in::signed_in;
+pub(crate) use sign_in::{Refused, sign_in};
 pub(crate) use visit::visit;
 
 /// The pages; operators only.

@@ -24,6 +24,8 @@ mod imports;
 mod keys;
 mod letter;
 mod monitoring;
+mod node;
+mod oidc;
 mod operators;
 mod parquet;
 mod process;
