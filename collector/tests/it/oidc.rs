@@ -3,6 +3,7 @@
 mod browser;
 mod certified;
 mod hostile;
+mod provider;
 
 use crate::collector::Collector;
 use browser::{Answer, Browser};

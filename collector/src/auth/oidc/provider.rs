@@ -165,9 +165,11 @@ impl Provider {
         url: &Url,
         request: reqwest::RequestBuilder,
     ) -> Result<(http::StatusCode, Map<String, Value>), String> {
-        let failed = |error: reqwest::Error| match error.is_timeout() {
-            true => too_long(url),
-            false => format!("{url} cannot be asked: {}", without_url(error)),
+        let failed = |error: reqwest::Error| {
+            if error.is_timeout() {
+                return too_long(url);
+            }
+            format!("{url} cannot be asked: {}", without_url(error))
         };
         let mut answer = request.send().await.map_err(failed)?;
         let status = answer.status();

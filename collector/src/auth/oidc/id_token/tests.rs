@@ -128,7 +128,7 @@ fn nobody_elses_signature_and_no_other_algorithm_holds() {
         assert!(matches!(judged(&unsigned, &keys), Err(Disbelief::Unreadable(_))), "{algorithm}");
     }
     // The public key as the secret of an HMAC: everybody knows it.
-    let secret = EncodingKey::from_secret(ours.public["x"].as_str().unwrap().as_bytes());
+    let secret = EncodingKey::from_secret(ours.public["x"].as_str().unwrap().as_bytes()).unwrap();
     let header = Header { kid: Some("k".into()), ..Header::new(Algorithm::HS256) };
     let forged = jsonwebtoken::encode(&header, &claims(), &secret).unwrap();
     assert_eq!(judged(&forged, &keys), Err(Disbelief::Algorithm(Algorithm::HS256)));
