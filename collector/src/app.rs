@@ -5,6 +5,7 @@ use crate::{
     auth::Sessions,
     clock::Clock,
     config::Config,
+    dashboard::KeptPages,
     fleet::Census,
     identity::Identity,
     ingest::Decoders,
@@ -55,6 +56,8 @@ pub struct Parts {
     pub quotas: Quotas,
     /// Who is signed in.
     pub sessions: Sessions,
+    /// Pages of reports that take long to make.
+    pub pages: KeptPages,
     /// Told when there is something to tell receivers of alerts.
     pub notices: tokio::sync::Notify,
     /// How long it has not been noted which agents were seen.
@@ -103,6 +106,7 @@ impl App {
             forecast: tokio::sync::Mutex::default(),
             census: tokio::sync::Mutex::default(),
             sessions: Sessions::default(),
+            pages: KeptPages::new(config.operators.slow_page),
             notices: tokio::sync::Notify::new(),
             unnoted: Mutex::default(),
             config,

@@ -49,6 +49,8 @@ pub const DEFAULT_ATTRIBUTES_PER_DAY: u32 = 10_000;
 pub const DEFAULT_KEY_LIFETIME: Duration = Duration::from_hours(90 * 24);
 /// How long a key that has expired may still be followed by a new one.
 pub const DEFAULT_KEY_GRACE: Duration = Duration::from_hours(30 * 24);
+/// A page of the dashboard that takes longer to make is kept, and shown with its age to who asks for it again.
+pub const DEFAULT_SLOW_PAGE: Duration = Duration::from_millis(250);
 /// Connections that each listener holds open at once.
 pub const DEFAULT_CONNECTIONS: u32 = 16_384;
 
@@ -106,6 +108,9 @@ pub struct Operators {
     pub hosts: Vec<String>,
     /// The certificate to present. Required unless `listen` is a loopback address.
     pub tls: Option<Tls>,
+    /// A page of the dashboard that takes longer to make is kept, and shown with its age to who asks for it again.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub slow_page: Duration,
 }
 
 /// `[operators.tls]`: PEM files.
@@ -194,7 +199,7 @@ impl Default for Agents {
 
 impl Default for Operators {
     fn default() -> Self {
-        Self { listen: DEFAULT_OPERATORS_LISTEN, hosts: Vec::new(), tls: None }
+        Self { listen: DEFAULT_OPERATORS_LISTEN, hosts: Vec::new(), tls: None, slow_page: DEFAULT_SLOW_PAGE }
     }
 }
 
