@@ -1,14 +1,14 @@
 //! Pages that took long to make, kept for whoever asks for the same again: such a page is answered at once, says how old it is, and is
 //! made anew behind its reader. What is made fast is never kept.
 
-use crate::{app::App, registry::Operator};
+use crate::{api::error::ApiError, app::App, registry::Operator};
 use askama::Template;
 use axum::{
     Extension,
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, response::Parts};
 use moka::sync::Cache;
@@ -185,8 +185,13 @@ async fn make(app: App, key: Key, request: Request, next: Next) -> Response {
         return response;
     }
     let (parts, body): (Parts, Body) = response.into_parts();
-    // It was made in memory, and can be read from there.
-    let html = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let html = match to_bytes(body, usize::MAX).await {
+        Ok(html) => html,
+        Err(error) => {
+            tracing::error!(%error, "a page ended before its end");
+            return ApiError::internal().into_response();
+        }
+    };
     if html.len() <= MOST_BYTES_OF_ONE
         && let Some(page) = KeptPage::new(&html, parts.headers.clone(), (Instant::now(), took))
     {
