@@ -7,6 +7,7 @@ use crate::{
     auth::Sessions,
     clock::Clock,
     config::Config,
+    dashboard::KeptPages,
     fleet::Census,
     identity::Identity,
     ingest::Decoders,
@@ -60,6 +61,8 @@ pub struct Parts {
     /// The provider through which people may sign in.
     #[cfg(feature = "oidc")]
     pub openid: Option<OpenId>,
+    /// Pages of reports that take long to make.
+    pub pages: KeptPages,
     /// Told when there is something to tell receivers of alerts.
     pub notices: tokio::sync::Notify,
     /// How long it has not been noted which agents were seen.
@@ -122,6 +125,7 @@ impl App {
             forecast: tokio::sync::Mutex::default(),
             census: tokio::sync::Mutex::default(),
             sessions: Sessions::default(),
+            pages: KeptPages::new(config.operators.slow_page),
             notices: tokio::sync::Notify::new(),
             unnoted: Mutex::default(),
             config,

@@ -42,7 +42,7 @@ pub fn for_operators(app: &App) -> Router {
     let (private, _paths) = operator_routes().split_for_parts();
     let private = private
         .merge(openapi::route(document()))
-        .merge(dashboard::pages())
+        .merge(dashboard::pages(app))
         .route_layer(from_fn_with_state(app.clone(), require_operator));
     let public = dashboard::assets()
         .route("/healthz", get(health::healthz))

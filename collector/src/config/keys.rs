@@ -6,7 +6,7 @@ const SIMILAR: f64 = 0.75;
 /// Every section and its keys.
 const SECTIONS: [(&str, &[&str]); 7] = [
     ("agents", &["listen", "url", "names", "trusted_proxies", "proxy_protocol"]),
-    ("operators", &["listen", "hosts", "tls", "oidc"]),
+    ("operators", &["listen", "hosts", "tls", "oidc", "slow_page"]),
     ("store", &["directory"]),
     ("retention", &["minute", "quarter_hour", "day", "acceptance_horizon"]),
     (

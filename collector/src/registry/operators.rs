@@ -55,7 +55,7 @@ impl FromStr for Role {
 }
 
 /// Who asks, and for which organisation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Operator {
     /// Whose entries it sees and changes.
     pub organisation: OrganisationId,

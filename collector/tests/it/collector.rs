@@ -10,7 +10,7 @@ use peerlight_collector::{
 use peerlight_proto::{enrolment::EnrolmentToken, time::Timestamp};
 use reqwest::{Certificate, Client, Method, Response};
 use serde_json::{Value, json};
-use std::{net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -71,6 +71,8 @@ impl Collector {
         config.agents.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.operators.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.store.directory = directory.path().to_owned();
+        // What tests are shown is made for them, however slow the machine is.
+        config.operators.slow_page = Duration::from_hours(1);
         let listeners = Listeners::bind(&config).unwrap();
         let (agents, operators) =
             (listeners.agents.local_addr().unwrap(), listeners.operators.local_addr().unwrap());

@@ -3,6 +3,7 @@
 mod alerts;
 pub(crate) mod axe;
 pub(crate) mod chromium;
+mod kept;
 mod numbers;
 mod registry;
 mod reports;
