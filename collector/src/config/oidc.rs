@@ -227,7 +227,18 @@ mod tests {
             secret = "x"
             "#,
         );
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        [operators.oidc] unknown key `secret`; there are: name, issuer, client_id, client_secret_file, scopes, claim, administrators, readers, url, ca_file
+        [operators.oidc] issuer `http://login.example.com?tenant=1` is not of the form https://host/path, as `issuer` stands in the provider's /.well-known/openid-configuration
+        [operators.oidc] client_id is empty
+        [operators.oidc] name must have 1 to 60 characters, no control characters among them
+        [operators.oidc] scopes must hold "openid"
+        [operators.oidc] scopes: each is a word of its own, without spaces and quotation marks
+        [operators.oidc] administrators and readers must not hold an empty value
+        [operators.oidc] `noc` stands in administrators and in readers; leave it out of one
+        [operators.oidc] url `http://peerlight.example.com/path` is not of the form https://host:port, which sign-in through a provider takes; http is for this machine alone
+        [operators.oidc] url `http://peerlight.example.com/path` names a host that the listener does not answer for; add it to [operators] hosts
+        "#);
     }
 
     #[test]
