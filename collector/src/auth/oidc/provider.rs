@@ -210,12 +210,14 @@ fn said(answer: &Map<String, Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outward::http_client;
     use serde_json::json;
 
     #[test]
     fn a_secret_that_has_signs_in_it_arrives_as_it_is() {
         let secret = "a:b~c%d e+f".to_owned();
-        let provider = Provider::new(reqwest::Client::new(), "https://i", ("peer light", secret));
+        let http = http_client(&"https://id.example.com".parse().unwrap(), None).unwrap();
+        let provider = Provider::new(http, "https://id.example.com", ("peer light", secret));
         let basic = provider.basic();
         let pair = STANDARD.decode(basic.to_str().unwrap().strip_prefix("Basic ").unwrap()).unwrap();
         let pair = String::from_utf8(pair).unwrap();
