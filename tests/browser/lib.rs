@@ -1,0 +1,9 @@
+//! A real browser at the dashboard, for tests: headless Chromium that signs in through a door of its own, what its console
+//! complains of, what axe-core finds in a page, and the tables that a reader sees.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by panicking")]
+
+pub mod axe;
+pub mod chromium;
+pub mod door;
+pub mod table;
