@@ -152,6 +152,7 @@ fn made(
 fn shown(Answer { edges, physics }: &Answer, parameters: &Parameters) -> Shown {
     let key = colours(edges);
     let physics_csv = export("/api/v1/reports/physics", parameters, "csv");
+    let named = edges.rows.iter().any(|row| row.requests > 0);
     Shown {
         mixes: mixes(edges, &key).into_iter().take(MAX_MIXES).collect(),
         more: edges.rows.iter().filter(|row| row.requests > 0).count().saturating_sub(MAX_MIXES),
@@ -162,11 +163,18 @@ fn shown(Answer { edges, physics }: &Answer, parameters: &Parameters) -> Shown {
         method: physics.method.clone(),
         csv: export("/api/v1/reports/edges", parameters, "csv"),
         json: export("/api/v1/reports/edges", parameters, "json"),
-        tables: vec![
-            lists::doors(edges, export("/api/v1/reports/edges", parameters, "csv")),
-            lists::shifts(edges),
-            lists::physics(physics, physics_csv),
-        ],
+        // Where no front door was named there is nothing to list, and nothing shifted.
+        tables: named
+            .then(|| {
+                [
+                    lists::doors(edges, export("/api/v1/reports/edges", parameters, "csv")),
+                    lists::shifts(edges),
+                ]
+            })
+            .into_iter()
+            .flatten()
+            .chain([lists::physics(physics, physics_csv)])
+            .collect(),
         key,
     }
 }
