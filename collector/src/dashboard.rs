@@ -23,6 +23,7 @@ mod list;
 mod map;
 mod overview;
 mod provider;
+mod refusal;
 mod registry;
 mod series;
 mod sign_in;

@@ -19,6 +19,8 @@ pub(crate) struct About {
     pub(crate) age: Option<Age>,
     /// The same over the longest span that is one click away, unless this is it.
     pub(crate) wider: Option<String>,
+    /// Whether the span ends before now, with what must have arrived.
+    pub(crate) lags: bool,
 }
 
 /// How old the newest measurement is.
@@ -39,7 +41,14 @@ impl About {
             address(path, there.iter().chain(others))
         });
         let metrics: Vec<_> = question.metrics.iter().map(ToString::to_string).collect();
-        Self { metric: metrics.join(", "), span: span(question), age: None, wider }
+        Self { metric: metrics.join(", "), span: span(question), age: None, wider, lags: false }
+    }
+
+    /// The same of a page that looks at no more than what must have arrived: where its span ends before now, that is said.
+    pub(crate) fn up_to(self, question: &Question) -> Self {
+        let until = question.last.map(|_| rfc3339::seconds(question.to));
+        let until = until.map(|until| format!("{} until {until}", self.span));
+        Self { lags: until.is_some(), span: until.unwrap_or(self.span), ..self }
     }
 
     /// The same where it is known until when there are measurements.

@@ -4,6 +4,7 @@ mod asked;
 #[cfg(test)]
 mod fixture;
 mod life;
+mod maintenance;
 mod one;
 mod tables;
 
@@ -13,12 +14,14 @@ use super::{
     frame::{Frame, View, address, answer as page},
     ground::Trouble,
     list::List,
+    refusal::Refusal,
 };
 use crate::{
     alert::{Alert, AlertState, Maintenance, Rule},
     api::error::ApiError,
     app::App,
-    registry::Operator,
+    organisation::OrganisationId,
+    registry::{Operator, Registry, RegistryError},
 };
 use askama::Template;
 use asked::{Asked, SEVERITIES, SPANS, STATES, spots};
@@ -29,6 +32,7 @@ use axum::{
     routing::{get, post},
 };
 use life::Span;
+use maintenance::{MaintenanceForm, Window};
 use peerlight_proto::time::Timestamp;
 use std::collections::BTreeSet;
 use tables::{Row, maintenance_list, row, rules_list};
@@ -44,6 +48,17 @@ struct Known {
     alerts: Vec<Alert>,
     windows: Vec<Maintenance>,
     rules: Vec<Rule>,
+    /// The names that a maintenance window may be about.
+    providers: Vec<String>,
+    locations: Vec<String>,
+}
+
+/// What is filled in of a maintenance window, what was wrong with it, and what was just done.
+#[derive(Debug, Clone, Default)]
+struct Filled {
+    form: MaintenanceForm,
+    refusal: Option<Refusal>,
+    said: Option<&'static str>,
 }
 
 #[derive(Template)]
@@ -53,6 +68,7 @@ struct Page {
     controls: Controls,
     renew_every: u64,
     state: Stead,
+    filled: Filled,
     shown: Option<Shown>,
 }
 
@@ -67,14 +83,19 @@ struct Shown {
     json: String,
     /// Whether nothing is looked for.
     no_rule: bool,
-    /// Maintenance windows and rules.
-    tables: Vec<List>,
+    windows: Vec<Window>,
+    maintenance_csv: String,
+    providers: Vec<String>,
+    locations: Vec<String>,
+    rules: List,
 }
 
 /// The page, that of each alert, and its forms.
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route(View::Alerts.path(), get(show))
+        .route("/alerts/maintenance", post(maintenance::add))
+        .route("/alerts/maintenance/{id}/end", post(maintenance::end))
         .route("/alerts/{id}", get(one::show))
         .route("/alerts/{id}/acknowledgement", post(one::acknowledge))
         .route("/alerts/{id}/silence", post(one::silence))
@@ -85,15 +106,26 @@ async fn show(
     Extension(operator): Extension<Operator>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, ApiError> {
+    let said = pairs.iter().find_map(|(name, value)| match (name.as_str(), value.as_str()) {
+        ("done", "maintenance") => Some("The maintenance is announced."),
+        ("done", "maintenance-over") => Some("The maintenance is over."),
+        _ => None,
+    });
+    render(&app, &operator, &pairs, Filled { said, ..Filled::default() }).await
+}
+
+/// The page of what is asked, with what was filled in.
+async fn render(
+    app: &App,
+    operator: &Operator,
+    pairs: &[(String, String)],
+    filled: Filled,
+) -> Result<Response, ApiError> {
     let now = app.clock.now();
     let given = || pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (asked, faults) = Asked::read(given());
     let organisation = operator.organisation;
-    let known = app.ask(move |registry, now| {
-        let (alerts, rules) =
-            (registry.alerts(organisation, true)?, registry.alert_rules(organisation)?.rules);
-        Ok(Known { alerts, rules, windows: registry.maintenance(organisation, false, now)? })
-    });
+    let known = app.ask(move |registry, now| known(registry, organisation, now));
     let (known, trouble) = match known.await {
         Ok(known) => (known, None),
         Err(_logged) => (Known::default(), Some(Trouble::unavailable("The registry does not answer"))),
@@ -110,9 +142,22 @@ async fn show(
         (Some(list), None) => list.download(),
         (_, trouble) => {
             let content = trouble.map_or_else(|| Content::Answer(shown(&known, &asked, now)), Into::into);
-            page(content.status(), &made(&operator, &known.alerts, &asked, content))
+            let status = filled.refusal.as_ref().map_or(content.status(), |refusal| refusal.status);
+            page(status, &made(operator, &known.alerts, &asked, (content, filled)))
         }
     }
+}
+
+fn known(registry: &Registry, organisation: OrganisationId, now: Timestamp) -> Result<Known, RegistryError> {
+    let providers = registry.providers(organisation)?.into_iter().filter(|provider| provider.ended.is_none());
+    let locations = registry.locations(organisation)?.into_iter().filter(|location| location.ended.is_none());
+    Ok(Known {
+        alerts: registry.alerts(organisation, true)?,
+        windows: registry.maintenance(organisation, false, now)?,
+        rules: registry.alert_rules(organisation)?.rules,
+        providers: providers.map(|provider| provider.name).collect(),
+        locations: locations.map(|location| location.code).collect(),
+    })
 }
 
 fn wanted<'a>(alerts: &'a [Alert], asked: &Asked, now: Timestamp) -> Vec<&'a Alert> {
@@ -131,7 +176,12 @@ const fn urgency(alert: &Alert) -> u8 {
     }
 }
 
-fn made(operator: &Operator, alerts: &[Alert], asked: &Asked, content: Content<Shown>) -> Page {
+fn made(
+    operator: &Operator,
+    alerts: &[Alert],
+    asked: &Asked,
+    (content, filled): (Content<Shown>, Filled),
+) -> Page {
     let parameters = asked.parameters();
     let (shown, state) = content.parts();
     let mut controls = Controls::new(View::Alerts.path(), &parameters, &SPANS, selects(alerts));
@@ -139,8 +189,10 @@ fn made(operator: &Operator, alerts: &[Alert], asked: &Asked, content: Content<S
     Page {
         frame: Frame::new(View::Alerts, "Alerts".to_owned(), operator, &parameters),
         controls,
-        renew_every: RENEW_EVERY,
+        // What was refused stands at an address of its own, which only forms are sent to.
+        renew_every: if filled.refusal.is_some() { 0 } else { RENEW_EVERY },
         state,
+        filled,
         shown,
     }
 }
@@ -159,7 +211,11 @@ fn shown(known: &Known, asked: &Asked, now: Timestamp) -> Shown {
         csv: address(View::Alerts.path(), parameters.iter().chain(&as_list)),
         json: "/api/v1/alerts?all=true".to_owned(),
         no_rule: known.rules.is_empty(),
-        tables: vec![maintenance_list(&known.windows, now), rules_list(&known.rules)],
+        windows: known.windows.iter().map(|window| Window::of(window, now)).collect(),
+        maintenance_csv: format!("{}?format=maintenance", View::Alerts.path()),
+        providers: known.providers.clone(),
+        locations: known.locations.clone(),
+        rules: rules_list(&known.rules),
     }
 }
 

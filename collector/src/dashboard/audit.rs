@@ -2,7 +2,7 @@
 
 use super::{
     frame::{Frame, View, answer as page},
-    list::{Cell, List, Lists, words},
+    list::{Cell, List, Lists, times, words},
 };
 use crate::{
     api::error::ApiError,
@@ -46,7 +46,7 @@ pub(super) async fn show(
         note: "the latest first".to_owned(),
         csv: format!("{}?limit={limit}&format=csv", View::Audit.path()),
         empty: "Nothing has been changed yet.".to_owned(),
-        columns: vec![words("when"), words("who"), words("what"), words("of what"), words("change")],
+        columns: vec![times("when"), words("who"), words("what"), words("of what"), words("change")],
         rows: changes.iter().map(row).collect(),
     };
     if asked.format == "csv" {

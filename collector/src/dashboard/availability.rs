@@ -103,7 +103,7 @@ fn made(
     let parameters: Vec<_> =
         asked.parameters().into_iter().filter(|(name, _)| *name != "metric" || !usual_metrics).collect();
     let (answer, state) = content.parts();
-    let about = About::of(asked, View::Availability.path(), &parameters);
+    let about = About::of(asked, View::Availability.path(), &parameters).up_to(asked);
     let mut selects = usual(names, &["provider", "location", "target"]);
     let value = |by: &[Dimension]| by.iter().map(|dimension| dimension.name()).collect::<Vec<_>>().join(",");
     let offered =

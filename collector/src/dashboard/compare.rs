@@ -144,7 +144,7 @@ fn made(
 ) -> Page {
     let parameters = question.parameters();
     let (answer, state) = content.parts();
-    let about = About::of(question.question(), View::Compare.path(), &parameters);
+    let about = About::of(question.question(), View::Compare.path(), &parameters).up_to(question.question());
     let beside: Vec<_> = parameters.iter().filter(|(name, _)| *name != "providers").cloned().collect();
     let mut controls = Controls::new(
         View::Compare.path(),
@@ -188,7 +188,7 @@ fn shown(question: &CompareQuestion, comparison: &Comparison) -> Shown {
         sentence: overall.map(|overall| sentence(comparison, overall)).unwrap_or_default(),
         lossier: overall.map(|overall| lossier(comparison, overall)).unwrap_or_default(),
         method: comparison.method.clone(),
-        threshold: comparison.threshold.to_string(),
+        threshold: comparison.threshold.words(),
         drawn: comparison.metrics.first().map(drawn).unwrap_or_default(),
         swap: address(View::Compare.path(), &swapped),
         csv: api("csv"),

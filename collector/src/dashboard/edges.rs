@@ -23,7 +23,7 @@ use crate::{
     app::App,
     registry::Operator,
     report::{
-        Dimension, Question,
+        Dimension, Groups, Question,
         edges::{EdgesQuestion, EdgesReport},
         physics::PhysicsReport,
     },
@@ -87,13 +87,16 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     let now = app.clock.now();
     let pairs = || asked.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let (question, mut faults) = EdgesQuestion::read(pairs(), operator.organisation, now);
-    let stepped = pairs().any(|(name, value)| name == "step" && !value.trim().is_empty());
+    let (mut question, mut faults) = EdgesQuestion::read(pairs(), operator.organisation, now);
+    let is_given = |what: &str| pairs().any(|(name, value)| name == what && !value.trim().is_empty());
+    let mut stepped = is_given("step");
     let (names, content) = match Ground::lay(&app, &operator).await {
         Ok(ground) => {
             if !faults.is_empty() {
                 let asked = question.slotted().question();
                 faults.extend(asked.unknown_names(&ground.snapshot.registrations, &ground.presence));
+            } else if !stepped && !is_given("by") && is_too_much(&question, &ground) {
+                (question, stepped) = (question.coarser(), true);
             }
             let content = ground.content(faults, answer(&app, &question, &ground, now)).await;
             (ground.names(), content)
@@ -102,6 +105,14 @@ pub(super) async fn show(
     };
     let status = content.status();
     page(status, &made(&operator, question.slotted().question(), stepped, &names, content))
+}
+
+/// Whether this asks for more than one answer holds.
+fn is_too_much(question: &EdgesQuestion, ground: &Ground) -> bool {
+    let slotted = question.slotted();
+    let registrations = ground.snapshot.registrations.clone();
+    let groups = Groups::new(slotted.question().clone(), registrations, &ground.presence);
+    slotted.too_much(&groups, &ground.presence).is_some()
 }
 
 async fn answer(
@@ -152,6 +163,7 @@ fn made(
 fn shown(Answer { edges, physics }: &Answer, parameters: &Parameters) -> Shown {
     let key = colours(edges);
     let physics_csv = export("/api/v1/reports/physics", parameters, "csv");
+    let named = edges.rows.iter().any(|row| row.requests > 0);
     Shown {
         mixes: mixes(edges, &key).into_iter().take(MAX_MIXES).collect(),
         more: edges.rows.iter().filter(|row| row.requests > 0).count().saturating_sub(MAX_MIXES),
@@ -162,11 +174,50 @@ fn shown(Answer { edges, physics }: &Answer, parameters: &Parameters) -> Shown {
         method: physics.method.clone(),
         csv: export("/api/v1/reports/edges", parameters, "csv"),
         json: export("/api/v1/reports/edges", parameters, "json"),
-        tables: vec![
-            lists::doors(edges, export("/api/v1/reports/edges", parameters, "csv")),
-            lists::shifts(edges),
-            lists::physics(physics, physics_csv),
-        ],
+        // Where no front door was named there is nothing to list, and nothing shifted.
+        tables: named
+            .then(|| {
+                [
+                    lists::doors(edges, export("/api/v1/reports/edges", parameters, "csv")),
+                    lists::shifts(edges),
+                ]
+            })
+            .into_iter()
+            .flatten()
+            .chain([lists::physics(physics, physics_csv)])
+            .collect(),
         key,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::reports::Snapshot,
+        organisation::OrganisationId,
+        report::fixture::{presence, registration, series},
+        store::Presences,
+    };
+    use peerlight_proto::metric::Metric;
+
+    /// What an organisation has measured at one place: so many targets, for the day before `now`.
+    fn ground(targets: usize, now: Timestamp) -> Ground {
+        let (first, last) = (now.as_secs() - 86_400, now.as_secs());
+        let one = |target| presence(&series(Metric::HttpsTcp, &format!("target-{target}")), first, last);
+        let presence: Presences = (0..targets).map(one).collect();
+        let registrations = [registration(1, "Aurora", "GB-LND")].into_iter().collect();
+        let snapshot = Snapshot { registrations, ..Snapshot::default() };
+        Ground { snapshot: Arc::new(snapshot), presence: Arc::new(presence) }
+    }
+
+    #[test]
+    fn a_page_that_nobody_could_answer_asks_for_less() {
+        let now = Timestamp::from_secs(1_790_000_000);
+        let (question, faults) = EdgesQuestion::read([("last", "24h")], OrganisationId::DEFAULT, now);
+        assert!(faults.is_empty());
+        assert!(!is_too_much(&question, &ground(200, now)));
+        assert!(is_too_much(&question, &ground(300, now)));
+        assert!(!is_too_much(&question.coarser(), &ground(300, now)));
     }
 }

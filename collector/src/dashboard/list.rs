@@ -42,11 +42,31 @@ pub(crate) struct List {
     pub(crate) rows: Vec<Vec<Cell>>,
 }
 
-/// A column: its name, and whether it holds numbers.
+/// A column: its name, and what it holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
     pub(crate) name: &'static str,
-    pub(crate) numeric: bool,
+    pub(crate) kind: Kind,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Words,
+    Numbers,
+    /// Instants, which are not broken over lines.
+    Times,
+}
+
+impl Kind {
+    /// How its cells are dressed.
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::Words => "",
+            Self::Numbers => "n",
+            Self::Times => "t",
+        }
+    }
 }
 
 /// What stands in a row of a column.
@@ -63,12 +83,17 @@ pub(crate) struct Cell {
 
 /// A column of words.
 pub(crate) const fn words(name: &'static str) -> Column {
-    Column { name, numeric: false }
+    Column { name, kind: Kind::Words }
 }
 
 /// A column of numbers.
 pub(crate) const fn numbers(name: &'static str) -> Column {
-    Column { name, numeric: true }
+    Column { name, kind: Kind::Numbers }
+}
+
+/// A column of instants.
+pub(crate) const fn times(name: &'static str) -> Column {
+    Column { name, kind: Kind::Times }
 }
 
 impl Cell {

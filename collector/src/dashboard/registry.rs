@@ -8,7 +8,10 @@ mod download;
 mod forms;
 mod links;
 
-use super::frame::{Frame, View, address, answer as page};
+use super::{
+    frame::{Frame, View, address, answer as page},
+    refusal::Refusal,
+};
 use crate::{
     api::{
         error::ApiError,
@@ -64,16 +67,6 @@ struct Filled {
     token: Option<(String, String)>,
     link_form: LinkForm,
     link: Option<IssuedProviderLink>,
-}
-
-/// Why something was not done.
-#[derive(Debug, Clone)]
-struct Refusal {
-    status: StatusCode,
-    /// Which form it belongs to.
-    form: &'static str,
-    title: String,
-    errors: Vec<String>,
 }
 
 #[derive(Template)]
@@ -282,28 +275,7 @@ async fn refused(
     form: &'static str,
     error: RegistryError,
 ) -> Result<Response, ApiError> {
-    let title = error.to_string();
-    let refusal = match error {
-        RegistryError::Invalid { what, errors } => Refusal {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
-            form,
-            title: format!("The {what} is not acceptable"),
-            errors,
-        },
-        RegistryError::Conflict { detail } => Refusal {
-            status: StatusCode::CONFLICT,
-            form,
-            title: "What is there forbids it".to_owned(),
-            errors: vec![detail],
-        },
-        RegistryError::NotFound { .. } => {
-            Refusal { status: StatusCode::NOT_FOUND, form, title, errors: Vec::new() }
-        }
-        other @ (RegistryError::Open { .. }
-        | RegistryError::NewerSchema { .. }
-        | RegistryError::Database { .. }
-        | RegistryError::Damaged { .. }) => return Err(other.into()),
-    };
+    let refusal = Refusal::of(form, error)?;
     render(app, operator, Filled { refusal: Some(refusal), ..filled }).await
 }
 

@@ -3,7 +3,7 @@
 use super::{
     about::ago,
     frame::{Frame, View, address, answer as page},
-    list::{Cell, List, Lists, numbers, words},
+    list::{Cell, List, Lists, numbers, times, words},
 };
 use crate::{
     api::{
@@ -151,13 +151,13 @@ fn agents_list(agents: &[AgentEntry], asked: &Asked, now: Timestamp) -> List {
             words("site"),
             words("provider, location"),
             words("state"),
-            words("last heard of"),
+            times("last heard of"),
             words("version"),
             numbers("clock off, ms"),
             numbers("late by, ms (p99)"),
             numbers("waiting batches"),
             numbers("given up"),
-            words("key expires"),
+            times("key expires"),
             words("host, address"),
         ],
         rows: agents.iter().map(|agent| row(agent, now)).collect(),

@@ -4,7 +4,7 @@ use super::{
     about::ago,
     frame::{Frame, View, answer as page},
     ground::Ground,
-    list::{Cell, List, Lists, numbers, words},
+    list::{Cell, List, Lists, numbers, times, words},
 };
 use crate::{
     api::error::ApiError,
@@ -121,8 +121,8 @@ fn measured(presence: &Presences, now: Timestamp) -> List {
             words("probe"),
             words("metrics"),
             numbers("agents"),
-            words("last measured"),
-            words("since"),
+            times("last measured"),
+            times("since"),
         ],
         rows: targets.iter().map(row).collect(),
     }
@@ -156,7 +156,7 @@ fn assigned_list(targets: &[TargetEntry]) -> List {
             words("probe"),
             words("every"),
             words("agents of"),
-            words("added"),
+            times("added"),
         ],
         rows: targets.iter().map(row).collect(),
     }
@@ -189,7 +189,7 @@ fn sets_list(sets: &[TargetSetEntry]) -> List {
             numbers("targets"),
             numbers("agents that measure by it"),
             numbers("that refuse it"),
-            words("made"),
+            times("made"),
         ],
         rows: sets.iter().map(row).collect(),
         ..List::default()

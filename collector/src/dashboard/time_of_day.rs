@@ -104,7 +104,8 @@ fn made(
 ) -> Page {
     let parameters = question.parameters();
     let (answer, state) = content.parts();
-    let about = About::of(question.question(), View::TimeOfDay.path(), &parameters);
+    let about =
+        About::of(question.question(), View::TimeOfDay.path(), &parameters).up_to(question.question());
     let mut selects = usual(names, &["metric", "provider", "location", "target"]);
     let which = [
         ("", "every day"),

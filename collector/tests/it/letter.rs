@@ -2,11 +2,11 @@
 
 use crate::{
     collector::Collector,
-    dashboard::chromium::Chromium,
     edges,
     forms::{print, text},
     seeded::seeded_collector,
 };
+use peerlight_browser::chromium::Chromium;
 use peerlight_collector::report::{Report, render::figure};
 use reqwest::Method;
 

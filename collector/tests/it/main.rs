@@ -24,7 +24,6 @@ mod imports;
 mod keys;
 mod letter;
 mod monitoring;
-mod node;
 mod oidc;
 mod operators;
 mod parquet;

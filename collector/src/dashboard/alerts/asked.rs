@@ -46,14 +46,15 @@ impl Default for Asked {
 }
 
 impl Asked {
-    /// Reads the parameters of the page, and everything that is wrong with them. `format` is not of the question.
+    /// Reads the parameters of the page, and everything that is wrong with them. `format`, and what was just done, are not of
+    /// the question.
     pub(super) fn read<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> (Self, Vec<String>) {
         let (mut asked, mut faults) = (Self::default(), Vec::new());
         for (name, value) in parameters {
             let (value, shown) = (value.trim(), value.chars().take(80).collect::<String>());
             match name {
                 _ if value.is_empty() => {}
-                "format" => {}
+                "format" | "done" => {}
                 "last" => match humantime::parse_duration(value) {
                     Ok(last) if last <= SPANS[3].1 && !last.is_zero() => asked.last = last,
                     Ok(_) => faults.push("last: alerts are kept for a year; ask for at most 366d".to_owned()),

@@ -3,7 +3,7 @@
 use super::{
     super::{
         frame::{Frame, View, answer as page},
-        list::{Cell, List, numbers, words},
+        list::{Cell, List, numbers, times, words},
     },
     life::{lasted, steps},
     tables::{mark, notes, readings_list},
@@ -165,7 +165,7 @@ fn life(alert: &Alert) -> List {
     List {
         id: "life",
         title: "Life",
-        columns: vec![words("when"), words("what")],
+        columns: vec![times("when"), words("what")],
         rows: steps(alert)
             .into_iter()
             .map(|step| vec![Cell::of(rfc3339::seconds(step.at)), Cell::of(step.what)])
@@ -206,7 +206,7 @@ fn told(deliveries: &[DeliveryEntry]) -> List {
         columns: vec![
             words("receiver"),
             words("of what"),
-            words("at"),
+            times("at"),
             words("became"),
             numbers("attempts"),
             words("last error"),

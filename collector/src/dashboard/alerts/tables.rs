@@ -5,7 +5,7 @@ use crate::{
     alert::{Alert, AlertState, Maintenance, Reading, Rule, RuleKind, message},
     dashboard::{
         frame::View,
-        list::{Cell, List, numbers, words},
+        list::{Cell, List, numbers, times, words},
         table::NONE,
     },
     report::render::figure,
@@ -135,7 +135,7 @@ pub(super) fn alerts_list(alerts: &[&Alert], now: Timestamp) -> List {
     }
 }
 
-/// The maintenance windows that are not over.
+/// The maintenance windows that are not over, as a file.
 pub(super) fn maintenance_list(windows: &[Maintenance], now: Timestamp) -> List {
     let line = |window: &Maintenance| {
         vec![
@@ -150,11 +150,6 @@ pub(super) fn maintenance_list(windows: &[Maintenance], now: Timestamp) -> List 
     };
     List {
         id: "maintenance",
-        title: "Maintenance",
-        note: "nobody is told of what begins there; peerlight-collector alert maintenance add makes a window"
-            .to_owned(),
-        csv: format!("{}?format=maintenance", View::Alerts.path()),
-        empty: "No maintenance is under way or announced.".to_owned(),
         columns: vec![
             words("where"),
             words("when"),
@@ -165,6 +160,7 @@ pub(super) fn maintenance_list(windows: &[Maintenance], now: Timestamp) -> List 
             numbers("window"),
         ],
         rows: windows.iter().map(line).collect(),
+        ..List::default()
     }
 }
 
@@ -257,8 +253,8 @@ pub(super) fn readings_list(readings: &[Reading], rules: &[Rule]) -> List {
             words("provider, location"),
             words("target"),
             numbers("samples"),
-            words("from"),
-            words("to"),
+            times("from"),
+            times("to"),
             words("rule"),
         ],
         rows: readings.iter().map(line).collect(),

@@ -5,6 +5,7 @@ const live = document.getElementById("live");
 const state = document.getElementById("live-state");
 const every = live ? Number(live.dataset.every) * 1000 : 0;
 let asking = false;
+let filling = false;
 
 function say(text) {
   if (state && state.textContent !== text) state.textContent = text;
@@ -13,14 +14,21 @@ function say(text) {
 function isBusy() {
   const selection = document.getSelection();
   const reading = selection && !selection.isCollapsed && live.contains(selection.anchorNode);
-  return document.hidden || reading || document.documentElement.dataset.brushing;
+  return document.hidden || reading || typing() || document.documentElement.dataset.brushing;
+}
+
+// What somebody types into a form of the page is not to be taken away.
+function typing() {
+  const within = live.contains(document.activeElement) && document.activeElement.closest("form");
+  if (filling) say("Not renewed while a form is filled in.");
+  return within || filling;
 }
 
 // Which tables are open, how far each is scrolled, and what has the focus, so that a renewal disturbs no reader.
 function remember() {
   const at = live.contains(document.activeElement) ? document.activeElement : null;
   return {
-    open: new Set([...live.querySelectorAll("details[open]")].map((details) => details.id)),
+    open: new Set([...live.querySelectorAll("details[open][id]")].map((details) => details.id)),
     scrolled: [...live.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]),
     focus: at ? [...live.querySelectorAll("a, summary, [tabindex]")].indexOf(at) : -1,
   };
@@ -63,6 +71,7 @@ async function renew() {
 
 if (every > 0) {
   setInterval(renew, every);
+  live.addEventListener("input", () => { filling = true; });
   document.addEventListener("visibilitychange", renew);
 }
 

@@ -1,7 +1,7 @@
 //! Front doors, their shifts, and physics as tables, in the words of the reports' own tables. Pure.
 
 use crate::{
-    dashboard::list::{Cell, Column, List, numbers, words},
+    dashboard::list::{Cell, Column, List, numbers, times, words},
     report::{
         Dimension, Group,
         edges::{EdgeShift, EdgesReport, EdgesRow},
@@ -74,8 +74,8 @@ pub(super) fn doors(report: &EdgesReport, csv: String) -> List {
                 numbers("km"),
                 numbers("p50, ms"),
                 words("nearest"),
-                words("first seen"),
-                words("last seen"),
+                times("first seen"),
+                times("last seen"),
             ],
         ),
         rows: rows.collect(),
@@ -110,7 +110,7 @@ pub(super) fn shifts(report: &EdgesReport) -> List {
         },
         empty: "None: the same front doors served most of the requests all the time.".to_owned(),
         columns: vec![
-            words("at"),
+            times("at"),
             words("where"),
             words("from"),
             words("to"),
@@ -127,7 +127,7 @@ pub(super) fn physics(report: &PhysicsReport, csv: String) -> List {
     let by = &report.question.by;
     let rows = report.rows.iter().map(|row| {
         let mut line = cells(&row.group, by);
-        line.push(Cell::of(physics_words::called(row)));
+        line.push(figure_cell(physics_words::called(row)));
         line.extend(physics_words::figures_of(row).map(figure_cell));
         let warn =
             matches!(row.verdict, Some(PhysicsVerdict::InterceptionOrWrongLocation | PhysicsVerdict::Detour));

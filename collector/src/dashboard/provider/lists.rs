@@ -3,7 +3,7 @@
 use super::{
     super::{
         frame::{View, address, export},
-        list::{Cell, List, numbers, words},
+        list::{Cell, List, numbers, times, words},
         table::NONE,
     },
     Answer,
@@ -166,8 +166,8 @@ fn outages(question: &Question, answer: &Answer) -> Option<List> {
         empty: "None in this span.".to_owned(),
         columns: vec![
             words("location"),
-            words("from"),
-            words("to"),
+            times("from"),
+            times("to"),
             numbers("lasted"),
             numbers("agents"),
             numbers("probes unanswered"),

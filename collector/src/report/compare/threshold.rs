@@ -50,6 +50,12 @@ impl Threshold {
         Ok(threshold)
     }
 
+    /// For people: `5 ms or 10%`.
+    pub fn words(&self) -> String {
+        let parts = [self.ms.map(|ms| format!("{ms} ms")), self.percent.map(|percent| format!("{percent}%"))];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" or ")
+    }
+
     /// In milliseconds, given both medians.
     pub fn between(&self, one_ms: f64, other_ms: f64) -> f64 {
         let share = self.percent.map(|percent| percent / 100.0 * one_ms.min(other_ms));

@@ -3,7 +3,10 @@
 
 use crate::{
     organisation::OrganisationId,
-    report::{Dimension, Question, question::start_of_minute, series::SeriesQuestion, served},
+    report::{
+        Dimension, Question, question::start_of_minute, series::SeriesQuestion, served,
+        slots::brief_step_within,
+    },
 };
 use peerlight_proto::time::Timestamp;
 use std::time::Duration;
@@ -11,6 +14,10 @@ use std::time::Duration;
 /// The span of a question that names none.
 pub const DEFAULT_LAST: Duration = Duration::from_hours(24);
 const DEFAULT_BY: [Dimension; 3] = [Dimension::Provider, Dimension::Location, Dimension::Target];
+/// What [`EdgesQuestion::coarser`] groups by, …
+const COARSER_BY: [Dimension; 2] = [Dimension::Provider, Dimension::Location];
+/// … in so many slots at most.
+const COARSER_SLOTS: u64 = 48;
 /// The parameters that a question may have.
 const PARAMETERS: [&str; 9] = ["last", "from", "to", "by", "provider", "location", "site", "target", "step"];
 
@@ -43,6 +50,15 @@ impl EdgesQuestion {
         (Self { slotted: SeriesQuestion::of(question) }, errors)
     }
 
+    /// The same by provider and location alone and in fewer slots: of a fleet, every target's are more than one answer holds.
+    #[must_use]
+    pub fn coarser(&self) -> Self {
+        let mut question = self.slotted.question().clone();
+        question.by = COARSER_BY.to_vec();
+        question.step = Some(brief_step_within(question.to.since(question.from), COARSER_SLOTS));
+        Self { slotted: SeriesQuestion::of(question) }
+    }
+
     /// What is asked for, slot by slot, as series are asked.
     pub fn slotted(&self) -> &SeriesQuestion {
         &self.slotted
@@ -72,6 +88,16 @@ mod tests {
         assert_eq!(question.step, Some(Duration::from_mins(15)));
         assert_eq!(read("by=site").0.by, [Dimension::Site, Dimension::Location]);
         assert_eq!(read("last=1h&step=5m").0.step, Some(Duration::from_mins(5)));
+        let coarser = |query: &str| {
+            let pairs = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect::<Vec<_>>();
+            let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let coarser = EdgesQuestion::read(pairs, OrganisationId::DEFAULT, NOW).0.coarser();
+            coarser.slotted.question().clone()
+        };
+        assert_eq!(coarser("last=24h&provider=A").step, Some(Duration::from_hours(1)));
+        assert_eq!(coarser("last=30d").step, Some(Duration::from_hours(24)));
+        assert_eq!(coarser("last=24h&provider=A").by, COARSER_BY);
+        assert_eq!(coarser("last=24h&provider=A").providers, ["A".to_owned()].into());
         assert!(read("metric=icmp.rtt").1[0].contains("`metric` is not a parameter"));
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     collector::Collector,
 };
 use reqwest::{Method, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 async fn get(collector: &Collector, path: &str) -> Value {
     collector.operator(Method::GET, path).send().await.unwrap().json().await.unwrap()
@@ -136,6 +136,98 @@ async fn no_alert_is_said_and_maintenance_is_listed() {
     }
     let csv = read(&collector, "/alerts?format=maintenance").await;
     assert!(csv.starts_with("where,when,from,to,what for,by,window\nsite leeds-1,to come,"), "{csv}");
+    // A reader is shown the window, and no form.
+    let reader = json!({"name": "wall", "role": "reader"});
+    let made = collector.operator(Method::POST, "/api/v1/operators").json(&reader).send().await.unwrap();
+    let token = made.json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned();
+    let seen = collector.anonymous(Method::GET, "/alerts").bearer_auth(&token).header("accept", "text/html");
+    let seen = seen.send().await.unwrap().text().await.unwrap();
+    assert!(seen.contains("new router") && !seen.contains("action=\"/alerts/maintenance"), "{seen}");
     assert!(read(&collector, "/alerts?format=rules").await.lines().count() > 5);
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_is_announced_and_ended_by_forms_as_the_api_does_it() {
+    let collector = Collector::start().await;
+    collector.token("london-1").await;
+    let html = read(&collector, "/alerts").await;
+    assert!(
+        html.contains("No maintenance is under way") && html.contains(">Example Telecom</option>"),
+        "{html}"
+    );
+    let form = "provider=Example+Telecom&location=GB-LND&site=&target=&from=2026-09-21T15%3A00%3A00Z&until=90m\
+                &reason=new+fibre";
+    let answer = send(&collector, "/alerts/maintenance", form).await;
+    let there = answer.headers()["location"].to_str().unwrap().to_owned();
+    assert_eq!((answer.status().as_u16(), there.as_str()), (303, "/alerts?done=maintenance#maintenance"));
+    let list = get(&collector, "/api/v1/alerts/maintenance").await;
+    let window = &list["items"][0];
+    let scope =
+        json!({"providers": ["Example Telecom"], "locations": ["GB-LND"], "sites": [], "targets": []});
+    assert_eq!((&list["total"], &window["scope"]), (&json!(1), &scope), "{list}");
+    assert_eq!(window["to"], "2026-09-21T16:30:00Z");
+    let html = read(&collector, "/alerts?done=maintenance").await;
+    let line = html.split("<tr>").find(|line| line.contains("new fibre")).unwrap();
+    for told in [
+        "provider Example Telecom, location GB-LND",
+        "to come",
+        "2026-09-21T15:00:00Z",
+        "2026-09-21T16:30:00Z",
+        "local",
+    ] {
+        assert!(line.contains(told), "{told} is not in {line}");
+    }
+    assert!(html.contains("The maintenance is announced."), "{html}");
+    let id = window["id"].as_i64().unwrap();
+    let end = format!("/alerts/maintenance/{id}/end");
+    assert!(line.contains(&format!("action=\"{end}\"")), "{line}");
+    assert_eq!(send(&collector, &end, "").await.status(), 303);
+    assert_eq!(get(&collector, "/api/v1/alerts/maintenance").await["total"], 0);
+    let again = send(&collector, &end, "").await;
+    assert_eq!(again.status(), 409);
+    assert!(again.text().await.unwrap().contains("is over already"));
+    assert_eq!(send(&collector, "/alerts/maintenance/77/end", "").await.status(), 404);
+    let audit = get(&collector, "/api/v1/audit").await;
+    let changes: Vec<_> = audit["items"].as_array().unwrap().iter().take(2).map(|one| &one["what"]).collect();
+    assert_eq!(changes, ["alert maintenance end", "alert maintenance add"], "{audit}");
+    collector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_maintenance_is_said_as_the_api_says_it_and_what_was_typed_stays() {
+    let collector = Collector::start().await;
+    let refused =
+        send(&collector, "/alerts/maintenance", "site=leeds-1&from=&until=2020-01-01&reason=").await;
+    assert_eq!(refused.status(), 422);
+    let html = refused.text().await.unwrap();
+    let body = json!({"scope": {"sites": ["leeds-1"]}, "to": "2020-01-01", "reason": ""});
+    let answer =
+        collector.operator(Method::POST, "/api/v1/alerts/maintenance").json(&body).send().await.unwrap();
+    let problem: Value = answer.json().await.unwrap();
+    let errors = problem["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 2, "{problem}");
+    for error in errors.iter().filter_map(Value::as_str) {
+        assert!(html.contains(&format!("<li>{error}</li>")), "{error} is not in {html}");
+    }
+    assert!(html.contains("value=\"leeds-1\"") && html.contains("id=\"add-maintenance\" open"), "{html}");
+    // Its address is a form's, and nothing is to be asked for there again and again.
+    assert!(html.contains("data-every=\"0\""), "{html}");
+    for (from, until, said) in [("", "", "a length of time such as 2h"), ("noon", "2h", "from: ")] {
+        let form = collector
+            .operator(Method::POST, "/alerts/maintenance")
+            .header("accept", "text/html")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("from={from}&until={until}&reason=x"));
+        let html = form.send().await.unwrap().text().await.unwrap();
+        assert!(html.contains(said), "{said} is not in {html}");
+    }
+    let forged = collector
+        .operator(Method::POST, "/alerts/maintenance")
+        .header("origin", "http://evil.example")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("until=2h&reason=x");
+    assert_eq!(forged.send().await.unwrap().status(), 403);
+    assert_eq!(get(&collector, "/api/v1/alerts/maintenance").await["total"], 0);
     collector.stop().await;
 }

@@ -1,14 +1,8 @@
 //! A provider that the OpenID Foundation certified: node-oidc-provider. Where it cannot be had the tests say so by name.
 
 use super::{Answer, Browser, SECRET, beginning, collector, is_refused, let_in, reached_at};
-use crate::{
-    collector::Collector,
-    dashboard::{
-        axe,
-        chromium::{Chromium, FrontDoor},
-    },
-    node::installed,
-};
+use crate::collector::Collector;
+use peerlight_browser::{axe, chromium::Chromium, door::FrontDoor, node::installed};
 use peerlight_collector::{
     cli::{Cli, Command, Defaults, Output, execute},
     clock::Clock,
@@ -25,6 +19,11 @@ use tokio::{
 const PACKAGE: &str = "oidc-provider@9.13.3";
 const SCRIPT: &str = include_str!("provider.mjs");
 
+/// Where what is installed stays for the next run.
+fn kept() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
 /// A running provider, which is ended with the test.
 struct Certified {
     issuer: String,
@@ -35,7 +34,9 @@ struct Certified {
 impl Certified {
     /// Starts one, as `change` says; none where there is no such package.
     async fn start(change: Value) -> Option<Self> {
-        let modules = match tokio::task::spawn_blocking(|| installed("oidc-provider", PACKAGE)).await.unwrap()
+        let modules = match tokio::task::spawn_blocking(|| installed(kept(), "oidc-provider", PACKAGE))
+            .await
+            .unwrap()
         {
             Ok(modules) => modules,
             Err(why) => {
@@ -314,12 +315,13 @@ async fn the_pages_of_sign_in_are_seen_and_read_by_everybody() {
         assert!(visit.complaints.iter().all(|complaint| complaint.contains("502")), "{:?}", visit.complaints);
         chromium.photograph_all(&door, path, of).await;
     }
-    match axe::scripts() {
+    match axe::scripts(kept()) {
         Ok(scripts) => {
             let door =
                 FrontDoor::with_scripts(collector.operators, collector.operator_token(), scripts).await;
             for path in ["/sign-in", "/sign-in/oidc?next=%2F"] {
-                axe::finds_nothing(&chromium, &door, path).await;
+                let visit = chromium.dump(&door.url(path), 60_000).await;
+                assert_eq!(axe::serious(&visit, path), "", "{path}");
             }
         }
         Err(why) => eprintln!("skipped: no axe-core: {why}"),

@@ -1,4 +1,4 @@
-//! Packages of Node.js, in which others wrote what is tested here. Each is installed from npm into a directory of its own, which stays for
+//! Packages of Node.js, in which others wrote what tests need. Each is installed from npm into a directory of its own, which stays for
 //! the next run; where there is no npm, or no registry, a test says that it is skipped.
 
 use std::{
@@ -6,14 +6,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A directory below whose `node_modules` the package is, or why there is none.
-pub(crate) fn installed(name: &str, package: &str) -> Result<PathBuf, String> {
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+/// A directory below `directory`, in whose `node_modules` the package is, or why there is none.
+pub fn installed(directory: &Path, name: &str, package: &str) -> Result<PathBuf, String> {
+    let kept = directory.join(name);
     if kept.join("node_modules").exists() {
         return Ok(kept);
     }
     // It takes its place whole, so that one that was cut short is not taken for it.
-    let made = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|error| error.to_string())?;
+    let made = tempfile::tempdir_in(directory).map_err(|error| error.to_string())?;
     let made = made.path().join(name);
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&made).arg(package);
