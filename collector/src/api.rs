@@ -14,6 +14,8 @@ pub mod keys;
 pub mod list;
 pub mod locations;
 pub mod metrics;
+#[cfg(feature = "oidc")]
+pub mod oidc;
 pub mod openapi;
 pub mod operators;
 pub mod provider_links;
@@ -22,6 +24,7 @@ pub mod reattributions;
 pub mod registrations;
 pub mod reports;
 pub mod retirement;
+pub mod sessions;
 pub mod sign_in;
 pub mod status;
 pub mod storage;

@@ -1,10 +1,13 @@
 //! What handlers may reach.
 
+#[cfg(feature = "oidc")]
+use crate::auth::oidc::{OpenId, OpenIdError};
 use crate::{
     api::error::{ApiError, unavailable},
     auth::Sessions,
     clock::Clock,
     config::Config,
+    dashboard::KeptPages,
     fleet::Census,
     identity::Identity,
     ingest::Decoders,
@@ -55,6 +58,11 @@ pub struct Parts {
     pub quotas: Quotas,
     /// Who is signed in.
     pub sessions: Sessions,
+    /// The provider through which people may sign in.
+    #[cfg(feature = "oidc")]
+    pub openid: Option<OpenId>,
+    /// Pages of reports that take long to make.
+    pub pages: KeptPages,
     /// Told when there is something to tell receivers of alerts.
     pub notices: tokio::sync::Notify,
     /// How long it has not been noted which agents were seen.
@@ -63,6 +71,18 @@ pub struct Parts {
     pub(crate) census: tokio::sync::Mutex<Option<(Timestamp, Census)>>,
     /// What was foreseen of the disk, and when.
     pub(crate) forecast: tokio::sync::Mutex<Option<(Timestamp, DiskVitals)>>,
+}
+
+/// Why the parts cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Answers cannot be signed.
+    #[error("answers to agents cannot be signed")]
+    Signer(#[from] SignatureError),
+    /// The OpenID provider's configuration cannot be used.
+    #[cfg(feature = "oidc")]
+    #[error(transparent)]
+    OpenId(#[from] OpenIdError),
 }
 
 impl std::fmt::Debug for Parts {
@@ -87,8 +107,10 @@ impl App {
         store: Arc<dyn Store>,
         clock: Clock,
         (identity, agent_url): (&Identity, String),
-    ) -> Result<Self, SignatureError> {
+    ) -> Result<Self, AppError> {
         Ok(Self(Arc::new(Parts {
+            #[cfg(feature = "oidc")]
+            openid: OpenId::new(&config)?,
             rates: Rates::new(&config.limits),
             turns: Turns::new(&config.limits),
             quotas: Quotas::new(&config.limits),
@@ -103,6 +125,7 @@ impl App {
             forecast: tokio::sync::Mutex::default(),
             census: tokio::sync::Mutex::default(),
             sessions: Sessions::default(),
+            pages: KeptPages::new(config.operators.slow_page),
             notices: tokio::sync::Notify::new(),
             unnoted: Mutex::default(),
             config,

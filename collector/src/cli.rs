@@ -36,8 +36,8 @@ pub use report::{
 pub use registry::{
     AgentCommand, AuditOptions, FleetOptions, ImportArgs, LocationArgs, LocationCommand, OperatorCommand,
     ProviderArgs, ProviderCommand, ProviderLinkCommand, ReattributeArgs, RegistrationArgs,
-    RegistrationCommand, RegistrationListOptions, TargetArgs, TargetCommand, TargetListOptions, TokenArgs,
-    TokenCommand,
+    RegistrationCommand, RegistrationListOptions, SessionCommand, TargetArgs, TargetCommand,
+    TargetListOptions, TokenArgs, TokenCommand,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

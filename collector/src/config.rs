@@ -5,8 +5,10 @@ mod check;
 mod duration;
 pub mod files;
 mod keys;
+mod oidc;
 
 pub use alerts::{Alertmanager, Alerts, Email, SmtpTls, Webhook};
+pub use oidc::Oidc;
 
 use crate::{key_life::KeyLife, paths};
 use ipnet::IpNet;
@@ -49,6 +51,8 @@ pub const DEFAULT_ATTRIBUTES_PER_DAY: u32 = 10_000;
 pub const DEFAULT_KEY_LIFETIME: Duration = Duration::from_hours(90 * 24);
 /// How long a key that has expired may still be followed by a new one.
 pub const DEFAULT_KEY_GRACE: Duration = Duration::from_hours(30 * 24);
+/// A page of the dashboard that takes longer to make is kept, and shown with its age to who asks for it again.
+pub const DEFAULT_SLOW_PAGE: Duration = Duration::from_millis(250);
 /// Connections that each listener holds open at once.
 pub const DEFAULT_CONNECTIONS: u32 = 16_384;
 
@@ -106,6 +110,23 @@ pub struct Operators {
     pub hosts: Vec<String>,
     /// The certificate to present. Required unless `listen` is a loopback address.
     pub tls: Option<Tls>,
+    /// The OpenID provider through which people may sign in, besides operator tokens.
+    pub oidc: Option<Oidc>,
+    /// A page of the dashboard that takes longer to make is kept, and shown with its age to who asks for it again.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub slow_page: Duration,
+}
+
+impl Operators {
+    /// Whether the listener answers for this host, which is without its port and brackets.
+    pub fn answers_for(&self, host: &str) -> bool {
+        let listed = self.hosts.iter().any(|known| known.trim_matches(['[', ']']).eq_ignore_ascii_case(host));
+        listed
+            || host.eq_ignore_ascii_case("localhost")
+            || host
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback() || address == self.listen.ip())
+    }
 }
 
 /// `[operators.tls]`: PEM files.
@@ -194,7 +215,13 @@ impl Default for Agents {
 
 impl Default for Operators {
     fn default() -> Self {
-        Self { listen: DEFAULT_OPERATORS_LISTEN, hosts: Vec::new(), tls: None }
+        Self {
+            listen: DEFAULT_OPERATORS_LISTEN,
+            hosts: Vec::new(),
+            tls: None,
+            oidc: None,
+            slow_page: DEFAULT_SLOW_PAGE,
+        }
     }
 }
 

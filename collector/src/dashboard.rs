@@ -16,6 +16,7 @@ mod edges;
 mod error_page;
 mod frame;
 mod ground;
+mod kept;
 mod latency;
 pub(crate) mod letter;
 mod list;
@@ -36,15 +37,29 @@ mod view;
 mod visit;
 
 use crate::app::App;
-use axum::{Router, routing::get};
+use axum::{Router, middleware::from_fn_with_state, routing::get};
 use frame::View;
 
 pub(crate) use error_page::dress;
-pub(crate) use sign_in::sign_in;
+pub use kept::KeptPages;
+#[cfg(feature = "oidc")]
+pub(crate) use sign_in::signed_in;
+pub(crate) use sign_in::{Refused, sign_in};
 pub(crate) use visit::visit;
 
 /// The pages; operators only.
-pub fn pages() -> Router<App> {
+pub fn pages(app: &App) -> Router<App> {
+    Router::new()
+        .route(View::Sites.path(), get(sites::show))
+        .route(View::Targets.path(), get(targets::show))
+        .route(View::Audit.path(), get(audit::show))
+        .merge(reports().route_layer(from_fn_with_state(app.clone(), kept::keep)))
+        .merge(alerts::routes())
+        .merge(registry::routes())
+}
+
+/// Those that may take long, since they tell of months.
+fn reports() -> Router<App> {
     Router::new()
         .route(View::Overview.path(), get(overview::show))
         .route(View::Provider.path(), get(provider::show))
@@ -55,11 +70,6 @@ pub fn pages() -> Router<App> {
         .route(View::Availability.path(), get(availability::show))
         .route(View::TimeOfDay.path(), get(time_of_day::show))
         .route(View::Edges.path(), get(edges::show))
-        .route(View::Sites.path(), get(sites::show))
-        .route(View::Targets.path(), get(targets::show))
-        .route(View::Audit.path(), get(audit::show))
-        .merge(alerts::routes())
-        .merge(registry::routes())
 }
 
 /// What pages load; nothing in it is anybody's.

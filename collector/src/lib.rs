@@ -33,6 +33,7 @@ mod lasting;
 pub mod logging;
 pub mod metrics;
 pub mod organisation;
+mod outward;
 pub mod paths;
 mod prometheus_text;
 pub mod quota;
@@ -55,7 +56,7 @@ pub mod vitals;
 pub use server::Listeners;
 
 use alert::notify::{self, ReceiverError};
-use app::App;
+use app::{App, AppError};
 use clock::Clock;
 use config::Config;
 use cost::Costs;
@@ -66,7 +67,6 @@ use registry::{Registry, RegistryError};
 use server::{
     AgentsCertificate, Deadlines, Service, TlsError, operators_acceptor, serve, serve_on_each_core,
 };
-use signature::SignatureError;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -105,9 +105,9 @@ pub enum RunError {
     /// A listener has no TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Answers cannot be signed.
-    #[error("answers to agents cannot be signed")]
-    Signer(#[from] SignatureError),
+    /// Something of what handlers need cannot be used.
+    #[error(transparent)]
+    App(#[from] AppError),
     /// A receiver of alerts cannot be used.
     #[error(transparent)]
     Receiver(#[from] ReceiverError),

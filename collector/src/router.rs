@@ -5,8 +5,8 @@ use crate::{
         agents, alerts, assignment, audit, batches, enrolments,
         error::{ApiError, ProblemName},
         health, imports, keys, locations, metrics, openapi, operators, provider_links, providers,
-        reattributions, registrations, reports, retirement, sign_in, status, storage, target_sets, targets,
-        tokens, visit, whoami,
+        reattributions, registrations, reports, retirement, sessions, sign_in, status, storage, target_sets,
+        targets, tokens, visit, whoami,
     },
     app::App,
     auth::{agent::require_agent, browser, operator::require_operator},
@@ -42,7 +42,7 @@ pub fn for_operators(app: &App) -> Router {
     let (private, _paths) = operator_routes().split_for_parts();
     let private = private
         .merge(openapi::route(document()))
-        .merge(dashboard::pages())
+        .merge(dashboard::pages(app))
         .route_layer(from_fn_with_state(app.clone(), require_operator));
     let public = dashboard::assets()
         .route("/healthz", get(health::healthz))
@@ -50,6 +50,8 @@ pub fn for_operators(app: &App) -> Router {
         .route("/sign-in", get(sign_in::page).post(sign_in::create))
         .route("/sign-out", post(sign_in::delete))
         .route(provider_links::OPENED_AT, get(visit::page).post(visit::open));
+    #[cfg(feature = "oidc")]
+    let public = public.merge(crate::api::oidc::routes());
     let router = private
         .merge(public)
         .layer(DefaultBodyLimit::max(MAX_SMALL_BODY_BYTES))
@@ -145,6 +147,8 @@ fn registry_routes() -> OpenApiRouter<App> {
         .routes(routes!(tokens::revoke))
         .routes(routes!(operators::list, operators::create))
         .routes(routes!(operators::revoke))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::end))
         .routes(routes!(audit::list))
 }
 
@@ -256,6 +260,8 @@ mod tests {
         assert!(OPEN_TO_VISITORS.iter().all(|open| known.contains(open)), "{known:?}");
         // What is anybody's, signed in or not.
         let public = ["/assets/{name}", "/healthz", "/readyz", "/sign-in", "/sign-out", "/shared"];
+        let public =
+            public.into_iter().chain(["/sign-in/oidc", "/sign-in/oidc/callback"]).collect::<Vec<_>>();
         for (template, path) in &paths {
             if public.contains(&template.as_str()) {
                 continue;

@@ -99,6 +99,16 @@ mod tests {
     }
 
     #[test]
+    fn the_collectors_examples_can_be_taken_as_they_are() {
+        let examples = COLLECTOR_SAMPLE.lines().map(|line| line.strip_prefix("## ").unwrap_or(line));
+        let examples = CollectorConfig::parse(&examples.collect::<Vec<_>>().join("\n")).unwrap();
+        let oidc = examples.operators.oidc.unwrap();
+        assert_eq!(oidc.scopes, ["openid", "profile", "email"], "the default, as the sample says");
+        assert_eq!((oidc.administrators.len(), oidc.readers.len()), (1, 1));
+        assert_eq!(examples.alerts.receivers(), ["pager", "alertmanager", "noc"]);
+    }
+
+    #[test]
     fn the_job_of_every_dependency_is_told() {
         let manifest: toml::Table = toml::from_str(include_str!("../../Cargo.toml")).unwrap();
         let dependencies = manifest["workspace"]["dependencies"].as_table().unwrap();

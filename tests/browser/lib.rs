@@ -11,4 +11,5 @@
 pub mod axe;
 pub mod chromium;
 pub mod door;
+pub mod node;
 pub mod table;

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers of tests too")]
 
-use peerlight_lab::fleet::{self, ASKED, Machine, Plan, Tally};
+use peerlight_lab::fleet::{self, ASKED, Answers, Machine, Plan, Tally};
 use peerlight_proto::time::IntervalLength;
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -27,7 +27,8 @@ async fn pushed(agents: u32, plan: Plan) -> (fleet::Counts, (u64, u64)) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_fleet_pushed_is_in_the_report_once_and_sessions_are_resumed() {
     let interval = IntervalLength::from_secs(5).unwrap();
-    let plan = Plan { interval, rounds: 2, backlog: 0, spread: interval.as_duration() };
+    let plan =
+        Plan { interval, rounds: 2, backlog: 0, spread: interval.as_duration(), answers: Answers::Checked };
     let (counts, reported) = pushed(30, plan).await;
     assert_eq!((counts.acknowledged, counts.refused_measurements), (60, 0), "{counts:?}");
     assert_eq!(reported, counts.asked);
@@ -38,7 +39,7 @@ async fn what_a_fleet_pushed_is_in_the_report_once_and_sessions_are_resumed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn backlogs_that_come_all_at_once_are_all_stored() {
     let interval = IntervalLength::from_secs(1).unwrap();
-    let plan = Plan { interval, rounds: 1, backlog: 20, spread: Duration::ZERO };
+    let plan = Plan { interval, rounds: 1, backlog: 20, spread: Duration::ZERO, answers: Answers::Checked };
     let (counts, reported) = pushed(40, plan).await;
     assert_eq!((counts.acknowledged, counts.refused_measurements), (40 * 21, 0), "{counts:?}");
     assert_eq!(reported, counts.asked);

@@ -33,6 +33,24 @@ pub struct Plan {
     pub backlog: u32,
     /// Over which time the agents begin; an interval, unless an outage ends for all of them at once.
     pub spread: Duration,
+    /// What agents do with answers.
+    pub answers: Answers,
+}
+
+impl Plan {
+    /// How long figures of a fleet are those of its start: the first interval has full handshakes and no cache.
+    pub const fn warm_up(&self) -> Duration {
+        if self.rounds > 1 { self.spread } else { Duration::ZERO }
+    }
+}
+
+/// What the agents of a fleet do with what they are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// They check that the collector signed it, and that it acknowledges what they pushed.
+    Checked,
+    /// They take any success for one: a collector's peer in a benchmark has nothing to say.
+    Unread,
 }
 
 /// A fleet whose batches are made and wait for their time, as on the disks of agents.
@@ -47,7 +65,7 @@ pub struct Ready {
 pub async fn ready(prepared: &Prepared, collector: SocketAddr, plan: Plan) -> anyhow::Result<Ready> {
     let mut members = Vec::with_capacity(prepared.credentials.len());
     for (number, credential) in (0..).zip(&prepared.credentials) {
-        members.push(Member::new(number, credential, prepared, collector));
+        members.push(Member::new(number, credential, prepared, (collector, plan.answers)));
     }
     let (now, started) = (peerlight_agent::clock::Clock::system().wall(), Instant::now());
     let patience = estimate(prepared, collector, plan, now) * u32::try_from(members.len())?;
@@ -71,7 +89,7 @@ fn estimate(prepared: &Prepared, collector: SocketAddr, plan: Plan, now: Timesta
     const SAMPLE: u32 = 100;
     let begun = Instant::now();
     for (number, credential) in (0..SAMPLE).zip(prepared.credentials.iter().cycle()) {
-        Member::new(number, credential, prepared, collector)
+        Member::new(number, credential, prepared, (collector, plan.answers))
             .make(now, Plan { rounds: 1, backlog: 0, ..plan });
     }
     begun.elapsed() / SAMPLE * (plan.rounds + plan.backlog)

@@ -9,17 +9,15 @@ mod webhook;
 use super::Alert;
 use crate::{
     app::App,
-    client::{choose_cryptography, is_loopback},
+    client::choose_cryptography,
     config::Alerts,
+    outward::{ANSWER_TIMEOUT, http_client, read, without_url},
     registry::Delivery,
 };
 use futures::future::{BoxFuture, join_all};
 use peerlight_proto::time::Timestamp;
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-/// How long a receiver may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Somebody who is told of alerts.
 pub trait Notify: Send + Sync {
@@ -100,29 +98,6 @@ pub async fn keep_telling(app: &App, receivers: Vec<Receiver>, shutdown: Cancell
     join_all(telling).await;
 }
 
-/// A client of receivers: follows nobody elsewhere, waits for nobody for long.
-fn http_client(url: &url::Url, ca_file: Option<&Path>) -> Result<reqwest::Client, String> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("peerlight-collector/", env!("CARGO_PKG_VERSION")))
-        .timeout(ANSWER_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none());
-    if is_loopback(url) {
-        builder = builder.no_proxy();
-    }
-    if let Some(path) = ca_file {
-        let pem = read(path)?;
-        let certificates = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-            .map_err(|error| format!("{} holds no certificates: {error}", path.display()))?;
-        builder = builder.tls_certs_merge(certificates);
-    }
-    builder.build().map_err(|error| format!("TLS cannot be used: {error}"))
-}
-
-/// A small file's text.
-fn read(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
-}
-
 /// What an answer of a receiver means. Requests that are refused for what they are will be refused again; all else may pass.
 fn verdict(answered: Result<reqwest::Response, reqwest::Error>) -> Result<(), Refusal> {
     let answer = answered.map_err(|error| Refusal::Later(without_url(error)))?;
@@ -133,16 +108,4 @@ fn verdict(answered: Result<reqwest::Response, reqwest::Error>) -> Result<(), Re
         status if never => Err(Refusal::Never(format!("it answered {status}"))),
         status => Err(Refusal::Later(format!("it answered {status}"))),
     }
-}
-
-/// The error's causes; the URL may hold a secret in its path.
-fn without_url(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

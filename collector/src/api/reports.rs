@@ -18,14 +18,18 @@ use crate::{
         Evidence, Groups, Question, QuestionError, Report, answer, render,
         silence::{Listening, Silences},
     },
-    store::{Presences, Store, StoreError},
+    store::{Grouping, Presences, Query as StoreQuery, Row, Store, StoreError},
 };
 use axum::{Extension, extract::State, response::Response};
 use format::{Format, ParquetFile};
+use futures::{Stream, StreamExt as _, stream};
 use http::HeaderMap;
 use peerlight_proto::time::Timestamp;
 use serde::Deserialize;
 use std::sync::Arc;
+
+/// How many parts of a span are scanned at once for one report.
+const SCANS: usize = 2;
 
 /// What may be asked; [`Question::read`] reads it. Lists are repeated, `by` and `metric` may be separated by commas.
 #[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
@@ -213,6 +217,19 @@ async fn made_knowing<T: Send + 'static>(
         make(&groups, &evidence)
     })
     .await?)
+}
+
+/// The end of each of these parts of a span and what the store finds in it, in their order. The next is scanned while one is looked at.
+fn scans<G: Grouping + 'static>(
+    store: &dyn Store,
+    parts: Vec<StoreQuery>,
+    grouping: Arc<G>,
+) -> impl Stream<Item = Result<(Timestamp, Vec<Row>), StoreError>> {
+    let scan = move |part: StoreQuery| {
+        let (end, grouping) = (part.to, Arc::clone(&grouping));
+        async move { Ok((end, store.scan(part, grouping).await?)) }
+    };
+    stream::iter(parts).map(scan).buffered(SCANS)
 }
 
 /// Where a question's ICMP targets never answer while TCP works, by one question more where that may be.

@@ -1,4 +1,4 @@
-//! `/sign-in` and `/sign-out`: an operator token becomes a session of a browser.
+//! `/sign-in` and `/sign-out`: an operator token becomes a session of a browser. Those of people stand in `oidc.rs`.
 
 use super::{
     error::ApiError,
@@ -7,11 +7,11 @@ use super::{
 use crate::{
     app::App,
     auth::{
-        SESSION_LENGTH,
+        Holder, SESSION_LENGTH,
         operator::{cookie_name, session_cookie},
     },
     client_address::ClientAddress,
-    dashboard,
+    dashboard::{self, Refused},
 };
 use axum::{
     Extension,
@@ -25,7 +25,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 pub struct SignInQuery {
     #[serde(default)]
-    next: String,
+    pub(super) next: String,
 }
 
 /// The form's fields.
@@ -37,8 +37,8 @@ pub struct SignInForm {
 }
 
 /// Shows the form.
-pub async fn page(Query(query): Query<SignInQuery>) -> Result<Response, ApiError> {
-    render(StatusCode::OK, local(&query.next), false)
+pub async fn page(State(app): State<App>, Query(query): Query<SignInQuery>) -> Result<Response, ApiError> {
+    render(&app, StatusCode::OK, local(&query.next), None)
 }
 
 /// Opens a session.
@@ -53,10 +53,11 @@ pub async fn create(
     let tried = token.clone();
     let Some(operator) = app.ask(move |registry, _now| registry.operator(&tried)).await? else {
         tracing::warn!(address = %address.nearest(), "a sign-in was refused");
-        return render(StatusCode::FORBIDDEN, &next, true);
+        return render(&app, StatusCode::FORBIDDEN, &next, Some(Refused::Token));
     };
     tracing::info!(operator = operator.name, address = %address.nearest(), "an operator signed in");
-    let cookie = app.sessions.open(token, app.clock.now());
+    let holder = Holder::Token(token);
+    let cookie = app.sessions.open(holder, &operator, address.nearest(), app.clock.now());
     let mut response = Redirect::to(&next).into_response();
     set_cookie(&app, &mut response, &cookie, SESSION_LENGTH.as_secs())?;
     Ok(response)
@@ -83,20 +84,39 @@ pub(super) fn set_cookie(
         format!("{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={max_age}{secure}", cookie_name(app));
     let mut cookie = HeaderValue::try_from(cookie).map_err(|_unprintable| ApiError::internal())?;
     cookie.set_sensitive(true);
-    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    // An attempt that is over takes its own cookie back.
+    response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(())
 }
 
-fn render(status: StatusCode, next: &str, refused: bool) -> Result<Response, ApiError> {
-    let html = dashboard::sign_in(next, refused).map_err(|error| {
+/// The form that leads to `next`, and what was refused just now.
+pub(super) fn render(
+    app: &App,
+    status: StatusCode,
+    next: &str,
+    refused: Option<Refused>,
+) -> Result<Response, ApiError> {
+    let html = dashboard::sign_in(next, provider(app, next), refused).map_err(|error| {
         tracing::error!(%error, "the sign-in page could not be rendered");
         ApiError::internal()
     })?;
     Ok((status, Html(html)).into_response())
 }
 
+/// The provider through which people may sign in, by its name, and where that begins.
+#[cfg(feature = "oidc")]
+fn provider(app: &App, next: &str) -> Option<(String, String)> {
+    app.openid.as_ref().map(|openid| (openid.name().to_owned(), openid.begun_at(next).into()))
+}
+
+/// There is none.
+#[cfg(not(feature = "oidc"))]
+const fn provider(_app: &App, _next: &str) -> Option<(String, String)> {
+    None
+}
+
 /// A path of this listener; anything that a browser could take for another host becomes the front page.
-fn local(next: &str) -> &str {
+pub(super) fn local(next: &str) -> &str {
     let stays = next.starts_with('/')
         && !next.starts_with("//")
         && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');

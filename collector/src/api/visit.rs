@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     app::App,
-    auth::{FRONT_PAGE, SESSION_LENGTH},
+    auth::{FRONT_PAGE, Holder, SESSION_LENGTH},
     client_address::ClientAddress,
     dashboard,
     registry::ProviderLink,
@@ -56,7 +56,8 @@ pub async fn open(
         return refused(address);
     };
     tracing::info!(visitor = visitor.name, address = %address.nearest(), "a provider's link was opened");
-    let cookie = app.sessions.open(token, app.clock.now());
+    let holder = Holder::Token(token);
+    let cookie = app.sessions.open(holder, &visitor, address.nearest(), app.clock.now());
     let mut response = Redirect::to(FRONT_PAGE).into_response();
     set_cookie(&app, &mut response, &cookie, SESSION_LENGTH.as_secs())?;
     Ok(response)

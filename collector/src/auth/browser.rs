@@ -9,7 +9,6 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::net::IpAddr;
 
 /// Nothing is loaded but from the collector itself, no script or style stands in a page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
@@ -48,7 +47,7 @@ pub(crate) fn secure(headers: &mut HeaderMap) {
 
 fn check(app: &App, request: &Request) -> Result<(), ApiError> {
     let authority = authority(request).unwrap_or_default();
-    if !is_own_host(app, host_of(authority)) {
+    if !app.config.operators.answers_for(host_of(authority)) {
         let shown: String = authority.chars().take(80).collect();
         return Err(ApiError::wrong_host(&shown));
     }
@@ -73,17 +72,6 @@ fn host_of(authority: &str) -> &str {
         return rest.split_once(']').map_or("", |(address, _)| address);
     }
     authority.rsplit_once(':').map_or(authority, |(host, _)| host)
-}
-
-fn is_own_host(app: &App, host: &str) -> bool {
-    let operators = &app.config.operators;
-    let listed =
-        operators.hosts.iter().any(|known| known.trim_matches(['[', ']']).eq_ignore_ascii_case(host));
-    listed
-        || host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback() || address == operators.listen.ip())
 }
 
 /// Whether a request that changes something comes from a page of this listener, or from no page at all.

@@ -1,6 +1,7 @@
-//! Operators, and visitors of a provider's link: a token as `Authorization: Bearer`, or the cookie of a session that one opened.
+//! Operators, and visitors of a provider's link: a token as `Authorization: Bearer`, or the cookie of a session that one opened, or that
+//! an OpenID provider's word did.
 
-use super::links;
+use super::{Holder, links};
 use crate::{
     api::error::ApiError,
     app::App,
@@ -26,7 +27,7 @@ pub async fn require_operator(State(app): State<App>, mut request: Request, next
         Err(error) => return error.into_response(),
     };
     if operator.role == Role::Reader && !is_safe(request.method()) {
-        return ApiError::not_allowed("this operator token may only read").into_response();
+        return ApiError::not_allowed("this operator may only read").into_response();
     }
     if let Some(refusal) = links::refusal(&operator, &request) {
         return refusal;
@@ -47,13 +48,18 @@ pub(crate) fn cookie_name(app: &App) -> &'static str {
 
 /// What the session's cookie holds.
 pub(crate) fn session_cookie<'a>(app: &App, headers: &'a HeaderMap) -> Option<&'a str> {
+    cookie(headers, cookie_name(app))
+}
+
+/// What the cookie of this name holds.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|cookies| cookies.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))
-        .find(|(name, _)| *name == cookie_name(app))
+        .find(|(named, _)| *named == name)
         .map(|(_, value)| value)
 }
 
@@ -64,11 +70,12 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<Operator>, Ap
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim().to_owned());
-    let token = bearer.or_else(|| {
-        session_cookie(app, headers).and_then(|cookie| app.sessions.operator_token(cookie, app.clock.now()))
+    let holder = bearer.map(Holder::Token).or_else(|| {
+        session_cookie(app, headers).and_then(|cookie| app.sessions.holder(cookie, app.clock.now()))
     });
-    match token {
-        Some(token) => app.ask(move |registry, now| registry.bearer(&token, now)).await,
+    match holder {
+        Some(Holder::Token(token)) => app.ask(move |registry, now| registry.bearer(&token, now)).await,
+        Some(Holder::Person(operator)) => Ok(Some(operator)),
         None => Ok(None),
     }
 }

@@ -1,14 +1,16 @@
-//! `operator create|list|revoke`.
+//! `operator create|list|revoke`, and `operator session list|end`.
 
-use super::{Format, HistoryOptions, OperatorCommand, Output, output::or_dash};
+use super::{Format, HistoryOptions, ListOptions, OperatorCommand, Output, SessionCommand, output::or_dash};
 use crate::{
     api::list::List,
+    auth::SessionEntry,
     client::Client,
     registry::{IssuedOperatorToken, NewOperatorToken, OperatorToken},
     rfc3339,
 };
 
 const PATH: &str = "/api/v1/operators";
+const SESSIONS: &str = "/api/v1/sessions";
 
 pub(super) async fn run(
     command: OperatorCommand,
@@ -32,7 +34,31 @@ pub(super) async fn run(
             let sentence = format!("revoked the operator token of {}", revoked.name);
             output.changed(options.format, &revoked, &sentence)
         }
+        OperatorCommand::Session(SessionCommand::List(options)) => sessions(options, client, output).await,
+        OperatorCommand::Session(SessionCommand::End { session, options }) => {
+            let ended: SessionEntry = client.delete(&format!("{SESSIONS}/{session}"), &[]).await?;
+            let sentence = format!("ended session {session} of {}", ended.name);
+            output.changed(options.format, &ended, &sentence)
+        }
     }
+}
+
+async fn sessions(options: ListOptions, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {
+    let list: List<SessionEntry> = client.get(SESSIONS, &[]).await?;
+    if options.format == Format::Json {
+        return output.json(&list.items);
+    }
+    let rows = list.items.iter().map(|session| {
+        [
+            session.id.to_string(),
+            session.name.clone(),
+            session.role.to_string(),
+            session.address.to_string(),
+            rfc3339::seconds(session.opened),
+            rfc3339::seconds(session.ends),
+        ]
+    });
+    output.table(&["id", "whose", "role", "from", "opened", "ends"], rows, "nobody is signed in by a browser")
 }
 
 async fn list(options: HistoryOptions, client: &Client, output: &mut Output<'_>) -> anyhow::Result<()> {

@@ -379,6 +379,24 @@ pub enum OperatorCommand {
         #[command(flatten)]
         options: ChangeOptions,
     },
+    /// Sessions: who is signed in by a browser.
+    #[command(subcommand)]
+    Session(SessionCommand),
+}
+
+/// Sessions of browsers.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum SessionCommand {
+    /// List the open sessions: those that operator tokens and providers' links opened, and those of people.
+    List(ListOptions),
+    /// End a session. Whoever is to stay out has to lose the token, or the rights at the OpenID provider, first.
+    End {
+        /// Its number.
+        session: u64,
+        /// How it is printed.
+        #[command(flatten)]
+        options: ChangeOptions,
+    },
 }
 
 /// How much of the audit is printed, and how.

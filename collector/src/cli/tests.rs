@@ -96,6 +96,10 @@ fn collector() -> Router {
     let mut issued = token.clone();
     issued["token"] = json!("peerlight1.AAAA");
     let operator = json!({ "id": 2, "name": "ana", "role": "reader", "created": "2026-11-22T00:00:00Z", "revoked": null });
+    let session = json!({ "id": 7, "name": "Ada Lovelace (1815 at https://id.example.com)", "role": "reader",
+        "person": { "issuer": "https://id.example.com", "subject": "1815", "name": "Ada Lovelace" },
+        "address": "192.0.2.7", "opened": "2026-11-22T10:00:00Z", "ends": "2026-11-22T22:00:00Z" });
+    let ended = session.clone();
     let mut secret = operator.clone();
     secret["token"] = json!("peerlight-operator.BBBB");
     let mut revoked = agent();
@@ -119,6 +123,8 @@ fn collector() -> Router {
             "/api/v1/operators",
             get(list(&operator)).post(|| async { (StatusCode::CREATED, Json(secret)) }),
         )
+        .route("/api/v1/sessions", get(list(&session)))
+        .route("/api/v1/sessions/{id}", routing::delete(|| async { Json(ended) }))
         .route("/api/v1/audit", get(list(&change)))
 }
 
@@ -138,6 +144,8 @@ async fn lists_are_tables() {
         "token create london-1",
         "operator list",
         "operator create ana --role reader",
+        "operator session list",
+        "operator session end 7",
         "audit",
     ] {
         shown.push_str(&run(address, arguments).await.unwrap());

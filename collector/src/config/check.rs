@@ -1,6 +1,6 @@
 //! The rules between settings, each a sentence that says what to change.
 
-use super::{Agents, Config, Keys, Limits, Operators, Retention};
+use super::{Agents, Config, Keys, Limits, Operators, Retention, oidc};
 use peerlight_proto::duration;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ pub(super) fn faults(config: &Config) -> Vec<String> {
     let mut faults = Vec::new();
     agents(&config.agents, &mut faults);
     operators(&config.operators, &mut faults);
+    oidc::faults(config, &mut faults);
     retention(&config.retention, &mut faults);
     limits(&config.limits, &mut faults);
     keys(&config.keys, &mut faults);

@@ -31,6 +31,11 @@ fn named(config: &Config) -> Vec<Named<'_>> {
         add("[operators.tls] certificate", None, Some(tls.certificate.as_path()), false);
         add("[operators.tls] key", None, Some(tls.key.as_path()), true);
     }
+    if let Some(oidc) = &config.operators.oidc {
+        let secret = Some(oidc.client_secret_file.as_path());
+        add("[operators.oidc] client_secret_file", None, secret, true);
+        add("[operators.oidc] ca_file", None, oidc.ca_file.as_deref(), false);
+    }
     for one in &config.alerts.webhook {
         add("secret_file", Some(one.name.as_str()), Some(one.secret_file.as_path()), true);
         add("ca_file", Some(one.name.as_str()), one.ca_file.as_deref(), false);

@@ -6,7 +6,7 @@ const SIMILAR: f64 = 0.75;
 /// Every section and its keys.
 const SECTIONS: [(&str, &[&str]); 7] = [
     ("agents", &["listen", "url", "names", "trusted_proxies", "proxy_protocol"]),
-    ("operators", &["listen", "hosts", "tls"]),
+    ("operators", &["listen", "hosts", "tls", "oidc", "slow_page"]),
     ("store", &["directory"]),
     ("retention", &["minute", "quarter_hour", "day", "acceptance_horizon"]),
     (
@@ -27,8 +27,26 @@ const SECTIONS: [(&str, &[&str]); 7] = [
     ("alerts", &["every", "delay", "url", "webhook", "alertmanager", "email"]),
 ];
 
-/// The keys of `[operators.tls]`.
-const TLS: &[&str] = &["certificate", "key"];
+/// The tables within `[operators]`, by their full names.
+const OF_OPERATORS: [(&str, &str, &[&str]); 2] = [
+    ("tls", "operators.tls", &["certificate", "key"]),
+    (
+        "oidc",
+        "operators.oidc",
+        &[
+            "name",
+            "issuer",
+            "client_id",
+            "client_secret_file",
+            "scopes",
+            "claim",
+            "administrators",
+            "readers",
+            "url",
+            "ca_file",
+        ],
+    ),
+];
 
 /// A sentence for each key of the file that means nothing.
 pub(super) fn unknown(table: &toml::Table) -> Vec<String> {
@@ -41,8 +59,10 @@ pub(super) fn unknown(table: &toml::Table) -> Vec<String> {
         };
         let Some(entries) = value.as_table() else { continue };
         errors.extend(strangers(section, entries, keys));
-        if let Some(tls) = entries.get("tls").and_then(toml::Value::as_table) {
-            errors.extend(strangers("operators.tls", tls, TLS));
+        for (within, full, keys) in OF_OPERATORS.into_iter().filter(|_| name == "operators") {
+            if let Some(entries) = entries.get(within).and_then(toml::Value::as_table) {
+                errors.extend(strangers(full, entries, keys));
+            }
         }
     }
     errors

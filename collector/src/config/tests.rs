@@ -21,6 +21,7 @@ fn every_key_is_read() {
         listen = "192.0.2.1:8080"
         hosts = ["peerlight.example.com"]
         tls = { certificate = "/etc/cert.pem", key = "/etc/key.pem" }
+        slow_page = "1s"
         [store]
         directory = "/srv/peerlight"
         [retention]
@@ -47,6 +48,7 @@ fn every_key_is_read() {
     assert_eq!(config.agents.trusted_proxies, ["192.0.2.0/24".parse().unwrap()]);
     assert_eq!(config.agents.proxies(), config.agents.trusted_proxies);
     assert_eq!(config.operators.tls.unwrap().key, PathBuf::from("/etc/key.pem"));
+    assert_eq!(config.operators.slow_page, Duration::from_secs(1));
     assert_eq!(config.retention.acceptance_horizon, Duration::from_hours(7 * 24));
     assert_eq!(
         config.limits,

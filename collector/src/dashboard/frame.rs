@@ -141,7 +141,7 @@ impl Frame {
             icon: assets::ICON.path(),
             scripts: [assets::LIVE.path(), assets::CHARTS.path()],
             nav: View::ALL.into_iter().filter(|view| view.is_open_to(operator)).map(link).collect(),
-            operator: operator.name.clone(),
+            operator: operator.shown().to_owned(),
             reads_only: operator.role == Role::Reader,
         }
     }

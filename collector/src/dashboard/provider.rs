@@ -35,6 +35,7 @@ use axum::{
 use peerlight_proto::{duration, time::Timestamp};
 use rows::Row;
 use std::{collections::BTreeMap, time::Duration};
+use tokio::join;
 
 /// The span of a page that names none: what a comparison takes.
 const DEFAULT_LAST: Duration = Duration::from_hours(7 * 24);
@@ -87,7 +88,7 @@ pub(super) async fn show(
         Ok(ground) => {
             let (question, mut faults) = view::answerable(question, faults, &ground, now);
             let question = of_one(question, &ground, &mut faults);
-            let content = ground.content(faults, answer(&app, &question, &ground, now)).await;
+            let content = ground.content(faults, Box::pin(answer(&app, &question, &ground, now))).await;
             (question, ground.names(), content)
         }
         Err(trouble) => (question, Names::default(), trouble.into()),
@@ -123,13 +124,14 @@ async fn answer(
     ground: &Ground,
     now: Timestamp,
 ) -> Result<Answer, ReportError> {
-    Ok(Answer {
-        trend: Trend::find(app, question, ground, now).await?,
-        availability: beside::availability(app, question, ground, now).await,
-        yardsticks: beside::yardsticks(app, question, ground, now).await,
-        verdicts: beside::verdicts(app, question, ground, now).await,
-        names: location_names(app, question.organisation).await,
-    })
+    let (trend, availability, yardsticks, verdicts, names) = join!(
+        Trend::find(app, question, ground, now),
+        beside::availability(app, question, ground, now),
+        beside::yardsticks(app, question, ground, now),
+        beside::verdicts(app, question, ground, now),
+        location_names(app, question.organisation),
+    );
+    Ok(Answer { trend: trend?, availability, yardsticks, verdicts, names })
 }
 
 /// The parameters of the page: the provider, the span and whatever else narrows it.

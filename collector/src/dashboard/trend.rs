@@ -4,10 +4,11 @@ use super::ground::Ground;
 use crate::{
     api::reports::ReportError,
     app::App,
-    report::{Question, Report, slots::step_within},
+    report::{Question, Report, slots::brief_step_within},
 };
 use peerlight_proto::time::Timestamp;
 use std::time::Duration;
+use tokio::try_join;
 
 /// The most slots of a trend: more would be narrower than a pixel or two.
 const MOST_SLOTS: u64 = 60;
@@ -35,16 +36,18 @@ impl Trend {
         now: Timestamp,
     ) -> Result<Self, ReportError> {
         let span = question.to.since(question.from);
-        let step = step_within(span, MOST_SLOTS);
-        let report = ground.latency(app, question.clone(), now).await?;
+        let step = brief_step_within(span, MOST_SLOTS);
         let course = Question { step: Some(step), ..question.clone() };
-        let course = ground.latency(app, course, now).await?;
-        let before = if span <= LONGEST_BEFORE {
+        let before = async {
+            if span > LONGEST_BEFORE {
+                return Ok(None);
+            }
             let (from, to) = (question.from.minus(span), question.from);
-            Some(ground.latency(app, Question { from, to, last: None, ..question.clone() }, now).await?)
-        } else {
-            None
+            let before = Question { from, to, last: None, ..question.clone() };
+            ground.latency(app, before, now).await.map(Some)
         };
+        let (report, course, before) =
+            try_join!(ground.latency(app, question.clone(), now), ground.latency(app, course, now), before)?;
         Ok(Self { report, course, step, before })
     }
 }

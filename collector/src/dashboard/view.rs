@@ -5,7 +5,7 @@ use crate::{
     organisation::OrganisationId,
     report::{
         Dimension, Question, Report,
-        slots::{MOST_SLOTS, STEPS, slots},
+        slots::{MOST_SLOTS, STEPS, brief_step_within, is_by_days, slots},
     },
 };
 use peerlight_proto::{duration, metric::Metric, time::Timestamp};
@@ -78,9 +78,12 @@ pub(crate) fn answerable(
 }
 
 /// The length of a chart's slots: the shortest in which each of so many providers has, on average, enough probes for a
-/// 95th percentile, or else for a median.
+/// 95th percentile, or else for a median. Days where the span is long.
 pub(crate) fn step(report: &Report, providers: usize) -> Duration {
     let whole = report.to.since(report.from);
+    if is_by_days(whole) {
+        return brief_step_within(whole, MOST_SLOTS);
+    }
     let span = whole.as_secs().max(1);
     let answered = report.rows.iter().map(|row| row.answered).fold(0, u64::saturating_add);
     let each = answered / u64::try_from(providers.max(1)).unwrap_or(u64::MAX);
@@ -159,7 +162,8 @@ mod tests {
             1,
             "a median over 15 minutes rather than three points"
         );
-        assert_eq!(step_of(30 * 24 * hour, 10_000_000), 360);
+        assert_eq!(step_of(7 * 24 * hour, 10_000_000), 60);
+        assert_eq!(step_of(30 * 24 * hour, 10_000_000), 1_440, "days are read in a tenth of the time");
     }
 
     #[test]

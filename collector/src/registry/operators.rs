@@ -1,7 +1,7 @@
 //! Operators: who may read and change the registry, and the tokens that prove it.
 
 use super::{
-    Fault, Registry, RegistryError,
+    Fault, Person, Registry, RegistryError,
     audit::{self, Change},
     hash_secret, names, new_secret, row, rows,
 };
@@ -55,14 +55,16 @@ impl FromStr for Role {
 }
 
 /// Who asks, and for which organisation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Operator {
     /// Whose entries it sees and changes.
     pub organisation: OrganisationId,
-    /// The token's name: what the audit says.
+    /// The token's name, or who a person is: what the audit says.
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// The person, if it is one whom an OpenID provider vouches for.
+    pub person: Option<Person>,
     /// The only provider whose numbers it sees; everyone's unless given.
     pub only: Option<String>,
 }
@@ -91,7 +93,7 @@ impl Operator {
 
     /// Somebody who sees all of an organisation.
     pub const fn of(organisation: OrganisationId, name: String, role: Role) -> Self {
-        Self { organisation, name, role, only: None }
+        Self { organisation, name, role, person: None, only: None }
     }
 
     /// The collector itself, acting for the default organisation.

@@ -234,6 +234,7 @@ fn visitor(link: &ProviderLink, organisation: OrganisationId) -> Operator {
         organisation,
         name: format!("link {} of {}", link.id, link.provider),
         role: Role::Reader,
+        person: None,
         only: Some(link.provider.clone()),
     }
 }

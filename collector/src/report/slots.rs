@@ -17,6 +17,19 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// The most slots of a course: more would be narrower than a line.
 pub(crate) const MOST_SLOTS: u64 = 180;
 
+/// From this span on a course beside other figures has slots of days: rollups of days answer in a tenth of the time.
+const DAYS_FROM: Duration = Duration::from_hours(14 * 24);
+
+/// The length of slots of a course that stands beside other figures: at most so many, and days where the span is long.
+pub(crate) fn brief_step_within(span: Duration, most: u64) -> Duration {
+    if is_by_days(span) { LONGEST } else { step_within(span, most) }
+}
+
+/// Whether a course over a span has slots of days.
+pub(crate) fn is_by_days(span: Duration) -> bool {
+    span >= DAYS_FROM
+}
+
 /// The shortest length of slots of which a span has at most so many.
 pub(crate) fn step_within(span: Duration, most: u64) -> Duration {
     STEPS.into_iter().find(|step| slots(span, *step) <= most).unwrap_or(LONGEST)
@@ -35,5 +48,7 @@ mod tests {
     fn slots_are_as_short_as_their_number_lets_them() {
         let hours = |hours| step_within(Duration::from_hours(hours), 60).as_secs() / 60;
         assert_eq!([1, 6, 24, 7 * 24, 30 * 24].map(hours), [1, 15, 60, 180, 720]);
+        let brief = |hours| brief_step_within(Duration::from_hours(hours), 60).as_secs() / 60;
+        assert_eq!([1, 7 * 24, 14 * 24, 30 * 24].map(brief), [1, 180, 1_440, 1_440]);
     }
 }

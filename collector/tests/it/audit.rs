@@ -143,6 +143,10 @@ fn changes() -> Vec<Change> {
         ),
         delete("/api/v1/operators/{id}", "/api/v1/operators/4", "operator revoke"),
         Change {
+            entries: vec![("session end", Before)],
+            ..delete("/api/v1/sessions/{id}", "/api/v1/sessions/1", "session end")
+        },
+        Change {
             entries: vec![("target remove", Before)],
             ..delete("/api/v1/targets/{id}", "/api/v1/targets/1", "target remove")
         },
@@ -214,6 +218,10 @@ async fn every_change_of_an_operator_says_who_what_before_and_after_and_holds_no
     let ana = collector.operator(Method::POST, "/api/v1/operators");
     let ana = ana.json(&json!({"name": "ana", "role": "administrator"})).send().await.unwrap();
     let ana = tokens(&ana.json().await.unwrap()).unwrap();
+    // Her browser's session is number 1.
+    let form = collector.anonymous(Method::POST, "/sign-in");
+    let form = form.header("content-type", "application/x-www-form-urlencoded").body(format!("token={ana}"));
+    assert_eq!(form.send().await.unwrap().status(), 303);
     let mut secrets = vec![ana.clone(), enrolment.to_text(), enrolment.secret, collector.operator_token()];
     let mut walked = BTreeSet::new();
     let mut seen = audit(&collector).await.len();

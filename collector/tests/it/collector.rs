@@ -10,7 +10,7 @@ use peerlight_collector::{
 use peerlight_proto::{enrolment::EnrolmentToken, time::Timestamp};
 use reqwest::{Certificate, Client, Method, Response};
 use serde_json::{Value, json};
-use std::{net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,11 @@ impl Collector {
 
     /// The same, whose clock stands at `now`.
     pub(crate) async fn start_at(now: Timestamp, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_known(now, |config, _operators| change(config)).await
+    }
+
+    /// The same, where the configuration has to say where the operators' listener is.
+    pub(crate) async fn start_known(now: Timestamp, change: impl FnOnce(&mut Config, SocketAddr)) -> Self {
         // The second test of a process finds it installed.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
@@ -66,10 +71,12 @@ impl Collector {
         config.agents.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.operators.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         config.store.directory = directory.path().to_owned();
-        change(&mut config);
+        // What tests are shown is made for them, however slow the machine is.
+        config.operators.slow_page = Duration::from_hours(1);
         let listeners = Listeners::bind(&config).unwrap();
         let (agents, operators) =
             (listeners.agents.local_addr().unwrap(), listeners.operators.local_addr().unwrap());
+        change(&mut config, operators);
         let clock = Clock::manual(now);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&paths::store(directory.path())).unwrap());
         let shutdown = CancellationToken::new();

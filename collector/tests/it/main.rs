@@ -24,6 +24,7 @@ mod imports;
 mod keys;
 mod letter;
 mod monitoring;
+mod oidc;
 mod operators;
 mod parquet;
 mod process;

@@ -11,12 +11,13 @@
 )]
 #![expect(clippy::cast_precision_loss, reason = "counts and bytes stay far below 2^53")]
 
+mod peer;
 mod reference;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
 use peerlight_lab::{
-    fleet::{self, Content, Machine, Plan, Prepared, Spent, Tally},
+    fleet::{self, Answers, Content, Machine, Plan, Prepared, Spent, Tally},
     process::own_cpu_seconds,
 };
 use peerlight_proto::time::IntervalLength;
@@ -56,6 +57,12 @@ struct Arguments {
     /// Where the collector's directory goes; a temporary directory unless told.
     #[arg(long)]
     directory: Option<std::path::PathBuf>,
+    /// The same fleet then pushes to a server that does nothing with it, made of the same libraries.
+    #[arg(long)]
+    peer: bool,
+    /// Be that server.
+    #[arg(long, hide = true, value_name = "DIRECTORY")]
+    peer_of: Option<std::path::PathBuf>,
     /// Given by `cargo bench`, without meaning here.
     #[arg(long, hide = true)]
     bench: bool,
@@ -63,6 +70,9 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(directory) = &arguments.peer_of {
+        return peer::serve(directory);
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(arguments.threads).enable_all().build()?;
     for &agents in &arguments.agents {
@@ -84,6 +94,7 @@ async fn measure(arguments: &Arguments, agents: u32) -> anyhow::Result<()> {
         rounds: arguments.minutes,
         backlog: arguments.backlog,
         spread: arguments.spread.unwrap_or(interval.as_duration()),
+        answers: Answers::Checked,
     };
     println!(
         "\n{agents} agents at {sites} sites, {} histograms each {} s, {} intervals, {} of backlog; load average {}",
@@ -102,8 +113,7 @@ async fn measure(arguments: &Arguments, agents: u32) -> anyhow::Result<()> {
     tokio::time::sleep_until(begun).await;
     println!("  {}", Reference::take()?);
     let mut running = std::pin::pin!(ready.run(&tally));
-    // The first interval has full handshakes and no cache: what is quoted is from then on.
-    let warm = begun + if plan.rounds > 1 { plan.spread } else { Duration::ZERO };
+    let warm = begun + plan.warm_up();
     let mut marks = None;
     let mut look = tokio::time::interval(Duration::from_millis(500));
     loop {
@@ -120,8 +130,19 @@ async fn measure(arguments: &Arguments, agents: u32) -> anyhow::Result<()> {
     }
     watch.abort();
     let last = Mark::set(&machine, &tally).await?;
-    print(&marks.context("it ended at once")?, &last, &gauge, &tally);
-    check(&machine, &tally, begun.elapsed()).await
+    let first = marks.context("it ended at once")?;
+    print(&first, &last, &gauge, &tally);
+    check(&machine, &tally, begun.elapsed()).await?;
+    drop(machine);
+    if arguments.peer {
+        let peer = peer::measure(&prepared, directory.path(), plan).await?;
+        let times = last.micros_of_a_push_since(&first) / peer.push_us;
+        println!(
+            "  a server of the same libraries that does nothing with a push: {:.0} us of CPU ({:.0} pushes); the collector takes {times:.2} times that",
+            peer.push_us, peer.pushes
+        );
+    }
+    Ok(())
 }
 
 /// Registers and enrols in memory where that is possible, since each enrolment is a durable transaction.
@@ -157,6 +178,13 @@ impl Mark {
             acknowledged: tally.counts().acknowledged,
             at: Instant::now(),
         })
+    }
+}
+
+impl Mark {
+    /// The collector's CPU.
+    fn micros_of_a_push_since(&self, from: &Self) -> f64 {
+        (self.collector.cpu_s - from.collector.cpu_s) * 1e6 / (self.acknowledged - from.acknowledged) as f64
     }
 }
 

@@ -2,7 +2,7 @@
 //! same fleet: 1,000 agents for an hour (A), 100 for a day (B), 20 for thirty days (C). Every answer is compared with a
 //! brute-force merge of what was generated.
 //!
-//! `cargo bench --bench store`; with `-- --peers` the same data also goes to `VictoriaMetrics` and `ClickHouse`.
+//! `cargo bench --bench store`; with `-- --pages` what pages of the dashboard take over a store of 1,000 agents; with `-- --peers` the same data also goes to `VictoriaMetrics` and `ClickHouse`.
 
 #![expect(
     clippy::print_stdout,
@@ -14,6 +14,7 @@
 #![expect(clippy::unchecked_time_subtraction, reason = "what a process has spent only grows")]
 
 mod machine;
+mod pages;
 mod peers;
 mod reports;
 mod workload;
@@ -54,6 +55,9 @@ struct Arguments {
     /// Puts the same data into peers, too: of the workloads A and B, into those that are installed or can be.
     #[arg(long)]
     peers: bool,
+    /// Asks for the pages of the dashboard instead: of 1,000 agents over thirty days.
+    #[arg(long)]
+    pages: bool,
     /// A Python interpreter that has `chdb-core`; a virtual environment is made unless told.
     #[arg(long)]
     python: Option<std::path::PathBuf>,
@@ -128,6 +132,10 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     machine::print()?;
+    if arguments.pages {
+        return runtime
+            .block_on(pages::measure(arguments.agents.unwrap_or(1_000), arguments.directory.as_deref()));
+    }
     println!("  {:<58} {:>9} {:<8} {:>7} {:>6}", "figure", "measured", "unit", "target", "ratio");
     for &workload in &arguments.workloads {
         let own = runtime.block_on(measure(&arguments, workload))?;

@@ -78,9 +78,15 @@ impl Fleet {
     /// So many agents, each at a site of its own; the same for the same number.
     pub(crate) fn new(agents: u32) -> anyhow::Result<Self> {
         let mut random = StdRng::seed_from_u64(u64::from(agents));
+        let callers: Vec<_> = (0..agents).map(|number| invented(number, &mut random)).collect();
+        Self::of(callers, random)
+    }
+
+    /// Of these agents.
+    pub(crate) fn of(callers: Vec<Caller>, mut random: StdRng) -> anyhow::Result<Self> {
         // As of batches that one decoder has read.
         let targets = targets()?;
-        let sites = (0..agents).map(|number| Site::new(number, &targets, &mut random)).collect();
+        let sites = callers.into_iter().map(|caller| Site::new(caller, &targets, &mut random)).collect();
         Ok(Self { sites, random })
     }
 
@@ -99,11 +105,20 @@ impl Fleet {
         &mut self,
         minute: u32,
         truth: &mut Truth,
-        mut see: impl FnMut(&Generated<'_>),
+        see: impl FnMut(&Generated<'_>),
     ) -> anyhow::Result<Vec<Admitted>> {
         let start = BEGIN.plus(Duration::from_mins(u64::from(minute)));
-        let now = start.plus(Duration::from_secs(65));
-        let length = IntervalLength::MINUTE;
+        self.interval(Interval::containing(start, IntervalLength::MINUTE), truth, see)
+    }
+
+    /// The same of any interval.
+    pub(crate) fn interval(
+        &mut self,
+        interval: Interval,
+        truth: &mut Truth,
+        mut see: impl FnMut(&Generated<'_>),
+    ) -> anyhow::Result<Vec<Admitted>> {
+        let (start, now) = (interval.start(), interval.end().plus(Duration::from_secs(5)));
         let mut admitted = Vec::with_capacity(self.sites.len());
         for (agent, site) in (0..).zip(&mut self.sites) {
             let mut measurements = Vec::with_capacity(site.series.len());
@@ -125,7 +140,7 @@ impl Fleet {
                 see(&generated);
                 measurements.push(Measurement {
                     series: index,
-                    interval: Interval::containing(start, length),
+                    interval,
                     counters: Counters { scheduled: SAMPLES, answered, lost, ..Counters::default() },
                     histogram,
                     attributes: Vec::new(),
@@ -138,37 +153,40 @@ impl Fleet {
     }
 }
 
+/// An agent at a site of its own, which no registry knows.
+fn invented(number: u32, random: &mut StdRng) -> Caller {
+    // The square of a uniform number: the first providers serve more.
+    let skewed = random.random::<f64>().powi(2);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "below the number of providers"
+    )]
+    let provider = (skewed * PROVIDERS as f64) as u64;
+    let registration = Registration {
+        id: RegistrationId(i64::from(number) + 1),
+        organisation: OrganisationId::DEFAULT,
+        site: format!("site-{number:06}"),
+        provider: format!("provider-{provider:02}"),
+        location: format!("US-{:02}", random.random_range(0..LOCATIONS)),
+        prefixes: vec!["192.0.2.0/24".parse().unwrap_or_default()],
+        count_declared: false,
+        valid_from: Timestamp::from_secs(0),
+        valid_to: None,
+    };
+    let mut id = [0; 16];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    Caller { agent: AgentId::new(id), registration, others: Vec::new(), uplinks: Vec::new() }
+}
+
 impl Site {
-    fn new(number: u32, targets: &[Arc<Target>], random: &mut StdRng) -> Self {
-        // The square of a uniform number: the first providers serve more.
-        let skewed = random.random::<f64>().powi(2);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "below the number of providers"
-        )]
-        let provider = (skewed * PROVIDERS as f64) as u64;
-        let registration = Registration {
-            id: RegistrationId(i64::from(number) + 1),
-            organisation: OrganisationId::DEFAULT,
-            site: format!("site-{number:06}"),
-            provider: format!("provider-{provider:02}"),
-            location: format!("US-{:02}", random.random_range(0..LOCATIONS)),
-            prefixes: vec!["192.0.2.0/24".parse().unwrap_or_default()],
-            count_declared: false,
-            valid_from: Timestamp::from_secs(0),
-            valid_to: None,
-        };
-        let mut id = [0; 16];
-        id[..4].copy_from_slice(&number.to_be_bytes());
+    fn new(caller: Caller, targets: &[Arc<Target>], random: &mut StdRng) -> Self {
         // All metrics of a target are of one path.
         let nature = (0..TARGETS)
             .map(|_target| (log_normal(random), random.random_range(0.001..0.02)))
             .flat_map(|path| [path; METRICS.len()])
             .collect();
-        let series = series(&registration.site, targets);
-        let caller =
-            Caller { agent: AgentId::new(id), registration, others: Vec::new(), uplinks: Vec::new() };
+        let series = series(&caller.registration.site, targets);
         Self { caller, series, nature, next: 0 }
     }
 

@@ -1,7 +1,7 @@
 //! The line of an agent to the collector: a TLS connection from the agent's own address, with a session ticket of its own,
 //! and signed requests over it.
 
-use super::prepare::Prepared;
+use super::{Answers, prepare::Prepared};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -92,6 +92,7 @@ pub(super) struct Line {
     tls: Arc<ClientConfig>,
     source: Ipv4Addr,
     collector: SocketAddr,
+    answers: Answers,
     clock: Clock,
     open: Option<SendRequest<Full<Bytes>>>,
 }
@@ -101,7 +102,7 @@ impl Line {
         prepared: &Prepared,
         key: Arc<AgentKey>,
         source: Ipv4Addr,
-        collector: SocketAddr,
+        (collector, answers): (SocketAddr, Answers),
     ) -> Self {
         let mut tls = prepared.tls.clone();
         tls.resumption = Resumption::store(Arc::new(Ticket::default()));
@@ -111,6 +112,7 @@ impl Line {
             tls: Arc::new(tls),
             source,
             collector,
+            answers,
             clock: Clock::system(),
             open: None,
         }
@@ -174,6 +176,9 @@ impl Line {
         };
         let (head, body) =
             tokio::time::timeout(PATIENCE, ask).await.map_err(|_elapsed| LineError::TooSlow(PATIENCE))??;
+        if self.answers == Answers::Unread && head.status.is_success() {
+            return Ok(Said::Acknowledged { duplicate: false, refused: 0 });
+        }
         let mut response = Response::new(Full::default());
         *response.status_mut() = head.status;
         *response.headers_mut() = head.headers;

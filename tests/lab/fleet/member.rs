@@ -1,7 +1,7 @@
 //! One agent of a fleet: when its batches are due, in which order they go, and how long it waits when it is told to.
 
 use super::{
-    Plan,
+    Answers, Plan,
     content::Content,
     line::{Line, LineError, Said},
     prepare::{Credential, Prepared},
@@ -64,7 +64,7 @@ impl Member {
         number: u32,
         credential: &Credential,
         prepared: &Prepared,
-        collector: SocketAddr,
+        collector: (SocketAddr, Answers),
     ) -> Self {
         let site = &prepared.sites[credential.site];
         // 127.1.0.0 and up: beside what others use of the loopback network.

@@ -3,7 +3,7 @@
 use super::{
     ReportError, Snapshot,
     format::{Format, ParquetFile},
-    silences,
+    scans, silences,
 };
 use crate::{
     api::{error::ApiError, extract::Query},
@@ -17,10 +17,11 @@ use crate::{
     store::Store,
 };
 use axum::{Extension, extract::State, response::Response};
+use futures::StreamExt as _;
 use http::HeaderMap;
 use peerlight_proto::time::Timestamp;
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, time::Duration};
 
 /// What may be asked; [`CompareQuestion::read`] reads it.
 #[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
@@ -89,9 +90,9 @@ pub(crate) async fn answer(
     let days = question.days(&registrations);
     let silences = silences(store, question.question(), &registrations, &presence).await?;
     let mut comparing = Comparing::new(question, registrations, &presence, silences);
-    for day in days {
-        let groups: Arc<_> = comparing.groups();
-        let rows = store.scan(day, groups).await?;
+    let mut scanned = pin!(scans(store, days, comparing.groups()));
+    while let Some(day) = scanned.next().await {
+        let (_end, rows) = day?;
         // A fleet's day takes a while to match; the runtime's threads have sockets to serve.
         comparing = tokio::task::spawn_blocking(move || {
             comparing.take(&rows);

@@ -3,24 +3,25 @@
 use super::{
     ReportError, Snapshot,
     format::{Format, ParquetFile},
-    silences,
+    scans, silences,
 };
 use crate::{
     api::{error::ApiError, extract::Query},
     app::App,
     registry::{Location, Operator, Registrations},
     report::{
-        Groups, QuestionError,
+        QuestionError,
         render::{ndjson, time_of_day},
         time_of_day::{Gathering, TimeOfDayQuestion, TimeOfDayReport},
     },
     store::Store,
 };
 use axum::{Extension, extract::State, response::Response};
+use futures::StreamExt as _;
 use http::HeaderMap;
 use peerlight_proto::time::Timestamp;
 use serde::Deserialize;
-use std::sync::Arc;
+use std::pin::pin;
 
 /// What may be asked; [`TimeOfDayQuestion::read`] reads it.
 #[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
@@ -94,9 +95,9 @@ pub(crate) async fn answer(
     let silences = silences(store, question.question(), &registrations, &presence).await?;
     let parts = question.parts(&registrations);
     let mut gathering = Gathering::new(question, registrations, &locations, &presence, silences);
-    for part in parts {
-        let (end, groups) = (part.to, gathering.groups());
-        let rows = store.scan(part, Arc::<Groups>::clone(&groups)).await?;
+    let mut scanned = pin!(scans(store, parts, gathering.groups()));
+    while let Some(part) = scanned.next().await {
+        let (end, rows) = part?;
         // A fleet's day takes a while to add up; the runtime's threads have sockets to serve.
         gathering = tokio::task::spawn_blocking(move || {
             gathering.take(&rows, end);

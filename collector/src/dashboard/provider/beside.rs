@@ -13,7 +13,7 @@ use crate::{
     },
     store::Retention,
 };
-use peerlight_proto::{duration, time::Timestamp};
+use peerlight_proto::time::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -21,8 +21,8 @@ use std::{
 
 /// With how many others one is compared: each takes a scan of its own.
 pub(super) const MAX_COMPARED: usize = 3;
-/// The span of comparisons where that of the page is shorter: a verdict takes six days.
-const LEAST_COMPARED: Duration = Duration::from_hours(7 * 24);
+/// The span of comparisons, whatever that of the page: a verdict takes six days, and each day of each comparison is a scan.
+const COMPARED: Duration = Duration::from_hours(7 * 24);
 
 /// The span of a question and what else narrows it, without grouping and metric.
 fn narrowed(question: &Question, more: &[(&'static str, String)]) -> Vec<(&'static str, String)> {
@@ -91,17 +91,17 @@ pub(super) async fn verdicts(
     verdicts
 }
 
-/// What is asked of a comparison: the page's span, or a week where that has too few days.
+/// What is asked of a comparison: the last week, or of a span that ends in the past its last week.
 pub(super) fn compared(question: &Question, own: &str, other: &str) -> Vec<(&'static str, String)> {
-    let enough = question.last.is_none_or(|last| last >= LEAST_COMPARED);
-    let span = if enough { question.last } else { Some(LEAST_COMPARED) };
-    let rest = narrowed(question, &[]).into_iter().filter(|(name, _)| match *name {
-        "last" => span.is_none(),
-        name => !["provider", "site"].contains(&name),
-    });
+    let (from, last) = match question.last {
+        Some(_) => (question.from, Some(COMPARED)),
+        None => (question.from.max(question.to.minus(COMPARED)), None),
+    };
+    let question = &Question { from, last, ..question.clone() };
+    let rest = narrowed(question, &[]).into_iter().filter(|(name, _)| !["provider", "site"].contains(name));
     let metric = question.metrics.iter().map(|metric| ("metric", metric.to_string()));
     let named = [("providers", own.to_owned()), ("providers", other.to_owned())].into_iter();
-    named.chain(span.map(|last| ("last", duration::text(last)))).chain(rest).chain(metric).collect()
+    named.chain(rest).chain(metric).collect()
 }
 
 /// Who measured at the most locations of `own`, too; the first by name among equals.
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_without_enough_days_is_compared_over_a_week() {
+    fn comparisons_are_over_the_last_week_of_a_span() {
         let now = Timestamp::from_secs(1_790_000_000);
         let over = |last| {
             let question = Question {
@@ -149,6 +149,16 @@ mod tests {
         let own = |name, value: &str| (name, value.to_owned());
         let week = [own("providers", "A"), own("providers", "B"), own("last", "7d"), own("location", "GB")];
         assert_eq!(over(24), week);
-        assert_eq!(over(30 * 24)[2], own("last", "30d"));
+        assert_eq!(over(30 * 24), week);
+        let month = Question {
+            from: now.minus(Duration::from_hours(30 * 24)),
+            ..Question::new(OrganisationId::DEFAULT, now)
+        };
+        let past = compared(&Question { last: None, ..month }, "A", "B");
+        assert!(
+            past.contains(&own("from", "2026-09-14T14:13:20Z"))
+                && past.contains(&own("to", "2026-09-21T14:13:20Z")),
+            "{past:?}"
+        );
     }
 }
