@@ -1,6 +1,10 @@
 //! axe-core, which finds what people with a screen reader, a keyboard or weak eyes stumble over.
 
-use crate::{chromium::Visit, door::Script, node::installed};
+use crate::{
+    chromium::{Chromium, Visit},
+    door::{FrontDoor, Script},
+    node::installed,
+};
 use std::path::Path;
 
 const PACKAGE: &str = "axe-core@4";
@@ -23,4 +27,10 @@ pub fn serious(visit: &Visit, page: &str) -> String {
     let (passed, found) = result.split_once('\n').unwrap();
     assert!(passed.ends_with("rules passed") && !passed.starts_with("0 "), "{page}: {passed}");
     found.to_owned()
+}
+
+/// It finds nothing on this page, which the door gives its scripts.
+pub async fn finds_nothing(chromium: &Chromium, door: &FrontDoor, path: &str) {
+    let visit = chromium.dump(&door.url(path), 60_000).await;
+    assert_eq!(serious(&visit, path), "", "{path}");
 }

@@ -1,4 +1,4 @@
-//! Packages of Node.js, in which others wrote what tests need. Each is installed from npm into a directory of its own, which stays for
+//! Packages of Node.js, in which others wrote what is tested with. Each is installed from npm into a directory of its own, which stays for
 //! the next run; where there is no npm, or no registry, a test says that it is skipped.
 
 use std::{
@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A directory below `directory`, in whose `node_modules` the package is, or why there is none.
+/// A directory below `directory`, below whose `node_modules` the package is, or why there is none.
 pub fn installed(directory: &Path, name: &str, package: &str) -> Result<PathBuf, String> {
     let kept = directory.join(name);
     if kept.join("node_modules").exists() {

@@ -133,12 +133,9 @@ async fn answer(
     done: &str,
     form: MaintenanceForm,
 ) -> Result<Response, ApiError> {
-    let error = match outcome {
-        Ok(_) => {
-            let there = format!("{}?done={done}#maintenance", View::Alerts.path());
-            return Ok(Redirect::to(&there).into_response());
-        }
-        Err(error) => error,
+    let Err(error) = outcome else {
+        let there = format!("{}?done={done}#maintenance", View::Alerts.path());
+        return Ok(Redirect::to(&there).into_response());
     };
     let refusal = Some(Refusal::of("maintenance", error)?);
     render(app, operator, &[], Filled { form, refusal, said: None }).await
