@@ -190,7 +190,7 @@ impl OpenId {
         let person = standing::person(&self.config.issuer, &believed.subject, &believed.claims);
         match standing::role(&self.config, &believed.claims) {
             Ok(role) => {
-                let (operator, next) = (Operator::person(person, role), attempt.next().to_owned());
+                let (operator, next) = (Operator::person(&person, role), attempt.next().to_owned());
                 Ok(Arrival { operator, next })
             }
             Err(why) => Err(Refusal::Without { person, why }),

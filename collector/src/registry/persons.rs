@@ -38,7 +38,7 @@ struct SignIn<'a> {
 
 impl Operator {
     /// A person of the default organisation.
-    pub fn person(person: Person, role: Role) -> Self {
+    pub fn person(person: &Person, role: Role) -> Self {
         Self { person: Some(person.clone()), ..Self::of(OrganisationId::DEFAULT, person.to_string(), role) }
     }
 
@@ -92,7 +92,7 @@ mod tests {
                 subject: subject.to_owned(),
                 name: "local".to_owned(),
             };
-            let operator = Operator::person(person, Role::Reader);
+            let operator = Operator::person(&person, Role::Reader);
             assert_eq!(operator.shown(), "local");
             registry.note_sign_in(&operator, Timestamp::from_secs(1)).unwrap();
         }
