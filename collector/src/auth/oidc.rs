@@ -206,7 +206,7 @@ impl OpenId {
         match (is_its_own, answer.error, answer.code) {
             (false, _, _) => Err(Disbelief::Issuer.into()),
             (true, Some(error), _) => {
-                Err(Refusal::Declined(error.chars().filter(|c| c.is_ascii_graphic()).take(60).collect()))
+                Err(Refusal::Declined(error.chars().filter(char::is_ascii_graphic).take(60).collect()))
             }
             (true, None, Some(code)) => Ok(code),
             (true, None, None) => Err(Refusal::Declined(String::new())),

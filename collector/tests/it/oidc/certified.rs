@@ -30,6 +30,7 @@ struct Certified {
 
 impl Certified {
     /// Starts one, as `change` says; none where there is no such package.
+    #[expect(clippy::print_stderr, reason = "a test says what it skips")]
     async fn start(change: Value) -> Option<Self> {
         let modules =
             match tokio::task::spawn_blocking(|| installed(Path::new(KEPT), "oidc-provider", PACKAGE))

@@ -82,9 +82,10 @@ fn each_claim_that_is_wrong_or_missing_is_found() {
     ];
     for (name, value, expected) in cases {
         let mut claims = claims();
-        match &value {
-            Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
-            value => claims[name] = value.clone(),
+        if value.is_null() {
+            claims.as_object_mut().unwrap().remove(name);
+        } else {
+            claims[name] = value.clone();
         }
         let found = judged(&token(&signer, Some("k"), &claims), &keys);
         assert_eq!(found.unwrap_err(), expected, "{name}: {value}");
