@@ -148,7 +148,7 @@ mod tests {
 
     fn form(from: &str, until: &str) -> MaintenanceForm {
         let (from, until, site) = (from.to_owned(), until.to_owned(), " london-1 ".to_owned());
-        MaintenanceForm { from, until, site, ..MaintenanceForm::default() }
+        MaintenanceForm { site, from, until, ..MaintenanceForm::default() }
     }
 
     #[test]
