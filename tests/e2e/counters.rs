@@ -106,6 +106,7 @@ fn scenario(probes: &[EchoProbe]) -> Scenario {
         provider: format!("Provider {number}"),
         location: "GB-LND".into(),
         time_zone: "Europe/London".into(),
+        coordinates: None,
         conditions: conditions(&mut random, number % 2 == 1),
         rest: None,
     });

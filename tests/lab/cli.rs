@@ -16,6 +16,10 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
 
+    /// Once --duration is over the agents end, and the dashboard stays until Ctrl-C, as it is after the run's quarter hour.
+    #[arg(long, requires = "duration")]
+    pub stay: bool,
+
     /// How to print the report; json prints one document and nothing else on standard output.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -11,17 +11,22 @@ use peerlight_collector::{
     Listeners,
     api::list::List,
     client::{Client, Endpoint},
+    clock::Clock,
     config::Config,
     paths,
     registry::{
         AgentEntry, AlertRules, IssuedToken, Location, NewLocation, NewProvider, NewRegistration, NewRules,
         NewToken, Provider, ProviderKind, Registration,
     },
+    run_over,
+    store::SqliteStore,
 };
+use peerlight_proto::time::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, TcpListener},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 use tokio::task::JoinHandle;
@@ -43,6 +48,13 @@ pub struct Collector {
     /// The operator token that signs them in.
     pub token: String,
     client: Client,
+    config: Config,
+    running: Option<Running>,
+}
+
+/// What runs.
+#[derive(Debug)]
+struct Running {
     shutdown: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -63,12 +75,30 @@ impl Collector {
         let agents_url = format!("https://{}", config.agents.listen);
         let dashboard = Url::parse(&format!("http://{}/", config.operators.listen))?;
         let shutdown = CancellationToken::new();
-        let running = peerlight_collector::run(config, Listeners { agents, operators }, shutdown.clone());
+        let listeners = Listeners { agents, operators };
+        let running = peerlight_collector::run(config.clone(), listeners, shutdown.clone());
         let task = tokio::spawn(async move { running.await.context("the collector ended") });
         let token = operator_token(directory, &task).await?;
         let endpoint = Endpoint { url: dashboard.clone(), token: token.clone(), ca_pem: None };
         let client = Client::new(endpoint)?;
-        Ok(Self { agents_url, dashboard, token, client, shutdown, task })
+        let running = Some(Running { shutdown, task });
+        Ok(Self { agents_url, dashboard, token, client, config, running })
+    }
+
+    /// Ends it and starts it again over what it keeps, where people reached it before, with a clock that stands at `at`. Nothing
+    /// is brought into another form, so that what is asked twice is answered alike.
+    pub async fn stand_still(&mut self, at: Timestamp, network: &Network) -> anyhow::Result<()> {
+        self.end().await?;
+        let agents = echo::listen(network, 0)?;
+        self.config.agents.listen = agents.local_addr()?;
+        let operators = operators_listener(Some(self.config.operators.listen.port()))?;
+        let store = Arc::new(SqliteStore::open(&paths::store(&self.config.store.directory))?);
+        let shutdown = CancellationToken::new();
+        let listeners = Listeners { agents, operators };
+        let running = run_over(self.config.clone(), listeners, store, Clock::manual(at), shutdown.clone());
+        let task = tokio::spawn(async move { running.await.context("the collector ended") });
+        self.running = Some(Running { shutdown, task });
+        Ok(())
     }
 
     /// Puts alert rules in force.
@@ -90,14 +120,14 @@ impl Collector {
             };
             self.client.post::<Provider>("/api/v1/providers", &new).await?;
         }
-        let locations = sites.iter().map(|site| (&site.site.location, &site.site.time_zone));
-        for (code, time_zone) in locations.collect::<BTreeMap<_, _>>() {
+        let locations = sites.iter().map(|site| (&site.site.location, &site.site));
+        for (code, site) in locations.collect::<BTreeMap<_, _>>() {
             let new = NewLocation {
                 code: code.clone(),
                 name: None,
-                time_zone: Some(time_zone.clone()),
-                latitude: None,
-                longitude: None,
+                time_zone: Some(site.time_zone.clone()),
+                latitude: site.coordinates.map(|[north, _]| north),
+                longitude: site.coordinates.map(|[_, east]| east),
             };
             self.client.post::<Location>("/api/v1/locations", &new).await?;
         }
@@ -142,9 +172,14 @@ impl Collector {
     }
 
     /// Ends it.
-    pub async fn stop(self) -> anyhow::Result<()> {
-        self.shutdown.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.context("the collector did not end in time")??
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.end().await
+    }
+
+    async fn end(&mut self) -> anyhow::Result<()> {
+        let Some(Running { shutdown, task }) = self.running.take() else { return Ok(()) };
+        shutdown.cancel();
+        tokio::time::timeout(PATIENCE, task).await.context("the collector did not end in time")??
     }
 }
 

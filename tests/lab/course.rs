@@ -51,7 +51,7 @@ pub async fn run(arguments: &Arguments, ground: &Ground, scenario: Scenario) -> 
         alert_rules: arguments.alert_rules.as_deref().map(read_rules).transpose()?,
     };
     let tell = |text: &str| progress.say(text);
-    let lab = tokio::select! {
+    let mut lab = tokio::select! {
         lab = Lab::start(ground, settings, &tell) => lab?,
         () = stop.asked() => anyhow::bail!("stopped before the agents were up"),
     };
@@ -59,7 +59,7 @@ pub async fn run(arguments: &Arguments, ground: &Ground, scenario: Scenario) -> 
         "dashboard: {}  (sign in with the token {})",
         lab.collector.dashboard, lab.collector.token
     ));
-    let done = measure(arguments, &lab, &progress, &mut stop).await;
+    let done = measure(arguments, &mut lab, &progress, &mut stop).await;
     progress.now("ending");
     let ended = tokio::select! {
         ended = lab.stop() => ended,
@@ -84,7 +84,7 @@ fn both(done: anyhow::Result<()>, ended: anyhow::Result<()>) -> anyhow::Result<(
 /// Measures, prints what came of it, and stays until it is time to end.
 async fn measure(
     arguments: &Arguments,
-    lab: &Lab,
+    lab: &mut Lab,
     progress: &Progress,
     stop: &mut Stop,
 ) -> anyhow::Result<()> {
@@ -107,8 +107,17 @@ async fn measure(
         return report(arguments, lab, from..lab.last_interval(), progress, stop).await;
     }
     report(arguments, lab, from..until, progress, stop).await?;
-    if stays && on_time {
-        progress.say(&format!("the dashboard at {} stays until Ctrl-C", lab.collector.dashboard));
+    if !on_time {
+        return Ok(());
+    }
+    let dashboard = format!("the dashboard at {} stays until Ctrl-C", lab.collector.dashboard);
+    if arguments.stay {
+        progress.now("ending the agents");
+        lab.stand_still().await?;
+        progress.say(&dashboard);
+        stop.asked().await;
+    } else if stays {
+        progress.say(&dashboard);
         wait_until(Timestamp::from_micros(i64::MAX), lab, progress, stop).await?;
     }
     Ok(())

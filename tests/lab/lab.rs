@@ -33,6 +33,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const ENROLMENT: Duration = Duration::from_secs(30);
 /// How long the collector may take to have signed for all that was measured, even if agents rested or paths were dark.
 const SETTLEMENT: Duration = Duration::from_secs(40);
+/// How long after its quarter hour a run is looked at: by then nothing of it is on its way any more.
+const AFTERWARDS: Duration = Duration::from_mins(5);
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,9 +214,17 @@ impl Lab {
         Some(format!("{} packets carried, {} lost on the way", carried.delivered(), carried.lost()))
     }
 
-    /// Ends everything, agents first. An agent that failed is the error.
-    pub async fn stop(self) -> anyhow::Result<()> {
-        let Self { collector, agents, servers, taps, network, directory, .. } = self;
+    /// Ends the agents; the collector stays with what they measured, and its clock stands where all of it is a whole quarter hour
+    /// or several, so that every report is of it.
+    pub async fn stand_still(&mut self) -> anyhow::Result<()> {
+        self.end_agents().await?;
+        let quarter = Interval::containing(now(), IntervalLength::QUARTER_HOUR);
+        self.collector.stand_still(quarter.end().plus(AFTERWARDS), &self.network).await
+    }
+
+    /// Ends the agents: no batch comes after the last that they had.
+    async fn end_agents(&mut self) -> anyhow::Result<()> {
+        let agents = std::mem::take(&mut self.agents);
         for agent in &agents {
             agent.stop();
         }
@@ -222,7 +232,13 @@ impl Lab {
             let ended: Vec<_> = agents.into_iter().map(SiteAgent::join).collect();
             ended.into_iter().collect::<anyhow::Result<()>>()
         });
-        let agents_ended = joined.await?;
+        joined.await?
+    }
+
+    /// Ends everything, agents first. An agent that failed is the error.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let agents_ended = self.end_agents().await;
+        let Self { collector, servers, taps, network, directory, .. } = self;
         let collector_ended = collector.stop().await;
         servers.shutdown.cancel();
         servers.tasks.close();

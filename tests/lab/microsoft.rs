@@ -14,6 +14,7 @@ pub fn this_machine(seed: u64) -> Scenario {
             provider: "This machine's uplink".to_owned(),
             location: "US-WA".to_owned(),
             time_zone: "America/Los_Angeles".to_owned(),
+            coordinates: None,
             conditions: Conditions::default(),
             rest: None,
         }],

@@ -38,6 +38,9 @@ pub struct Site {
     pub location: String,
     /// That location's time zone, by its IANA name.
     pub time_zone: String,
+    /// Degrees north and east of that location, where the middle of its subdivision will not do.
+    #[serde(default)]
+    pub coordinates: Option<[f64; 2]>,
     /// What its path to the echo servers is like.
     #[serde(flatten)]
     pub conditions: Conditions,

@@ -2,7 +2,7 @@
 
 mod asked;
 #[cfg(test)]
-mod fixture;
+pub(super) mod fixture;
 mod life;
 mod maintenance;
 mod one;

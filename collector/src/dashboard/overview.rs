@@ -14,6 +14,7 @@ use super::{
     view::{self, SPANS, address},
 };
 use crate::{
+    alert::Alert,
     api::{
         agents::judged,
         error::ApiError,
@@ -36,7 +37,10 @@ use axum::{
 };
 use grid::{Grid, grid};
 use peerlight_proto::{duration, time::Timestamp};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use worries::{Evidence, Now, RECENT, worries};
 
 /// The span of an overview that names none.
@@ -121,12 +125,13 @@ pub(super) async fn present(
     let outages = outages(app, question, ground, now).await;
     let outages =
         outages.map_err(|error| format!("Outages are not known: {}", Trouble::from(error).errors.join("; ")));
-    let agents = agents(app, question).await;
+    let (agents, alerts) = (agents(app, question).await, alerts(app, question).await);
     Ok(worries(&Evidence {
         question,
         usual,
         recent: &recent,
         outages: outages.as_ref(),
+        alerts: &alerts,
         agents: agents.as_deref(),
         now,
     }))
@@ -157,6 +162,21 @@ async fn agents(app: &App, question: &Question) -> Option<Vec<AgentEntry>> {
             .is_ok_and(|registration| question.wants(&registration))
     };
     Some(found.filter(wanted).collect())
+}
+
+/// The alerts that people were told of and that are not over, where a site that is asked for is affected. Where the registry does not
+/// answer, that is said of agents.
+async fn alerts(app: &App, question: &Question) -> Vec<Alert> {
+    let organisation = question.organisation;
+    let open = app.ask(move |registry, _now| registry.alerts(organisation, false)).await.unwrap_or_default();
+    let mut told: Vec<_> = open.into_iter().filter(|alert| alert.state.is_told()).collect();
+    if !told.is_empty() {
+        let registrations = app.registry.registrations(organisation);
+        let wanted = registrations.iter().filter(|entry| question.wants(entry));
+        let sites: BTreeSet<&str> = wanted.map(|entry| entry.site.as_str()).collect();
+        told.retain(|alert| alert.evidence.sites.iter().any(|site| sites.contains(site.as_str())));
+    }
+    told
 }
 
 /// What people call locations; without it they are shown by their codes.

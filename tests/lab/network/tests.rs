@@ -27,6 +27,7 @@ fn scenario(conditions: &[Conditions]) -> Scenario {
                 provider: format!("Provider {number}"),
                 location: "GB-LND".into(),
                 time_zone: "Europe/London".into(),
+                coordinates: None,
                 conditions,
                 rest: None,
             })

@@ -4,9 +4,9 @@ use crate::alert::{Alert, AlertState, Aspect, Culprit, Evidence, Reading, Severi
 use peerlight_proto::{metric::Metric, time::Timestamp};
 use std::{collections::BTreeMap, time::Duration};
 
-pub(super) const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+pub(in crate::dashboard) const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
-pub(super) fn alert(id: u64) -> Alert {
+pub(in crate::dashboard) fn alert(id: u64) -> Alert {
     let (provider, location) = ("Aurora".to_owned(), "GB-LND".to_owned());
     let spot = Spot {
         provider: provider.clone(),

@@ -1,7 +1,8 @@
-//! What is wrong now: outages, losses, what got slower, and agents that need somebody. Pure.
+//! What is wrong now: alerts that fire, outages, losses, what got slower, and agents that need somebody. Pure.
 
 use super::grid::MATTERING_LOSS;
 use crate::{
+    alert::{Alert, Severity},
     dashboard::{
         about::ago,
         frame::{View, address},
@@ -56,6 +57,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) recent: &'a Report,
     /// Outages, or why nobody knows of any.
     pub(crate) outages: Result<&'a AvailabilityReport, &'a String>,
+    /// The alerts that fire, whether or not somebody looks after them.
+    pub(crate) alerts: &'a [Alert],
     /// Agents of the sites that are asked for, if the registry answers.
     pub(crate) agents: Option<&'a [AgentEntry]>,
     pub(crate) now: Timestamp,
@@ -63,7 +66,7 @@ pub(crate) struct Evidence<'a> {
 
 /// What is wrong now.
 pub(crate) fn worries(evidence: &Evidence<'_>) -> Now {
-    let mut worries = Vec::new();
+    let mut worries: Vec<_> = evidence.alerts.iter().map(fires).collect();
     let mut unknown = Vec::new();
     match evidence.outages {
         Ok(report) => worries.extend(outages(evidence, report)),
@@ -73,7 +76,8 @@ pub(crate) fn worries(evidence: &Evidence<'_>) -> Now {
     worries.extend(evidence.recent.rows.iter().filter_map(|row| lossy(evidence, row)));
     worries.extend(evidence.recent.rows.iter().filter_map(|row| slower(evidence, row)));
     let mut well =
-        "No outage, no loss that matters, nothing slower than usual in the last 15 minutes".to_owned();
+        "No alert, no outage, no loss that matters, nothing slower than usual in the last 15 minutes"
+            .to_owned();
     if let Some(agents) = evidence.agents {
         worries.extend(unwell(agents));
         let all = agents.len();
@@ -88,6 +92,21 @@ pub(crate) fn worries(evidence: &Evidence<'_>) -> Now {
     }
     worries.sort_by_key(|worry| !worry.grave);
     Now { worries, well, unknown }
+}
+
+fn fires(alert: &Alert) -> Worry {
+    let since = rfc3339::seconds(alert.since);
+    let of = |what: &str| alert.culprit.names().into_iter().find(|(known, _)| *known == what);
+    Worry {
+        grave: alert.severity == Severity::Page,
+        what: alert.summary.clone(),
+        detail: match &alert.acknowledged {
+            Some(one) => format!("since {since}; {} looks after it", one.by),
+            None => format!("since {since}"),
+        },
+        href: format!("{}/{}", View::Alerts.path(), alert.id),
+        location: of("location").map(|(_, name)| name.to_owned()),
+    }
 }
 
 fn outages<'a>(
@@ -208,6 +227,7 @@ fn href(view: View, question: &Question, provider: Option<&str>, location: Optio
 mod tests {
     use super::*;
     use crate::{
+        dashboard::alerts::fixture::alert,
         organisation::OrganisationId,
         report::{
             Dimension,
@@ -234,12 +254,17 @@ mod tests {
     }
 
     fn found(usual: &[Measured], recent: &[Measured], agents: &[AgentEntry]) -> Now {
+        found_beside(&[], usual, recent, agents)
+    }
+
+    fn found_beside(alerts: &[Alert], usual: &[Measured], recent: &[Measured], agents: &[AgentEntry]) -> Now {
         let why = "Outages are not known: ask for less".to_owned();
         let evidence = Evidence {
             question: &asked(),
             usual: &report(usual),
             recent: &report(recent),
             outages: Err(&why),
+            alerts,
             agents: Some(agents),
             now: asked().to,
         };
@@ -256,6 +281,17 @@ mod tests {
         assert_eq!(now.worries[1].detail, "p50 70.0 ms in the last 15 minutes, 50.0 ms over the span");
         assert_eq!(now.worries[0].href, "/series?last=1h&provider=Aurora&location=GB-LND");
         assert_eq!(now.unknown, ["Outages are not known: ask for less."]);
+    }
+
+    #[test]
+    fn what_people_were_told_of_stands_first_and_leads_to_its_page() {
+        let recent = [measured(1, &[9_000; 70], 20)];
+        let now = found_beside(&[alert(7)], &[], &recent, &[]);
+        let first = &now.worries[0];
+        assert_eq!((first.href.as_str(), first.grave), ("/alerts/7", true));
+        assert_eq!((&first.what, first.location.as_deref()), (&alert(7).summary, Some("GB-LND")));
+        assert!(first.detail.starts_with("since 2026-09-21T"), "{}", first.detail);
+        assert_eq!(now.worries.len(), 2, "{now:?}");
     }
 
     #[test]

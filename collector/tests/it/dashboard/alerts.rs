@@ -53,6 +53,12 @@ async fn each_alert_of_the_api_is_a_line_with_its_life_its_culprit_and_its_vote(
     ] {
         assert!(line.contains(&told), "{told} is not in {line}");
     }
+    // It is wrong now.
+    let overview = read(&collector, "/").await;
+    let now = overview.split("id=\"now\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(now.contains(&format!("href=\"/alerts/{id}\"")), "{now}");
+    assert!(!read(&collector, "/?provider=Borealis").await.contains(&format!("href=\"/alerts/{id}\"")));
+
     // The rules in force stand below.
     assert!(html.contains("Rules in force") && html.contains("data-every=\"10\""), "{html}");
 
