@@ -21,6 +21,8 @@ pub(crate) struct About {
     pub(crate) wider: Option<String>,
     /// Whether the span ends before now, with what must have arrived.
     pub(crate) lags: bool,
+    /// The end of the span.
+    pub(super) to: Timestamp,
 }
 
 /// How old the newest measurement is.
@@ -41,7 +43,14 @@ impl About {
             address(path, there.iter().chain(others))
         });
         let metrics: Vec<_> = question.metrics.iter().map(ToString::to_string).collect();
-        Self { metric: metrics.join(", "), span: span(question), age: None, wider, lags: false }
+        Self {
+            metric: metrics.join(", "),
+            span: span(question),
+            age: None,
+            wider,
+            lags: false,
+            to: question.to,
+        }
     }
 
     /// The same of a page that looks at no more than what must have arrived: where its span ends before now, that is said.
@@ -53,7 +62,9 @@ impl About {
 
     /// The same where it is known until when there are measurements.
     pub(crate) fn measured(self, until: Option<Timestamp>, now: Timestamp) -> Self {
-        Self { age: until.map(|until| age(until, now)), ..self }
+        // Nothing newer can be missed in a span that is over.
+        let due = self.to.min(now);
+        Self { age: until.map(|until| age(until, due, now)), ..self }
     }
 }
 
@@ -82,6 +93,27 @@ pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-fn age(until: Timestamp, now: Timestamp) -> Age {
-    Age { iso: rfc3339::text(until), words: ago(until, now), stale: now.since(until) > ON_ITS_WAY }
+fn age(until: Timestamp, due: Timestamp, now: Timestamp) -> Age {
+    Age { iso: rfc3339::text(until), words: ago(until, now), stale: due.since(until) > ON_ITS_WAY }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::organisation::OrganisationId;
+
+    #[test]
+    fn only_a_page_that_reaches_now_can_be_stale() {
+        let now = Timestamp::from_secs(1_790_000_000);
+        let before = |minutes| now.minus(Duration::from_mins(minutes));
+        let is_stale = |question: &Question, until| {
+            About::of(question, "/", &Parameters::new()).measured(Some(until), now).age.unwrap().stale
+        };
+        let recent = Question::new(OrganisationId::DEFAULT, now);
+        assert!(!is_stale(&recent, before(1)));
+        assert!(is_stale(&recent, before(60)));
+        let past = Question { to: before(60), last: None, ..recent };
+        assert!(!is_stale(&past, before(60)));
+        assert!(is_stale(&past, before(120)), "it was silent at the end of that span, too");
+    }
 }

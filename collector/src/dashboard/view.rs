@@ -163,7 +163,7 @@ mod tests {
             "a median over 15 minutes rather than three points"
         );
         assert_eq!(step_of(7 * 24 * hour, 10_000_000), 60);
-        assert_eq!(step_of(30 * 24 * hour, 10_000_000), 1_440, "days are read in a tenth of the time");
+        assert_eq!(step_of(30 * 24 * hour, 10_000_000), 1_440, "days are read from rollups of days");
     }
 
     #[test]

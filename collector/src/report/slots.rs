@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// The most slots of a course: more would be narrower than a line.
 pub(crate) const MOST_SLOTS: u64 = 180;
 
-/// From this span on a course beside other figures has slots of days: rollups of days answer in a tenth of the time.
+/// From this span on a course beside other figures has slots of days: rollups of days are a hundredth of those of quarter hours.
 const DAYS_FROM: Duration = Duration::from_hours(14 * 24);
 
 /// The length of slots of a course that stands beside other figures: at most so many, and days where the span is long.

@@ -5,9 +5,12 @@
 //! as large whatever they were made of. So each agent measures every quarter hour, and every minute of the last hour. That takes a while, so
 //! that a directory which is named is kept, and asked again the next time.
 
-use crate::workload::{BEGIN, Fleet, Truth};
-use anyhow::Context as _;
-use axum::{Router, body::Body};
+use crate::workload::{ASKED, BEGIN, Fleet, SAMPLES, Truth};
+use anyhow::{Context as _, ensure};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+};
 use futures::future::try_join_all;
 use http::{Request, StatusCode, header};
 use peerlight_collector::{
@@ -23,7 +26,7 @@ use peerlight_collector::{
     router::for_operators,
     store::{SqliteStore, Store},
 };
-use peerlight_lab::fleet;
+use peerlight_lab::fleet::{self, TARGETS};
 use peerlight_proto::time::{Interval, IntervalLength, Timestamp};
 use rand::{SeedableRng as _, rngs::StdRng};
 use std::{
@@ -71,7 +74,14 @@ pub(crate) async fn measure(agents: u32, directory: Option<&Path>) -> anyhow::Re
     let by = Operator::local();
     let token = app.registry.create_operator_token("bench", Role::Reader, &by, app.clock.now())?.token;
     let router = for_operators(&app);
-    println!("\n{agents} agents, {DAYS} days; milliseconds until the page is there");
+    let (scheduled, intervals) = (scheduled(&router, &token).await?, intervals().count() as u64);
+    ensure!(
+        scheduled == u64::from(agents) * intervals * TARGETS as u64 * SAMPLES,
+        "{scheduled} probes of {agents} agents in {intervals} intervals"
+    );
+    println!(
+        "\n{agents} agents, {DAYS} days, {scheduled} probes of each metric; milliseconds until the page is there"
+    );
     println!("  {:<90} {:>9} {:>9} {:>9} {:>7}", "page", "at first", "again", "kB", "ratio");
     for page in PAGES {
         let (first, (status, bytes)) = ask(&router, page, &token).await?;
@@ -85,20 +95,39 @@ pub(crate) async fn measure(agents: u32, directory: Option<&Path>) -> anyhow::Re
     Ok(())
 }
 
+/// How many probes the report of latency holds of [`ASKED`].
+async fn scheduled(router: &Router, token: &str) -> anyhow::Result<u64> {
+    let question = format!(
+        "/api/v1/reports/latency?from={}&to={}&metric={}",
+        BEGIN.as_secs(),
+        end().as_secs(),
+        ASKED.name()
+    );
+    let body = answer(router, &question, token).await?.1;
+    let report: serde_json::Value = serde_json::from_slice(&body)?;
+    let rows = report["rows"].as_array().context("a report without rows")?;
+    Ok(rows.iter().filter_map(|row| row["scheduled"].as_u64()).sum())
+}
+
 /// How long a page takes, what becomes of it, and how large it is.
 async fn ask(router: &Router, page: &str, token: &str) -> anyhow::Result<(f64, (StatusCode, usize))> {
+    let begun = Instant::now();
+    let (status, body) = answer(router, page, token).await?;
+    Ok((begun.elapsed().as_secs_f64() * 1e3, (status, body.len())))
+}
+
+/// What is answered to a browser.
+async fn answer(router: &Router, page: &str, token: &str) -> anyhow::Result<(StatusCode, Bytes)> {
     let mut request = Request::get(page)
         .header(header::HOST, "localhost")
         .header(header::ACCEPT, "text/html")
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
         .body(Body::empty())?;
     request.extensions_mut().insert(Peer::direct(Ipv4Addr::LOCALHOST.into()));
-    let begun = Instant::now();
     let response = router.clone().oneshot(request).await?;
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
-    let took = begun.elapsed();
-    Ok((took.as_secs_f64() * 1e3, (status, body.len())))
+    Ok((status, body))
 }
 
 /// A collector of what a directory holds.

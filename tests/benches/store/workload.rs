@@ -27,7 +27,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 pub(crate) const BEGIN: Timestamp = Timestamp::from_secs(20_773 * 86_400);
 const PROVIDERS: u64 = 12;
 const LOCATIONS: u64 = 30;
-const SAMPLES: u64 = 6;
+pub(crate) const SAMPLES: u64 = 6;
 const HORIZON: Duration = Duration::from_hours(14 * 24);
 
 /// A fleet of agents.
@@ -122,6 +122,8 @@ impl Fleet {
         let mut admitted = Vec::with_capacity(self.sites.len());
         for (agent, site) in (0..).zip(&mut self.sites) {
             let mut measurements = Vec::with_capacity(site.series.len());
+            // Within what is registered: what comes from elsewhere is nobody's figure.
+            let address = site.caller.registration.prefixes.first().context("no prefix")?.addr();
             for (index, (series, &(base, loss))) in (0_u32..).zip(site.series.iter().zip(&site.nature)) {
                 let mut histogram = Histogram::default();
                 let mut lost = 0;
@@ -144,7 +146,7 @@ impl Fleet {
                     counters: Counters { scheduled: SAMPLES, answered, lost, ..Counters::default() },
                     histogram,
                     attributes: Vec::new(),
-                    observed: Some(Observed { address: "192.0.2.9".parse()?, age_seconds: 1 }),
+                    observed: Some(Observed { address, age_seconds: 1 }),
                 });
             }
             admitted.push(site.admit(measurements, now)?);
