@@ -1,5 +1,5 @@
-//! Pages that took long to make, kept for whoever asks for the same again: such a page is answered at once, says how old it is, and is
-//! made anew behind its reader. What is made fast is never kept.
+//! Pages that took long to make, kept for the reader who asks for the same again: such a page is answered at once, says how old it is, and
+//! is made anew behind its reader. What is made fast is never kept. While a page is made, whoever asks for it waits for that one.
 
 use crate::{api::error::ApiError, app::App, registry::Operator};
 use askama::Template;
@@ -10,13 +10,15 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, response::Parts};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use moka::sync::Cache;
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -39,7 +41,12 @@ pub struct KeptPages {
     /// What takes longer is kept.
     slow: Duration,
     by_key: Cache<Key, Arc<KeptPage>>,
+    /// What is being made. It goes on when all who wait for it have gone: who asks again finds it.
+    making: Mutex<HashMap<Key, Making>>,
 }
+
+/// A page on its way; nothing if its maker failed.
+type Making = Shared<BoxFuture<'static, Option<Response<Bytes>>>>;
 
 /// What a page depends on besides what was measured: two who may see different things never share one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,7 +63,6 @@ struct KeptPage {
     headers: HeaderMap,
     made: Instant,
     took: Duration,
-    is_being_renewed: AtomicBool,
 }
 
 /// What a kept page says of itself.
@@ -99,7 +105,13 @@ impl KeptPages {
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let by_key = Cache::builder().max_capacity(MOST_BYTES).weigher(weigh).time_to_live(KEPT_FOR).build();
-        Self { slow, by_key }
+        Self { slow, by_key, making: Mutex::default() }
+    }
+
+    /// The page that is being made, or else the one that `make` begins.
+    fn make_once(&self, key: Key, make: impl FnOnce(Key) -> Making) -> Making {
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        making.entry(key).or_insert_with_key(|key| make(key.clone())).clone()
     }
 }
 
@@ -114,7 +126,7 @@ impl KeptPage {
     fn new(html: &Bytes, headers: HeaderMap, (made, took): (Instant, Duration)) -> Option<Self> {
         let at = html.windows(PLACE.len()).position(|bytes| bytes == PLACE)?;
         let (before, after) = (html.slice(..at), html.slice(at + PLACE.len()..));
-        Some(Self { before, after, headers, made, took, is_being_renewed: AtomicBool::new(false) })
+        Some(Self { before, after, headers, made, took })
     }
 
     /// The page with its age in it, and as RFC 9111, section 5.1, tells it to programs.
@@ -128,11 +140,6 @@ impl KeptPage {
         *response.headers_mut() = self.headers.clone();
         response.headers_mut().insert(header::AGE, HeaderValue::from(age_s));
         response
-    }
-
-    /// Whether it is for the caller to make it anew: it is for one at a time.
-    fn claim(&self) -> bool {
-        !self.is_being_renewed.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -155,49 +162,60 @@ pub(super) async fn keep(
     }
     let key = Key::of(&operator, request.uri());
     let kept = (!wants_anew(request.headers())).then(|| app.pages.by_key.get(&key)).flatten();
-    let usable = kept.map(|page| (Use::of(page.made.elapsed(), page.took), page));
-    let (renews, answer) = match usable {
-        Some((Use::Answer, page)) => return page.answer(),
-        Some((Use::AnswerAndRenew, page)) => (page.claim(), Some(page.answer())),
-        Some((Use::Nothing, _)) | None => (true, None),
-    };
-    if !renews && let Some(answer) = answer {
-        return answer;
+    let kept = kept.map(|page| (Use::of(page.made.elapsed(), page.took), page));
+    if let Some((Use::Answer, page)) = kept {
+        return page.answer();
     }
-    // By itself: whoever goes away meanwhile and asks again finds it.
-    let making = tokio::spawn(make(app, key, request, next));
-    match answer {
-        Some(answer) => answer,
-        None => making.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
+    let making = app.pages.make_once(key, |key| begin(app.clone(), key, request, next));
+    if let Some((Use::AnswerAndRenew, page)) = kept {
+        return page.answer();
+    }
+    match making.await {
+        Some(made) => made.map(Body::from),
+        None => ApiError::internal().into_response(),
+    }
+}
+
+/// Begins to make a page, by itself.
+fn begin(app: App, key: Key, request: Request, next: Next) -> Making {
+    let making = tokio::spawn(async move {
+        let under_way = UnderWay { app, key };
+        make(&under_way, request, next).await
+    });
+    making
+        .map(|made| made.inspect_err(|error| tracing::error!(%error, "a page was not made")).ok().flatten())
+        .boxed()
+        .shared()
+}
+
+/// A page that is being made, until its maker ends, in whatever way.
+struct UnderWay {
+    app: App,
+    key: Key,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.app.pages.making.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 
 /// Makes a page, and keeps it if that took long.
-async fn make(app: App, key: Key, request: Request, next: Next) -> Response {
+async fn make(UnderWay { app, key }: &UnderWay, request: Request, next: Next) -> Option<Response<Bytes>> {
     let begun = Instant::now();
-    let response = next.run(request).await;
+    let (parts, body) = next.run(request).await.into_parts();
     let took = begun.elapsed();
-    if response.status() != StatusCode::OK {
-        return response;
-    }
-    if took <= app.pages.slow {
-        app.pages.by_key.invalidate(&key);
-        return response;
-    }
-    let (parts, body): (Parts, Body) = response.into_parts();
-    let html = match to_bytes(body, usize::MAX).await {
-        Ok(html) => html,
-        Err(error) => {
-            tracing::error!(%error, "a page ended before its end");
-            return ApiError::internal().into_response();
+    // It was made in memory, as every page is.
+    let html = to_bytes(body, usize::MAX).await.ok()?;
+    if parts.status == StatusCode::OK {
+        let is_to_keep = took > app.pages.slow && html.len() <= MOST_BYTES_OF_ONE;
+        let page = is_to_keep.then(|| KeptPage::new(&html, parts.headers.clone(), (Instant::now(), took)));
+        match page.flatten() {
+            Some(page) => app.pages.by_key.insert(key.clone(), Arc::new(page)),
+            None => app.pages.by_key.invalidate(key),
         }
-    };
-    if html.len() <= MOST_BYTES_OF_ONE
-        && let Some(page) = KeptPage::new(&html, parts.headers.clone(), (Instant::now(), took))
-    {
-        app.pages.by_key.insert(key, Arc::new(page));
     }
-    Response::from_parts(parts, Body::from(html))
+    Some(Response::from_parts(parts, html))
 }
 
 #[cfg(test)]
@@ -216,15 +234,24 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_made_anew_by_one_at_a_time() {
-        let html = Bytes::from_static(b"<p><!-- kept -->");
-        let page = KeptPage::new(&html, HeaderMap::new(), (Instant::now(), Duration::ZERO)).unwrap();
-        assert!(page.claim());
-        assert!(!page.claim());
-        assert!(
-            KeptPage::new(&Bytes::from_static(b"<p>"), HeaderMap::new(), (Instant::now(), Duration::ZERO))
-                .is_none()
-        );
+    fn only_what_has_a_place_for_its_age_is_kept() {
+        let kept = |html| {
+            let html = Bytes::from_static(html);
+            KeptPage::new(&html, HeaderMap::new(), (Instant::now(), Duration::ZERO)).is_some()
+        };
+        assert!(kept(b"<p><!-- kept --></p>"));
+        assert!(!kept(b"<p>"));
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_for_a_page_that_is_being_made_waits_for_that_one() {
+        let pages = KeptPages::new(Duration::ZERO);
+        let key = || Key::of(&Operator::local(), &Uri::from_static("/latency?last=30d"));
+        let (makes, made) = tokio::sync::oneshot::channel();
+        let first = pages.make_once(key(), |_key| made.map(Result::ok).boxed().shared());
+        let second = pages.make_once(key(), |_key| panic!("it is being made"));
+        makes.send(Response::new(Bytes::from_static(b"page"))).unwrap();
+        assert_eq!(first.await.unwrap().body(), second.await.unwrap().body());
     }
 
     #[test]
