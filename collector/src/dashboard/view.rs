@@ -5,7 +5,7 @@ use crate::{
     organisation::OrganisationId,
     report::{
         Dimension, Question, Report,
-        slots::{MOST_SLOTS, STEPS, brief_step_within, is_by_days, slots},
+        slots::{MOST_SLOTS, STEPS, days_over, slots},
     },
 };
 use peerlight_proto::{duration, metric::Metric, time::Timestamp};
@@ -81,8 +81,8 @@ pub(crate) fn answerable(
 /// 95th percentile, or else for a median. Days where the span is long.
 pub(crate) fn step(report: &Report, providers: usize) -> Duration {
     let whole = report.to.since(report.from);
-    if is_by_days(whole) {
-        return brief_step_within(whole, MOST_SLOTS);
+    if let Some(days) = days_over(whole) {
+        return days;
     }
     let span = whole.as_secs().max(1);
     let answered = report.rows.iter().map(|row| row.answered).fold(0, u64::saturating_add);

@@ -22,12 +22,12 @@ const DAYS_FROM: Duration = Duration::from_hours(14 * 24);
 
 /// The length of slots of a course that stands beside other figures: at most so many, and days where the span is long.
 pub(crate) fn brief_step_within(span: Duration, most: u64) -> Duration {
-    if is_by_days(span) { LONGEST } else { step_within(span, most) }
+    days_over(span).unwrap_or_else(|| step_within(span, most))
 }
 
-/// Whether a course over a span has slots of days.
-pub(crate) fn is_by_days(span: Duration) -> bool {
-    span >= DAYS_FROM
+/// A day, where the slots of a course over a span are days.
+pub(crate) fn days_over(span: Duration) -> Option<Duration> {
+    (span >= DAYS_FROM).then_some(LONGEST)
 }
 
 /// The shortest length of slots of which a span has at most so many.

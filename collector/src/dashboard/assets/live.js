@@ -5,7 +5,6 @@ const live = document.getElementById("live");
 const state = document.getElementById("live-state");
 const every = live ? Number(live.dataset.every) * 1000 : 0;
 let asking = false;
-let filling = false;
 
 function say(text) {
   if (state && state.textContent !== text) state.textContent = text;
@@ -20,8 +19,15 @@ function isBusy() {
 // What somebody types into a form of the page is not to be taken away.
 function typing() {
   const within = live.contains(document.activeElement) && document.activeElement.closest("form");
-  if (filling) say("Not renewed while a form is filled in.");
-  return within || filling;
+  const filled = [...live.querySelectorAll("form :is(input, select, textarea)")].some(isChanged);
+  if (filled) say("Not renewed while a form is filled in.");
+  return within || filled;
+}
+
+function isChanged(field) {
+  if (!field.options) return field.value !== field.defaultValue;
+  const options = [...field.options];
+  return field.selectedIndex !== Math.max(0, options.findIndex((option) => option.defaultSelected));
 }
 
 // Which tables are open, how far each is scrolled, and what has the focus, so that a renewal disturbs no reader.
@@ -71,7 +77,6 @@ async function renew() {
 
 if (every > 0) {
   setInterval(renew, every);
-  live.addEventListener("input", () => { filling = true; });
   document.addEventListener("visibilitychange", renew);
 }
 
