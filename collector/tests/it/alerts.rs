@@ -12,9 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderMap;
 use peerlight_collector::{
     alert::defaults,
-    cli::{Cli, Command, Defaults, Output, execute},
     config::{Config, Webhook},
-    paths,
 };
 use peerlight_proto::{
     metric::Metric,
@@ -130,17 +128,8 @@ pub(crate) async fn send(collector: &Collector, method: Method, path: &str, body
 }
 
 async fn print(collector: &Collector, arguments: &[&str]) -> anyhow::Result<String> {
-    let words = ["peerlight-collector", "alert"].iter().chain(arguments);
-    let cli = <Cli as clap::Parser>::try_parse_from(words)?;
-    let Command::Operate(operation) = cli.command else { panic!("{arguments:?} asks no collector") };
-    let defaults = Defaults {
-        url: format!("http://{}", collector.operators).parse().unwrap(),
-        token_file: paths::operator_token(&collector.directory),
-    };
-    let (mut out, mut notes) = (Vec::new(), Vec::new());
-    let mut output = Output { out: &mut out, notes: &mut notes, width: None };
-    execute(*operation, &cli.connection, &defaults, &mut output).await?;
-    Ok(String::from_utf8(out).unwrap() + &String::from_utf8(notes).unwrap())
+    let words = std::iter::once("alert").chain(arguments.iter().copied());
+    Ok(collector.command(words, None).await?.all())
 }
 
 /// The rule of loss alone, which does not wait.

@@ -3,17 +3,14 @@
 
 use crate::{
     collector::{Collector, NOON, problem},
+    command::WIDE,
     seeded::{add_places, enrolled, measurement, push, series},
 };
-use peerlight_collector::{
-    cli::{Cli, Command, Defaults, Output, execute},
-    paths,
-    report::{
-        NoLoss, Report,
-        availability::{AvailabilityReport, GapKind},
-        render::{availability, ndjson, time_of_day},
-        time_of_day::TimeOfDayReport,
-    },
+use peerlight_collector::report::{
+    NoLoss, Report,
+    availability::{AvailabilityReport, GapKind},
+    render::{availability, ndjson, time_of_day},
+    time_of_day::TimeOfDayReport,
 };
 use peerlight_proto::{
     measurement::Measurement,
@@ -43,17 +40,8 @@ async fn text(collector: &Collector, path: &str, query: &str, accept: &str) -> S
 }
 
 async fn print(collector: &Collector, arguments: &str) -> String {
-    let words = ["peerlight-collector", "report"].into_iter().chain(arguments.split(' '));
-    let cli = <Cli as clap::Parser>::try_parse_from(words).unwrap();
-    let Command::Operate(operation) = cli.command else { panic!("{arguments} asks no collector") };
-    let defaults = Defaults {
-        url: format!("http://{}", collector.operators).parse().unwrap(),
-        token_file: paths::operator_token(&collector.directory),
-    };
-    let (mut out, mut notes) = (Vec::new(), Vec::new());
-    let mut output = Output { out: &mut out, notes: &mut notes, width: Some(160) };
-    execute(*operation, &cli.connection, &defaults, &mut output).await.unwrap();
-    String::from_utf8(out).unwrap()
+    let words = std::iter::once("report").chain(arguments.split(' '));
+    collector.command(words, WIDE).await.unwrap().text()
 }
 
 /// The first of the minutes that are measured.

@@ -1,5 +1,6 @@
 //! A collector that runs for one test, and what an operator does with it.
 
+use crate::command::{Printed, command};
 use peerlight_collector::{
     Listeners,
     clock::Clock,
@@ -109,6 +110,15 @@ impl Place {
 
     pub(crate) fn operator_token(&self) -> String {
         std::fs::read_to_string(paths::operator_token(&self.directory)).unwrap().trim().to_owned()
+    }
+
+    /// What `peerlight-collector WORDS` prints to an operator of this machine, in a terminal of this width or into a file.
+    pub(crate) async fn command<'a>(
+        &self,
+        words: impl IntoIterator<Item = &'a str>,
+        width: Option<u16>,
+    ) -> anyhow::Result<Printed> {
+        command((self.operators, paths::operator_token(&self.directory)), words, width).await
     }
 
     /// Where everything that agents measured is kept.

@@ -2,16 +2,13 @@
 
 use crate::{
     collector::{Collector, NOON, problem},
+    command::WIDE,
     seeded::{add_places, enrolled, measurement, push, series},
 };
-use peerlight_collector::{
-    cli::{Cli, Command, Defaults, Output, execute},
-    paths,
-    report::{
-        Report,
-        compare::{Comparison, Judgement, Reason, Verdict},
-        render::comparison::{csv, table},
-    },
+use peerlight_collector::report::{
+    Report,
+    compare::{Comparison, Judgement, Reason, Verdict},
+    render::comparison::{csv, table},
 };
 use peerlight_proto::{
     metric::Metric,
@@ -106,17 +103,8 @@ async fn compare(collector: &Collector, query: &str) -> Comparison {
 }
 
 async fn print(collector: &Collector, arguments: &[&str]) -> String {
-    let words = ["peerlight-collector", "report", "compare"].into_iter().chain(arguments.iter().copied());
-    let cli = <Cli as clap::Parser>::try_parse_from(words).unwrap();
-    let Command::Operate(operation) = cli.command else { panic!("{arguments:?} asks no collector") };
-    let defaults = Defaults {
-        url: format!("http://{}", collector.operators).parse().unwrap(),
-        token_file: paths::operator_token(&collector.directory),
-    };
-    let (mut out, mut notes) = (Vec::new(), Vec::new());
-    let mut output = Output { out: &mut out, notes: &mut notes, width: Some(160) };
-    execute(*operation, &cli.connection, &defaults, &mut output).await.unwrap();
-    String::from_utf8(out).unwrap()
+    let words = ["report", "compare"].iter().chain(arguments).copied();
+    collector.command(words, WIDE).await.unwrap().text()
 }
 
 fn verdict(judgement: &Judgement) -> (Verdict, Option<Reason>) {

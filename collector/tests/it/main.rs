@@ -11,6 +11,7 @@ mod batches;
 mod check_config;
 mod clock;
 mod collector;
+mod command;
 mod comparisons;
 mod dashboard;
 mod dropped;

@@ -8,10 +8,6 @@ use crate::{
     seeded::seeded_collector,
     yardsticks,
 };
-use peerlight_collector::{
-    cli::{Cli, Command, Defaults, Output, execute},
-    paths,
-};
 use reqwest::Method;
 use serde_json::json;
 
@@ -60,17 +56,9 @@ async fn every_report_is_read_by_pyarrow_as_its_csv_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_writes_the_same_file_and_none_to_a_terminal() {
     let collector = seeded_collector().await;
-    let defaults = Defaults {
-        url: format!("http://{}", collector.operators).parse().unwrap(),
-        token_file: paths::operator_token(&collector.directory),
-    };
     let print = async |width| {
-        let words = "peerlight-collector report latency --last 2h --format parquet".split(' ');
-        let cli = <Cli as clap::Parser>::try_parse_from(words).unwrap();
-        let Command::Operate(operation) = cli.command else { panic!("it asks no collector") };
-        let (mut out, mut notes) = (Vec::new(), Vec::new());
-        let mut output = Output { out: &mut out, notes: &mut notes, width };
-        execute(*operation, &cli.connection, &defaults, &mut output).await.map(|()| out)
+        let words = "report latency --last 2h --format parquet".split(' ');
+        collector.command(words, width).await.map(|printed| printed.out)
     };
     let path = "/api/v1/reports/latency?last=2h&by=provider&format=parquet";
     let answer = collector.operator(Method::GET, path).send().await.unwrap().bytes().await.unwrap();

@@ -2,13 +2,10 @@
 
 use crate::{
     collector::{Collector, NOON, plain_client, problem},
+    command::WIDE,
     seeded::{enrolled, measurement, push, seeded_collector, series},
 };
-use peerlight_collector::{
-    auth::SESSION_LENGTH,
-    cli::{Cli, Command, Defaults, Output, execute},
-    paths,
-};
+use peerlight_collector::auth::SESSION_LENGTH;
 use peerlight_proto::{
     metric::Metric,
     time::{Interval, IntervalLength},
@@ -43,17 +40,9 @@ async fn collector() -> Collector {
 }
 
 async fn print(collector: &Collector, arguments: &[&str]) -> (String, String) {
-    let words = ["peerlight-collector", "provider", "link"].iter().chain(arguments);
-    let cli = <Cli as clap::Parser>::try_parse_from(words).unwrap();
-    let Command::Operate(operation) = cli.command else { panic!("{arguments:?} asks no collector") };
-    let defaults = Defaults {
-        url: format!("http://{}", collector.operators).parse().unwrap(),
-        token_file: paths::operator_token(&collector.directory),
-    };
-    let (mut out, mut notes) = (Vec::new(), Vec::new());
-    let mut output = Output { out: &mut out, notes: &mut notes, width: Some(160) };
-    execute(*operation, &cli.connection, &defaults, &mut output).await.unwrap();
-    (String::from_utf8(out).unwrap(), String::from_utf8(notes).unwrap())
+    let words = ["provider", "link"].iter().chain(arguments).copied();
+    let printed = collector.command(words, WIDE).await.unwrap();
+    (String::from_utf8(printed.out).unwrap(), String::from_utf8(printed.notes).unwrap())
 }
 
 /// The path that a new link leads to, and its secret.

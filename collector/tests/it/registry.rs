@@ -1,9 +1,9 @@
 //! The registry through the command line and the operators' API of a running collector.
 
 use crate::collector::plain_client;
+use crate::command::{WIDE, command};
 use peerlight_collector::{
     Listeners,
-    cli::{Cli, Command, Defaults, Output, execute},
     client::{Client, ClientError, Endpoint},
     config::Config,
     paths, run,
@@ -53,19 +53,10 @@ impl Collector {
 
     /// What a command prints.
     async fn print(&self, arguments: &str) -> anyhow::Result<String> {
-        let words = arguments.split(' ').map(|word| word.replace('_', " "));
-        let cli = <Cli as clap::Parser>::try_parse_from(
-            std::iter::once("peerlight-collector".to_owned()).chain(words),
-        )?;
-        let Command::Operate(operation) = cli.command else { panic!("{arguments} asks no collector") };
-        let defaults = Defaults {
-            url: format!("http://{}", self.operators).parse()?,
-            token_file: paths::operator_token(&self.directory.path().join("state")),
-        };
-        let (mut out, mut notes) = (Vec::new(), Vec::new());
-        let mut output = Output { out: &mut out, notes: &mut notes, width: Some(160) };
-        execute(*operation, &cli.connection, &defaults, &mut output).await?;
-        Ok(String::from_utf8(out)? + &String::from_utf8(notes)?)
+        let words: Vec<_> = arguments.split(' ').map(|word| word.replace('_', " ")).collect();
+        let token_file = paths::operator_token(&self.directory.path().join("state"));
+        let words = words.iter().map(String::as_str);
+        Ok(command((self.operators, token_file), words, WIDE).await?.all())
     }
 
     async fn stop(self) {

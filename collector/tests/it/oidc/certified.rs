@@ -1,13 +1,9 @@
 //! A provider that the OpenID Foundation certified: node-oidc-provider. Where it cannot be had the tests say so by name.
 
 use super::{Answer, Browser, SECRET, beginning, collector, is_refused, let_in, reached_at};
-use crate::collector::Collector;
+use crate::{collector::Collector, command::WIDE};
 use peerlight_browser::{axe, chromium::Chromium, door::FrontDoor, node::installed};
-use peerlight_collector::{
-    cli::{Cli, Command, Defaults, Output, execute},
-    clock::Clock,
-    paths,
-};
+use peerlight_collector::clock::Clock;
 use reqwest::{Certificate, Method};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, path::Path, process::Stdio};
@@ -104,17 +100,8 @@ async fn sign_in(browser: &mut Browser, collector: &Collector, next: &str, who: 
 
 /// What the command line prints of it.
 async fn print(collector: &Collector, arguments: &[&str]) -> String {
-    let words = ["peerlight-collector", "operator", "session"].iter().chain(arguments);
-    let cli = <Cli as clap::Parser>::try_parse_from(words).unwrap();
-    let Command::Operate(operation) = cli.command else { panic!("{arguments:?} asks no collector") };
-    let defaults = Defaults {
-        url: format!("http://{}", collector.operators).parse().unwrap(),
-        token_file: paths::operator_token(&collector.directory),
-    };
-    let (mut out, mut notes) = (Vec::new(), Vec::new());
-    let mut output = Output { out: &mut out, notes: &mut notes, width: Some(160) };
-    execute(*operation, &cli.connection, &defaults, &mut output).await.unwrap();
-    String::from_utf8([out, notes].concat()).unwrap()
+    let words = ["operator", "session"].iter().chain(arguments).copied();
+    collector.command(words, WIDE).await.unwrap().all()
 }
 
 /// Asks the collector for a page or a document as whoever is signed in.
