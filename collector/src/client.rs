@@ -325,6 +325,11 @@ pub(crate) fn choose_cryptography() {
     }
 }
 
+/// Whether nobody on the way reads along: by TLS, or without it on this machine.
+pub(crate) fn is_unobserved(url: &Url) -> bool {
+    url.host_str().is_some() && (url.scheme() == "https" || url.scheme() == "http" && is_loopback(url))
+}
+
 /// Whether it leads to this machine, where no proxy is.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {

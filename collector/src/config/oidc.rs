@@ -1,7 +1,7 @@
 //! `[operators.oidc]`: through which OpenID provider people sign in, and who of them may do what.
 
 use super::Config;
-use crate::client::is_loopback;
+use crate::client::is_unobserved;
 use serde::Deserialize;
 use std::path::PathBuf;
 use url::Url;
@@ -134,7 +134,7 @@ fn url_faults(config: &Config, section: &str, url: &Url) -> Vec<String> {
         && url.fragment().is_none()
         && url.username().is_empty()
         && url.password().is_none();
-    if !is_safe(url) || !is_bare {
+    if !is_unobserved(url) || !is_bare {
         fault("is not of the form https://host:port, which sign-in through a provider takes; http is for this machine alone".to_owned());
     }
     if url.scheme() == "http" && config.operators.tls.is_some() {
@@ -147,15 +147,10 @@ fn url_faults(config: &Config, section: &str, url: &Url) -> Vec<String> {
     faults
 }
 
-/// Whether what is sent there is read by nobody else.
-fn is_safe(url: &Url) -> bool {
-    url.host_str().is_some() && (url.scheme() == "https" || url.scheme() == "http" && is_loopback(url))
-}
-
 /// OpenID Connect Discovery, 2: no query, no fragment. Plain HTTP is for a provider on this machine.
 fn is_issuer(text: &str) -> bool {
     text.parse::<Url>().is_ok_and(|url| {
-        is_safe(&url)
+        is_unobserved(&url)
             && url.query().is_none()
             && url.fragment().is_none()
             && url.username().is_empty()

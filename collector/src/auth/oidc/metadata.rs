@@ -1,6 +1,6 @@
 //! What a provider says of itself (OpenID Connect Discovery, 4). Pure.
 
-use crate::client::is_loopback;
+use crate::client::is_unobserved;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -32,13 +32,12 @@ impl Metadata {
             ));
         }
         // A provider on this machine may do without TLS.
-        let may_be_plain = issuer.parse::<Url>().is_ok_and(|url| url.scheme() == "http" && is_loopback(&url));
+        let may_be_plain =
+            issuer.parse::<Url>().is_ok_and(|url| url.scheme() == "http" && is_unobserved(&url));
         let endpoint = |name: &str| -> Result<Url, String> {
             let text = document.get(name).and_then(Value::as_str).unwrap_or_default();
-            let url = text.parse::<Url>().ok().filter(|url| {
-                url.host_str().is_some()
-                    && (url.scheme() == "https" || may_be_plain && url.scheme() == "http" && is_loopback(url))
-            });
+            let url = text.parse::<Url>().ok();
+            let url = url.filter(|url| is_unobserved(url) && (may_be_plain || url.scheme() == "https"));
             url.ok_or_else(|| format!("{name} is not of the form https://host/path"))
         };
         let listed = |name: &str| document.get(name).and_then(Value::as_array);
